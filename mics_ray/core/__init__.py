@@ -1,0 +1,1 @@
+"""The search itself: standard library only, no input or output."""

@@ -1,0 +1,72 @@
+"""Mentor-Intern Collaborative Search: the policy of the paper and of its reference program."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mics_ray.core.draws import draw
+from mics_ray.core.ports import Expand, Move, Stop
+from mics_ray.core.tree import Node, SearchTree
+from mics_ray.core.types import Outcome
+
+NO_STEP = "no_step"
+"""Failure kind of a mentor that had nothing to add before its final answer; not an infrastructure failure."""
+
+
+def choose(tree: SearchTree, equals: Sequence[Node]) -> Node:
+    """One of equally good candidates: of a mentor not chosen before where there is one, else a seeded draw."""
+    seen = {node.mentor for node in tree.path(tree.last_parent())}
+    fresh = [node for node in equals if node.mentor not in seen] or list(equals)
+    if len(fresh) == 1:
+        return fresh[0]
+    return draw(fresh, tree.seed, tree.case_id, tuple((node.mentor, node.steps) for node in fresh))
+
+
+def best(tree: SearchTree, scored: Sequence[tuple[float, Node]]) -> Node:
+    """The candidate of the highest value; equals by :func:`choose`."""
+    top = max(value for value, _ in scored)
+    return choose(tree, [node for value, node in scored if value == top])
+
+
+@dataclass(frozen=True, slots=True)
+class Mics:
+    """The policy. ``first_steps`` is the size of a candidate in round one; every later candidate is one step."""
+
+    mentors: tuple[str, ...]
+    max_rounds: int = 4
+    first_steps: int = 1
+    competitiveness: Literal["product", "sum"] = "product"
+
+    def next_move(self, tree: SearchTree) -> Move:
+        """Expand the best candidate of the last round, or stop."""
+        if not tree.nodes:
+            return Expand(None, self.mentors, self.first_steps)
+        level = tree.level(tree.rounds)
+        scored = [(node.score, node) for node in level if node.score is not None]
+        if not scored:
+            return self._no_candidates(tree, level)
+        winners = [node for score, node in scored if score == 1]
+        if winners:
+            winner = best(tree, [(self._competitiveness(tree, node.mentor), node) for node in winners])
+            return Stop(Outcome.SOLVED, winner.id, f"every known vote right in round {tree.rounds}")
+        if all(score == 0 for score, _ in scored):
+            return Stop(Outcome.DEAD_END, tree.last_parent(), f"every candidate of round {tree.rounds} scored 0")
+        leaf = best(tree, scored)
+        if tree.rounds >= self.max_rounds:
+            return Stop(Outcome.DEPTH, leaf.id, f"maximum depth of {self.max_rounds} rounds")
+        return Expand(leaf.id, self.mentors, 1)
+
+    def _no_candidates(self, tree: SearchTree, level: Sequence[Node]) -> Stop:
+        """A round without any score: a chain that nobody could lengthen is kept, lost calls fail the case."""
+        lost = [node.failure.kind if node.failure else "quorum" for node in level]
+        parent = tree.last_parent()
+        if parent is not None and set(lost) == {NO_STEP}:
+            return Stop(Outcome.DEPTH, parent, f"no mentor had a further step in round {tree.rounds}")
+        return Stop(Outcome.FAILED, parent, f"no candidate of round {tree.rounds} could be scored: {', '.join(lost)}")
+
+    def _competitiveness(self, tree: SearchTree, mentor: str) -> float:
+        """What the mentor's scores so far amount to; rounds without a score do not count."""
+        scores = [score for score in tree.scores(mentor) if score is not None]
+        # Rounded, so that the order of the rounds does not tell equals apart by a float's last digit.
+        return round(math.prod(scores) if self.competitiveness == "product" else 1 + sum(scores), 9)

@@ -1,0 +1,114 @@
+"""The only loop that talks to models: expand, score, select, stop, and search dead ends again."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from mics_ray.core.draws import derive_seed
+from mics_ray.core.mics import NO_STEP
+from mics_ray.core.ports import Expand, Panel, Stop, Strategy
+from mics_ray.core.quality import grade
+from mics_ray.core.tree import Node, SearchTree
+from mics_ray.core.types import Case, Continuation, Failure, LostCall, Outcome, Quality, Vote
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """One case, searched: the kept chain (``None`` unless solved or depth) and the trees of all attempts."""
+
+    case: Case
+    outcome: Outcome
+    reason: str
+    quality: Quality
+    chain: Continuation | None
+    leaf: int | None
+    attempts: tuple[SearchTree, ...]
+
+    @property
+    def tree(self) -> SearchTree:
+        """The tree of the attempt that decided."""
+        return self.attempts[-1]
+
+
+async def search_case(case: Case, strategy: Strategy, panel: Panel, seed: int, restarts: int) -> SearchResult:
+    """Search ``case``; dead ends and failed searches start again from the root, ``restarts`` times."""
+    trees: list[SearchTree] = []
+    for attempt in range(1 + restarts):
+        tree, stop = await run_search(case, strategy, panel, SearchTree(case.id, derive_seed(seed, attempt)))
+        trees.append(tree)
+        if stop.outcome not in (Outcome.DEAD_END, Outcome.FAILED):
+            break
+    kept = _chain(tree, stop.leaf) if stop.outcome in (Outcome.SOLVED, Outcome.DEPTH) else None
+    # Lost calls cut a course short: nothing can be said of it, and it never reads as one to keep.
+    course = () if stop.outcome is Outcome.FAILED else tree.best_scores()
+    return SearchResult(case, stop.outcome, stop.reason, grade(course), kept, stop.leaf, tuple(trees))
+
+
+async def run_search(case: Case, strategy: Strategy, panel: Panel, tree: SearchTree) -> tuple[SearchTree, Stop]:
+    """One search from ``tree`` on, which may be empty or cut at any round."""
+    while True:
+        move = strategy.next_move(tree)
+        if isinstance(move, Stop):
+            return tree, move
+        tree = tree.grow(await _all([_candidate(case, panel, tree, move, mentor) for mentor in move.mentors]))
+
+
+def _chain(tree: SearchTree, leaf: int | None) -> Continuation:
+    """The whole chain: the chosen steps and the rest of the last chosen mentor's own continuation."""
+    rest = tree.path(leaf)[-1].rest
+    return Continuation(tree.prefix(leaf) + rest.steps, rest.answer)
+
+
+async def _candidate(case: Case, panel: Panel, tree: SearchTree, move: Expand, mentor: str) -> Node:
+    """One mentor's next step with the votes on it; a lost call becomes a node without votes."""
+    node = Node(id=-1, parent=move.parent, round=tree.rounds + 1, mentor=mentor)
+    prefix = tree.prefix(move.parent)
+    try:
+        written = await _continuation(case, panel, tree, move, mentor)
+    except LostCall as lost:
+        return replace(node, failure=lost.failure)
+    steps, rest = written.cut(move.steps)
+    if not steps:
+        return replace(node, rest=rest, failure=Failure(NO_STEP, "nothing left before the final answer"))
+    return replace(node, steps=steps, rest=rest, votes=await _votes(case, panel, tree.seed, prefix + steps))
+
+
+async def _continuation(case: Case, panel: Panel, tree: SearchTree, move: Expand, mentor: str) -> Continuation:
+    """What the mentor writes next; the one whose step was chosen last goes on with what it already wrote."""
+    if move.parent is not None and tree.nodes[move.parent].mentor == mentor:
+        return tree.nodes[move.parent].rest
+    prefix = tree.prefix(move.parent)
+    return await panel.mentors[mentor].propose(case, prefix, derive_seed(tree.seed, case.id, "mentor", mentor, prefix))
+
+
+async def _votes(case: Case, panel: Panel, seed: int, prefix: tuple[str, ...]) -> tuple[Vote, ...]:
+    """Every intern's vote on ``prefix`` at every temperature, all at once."""
+    return tuple(
+        await _all(_vote(case, panel, seed, prefix, name, t) for name in panel.interns for t in panel.temperatures)
+    )
+
+
+async def _vote(case: Case, panel: Panel, seed: int, prefix: tuple[str, ...], intern: str, temperature: float) -> Vote:
+    """One vote; the judge is asked as soon as the answer exists, and a lost call leaves the verdict unknown."""
+    vote = Vote(intern, temperature)
+    try:
+        draw = derive_seed(seed, case.id, "intern", intern, temperature, prefix)
+        done = await panel.interns[intern].finish(case, prefix, temperature, draw)
+        vote = replace(vote, text=done.text, answer=done.answer)
+    except LostCall as lost:
+        return replace(vote, text=lost.text, failure=lost.failure)
+    try:
+        judged = await panel.judge.compare(case, done.answer, derive_seed(draw, "judge"))
+    except LostCall as lost:
+        return replace(vote, judge_reply=lost.text, failure=lost.failure)
+    return replace(vote, verdict=judged.verdict, judge_reply=judged.reply)
+
+
+async def _all(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
+    """Run everything at once, results in order; the first error cancels the rest."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one) for one in work]
+    return [task.result() for task in tasks]

@@ -1,0 +1,76 @@
+"""The written form of a chain: `### Step k:` blocks closed by `### The final answer is:`."""
+
+import re
+from collections.abc import Sequence
+
+from mics_ray.core.types import Continuation
+
+NO_STEPS_YET = "(nothing yet)"
+_STEP = re.compile(r"^[ \t*]*#{1,6}[ \t*]*step[ \t]*(\d{1,4})\b[ \t*]*[:.)\-–—]?[ \t*]*", re.I | re.M)
+_FINAL = re.compile(r"^[ \t*]*#{1,6}[ \t*]*(?:the )?final answer(?: is)?[ \t*]*:?[ \t*]*", re.I | re.M)
+_PLACEHOLDER = re.compile(
+    r"<(/?)(\|[^<>|\n]{1,64}\||\|?(?:image|img|video|audio|vision|box|quad|ref|im_start|im_end|endoftext|object_ref)\w*\|?)>",
+    re.I,
+)
+
+
+def neutralise(text: str) -> str:
+    """Make control tokens of vision-language models (``<image>``, ``<|image_pad|>``, …) plain words.
+
+    So no reply of a model can add or remove a picture of the prompt that it is put into.
+    """
+    return _PLACEHOLDER.sub(lambda match: f"({match[1]}{match[2].strip('|').lower()})", text)
+
+
+def format_steps(steps: Sequence[str]) -> str:
+    """Steps with their markers, numbered from 1, one blank line apart."""
+    return "\n\n".join(f"### Step {number}: {step}" for number, step in enumerate(steps, 1))
+
+
+def format_prefix(steps: Sequence[str]) -> str:
+    """A prefix as prompts show it."""
+    return format_steps(steps) or NO_STEPS_YET
+
+
+def format_chain(chain: Continuation) -> str:
+    """A whole chain as text."""
+    return "\n\n".join(part for part in (format_steps(chain.steps), f"### The final answer is: {chain.answer}") if part)
+
+
+def parse_answer(text: str) -> str | None:
+    """What stands behind the last final-answer marker, up to a next heading; ``None`` without marker or answer."""
+    marks = list(_FINAL.finditer(text))
+    if not marks:
+        return None
+    answer = re.split(r"\n[ \t*]*#", text[marks[-1].end() :], maxsplit=1)[0]
+    return answer.replace("**", "").strip().strip("*").strip() or None
+
+
+def parse_continuation(text: str, prefix: Sequence[str] = ()) -> Continuation | None:
+    """Read a mentor's reply that continues ``prefix``; ``None`` when it does not reach a final answer.
+
+    Steps that only repeat the prefix, by number and words, are dropped; text before the first marker is no step.
+    """
+    answer = parse_answer(text)
+    if answer is None:
+        return None
+    body = _FINAL.split(text, maxsplit=1)[0]
+    marks = list(_STEP.finditer(body))
+    ends = [mark.start() for mark in marks[1:]] + [len(body)]
+    blocks = [(int(mark[1]), _bold_closed(body[mark.end() : end].strip())) for mark, end in zip(marks, ends, strict=True)]
+    steps = [step for number, step in blocks if step and not _repeats(number, step, prefix)]
+    return Continuation(tuple(steps), answer)
+
+
+def _repeats(number: int, step: str, prefix: Sequence[str]) -> bool:
+    """Whether a block is the prefix's own step of that number, written again."""
+    return 1 <= number <= len(prefix) and _words(step) == _words(prefix[number - 1])
+
+
+def _bold_closed(text: str) -> str:
+    """A step without the one half of a pair of ``**`` that its marker leaves behind (``### **Step 1: Look.** …``)."""
+    return text.replace("**", "", 1) if text.count("**") % 2 else text
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())

@@ -1,0 +1,85 @@
+"""The search tree: a flat, immutable tuple of candidates. It is the checkpoint of a search."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from mics_ray.core.types import Continuation, Failure, Verdict, Vote
+
+EMPTY = Continuation((), "")
+
+QUORUM = 0.5
+"""Share of a candidate's votes that must be known; below it the candidate failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One candidate: ``steps`` to append to the chain of ``parent`` (``None``: the empty chain).
+
+    ``rest`` is what its mentor wrote after them; ``failure`` is set when the mentor gave no candidate.
+    """
+
+    id: int
+    parent: int | None
+    round: int
+    mentor: str
+    steps: tuple[str, ...] = ()
+    rest: Continuation = EMPTY
+    votes: tuple[Vote, ...] = ()
+    failure: Failure | None = None
+
+    @property
+    def score(self) -> float | None:
+        """MICS-Score: right votes / known votes, in [0, 1]; ``None`` for a failed candidate."""
+        known = [vote.verdict for vote in self.votes if vote.verdict is not Verdict.UNKNOWN]
+        if not known or len(known) < QUORUM * len(self.votes):
+            return None
+        return known.count(Verdict.RIGHT) / len(known)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchTree:
+    """All candidates of one search, round after round. ``seed`` and ``case_id`` seed the draws."""
+
+    case_id: str
+    seed: int
+    nodes: tuple[Node, ...] = ()
+
+    def grow(self, nodes: Iterable[Node]) -> "SearchTree":
+        """The tree with one more closed round; ids are given here, in the order of ``nodes``."""
+        numbered = tuple(replace(node, id=len(self.nodes) + i) for i, node in enumerate(nodes))
+        return replace(self, nodes=self.nodes + numbered)
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds are closed."""
+        return self.nodes[-1].round if self.nodes else 0
+
+    def level(self, number: int) -> tuple[Node, ...]:
+        """The siblings of round ``number`` (from 1)."""
+        return tuple(node for node in self.nodes if node.round == number)
+
+    def path(self, leaf: int | None) -> tuple[Node, ...]:
+        """The nodes from the first round down to ``leaf``; empty for ``None``."""
+        nodes: list[Node] = []
+        while leaf is not None:
+            nodes.append(self.nodes[leaf])
+            leaf = self.nodes[leaf].parent
+        return tuple(reversed(nodes))
+
+    def prefix(self, leaf: int | None) -> tuple[str, ...]:
+        """The steps of the chain that ends at ``leaf``."""
+        return tuple(step for node in self.path(leaf) for step in node.steps)
+
+    def last_parent(self) -> int | None:
+        """The prefix that the last closed round was expanded from."""
+        return self.nodes[-1].parent if self.nodes else None
+
+    def scores(self, mentor: str) -> list[float | None]:
+        """The mentor's score in each closed round; ``None`` where it had no candidate or the candidate failed."""
+        by_round = {node.round: node.score for node in self.nodes if node.mentor == mentor}
+        return [by_round.get(number) for number in range(1, self.rounds + 1)]
+
+    def best_scores(self) -> list[float]:
+        """The best score of each closed round that has one."""
+        levels = ([n.score for n in self.level(r) if n.score is not None] for r in range(1, self.rounds + 1))
+        return [max(scores) for scores in levels if scores]

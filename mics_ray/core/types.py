@@ -1,0 +1,118 @@
+"""What the search talks about: cases, votes, chains, outcomes. Everything is frozen and picklable."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What the judge said of one intern's answer; ``UNKNOWN`` when a call was lost on the way."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNKNOWN = "unknown"
+
+
+class Outcome(StrEnum):
+    """How a case ended."""
+
+    SOLVED = "solved"
+    """A candidate scored 1."""
+    DEPTH = "depth"
+    """The maximum depth was reached with a score between 0 and 1."""
+    DEAD_END = "dead_end"
+    """Every candidate of a round scored 0, in the last attempt too."""
+    FAILED = "failed"
+    """Calls were lost: nothing can be said about the case."""
+    REJECTED = "rejected"
+    """The input record could not be used; no call was made for it."""
+
+
+class Quality(StrEnum):
+    """The course of a search's best scores; only ``KEEP`` is meant for training."""
+
+    KEEP = "keep"
+    FLAT = "flat"
+    ZERO = "zero"
+    RISE_FALL = "rise_fall"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A lost call as data: ``kind`` is one lower-case word or two, ``message`` holds no medical text and no secret."""
+
+    kind: str
+    message: str
+
+
+class LostCall(Exception):
+    """A call to a model gave nothing that can be used; the vote is unknown or the mentor sits out the round."""
+
+    def __init__(self, failure: Failure, text: str = "") -> None:
+        super().__init__(f"{failure.kind}: {failure.message}")
+        self.failure = failure
+        self.text = text
+        """The reply that could not be used, kept as evidence; never part of the exception's own message."""
+
+    def __reduce__(self) -> tuple[type["LostCall"], tuple[Failure, str]]:
+        return type(self), (self.failure, self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One labelled line of the case notes, such as ``Complaint`` or ``Findings``. Interns never see notes."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One question about one patient. ``images`` are paths relative to the image folder, in reading order."""
+
+    id: str
+    question: str
+    answer: str
+    images: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What a mentor wrote after a prefix: the remaining steps, without their markers, and the final answer."""
+
+    steps: tuple[str, ...]
+    answer: str
+
+    def cut(self, count: int | None) -> tuple[tuple[str, ...], "Continuation"]:
+        """Split off the first ``count`` steps (all of them for ``None``)."""
+        end = len(self.steps) if count is None else count
+        return self.steps[:end], Continuation(self.steps[end:], self.answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How an intern finished the reasoning: its whole text and the answer found in it."""
+
+    text: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The judge's verdict (``RIGHT`` or ``WRONG``) and its reply, word for word."""
+
+    verdict: Verdict
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One intern's answer at one temperature, judged. ``failure`` says why a verdict is unknown."""
+
+    intern: str
+    temperature: float
+    text: str = ""
+    answer: str = ""
+    verdict: Verdict = Verdict.UNKNOWN
+    judge_reply: str = ""
+    failure: Failure | None = None
