@@ -1,0 +1,1 @@
+"""Adapters to models: chat APIs, vLLM engines, and the roles of the search on top of them."""

@@ -1,0 +1,109 @@
+"""Picture files: opening them without ever leaving the image folder, and their type from content."""
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+MAX_FILE_BYTES = 256 << 20
+_UNUSABLE = {errno.ENOENT: "no such file", errno.EACCES: "no permission", errno.EPERM: "no permission"}
+_ODD_PATHS = {errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO}
+
+
+class PictureError(ValueError):
+    """A picture cannot be used. The message names its relative path and the reason, never its content."""
+
+
+class Defect(Exception):
+    """What is wrong with a picture, by a reader that does not know its path."""
+
+
+@contextmanager
+def named(relative: str) -> Iterator[None]:
+    """Turn what goes wrong inside into a :class:`PictureError` about ``relative``; faults of the system pass through.
+
+    The broad ``except`` is the boundary to decoders, which raise anything on hostile bytes and may quote the file.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = str(error) if isinstance(error, Defect) else f"damaged or cut short ({type(error).__name__})"
+        raise PictureError(f"picture {relative[:300]!r}: {reason}") from None
+
+
+def open_inside(root: Path, relative: str) -> BinaryIO:
+    """Open the regular file ``relative`` under ``root``; links may lead only to places under ``root``.
+
+    Raises :class:`Defect`.
+    """
+    if "\0" in relative or not relative.strip():
+        raise Defect("not a path")
+    if re.match(r"[a-z][a-z0-9+.-]+:", relative, re.IGNORECASE):
+        raise Defect("a URL, not a path under the image folder")
+    if relative.startswith("/") or ".." in relative.split("/"):
+        raise Defect("a path that leaves the image folder")
+    try:
+        base = root.resolve(strict=True)
+        target = (base / relative).resolve(strict=True)
+        if not target.is_relative_to(base):
+            raise Defect("a link that leaves the image folder")
+        if not stat.S_ISREG(target.lstat().st_mode):  # before opening: to open a FIFO or a device is to act on it
+            raise Defect("not a regular file")
+        file = open(_descend(base, target.relative_to(base).parts), "rb")  # noqa: SIM115 - the caller's to close
+    except (RuntimeError, UnicodeError):
+        raise Defect("not a path") from None
+    except OSError as error:
+        if error.errno not in {*_UNUSABLE, *_ODD_PATHS}:
+            raise
+        raise Defect(_UNUSABLE.get(error.errno or 0, "not a path to a file")) from None
+    size = os.fstat(file.fileno()).st_size
+    if not 0 < size <= MAX_FILE_BYTES:
+        file.close()
+        raise Defect(f"more than {MAX_FILE_BYTES >> 20} MB" if size else "empty file")
+    return file
+
+
+def _descend(base: Path, parts: tuple[str, ...]) -> int:
+    """Open ``parts`` one by one below ``base``, following no link: a folder swapped meanwhile cannot lead outside."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    here = os.open(base, flags | os.O_DIRECTORY)
+    for depth, part in enumerate(parts, start=1):
+        try:
+            below = os.open(part, flags | (os.O_DIRECTORY if depth < len(parts) else 0), dir_fd=here)
+        finally:
+            os.close(here)
+        here = below
+    return here
+
+
+def kind_of(file: BinaryIO) -> str:
+    """``png``, ``jpeg``, ``tiff``, ``gif``, ``webp`` or ``dicom``, by content. Raises :class:`Defect` for others."""
+    file.seek(0)
+    head = file.read(132)
+    file.seek(0)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[128:] == b"DICM":
+        return "dicom"
+    for magic, kind in _MAGIC.items():
+        if head.startswith(magic):
+            return kind
+    raise Defect("not a PNG, JPEG, TIFF, WebP, GIF or DICOM file")
+
+
+_MAGIC = {
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"\xff\xd8\xff": "jpeg",
+    b"GIF87a": "gif",
+    b"GIF89a": "gif",
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
+    b"II+\0": "tiff",
+    b"MM\0+": "tiff",
+}

@@ -1,0 +1,80 @@
+"""One call to one model, whatever serves it: the request, the pictures beside it, the reply, the protocol."""
+
+import hashlib
+import json
+from dataclasses import astuple, dataclass
+from functools import cached_property
+from typing import Protocol
+
+from mics_ray.core.types import Failure, LostCall
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """A case's pictures as one role sees them: encoded files (PNG or JPEG) in reading order, and their digest."""
+
+    digest: str
+    files: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked. Everything in it decides the reply, so its digest is the address of the reply in the cache.
+
+    ``entry`` is the model's name in the configuration (for accounts and messages; not part of the address),
+    ``revision`` pins weights, ``system`` may be empty, ``pictures`` is the digest of the :class:`Pictures` that go
+    before ``text`` ("" for none).
+    """
+
+    entry: str
+    model: str
+    revision: str
+    system: str
+    text: str
+    pictures: str
+    temperature: float
+    max_tokens: int
+    seed: int
+
+    @cached_property
+    def key(self) -> bytes:
+        """The content address, 32 bytes."""
+        text = json.dumps(astuple(self)[1:], ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back. ``finish`` is the protocol's finish reason; ``cached`` replies were paid for earlier."""
+
+    text: str
+    finish: str = "stop"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+    cached: bool = False
+
+
+class Model(Protocol):
+    """Anything that answers requests: an endpoint, an engine, or a remote handle on one."""
+
+    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+        """Answer. Raises :class:`LostCall` when only this call is lost, :class:`Refused` when no call can succeed."""
+        ...
+
+
+class Refused(Exception):
+    """The provider refuses every call (bad key, unknown model, quota used up): the run stops and keeps what it has.
+
+    ``failure.kind`` is ``auth``, ``unknown_model`` or ``quota``.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"{failure.kind}: {failure.message}")
+        self.failure = failure
+
+    def __reduce__(self) -> tuple[type["Refused"], tuple[Failure]]:
+        return type(self), (self.failure,)
+
+
+__all__ = ["Failure", "LostCall", "Model", "Pictures", "Refused", "Reply", "Request"]
