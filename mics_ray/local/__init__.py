@@ -1,0 +1,1 @@
+"""The embedded default: phantom cases, tiny interns, a simulated mentor-and-judge server."""

@@ -1,0 +1,98 @@
+"""How simulated mentors write: complete continuations of a chain whose steps differ in how much they reveal.
+
+A mentor's skill is how probable each kind of step is for it. A share of the cases is easily misread, which ones depends
+on their notes alone and is the same for all mentors; there misleading steps are more probable. Every chain finds to the
+evidence before its final answer, which is the reference answer.
+"""
+
+import random
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from mics_ray.local.reading import CaseNotes, read_case
+from mics_ray.local.tellers import Kind, Teller, teller_of
+
+LENGTHS = (2, 3, 3, 4, 4, 5)
+KINDS = tuple(Kind)
+MISREAD_SHARE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """Weights of neutral, narrowing, naming and misleading steps; ``stubborn`` is the weight of keeping to a mistake;
+    ``misread`` multiplies it and the misleading one where a case is easily misread."""
+
+    weights: tuple[float, float, float, float]
+    misread: float
+    stubborn: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step as written, and how much it reveals."""
+
+    kind: Kind
+    text: str
+
+
+SKILLS: dict[str, Skill] = {
+    "simulated-mentor-attending": Skill((0.55, 0.20, 0.10, 0.15), misread=60.0, stubborn=0.6),
+    "simulated-mentor-resident": Skill((0.45, 0.20, 0.05, 0.30), misread=40.0, stubborn=0.9),
+    "simulated-mentor-student": Skill((0.50, 0.06, 0.02, 0.42), misread=30.0, stubborn=1.4),
+}
+
+
+def reply(model: str, prompt: str, temperature: float, seed: int | None) -> str:
+    """The reply of ``model`` (a key of ``SKILLS``) to ``prompt``; the same for the same seed, model and prompt."""
+    rng = random.Random(_digest(f"{seed}\n{model}\n{prompt}"))
+    notes = read_case(prompt)
+    teller = teller_of(notes)
+    length = max(2, rng.choice(LENGTHS) - len(notes.steps)) if len(notes.steps) < 4 else 1
+    chain = write_chain(teller, SKILLS[model], is_misread(notes), temperature, length, rng)
+    blocks = [f"### Step {number}: {step.text}" for number, step in enumerate(chain, notes.next_step)]
+    return "\n\n".join([*blocks, f"### The final answer is: {teller.answer}"])
+
+
+def is_misread(notes: CaseNotes) -> bool:
+    """Whether the case is one of the share that mentors easily misread: a draw from its notes."""
+    return (
+        _digest("\n".join((notes.complaint, notes.age, notes.gender, *notes.findings)).casefold()) % 1000
+        < 1000 * MISREAD_SHARE
+    )
+
+
+def write_chain(
+    teller: Teller, skill: Skill, misread: bool, temperature: float, length: int, rng: random.Random
+) -> tuple[Step, ...]:
+    """``length`` steps that end with the evidence named, whatever went astray before."""
+    steps: list[Step] = []
+    for left in range(length, 0, -1):
+        owed = left == 1 and (teller.mistaken or not teller.named)
+        kind = Kind.NAMING if owed else _draw(_weights(teller, skill, misread), temperature, rng)
+        steps.append(Step(kind, teller.say(kind, rng)))
+    return tuple(steps)
+
+
+def _weights(teller: Teller, skill: Skill, misread: bool) -> tuple[float, ...]:
+    """The skill's weights as the chain stands: nobody narrows twice, or goes astray once the evidence is named."""
+    neutral, narrowing, naming, misleading = skill.weights
+    again = skill.misread if misread else 1.0
+    if teller.mistaken:
+        return (0.2, 0.0 if teller.narrowed else narrowing, naming + 0.2, skill.stubborn * again)
+    if teller.named:
+        return (1.0, 0.0, 0.0, 0.0)
+    if teller.narrowed:
+        return (neutral, 0.0, naming + narrowing, misleading / 2)
+    return (neutral, narrowing, naming, misleading * again)
+
+
+def _draw(weights: tuple[float, ...], temperature: float, rng: random.Random) -> Kind:
+    """A kind by weight; a low temperature favours the most probable one, zero takes it."""
+    top = max(weights)
+    if temperature < 0.05:
+        return KINDS[weights.index(top)]
+    return rng.choices(KINDS, [(weight / top) ** (1 / temperature) for weight in weights])[0]
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())

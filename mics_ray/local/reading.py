@@ -1,0 +1,99 @@
+"""What the simulated mentors and judge read in a prompt: its sections, the case notes, the steps already there.
+
+Tolerant: a user's own prompt may lack every heading, and nothing here raises on any text.
+"""
+
+import re
+from dataclasses import dataclass
+
+QUESTION, NOTES, REFERENCE, PREFIX, CANDIDATE = (
+    "question",
+    "case notes",
+    "reference answer",
+    "reasoning so far",
+    "answer to check",
+)
+MAX_SENTENCES = 60
+_HEADING = re.compile(
+    rf"^[ \t]*##[ \t]+({'|'.join((QUESTION, NOTES, REFERENCE, PREFIX, CANDIDATE))})[ \t]*:?[ \t]*$", re.I | re.M
+)
+_STEP = re.compile(r"^[ \t]*###[ \t]*Step[ \t]+(\d{1,4})[ \t]*:", re.I | re.M)
+_ANSWER_LINE = re.compile(r"^[ \t*#]*(?:reference|correct|gold)[ \t]+answer[ \t*]*:[ \t*]*(\S.*)$", re.I | re.M)
+_FIELD = re.compile(r"^[ \t\-*]*(complaint|age|gender|findings)[ \t]*:[ \t]*(.*)$", re.I)
+_MARKUP = re.compile(r"<[^<>\n]{0,40}>|#+|\*\*")
+_LEAD = re.compile(r"^according to the\s*[,:]?\s*", re.I)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9(])|\n+")
+
+
+@dataclass(frozen=True, slots=True)
+class CaseNotes:
+    """A mentor's prompt as read; every field is empty where the prompt does not give it."""
+
+    complaint: str
+    age: str
+    gender: str
+    findings: tuple[str, ...]
+    answer: str
+    steps: tuple[str, ...]
+    next_step: int
+
+
+def sections(prompt: str) -> dict[str, str]:
+    """Text under each known ``## Heading``, keyed by the lower-cased heading; the first of a name counts."""
+    found: dict[str, str] = {}
+    marks = list(_HEADING.finditer(prompt))
+    ends = [*(mark.start() for mark in marks[1:]), len(prompt)][: len(marks)]
+    for mark, end in zip(marks, ends, strict=True):
+        found.setdefault(mark.group(1).casefold(), prompt[mark.end() : end].strip())
+    return found
+
+
+def one_line(text: str) -> str:
+    """``text`` without markers, picture placeholders and line breaks, so that it cannot pass for a step of its own."""
+    return " ".join(_MARKUP.sub(" ", text).split())
+
+
+def sentences(text: str) -> tuple[str, ...]:
+    """``text`` as at most 60 sentences of two words or more, capitalised and closed; headings (``…:``) are left out."""
+    pieces = (_LEAD.sub("", one_line(piece)) for piece in _SENTENCE_END.split(text))
+    whole = (piece.strip(" ,;:-•") for piece in pieces if not piece.endswith(":"))
+    return tuple(p[0].upper() + p[1:] + ("" if p[-1] in ".!?" else ".") for p in whole if " " in p)[:MAX_SENTENCES]
+
+
+def read_case(prompt: str) -> CaseNotes:
+    """The case that a mentor's prompt describes."""
+    parts = sections(prompt)
+    fields: dict[str, list[str]] = {"complaint": [], "age": [], "gender": [], "findings": []}
+    name = "findings" if NOTES in parts else ""
+    for line in parts.get(NOTES, prompt).splitlines():
+        field = _FIELD.match(line)
+        if field:
+            name = field.group(1).casefold()
+        if name:
+            fields[name].append(field.group(2) if field else line)
+            name = "findings" if NOTES in parts or name == "findings" else ""
+    past = parts.get(PREFIX, "" if PREFIX in parts else prompt)
+    numbers, steps = _steps(past)
+    return CaseNotes(
+        complaint=one_line(" ".join(fields["complaint"]))[:300],
+        age=one_line(" ".join(fields["age"]))[:40],
+        gender=one_line(" ".join(fields["gender"]))[:40],
+        findings=tuple(s for line in fields["findings"] for s in sentences(line))[:MAX_SENTENCES],
+        answer=_answer(prompt, parts),
+        steps=steps,
+        next_step=max(numbers, default=0) + 1,
+    )
+
+
+def _steps(text: str) -> tuple[list[int], tuple[str, ...]]:
+    marks = list(_STEP.finditer(text))
+    ends = [*(m.start() for m in marks[1:]), len(text)][: len(marks)]
+    bodies = tuple(one_line(text[m.end() : end]) for m, end in zip(marks, ends, strict=True))
+    return [int(m.group(1)) for m in marks], bodies
+
+
+def _answer(prompt: str, parts: dict[str, str]) -> str:
+    given = parts.get(REFERENCE, "")
+    if not given and (line := _ANSWER_LINE.search(prompt)):
+        given = line.group(1)
+    return one_line(given)[:500]
