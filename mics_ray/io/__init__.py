@@ -1,0 +1,1 @@
+"""Cases in, rows and shards out."""

@@ -1,0 +1,145 @@
+"""A file of cases, surveyed once and then read in parts: the driver plans with spans, the workers read them."""
+
+import hashlib
+import os
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+
+from mics_ray.core.types import Case
+from mics_ray.io.ids import IdSet
+from mics_ray.io.readers import InputError, Raw
+from mics_ray.io.records import Place, Rejection, as_duplicate, parse_record
+from mics_ray.io.sources import Format, detect, read_records
+
+__all__ = ["InputError", "Rejection", "Span", "Survey", "read_span", "scan"]
+
+LEAST_SPAN, MOST_SPAN = 16, 256
+"""Positions that one span covers at most: few at first, so that a short file is shared out evenly too; more later."""
+EXAMPLES = 20
+_SKIP, _PENDING, _DUPLICATE = range(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a file. ``marks`` has one byte per position from ``first`` on: to be skipped, pending, a duplicate.
+
+    ``start`` is where to read (byte offset; row of a Parquet file), ``size`` the file's bytes when it was surveyed.
+    """
+
+    path: str
+    form: Format
+    size: int
+    first: int
+    start: int
+    marks: bytes
+
+    @property
+    def count(self) -> int:
+        """Records that :func:`read_span` yields."""
+        return len(self.marks) - self.marks.count(_SKIP)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a file holds: ``records`` and, of them, ``rejections``; ``spans`` cover those that are not done.
+
+    ``examples`` are the first 20 rejections as ``id: reason``; ``sha256`` is the digest of the file's bytes.
+    """
+
+    path: str
+    sha256: str
+    records: int
+    rejections: int
+    examples: tuple[str, ...]
+    spans: tuple[Span, ...]
+
+    @property
+    def pending(self) -> int:
+        """Records that are not done."""
+        return sum(span.count for span in self.spans)
+
+
+def scan(path: str, done: Container[str] = ()) -> Survey:
+    """Read the whole file once, keeping no text; ``done`` are the ids that need no work. Raises :class:`InputError`."""
+    path = os.path.abspath(path)
+    form = detect(path)
+    plan, seen = _Plan(path, form, os.path.getsize(path)), IdSet()
+    records, rejections = 0, 0
+    examples: list[str] = []
+    for raw in read_records(path, form):
+        found = _parse(raw, place := _place(path, form, raw))
+        if duplicate := not seen.add(found.id):
+            found = as_duplicate(found, place)
+        plan.add(raw, _SKIP if found.id in done else _DUPLICATE if duplicate else _PENDING)
+        records += 1
+        if isinstance(found, Rejection):
+            rejections += 1
+            if len(examples) < EXAMPLES:
+                examples.append(f"{found.id}: {found.reason}")
+    if not records:
+        raise InputError(f"{path}: holds no records; it should hold at least one")
+    return Survey(path, _sha256(path), records, rejections, tuple(examples), plan.close())
+
+
+def read_span(span: Span) -> Iterator[Case | Rejection]:
+    """The pending records of a span, with the ids that :func:`scan` gave them. Raises :class:`InputError`."""
+    if _size(span.path) != span.size:
+        raise InputError(f"{span.path}: changed since the run began; put it back, or start a run of its own")
+    for raw in read_records(span.path, span.form, span.start, span.first):
+        at = raw.position - span.first
+        if at >= len(span.marks):
+            return
+        if mark := span.marks[at]:
+            place = _place(span.path, span.form, raw)
+            found = _parse(raw, place)
+            yield as_duplicate(found, place) if mark == _DUPLICATE else found
+
+
+def _place(path: str, form: Format, raw: Raw) -> Place:
+    return Place(os.path.basename(path), form.unit, raw.position)
+
+
+def _parse(raw: Raw, place: Place) -> Case | Rejection:
+    if raw.fault:
+        return Rejection(place.position, place.own_id, f"{place}: {raw.fault}")
+    return parse_record(raw.value, place)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        raise InputError(f"{path}: cannot be read any more; is it on every machine of the cluster?") from None
+
+
+def _sha256(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Plan:
+    """Collects spans; a span begins and ends with a record that is not done."""
+
+    def __init__(self, path: str, form: Format, size: int) -> None:
+        self._file = (path, form, size)
+        self._spans: list[Span] = []
+        self._first = self._start = 0
+        self._marks = bytearray()
+
+    def add(self, raw: Raw, mark: int) -> None:
+        """Take the next record; positions between it and the last one hold none."""
+        if self._marks and raw.position - self._first >= min(MOST_SPAN, max(LEAST_SPAN, self._first // 64)):
+            self.close()
+        if mark == _SKIP:
+            return
+        if not self._marks:
+            self._first, self._start = raw.position, raw.start
+        self._marks.extend(bytes(raw.position - self._first - len(self._marks)))
+        self._marks.append(mark)
+
+    def close(self) -> tuple[Span, ...]:
+        """All spans, the open one included."""
+        if self._marks:
+            self._spans.append(Span(*self._file, self._first, self._start, bytes(self._marks)))
+            self._marks.clear()
+        return tuple(self._spans)

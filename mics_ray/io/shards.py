@@ -1,0 +1,142 @@
+"""Committed results: Parquet shards, each of which is there whole or not at all. They alone say what is done."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mics_ray.io.ids import IdSet
+from mics_ray.io.rows import SCHEMA, to_table
+
+_SHARD = re.compile(r"part-([0-9]{6,})\.parquet")
+_NUMBER = re.compile(r"part-([0-9]{6,})\.")
+_BATCH = 256
+
+
+class ShardError(Exception):
+    """A shard cannot be read: damaged, or of another schema. ``path`` is its file."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(path, problem)
+        self.path = path
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one commit did: the shard (``None`` when there was nothing to write) and the case ids of both kinds."""
+
+    path: Path | None
+    written: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+
+class ShardStore:
+    """The one committing writer of a folder; the caller's lock sees to that."""
+
+    def __init__(self, folder: Path) -> None:
+        """Create or take up the folder, without what a killed writer left. Raises :class:`ShardError`, ``OSError``."""
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        for leftover in folder.glob("part-*.tmp"):
+            leftover.unlink()
+        self._ids = committed_ids(folder)
+        self._next = 1 + max((int(match[1]) for match in map(_NUMBER.match, os.listdir(folder)) if match), default=-1)
+
+    def commit(self, rows: Sequence[Mapping[str, Any]]) -> Commit:
+        """Write the rows whose case has no committed row; nothing is visible unless all of them are on the disk.
+
+        Raises ``OSError`` (disk full, say) with nothing committed.
+        """
+        fresh: list[Mapping[str, Any]] = []
+        skipped: list[Mapping[str, Any]] = []
+        batch = IdSet()
+        for row in rows:
+            known = row["case_id"] in self._ids or not batch.add(row["case_id"])
+            (skipped if known else fresh).append(row)
+        path = self._write(to_table(fresh)) if fresh else None
+        written = tuple(row["case_id"] for row in fresh)
+        for case_id in written:
+            self._ids.add(case_id)
+        if path:
+            _sync_folder(self._folder)
+        return Commit(path, written, tuple(row["case_id"] for row in skipped))
+
+    def _write(self, table: pa.Table) -> Path:
+        """A temporary file beside the shard, brought to the disk, then renamed."""
+        path = self._folder / f"part-{self._next:06d}.parquet"
+        temporary = path.with_suffix(".parquet.tmp")
+        try:
+            with open(temporary, "xb", opener=_open_private) as file:
+                pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        self._next += 1
+        return path
+
+
+def shards(folder: Path) -> list[Path]:
+    """The committed shards in the order of their numbers."""
+    names = [match for name in os.listdir(folder) if (match := _SHARD.fullmatch(name))] if folder.is_dir() else []
+    return [folder / match[0] for match in sorted(names, key=lambda match: int(match[1]))]
+
+
+def committed_ids(folder: Path) -> IdSet:
+    """The ids of all committed rows. Reads only that column. Raises :class:`ShardError`."""
+    ids = IdSet()
+    for row in iter_rows(folder, ["case_id"]):
+        ids.add(row["case_id"])
+    return ids
+
+
+def iter_rows(folder: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """All committed rows, a few at a time, page checksums verified. Raises :class:`ShardError`."""
+    for path in shards(folder):
+        for rows in _read(path, list(columns or SCHEMA.names)):
+            yield from rows
+
+
+def _read(path: Path, columns: list[str]) -> Iterator[list[dict[str, Any]]]:
+    """The rows of one shard in batches."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
+            if not file.schema_arrow.equals(SCHEMA):
+                raise ShardError(path, "of another schema; read it with the version of the code that wrote it")
+            missing = file.metadata.num_rows
+            for batch in file.iter_batches(_BATCH, columns=columns):
+                missing -= batch.num_rows
+                yield batch.to_pylist(maps_as_pydicts="strict")
+            if missing:  # page headers have no checksum, and a damaged one can end the reading early
+                raise ShardError(path, "damaged: its rows are not all there; move it away and run again")
+    except (OSError, ValueError, pa.ArrowException) as error:
+        # The message of the library may quote what it read.
+        raise ShardError(path, f"damaged or cut off ({type(error).__name__}); move it away and run again") from None
+
+
+def _open_private(path: str, flags: int) -> int:
+    """Open a file that only its owner can read, whatever the umask."""
+    descriptor = os.open(path, flags, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

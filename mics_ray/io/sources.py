@@ -1,0 +1,78 @@
+"""A file of cases as a stream of records, whatever its format."""
+
+import os
+import stat
+from collections.abc import Iterator
+from enum import StrEnum
+
+import pyarrow as pa
+
+from mics_ray.io.json_list import read_json
+from mics_ray.io.readers import BOM, InputError, Raw, read_jsonl, read_parquet
+from mics_ray.io.records import ID_FIELDS
+
+_FOREIGN = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"\xff\xfe", b"\xfe\xff")
+
+
+class Format(StrEnum):
+    """How a file holds its records."""
+
+    JSONL = "jsonl"
+    JSON = "json"
+    PARQUET = "parquet"
+
+    @property
+    def unit(self) -> str:
+        """What positions count: ``line`` or ``record``."""
+        return "line" if self is Format.JSONL else "record"
+
+
+_READERS = {Format.JSONL: read_jsonl, Format.JSON: read_json, Format.PARQUET: read_parquet}
+
+
+def detect(path: str) -> Format:
+    """The format of a file, by its content where the name leaves it open. Raises :class:`InputError`."""
+    head = _head(path)
+    suffix = os.path.splitext(path)[1].lower()
+    if head.startswith(b"PAR1"):
+        return Format.PARQUET
+    if head.startswith(_FOREIGN):
+        raise InputError(f"{path}: compressed, or text that is not UTF-8; unpack it or save it as UTF-8")
+    if suffix in (".jsonl", ".ndjson"):
+        return Format.JSONL
+    text = head.removeprefix(BOM).lstrip()
+    if suffix != ".parquet" and text.startswith((b"[", b"{")):
+        return Format.JSONL if text.startswith(b"{") and _begins_with_record(path) else Format.JSON
+    raise InputError(f"{path}: neither JSONL, JSON (a list of records) nor Parquet; convert it to one of them")
+
+
+def read_records(path: str, form: Format, start: int = 0, first: int = 1) -> Iterator[Raw]:
+    """All records from ``start`` on, the first of them numbered ``first``. Raises :class:`InputError`."""
+    try:
+        yield from _READERS[form](path, start, first)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: cannot be read as {form} ({type(error).__name__}); is the file whole?") from None
+
+
+def _head(path: str) -> bytes:
+    """The first bytes of a regular file with something in it."""
+    try:
+        # Looked at before it is opened: opening a FIFO would wait for a writer.
+        regular = stat.S_ISREG(os.stat(path).st_mode)
+        head = b""
+        if regular:
+            with open(path, "rb") as file:
+                head = file.read(4096)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {getattr(error, 'strerror', None) or 'not a path'}; check data.cases") from None
+    if not regular:
+        raise InputError(f"{path}: not a regular file; data.cases names one file of cases")
+    if not head.strip():
+        raise InputError(f"{path}: empty; it should hold at least one record")
+    return head
+
+
+def _begins_with_record(path: str) -> bool:
+    """Whether the first line alone is a record: JSON lines under another name."""
+    raw = next(read_jsonl(path, 0, 1), None)
+    return raw is not None and isinstance(raw.value, dict) and not raw.value.keys().isdisjoint((*ID_FIELDS, "messages"))

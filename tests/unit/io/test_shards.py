@@ -1,0 +1,166 @@
+import os
+import random
+import resource
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mics_ray.io.records import Rejection
+from mics_ray.io.rows import Stamp, rejected_row
+from mics_ray.io.shards import ShardError, ShardStore, committed_ids, iter_rows, shards
+
+
+def row(case_id: str, text: str = "") -> dict[str, Any]:
+    return rejected_row(Rejection(1, case_id, "why", text), Stamp(1, "digest", "version"))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Writing beyond ``size`` bytes fails meanwhile, as on a full disk."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+def test_rows_are_committed_once(tmp_path: Path) -> None:
+    store = ShardStore(tmp_path)
+    first = store.commit([row("a"), row("b")])
+    assert (first.path, first.written, first.skipped) == (tmp_path / "part-000000.parquet", ("a", "b"), ())
+    second = store.commit([row("b", "other"), row("c"), row("c", "other")])
+    assert (second.path, second.written, second.skipped) == (tmp_path / "part-000001.parquet", ("c",), ("b", "c"))
+    third = store.commit([row("a")])
+    assert (third.path, third.written, third.skipped) == (None, (), ("a",))
+    assert store.commit([]).path is None
+    assert list(iter_rows(tmp_path)) == [row("a"), row("b"), row("c")]
+    assert names(tmp_path) == ["part-000000.parquet", "part-000001.parquet"]
+
+
+def test_another_store_goes_on_where_the_first_stopped(tmp_path: Path) -> None:
+    ShardStore(tmp_path).commit([row("a")])
+    again = ShardStore(tmp_path)
+    assert again.commit([row("a"), row("b")]).written == ("b",)
+    ids = committed_ids(tmp_path)
+    assert ("a" in ids, "b" in ids, "c" in ids, len(ids)) == (True, True, False, 2)
+
+
+def test_what_a_killed_writer_left_is_never_a_result(tmp_path: Path) -> None:
+    ShardStore(tmp_path).commit([row("a")])
+    pq.write_table(pa.table({"case_id": ["b"]}), tmp_path / "part-000001.parquet.tmp")
+    assert len(committed_ids(tmp_path)) == 1
+    assert [item["case_id"] for item in iter_rows(tmp_path)] == ["a"]
+    store = ShardStore(tmp_path)
+    assert names(tmp_path) == ["part-000000.parquet"]
+    assert store.commit([row("b")]).written == ("b",)
+
+
+def test_shard_numbers_are_not_used_again(tmp_path: Path) -> None:
+    (tmp_path / "part-000007.parquet.damaged").touch()
+    ShardStore(tmp_path).commit([row("a")])
+    (tmp_path / "part-1000000.parquet").write_bytes((tmp_path / "part-000008.parquet").read_bytes())
+    (tmp_path / "part-000008.parquet").unlink()
+    path = ShardStore(tmp_path).commit([row("b")]).path
+    assert path == tmp_path / "part-1000001.parquet"
+    assert [shard.name for shard in shards(tmp_path)] == ["part-1000000.parquet", "part-1000001.parquet"]
+
+
+@pytest.mark.parametrize("mask", [0, 0o777])
+def test_only_the_owner_can_read_whatever_the_umask(tmp_path: Path, mask: int) -> None:
+    (tmp_path / "given").mkdir(mode=0o755)
+    usual = os.umask(mask)
+    try:
+        paths = [ShardStore(tmp_path / name).commit([row("a")]).path for name in ("given", "made")]
+    finally:
+        os.umask(usual)
+    for path in paths:
+        assert path is not None
+        assert (mode(path), mode(path.parent)) == (0o600, 0o700)
+
+
+def test_a_full_disk_leaves_nothing_visible_and_nothing_committed(tmp_path: Path) -> None:
+    store = ShardStore(tmp_path)
+    store.commit([row("a")])
+    noise = random.Random(0).randbytes(20_000).hex()
+    with largest_file(8192), pytest.raises(OSError):  # noqa: PT011
+        store.commit([row("b", noise)])
+    assert names(tmp_path) == ["part-000000.parquet"]
+    assert store.commit([row("b", noise)]).written == ("b",)
+    assert len(committed_ids(tmp_path)) == 2
+
+
+def test_a_failed_rename_leaves_nothing_visible(tmp_path: Path) -> None:
+    store = ShardStore(tmp_path)
+    (tmp_path / "part-000000.parquet").mkdir()
+    with pytest.raises(OSError):  # noqa: PT011
+        store.commit([row("a")])
+    assert names(tmp_path) == ["part-000000.parquet"]
+
+
+def test_chosen_columns_only(tmp_path: Path) -> None:
+    ShardStore(tmp_path).commit([row("a"), row("b")])
+    assert list(iter_rows(tmp_path, ["outcome", "case_id"])) == [
+        {"case_id": "a", "outcome": "rejected"},
+        {"case_id": "b", "outcome": "rejected"},
+    ]
+
+
+def test_an_empty_or_missing_folder_holds_nothing(tmp_path: Path) -> None:
+    assert list(iter_rows(tmp_path)) == []
+    assert len(committed_ids(tmp_path / "missing")) == 0
+
+
+def test_pages_are_compressed_and_checksummed(tmp_path: Path) -> None:
+    path = ShardStore(tmp_path).commit([row("a", "word " * 1000)]).path
+    assert path is not None
+    column = pq.ParquetFile(path).metadata.row_group(0).column(1)
+    assert column.compression == "ZSTD"
+    assert column.total_compressed_size < 500
+
+
+def test_a_flipped_bit_is_found_or_changes_nothing(tmp_path: Path) -> None:
+    rows = [row(f"c{number}", f"text {number} " * number) for number in range(20)]
+    path = ShardStore(tmp_path).commit(rows).path
+    assert path is not None
+    whole, found, chance = path.read_bytes(), 0, random.Random(1)
+    for _ in range(300):
+        damaged, at = bytearray(whole), chance.randrange(len(whole))
+        damaged[at] ^= 1 << chance.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            assert list(iter_rows(tmp_path)) == rows
+        except ShardError:
+            found += 1
+    assert found > 100
+
+
+@pytest.mark.parametrize("keep", [0, 3, 100, -1])
+def test_a_cut_shard_is_named(tmp_path: Path, keep: int) -> None:
+    path = ShardStore(tmp_path).commit([row("a")]).path
+    assert path is not None
+    path.write_bytes(path.read_bytes()[:keep])
+    for read in (committed_ids, lambda folder: list(iter_rows(folder)), ShardStore):
+        with pytest.raises(ShardError, match=r"part-000000\.parquet") as caught:
+            read(tmp_path)
+        assert caught.value.path == path
+
+
+def test_a_shard_of_another_schema_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"case_id": ["a"]}), tmp_path / "part-000000.parquet")
+    with pytest.raises(ShardError, match="another schema"):
+        committed_ids(tmp_path)
