@@ -1,0 +1,156 @@
+"""The schema of the configuration: dataclasses that Hydra fills and nobody changes afterwards.
+
+They are not frozen because OmegaConf cannot merge a user's mapping into frozen ones (``ReadonlyConfigError``).
+Units are in the names or the comments.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from omegaconf import MISSING
+
+
+class Engine(Enum):
+    """What serves an intern."""
+
+    vllm = "vllm"
+    endpoint = "endpoint"
+
+
+class StrategyKind(Enum):
+    """Which policy searches."""
+
+    mics = "mics"
+    best_of_n = "best_of_n"
+
+
+class Competitiveness(Enum):
+    """How a mentor's scores are combined when several candidates score 1."""
+
+    product = "product"
+    sum = "sum"
+
+
+@dataclass
+class Price:
+    """US dollars per million tokens."""
+
+    input_per_mtok: float = 0.0
+    output_per_mtok: float = 0.0
+
+
+@dataclass
+class EndpointConfig:
+    """One model behind an OpenAI-compatible API. A limit left out means none; no ``api_key_env``, no key sent."""
+
+    model: str = MISSING
+    base_url: str = MISSING  # https, http on loopback, or `local` for the simulated server
+    api_key_env: str | None = None  # the NAME of an environment variable
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    max_in_flight: int | None = None
+    deadline_s: float = 300.0  # for one call, its retries included, waiting for permits not
+    temperature: float | None = None  # None: the search preset's
+    max_tokens: int = 4096
+    price: Price = field(default_factory=Price)
+
+
+@dataclass
+class InternConfig:
+    """One intern. ``engine: vllm`` uses the fields of the first block, ``engine: endpoint`` those of the second."""
+
+    engine: Engine = Engine.vllm
+    model: str = MISSING  # hub id, folder, or `embedded:interns/NAME`
+    max_tokens: int = 2048
+
+    revision: str | None = None
+    replicas: int = 1
+    tensor_parallel: int = 1
+    max_model_len: int | None = None
+    trust_remote_code: bool = False  # only with a full commit hash as revision
+    engine_kwargs: dict[str, Any] = field(default_factory=dict)  # vLLM's AsyncEngineArgs, by name
+    processor_kwargs: dict[str, Any] = field(default_factory=dict)  # the model's own processor
+
+    base_url: str | None = None
+    api_key_env: str | None = None
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    max_in_flight: int | None = None
+    deadline_s: float = 300.0
+    price: Price = field(default_factory=Price)
+
+
+@dataclass
+class SearchConfig:
+    """A preset of METHOD's table."""
+
+    strategy: StrategyKind = StrategyKind.mics
+    intern_temperatures: list[float] = field(default_factory=lambda: [0.3, 1.2])
+    mentor_temperature: float = 1.2
+    judge_temperature: float = 0.0
+    max_rounds: int = 4
+    first_steps: int = 1  # steps of a candidate in round one
+    competitiveness: Competitiveness = Competitiveness.product
+    restarts: int = 1  # searches after a dead end or a failed one
+    quality_control: bool = True  # False: every kept chain is graded `keep`
+
+
+@dataclass
+class DataConfig:
+    """The cases: JSONL, JSON or Parquet, picture paths relative to ``image_root`` (default: the file's folder)."""
+
+    cases: str = MISSING
+    image_root: str | None = None
+    strict: bool = False  # refuse the run where a record would be rejected
+
+
+@dataclass
+class PicturesConfig:
+    """The longer side, in pixels, that a picture is scaled down to for each role; the judge sees none."""
+
+    mentor_max_side: int = 512
+    intern_max_side: int = 2048
+
+
+@dataclass
+class PromptsConfig:
+    """The wording of every call; see ``conf/prompts/default.yaml`` for the fields of each."""
+
+    mentor_system: str = MISSING
+    mentor: str = MISSING
+    intern: str = MISSING
+    judge: str = MISSING
+
+
+@dataclass
+class RunConfig:
+    """Where the results go."""
+
+    dir: str = MISSING
+
+
+@dataclass
+class RayConfig:
+    """The cluster: ``address: null`` starts one on this machine, ``auto`` joins the one that is there."""
+
+    address: str | None = None
+    workers: int | None = None  # search workers; None: one per two cores, at most 8
+
+
+@dataclass
+class Config:
+    """A generation job."""
+
+    mentors: dict[str, EndpointConfig] = MISSING
+    interns: dict[str, InternConfig] = MISSING
+    judge: EndpointConfig = MISSING
+    search: SearchConfig = field(default_factory=SearchConfig)
+    prompts: PromptsConfig = field(default_factory=PromptsConfig)
+    pictures: PicturesConfig = field(default_factory=PicturesConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    ray: RayConfig = field(default_factory=RayConfig)
+    seed: int = 0
+    window: int = 64  # open searches at a time, over all workers
+    preflight: bool = False  # check and estimate, then stop

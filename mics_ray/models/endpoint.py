@@ -1,0 +1,223 @@
+"""One OpenAI-compatible provider: cache, coalescing, quotas, attempts and money around the chat client."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from mics_ray.config import EndpointConfig
+from mics_ray.models.budget import Budget, Limits, Ticket
+from mics_ray.models.cache import ResponseCache
+from mics_ray.models.chat import Chat
+from mics_ray.models.retry import Action, Course, Fault
+from mics_ray.models.types import Failure, Pictures, Refused, Reply, Request
+
+PROBE_S = 8.0
+PICTURE_TOKENS = 765  # what a provider counts for one, about
+KEY_WIDE = ("auth", "quota")  # refusals that concern every model behind the key
+
+
+def estimate_tokens(request: Request, pictures: Pictures | None) -> float:
+    """Tokens that a call may take, prompt and completion, before it is known: an upper bound for most text."""
+    count = len(pictures.files) if pictures is not None else 0
+    return (len(request.system) + len(request.text)) / 4 + PICTURE_TOKENS * count + request.max_tokens
+
+
+class Gate:
+    """A :class:`Budget` that can be awaited, on the clock of the running loop."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.budget = Budget(limits)
+        self._waiting: dict[Ticket, asyncio.Future[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def enter(self, tokens: float) -> Ticket:
+        """Wait for a permit for one call of about ``tokens`` tokens; :meth:`leave` it afterwards."""
+        ticket = self.budget.request(tokens)
+        admitted = self._waiting[ticket] = asyncio.get_running_loop().create_future()
+        self._pump()
+        try:
+            await admitted
+        except BaseException:
+            if self._waiting.pop(ticket, None) is not None:
+                self.budget.withdraw(ticket)
+                self._pump()
+            else:  # admitted, but cancelled before it could go
+                self.leave(ticket, 0.0)
+            raise
+        return ticket
+
+    def leave(self, ticket: Ticket, tokens: float) -> None:
+        """End a call that really took ``tokens``."""
+        self.budget.settle(ticket, asyncio.get_running_loop().time(), tokens)
+        self._pump()
+
+    def park(self, seconds: float) -> None:
+        """Let nobody in for so long."""
+        self.budget.park(asyncio.get_running_loop().time() + seconds)
+
+    def turn_away(self, failure: Failure) -> None:
+        """End everybody's waiting with :class:`Refused`."""
+        for admitted in self._waiting.values():
+            if not admitted.done():
+                admitted.set_exception(Refused(failure))
+
+    def _pump(self) -> None:
+        loop = asyncio.get_running_loop()
+        tickets, wake = self.budget.ready(loop.time())
+        for ticket in tickets:
+            admitted = self._waiting.pop(ticket)
+            if not admitted.done():
+                admitted.set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if wake is None else loop.call_at(wake, self._pump)
+
+
+class _Entry:
+    """One model of the provider: its limits, price and counters, and why it takes no calls, once it does not."""
+
+    def __init__(self, config: EndpointConfig) -> None:
+        self.config = config
+        self.gate = Gate(Limits(config.requests_per_minute, config.tokens_per_minute, config.max_in_flight))
+        self.refused: Failure | None = None
+        self.calls = self.cached = self.retries = 0
+
+    def cost_usd(self, reply: Reply) -> float:
+        price = self.config.price
+        paid = price.input_per_mtok * reply.prompt_tokens + price.output_per_mtok * reply.completion_tokens
+        return paid / 1e6
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """A call under way and how many wait for it; the first to receive the reply accounts for its cost."""
+
+    task: asyncio.Task[Reply]
+    waiters: int = 0
+    accounted: bool = False
+
+
+class Endpoint:
+    """Entries that share an address and a key. Lives in one event loop.
+
+    ``ask`` and ``probe`` raise :class:`Refused` and :class:`LostCall`; a disk that takes no replies raises ``OSError``.
+    """
+
+    def __init__(self, entries: Mapping[str, EndpointConfig], key: str | None, cache: ResponseCache | None) -> None:
+        """``key`` is the secret itself. Raises :class:`ValueError` for several addresses or a forbidden one."""
+        if len(addresses := {config.base_url for config in entries.values()}) != 1:
+            raise ValueError("the entries of an endpoint share one base_url")
+        bounds = [config.max_in_flight for config in entries.values()]
+        connections = 0 if None in bounds else sum(bound for bound in bounds if bound)
+        self._chat = Chat(addresses.pop(), key, connections)
+        self._entries = {name: _Entry(config) for name, config in entries.items()}
+        self._cache = cache
+        self._flights: dict[bytes, _Flight] = {}
+
+    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+        """Answer from the cache, from the same call already under way, or by a paid call."""
+        entry = self._entries[request.entry]
+        if self._cache is not None and (stored := self._cache.get(request.key)) is not None:
+            entry.cached += 1
+            return stored
+        flight = self._flights.get(request.key)
+        if flight is None:
+            flight = self._flights[request.key] = _Flight(asyncio.create_task(self._call(entry, request, pictures)))
+        reply = await self._join(request.key, flight)
+        if not flight.accounted:
+            flight.accounted = True
+            return reply
+        entry.cached += 1
+        return replace(reply, cached=True, cost_usd=0.0)
+
+    async def probe(self, request: Request) -> None:
+        """Try a request once, without the cache. Raises :class:`Refused`; other trouble is no reason to refuse."""
+        entry = self._entries[request.entry]
+        try:
+            async with asyncio.timeout(PROBE_S):
+                outcome = await self._attempt(entry, request, None, Course(request.key, 2 * PROBE_S))
+        except TimeoutError:
+            return
+        if isinstance(outcome, Fault) and outcome.action is Action.STOP:
+            raise Refused(outcome.failure)
+
+    def stats(self) -> dict[str, dict[str, int]]:
+        """Per entry: attempts sent (``calls``, of them ``retries``), answers that cost nothing (``cached``), queues."""
+        return {
+            name: {
+                "calls": entry.calls,
+                "cached": entry.cached,
+                "retries": entry.retries,
+                "in_flight": entry.gate.budget.in_flight,
+                "waiting": entry.gate.budget.waiting,
+            }
+            for name, entry in self._entries.items()
+        }
+
+    def halt(self) -> None:
+        """Send nothing more: whoever waits for a permit is turned away, calls under way come home."""
+        for entry in self._entries.values():
+            entry.refused = Failure("stopped", "the run is stopping")
+            entry.gate.turn_away(entry.refused)
+
+    async def close(self) -> None:
+        """End the calls under way and close the connections; the cache stays open, it is its maker's."""
+        tasks = [flight.task for flight in self._flights.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._chat.close()
+
+    async def _join(self, key: bytes, flight: _Flight) -> Reply:
+        flight.waiters += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiters -= 1
+            if not flight.waiters:  # the call is over, or nobody wants its reply any more
+                del self._flights[key]
+                flight.task.cancel()
+
+    async def _call(self, entry: _Entry, request: Request, pictures: Pictures | None) -> Reply:
+        course = Course(request.key, entry.config.deadline_s)
+        outcome = await self._attempt(entry, request, pictures, course)
+        while isinstance(outcome, Fault):
+            await asyncio.sleep(course.after(outcome))
+            outcome = await self._attempt(entry, request, pictures, course)
+        reply = replace(outcome, cost_usd=entry.cost_usd(outcome))
+        if self._cache is not None:
+            await self._cache.put(request.key, request.model, reply)
+        return reply
+
+    async def _attempt(
+        self, entry: _Entry, request: Request, pictures: Pictures | None, course: Course
+    ) -> Reply | Fault:
+        """One attempt under a permit; an attempt without a reply is taken to have used what was reserved."""
+        if entry.refused is not None:
+            raise Refused(entry.refused)
+        tokens = estimate_tokens(request, pictures)
+        ticket = await entry.gate.enter(tokens)
+        entry.calls += 1
+        entry.retries += course.attempts > 0
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            outcome = await self._chat.attempt(request, pictures, course.attempt_s)
+            if isinstance(outcome, Reply):
+                tokens = outcome.prompt_tokens + outcome.completion_tokens or tokens
+            else:
+                self._heed(entry, outcome)
+        finally:
+            course.spent(loop.time() - started)
+            entry.gate.leave(ticket, tokens)
+        return outcome
+
+    def _heed(self, entry: _Entry, fault: Fault) -> None:
+        """What a fault means for other calls, before the place becomes free for the next of them."""
+        if fault.retry_after is not None:
+            entry.gate.park(fault.retry_after)
+        if fault.action is Action.STOP:
+            for each in self._entries.values() if fault.failure.kind in KEY_WIDE else [entry]:
+                each.refused = fault.failure
+                each.gate.turn_away(fault.failure)

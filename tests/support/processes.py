@@ -1,0 +1,51 @@
+"""Processes of a run, found by parenthood, so that a test ends only what it started."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """All processes below ``pid``."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue
+            children.setdefault(parent, []).append(int(entry.name))
+    waiting = [pid]
+    while waiting:
+        for child in children.get(waiting.pop(), []):
+            yield child
+            waiting.append(child)
+
+
+def named(pid: int, title: str) -> list[int]:
+    """The descendants of ``pid`` whose command line begins with ``title``, such as ``ray::SearchWorker``."""
+    found = []
+    for child in descendants(pid):
+        try:
+            line = Path(f"/proc/{child}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if line.startswith(title.encode()):
+            found.append(child)
+    return found
+
+
+def kill(pid: int) -> None:
+    """SIGKILL, which nothing can catch."""
+    os.kill(pid, signal.SIGKILL)
+
+
+def until(condition: Callable[[], object], timeout_s: float = 120, poll_s: float = 0.05) -> None:
+    """Poll for a condition. Raises ``TimeoutError``."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the condition did not come true")
+        time.sleep(poll_s)

@@ -1,0 +1,32 @@
+"""Running `scripts/generate.py` the way a person does: as a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from mics_ray.io.shards import iter_rows
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line."""
+    return [sys.executable, str(ROOT / "scripts/generate.py"), *arguments]
+
+
+def generate(*arguments: str, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run to the end; output as text."""
+    return subprocess.run(
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def rows(folder: Path) -> list[dict[str, object]]:
+    """All committed rows of a run folder, by case id."""
+    return sorted(iter_rows(folder / "results"), key=lambda row: str(row["case_id"]))

@@ -1,0 +1,115 @@
+"""A simulated OpenAI-compatible provider in a thread of the test: it answers like the benchmark's and keeps a log."""
+
+import asyncio
+import json
+import random
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from benchmarks.latency_server import reply, text_of
+
+
+@dataclass
+class Provider:
+    """Serves on loopback from ``start`` to ``stop``; ``log`` holds every request in order of arrival."""
+
+    key: str | None = None
+    models: frozenset[str] = frozenset(
+        [*(f"mentor-{i}" for i in range(3)), *(f"intern-{i}" for i in range(3)), "judge-0"]
+    )
+    latency_s: float = 0.0
+    log: list[dict[str, Any]] = field(default_factory=list)
+    url: str = ""
+    open: int = 0
+    most_open: int = 0
+
+    def __post_init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> "Provider":
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    async def _serve(self) -> None:
+        app = web.Application(client_max_size=64 << 20)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, backlog=1024)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+
+    async def _chat(self, request: web.Request) -> web.Response:
+        body = json.loads(await request.read())
+        prompt, model = text_of(body), body["model"]
+        probe = "## " not in prompt
+        self.log.append(
+            {"model": model, "prompt": prompt, "probe": probe, "seed": body.get("seed"), "body": body,
+             "key": request.headers.get("Authorization")}
+        )  # fmt: skip
+        if self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}":
+            return _error(401, "invalid_api_key")
+        if model not in self.models:
+            return _error(404, "model_not_found")
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            await asyncio.sleep(self.latency_s)
+        finally:
+            self.open -= 1
+        rng = random.Random(f"{body.get('seed')}{body['temperature']}{prompt}")
+        text = reply(model.split("-")[0], prompt, rng)
+        usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": len(text) // 4}
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        return web.json_response({"object": "chat.completion", "choices": [choice], "usage": usage})
+
+    def calls(self) -> Counter[str]:
+        """Requests by kind of model, probes left out."""
+        return Counter(call["model"].split("-")[0] for call in self.log if not call["probe"])
+
+    def repeated(self) -> int:
+        """Requests that were asked before, word for word; probes left out."""
+        bodies = Counter(json.dumps(call["body"], sort_keys=True) for call in self.log if not call["probe"])
+        return sum(bodies.values()) - len(bodies)
+
+    def write_groups(self, folder: Path, interns: bool = True, key_env: str | None = None) -> None:
+        """Group files named ``test`` that lead here."""
+        more = {"base_url": self.url} | ({"api_key_env": key_env} if key_env else {})
+        blocks: dict[str, Any] = {
+            "mentors": {f"mentor_{i}": {"model": f"mentor-{i}", **more} for i in range(3)},
+            "judge": {"model": "judge-0", **more},
+        }
+        if interns:
+            engine = {"engine": "endpoint", **more}
+            blocks["interns"] = {f"intern_{i}": {"model": f"intern-{i}", **engine} for i in range(3)}
+        for name, block in blocks.items():
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / name / "test.yaml").write_text(json.dumps(block))
+
+
+def _error(status: int, code: str) -> web.Response:
+    return web.json_response({"error": {"message": code, "code": code, "type": "invalid_request_error"}}, status=status)
+
+
+def write_cases(path: Path, count: int, first: int = 0) -> None:
+    """Cases without pictures in the reference's format."""
+    path.write_text("".join(record(f"case-{number:04}") + "\n" for number in range(first, first + count)))
+
+
+def record(rid: object, images: tuple[str, ...] = ()) -> str:
+    """One line of a cases file."""
+    question = {"role": "user", "content": f"**Question:** What does {rid} show?"}
+    answer = {"role": "assistant", "content": "**Correct Answer:** right"}
+    return json.dumps({"rid": rid, "messages": [question, answer], "images": list(images)})
