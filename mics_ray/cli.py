@@ -1,0 +1,53 @@
+"""What all programs of `scripts/` share: reading the command line, ending with a message and a truthful exit code."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from mics_ray.compose import GROUPS, choices
+from mics_ray.errors import EXIT_STOPPED, EXIT_USAGE, RefusedRun
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A parsed command line: Hydra overrides and the user's own folder of group files."""
+
+    overrides: tuple[str, ...]
+    config_dir: Path | None
+
+
+def parse(argv: Sequence[str], purpose: str) -> Command:
+    """Read ``[--config-dir DIR] group=NAME key=value …``. Ends the program (exit 64) on anything else."""
+    groups = "\n".join(f"  {group:<12}{', '.join(choices(group))}" for group in GROUPS)
+    parser = argparse.ArgumentParser(
+        description=purpose,
+        epilog=f"groups and what conf/ offers:\n{groups}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--config-dir", type=Path, help="a folder with group files of your own, such as mentors/mine.yaml"
+    )
+    parser.add_argument("overrides", nargs="*", metavar="group=NAME|key=value")
+    parser.exit_on_error = False
+    try:
+        found = parser.parse_args(list(argv))
+    except (argparse.ArgumentError, SystemExit) as error:
+        if isinstance(error, SystemExit) and error.code == 0:
+            raise
+        raise SystemExit(EXIT_USAGE) from None
+    return Command(tuple(found.overrides), found.config_dir)
+
+
+def ending(program: Callable[[], int]) -> int:
+    """Run ``program``; a refusal becomes one clear message on standard error and its exit code."""
+    try:
+        return program()
+    except RefusedRun as refused:
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print("refused:", refused, style="red", markup=False)
+        return refused.code
+    except KeyboardInterrupt:
+        return EXIT_STOPPED

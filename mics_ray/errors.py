@@ -1,0 +1,20 @@
+"""What ends a program, and the exit code that says so."""
+
+EXIT_OK = 0
+EXIT_USAGE = 64
+EXIT_LOCKED = 73
+EXIT_CANNOT_WRITE = 74
+EXIT_STOPPED = 75
+EXIT_REFUSED = 78
+
+
+class RefusedRun(Exception):
+    """The run is refused before anything is spent; the message says what to do next. Exit code 78."""
+
+    code = EXIT_REFUSED
+
+
+class LockedRun(RefusedRun):
+    """Another run holds the output folder. Exit code 73."""
+
+    code = EXIT_LOCKED

@@ -1,0 +1,66 @@
+"""The wording of every call, filled in. Templates come from ``conf/prompts/`` or the user's own file."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from string import Formatter
+
+from mics_ray.config import PromptsConfig
+from mics_ray.core.text import format_prefix, neutralise
+from mics_ray.core.types import Case
+
+FIELDS: Mapping[str, frozenset[str]] = {
+    "mentor_system": frozenset(),
+    "mentor": frozenset({"question", "answer", "notes", "prefix", "next_step"}),
+    "intern": frozenset({"question", "prefix", "next_step"}),
+    "judge": frozenset({"question", "answer", "candidate"}),
+}
+"""What each template may name. An intern never sees the gold answer nor the case notes."""
+
+
+def check_templates(prompts: PromptsConfig) -> list[str]:
+    """What is wrong with the templates, one line each; empty when all can be filled."""
+    problems = []
+    for template in fields(prompts):
+        allowed = FIELDS[template.name]
+        try:
+            parts = list(Formatter().parse(getattr(prompts, template.name)))
+        except ValueError as error:
+            problems.append(f"prompts.{template.name}: {error}; write {{{{ and }}}} for literal braces")
+            continue
+        if unknown := sorted({name for _, name, _, _ in parts if name is not None} - allowed):
+            known = ", ".join(sorted(allowed)) or "none"
+            problems.append(f"prompts.{template.name}: unknown field {unknown[0]!r}; there is: {known}")
+        elif dressed := [name for _, name, spec, conversion in parts if spec or conversion]:
+            problems.append(f"prompts.{template.name}: write {{{dressed[0]}}} alone, without : or !")
+    return problems
+
+
+def mentor_system(prompts: PromptsConfig) -> str:
+    """A mentor's system message; it has no fields, only doubled braces like the other templates."""
+    return prompts.mentor_system.format()
+
+
+def mentor_text(prompts: PromptsConfig, case: Case, prefix: tuple[str, ...]) -> str:
+    """What a mentor reads: the case with notes and gold answer, and the chain so far."""
+    notes = "\n".join(f"{note.label}: {note.text}" for note in case.notes) or "(none)"
+    return neutralise(
+        prompts.mentor.format(
+            question=case.question,
+            answer=case.answer,
+            notes=notes,
+            prefix=format_prefix(prefix),
+            next_step=len(prefix) + 1,
+        )
+    )
+
+
+def intern_text(prompts: PromptsConfig, case: Case, prefix: tuple[str, ...]) -> str:
+    """What an intern reads beside the pictures: question and chain so far."""
+    return neutralise(
+        prompts.intern.format(question=case.question, prefix=format_prefix(prefix), next_step=len(prefix) + 1)
+    )
+
+
+def judge_text(prompts: PromptsConfig, case: Case, candidate: str) -> str:
+    """What the judge reads: question, gold answer and the answer to check."""
+    return neutralise(prompts.judge.format(question=case.question, answer=case.answer, candidate=candidate))

@@ -1,0 +1,112 @@
+"""Mentor, intern and judge on top of one call to a model: prompts in, parsed replies out, usage counted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from mics_ray.config import PromptsConfig
+from mics_ray.core.draws import derive_seed
+from mics_ray.core.text import neutralise, parse_answer, parse_continuation
+from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall, Verdict
+from mics_ray.core.usage import Usage
+from mics_ray.core.verdict import parse_verdict
+from mics_ray.models.prompts import intern_text, judge_text, mentor_text
+from mics_ray.models.types import Model, Pictures, Reply, Request
+
+MENTOR_TRIES = 3
+INTERN_TRIES = 2
+JUDGE_TRIES = 2
+
+
+@dataclass(slots=True)
+class Meter:
+    """What one case used, per model of the configuration."""
+
+    usage: dict[str, Usage] = field(default_factory=dict)
+
+    def note(self, entry: str, reply: Reply) -> None:
+        """Count one reply; a cached one costs nothing."""
+        cost = 0.0 if reply.cached else reply.cost_usd
+        used = Usage(1, int(reply.cached), reply.prompt_tokens, reply.completion_tokens, cost)
+        self.usage[entry] = self.usage.get(entry, Usage()) + used
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One model of the configuration speaking about one case: where to ask, with what, on whose account."""
+
+    model: Model
+    template: Request
+    pictures: Pictures | None
+    prompts: PromptsConfig
+    meter: Meter
+
+    async def ask(self, request: Request) -> Reply:
+        """One call, counted."""
+        reply = await self.model.ask(request, self.pictures)
+        self.meter.note(request.entry, reply)
+        return reply
+
+    def requests(self, text: str, seed: int, tries: int, temperature: float | None = None) -> Iterator[Request]:
+        """The same question up to ``tries`` times, each with a draw of its own."""
+        for number in range(tries):
+            yield replace(
+                self.template,
+                text=text,
+                seed=seed if number == 0 else derive_seed(seed, number),
+                temperature=self.template.temperature if temperature is None else temperature,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMentor:
+    """A mentor: a reply without a final answer is asked again, a cut one with twice the room."""
+
+    voice: Voice
+
+    async def propose(self, case: Case, prefix: tuple[str, ...], seed: int) -> Continuation:
+        """See :class:`mics_ray.core.ports.Mentor`."""
+        room, reply = self.voice.template.max_tokens, Reply("")
+        for request in self.voice.requests(mentor_text(self.voice.prompts, case, prefix), seed, MENTOR_TRIES):
+            reply = await self.voice.ask(replace(request, max_tokens=room))
+            if reply.finish == "length":
+                room = 2 * self.voice.template.max_tokens
+                continue
+            if written := parse_continuation(neutralise(reply.text), prefix):
+                return written
+        kind, message = ("cut", "hit max_tokens") if reply.finish == "length" else ("no_answer", "no final answer")
+        raise LostCall(Failure(kind, f"{message} in {MENTOR_TRIES} replies"), reply.text)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIntern:
+    """An intern: a text without a final answer is drawn once more, then the vote is unknown."""
+
+    voice: Voice
+
+    async def finish(self, case: Case, prefix: tuple[str, ...], temperature: float, seed: int) -> Finish:
+        """See :class:`mics_ray.core.ports.Intern`."""
+        text, reply = intern_text(self.voice.prompts, case, prefix), Reply("")
+        for request in self.voice.requests(text, seed, INTERN_TRIES, temperature):
+            reply = await self.voice.ask(request)
+            if answer := parse_answer(reply.text):
+                return Finish(reply.text, answer)
+        raise LostCall(Failure("no_answer", f"no final answer in {INTERN_TRIES} texts"), reply.text)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelJudge:
+    """The judge: a doubtful reply is asked again once, then the verdict is unknown."""
+
+    voice: Voice
+
+    async def compare(self, case: Case, answer: str, seed: int) -> Judgement:
+        """See :class:`mics_ray.core.ports.Judge`."""
+        # Without sampling the same answer gets the same verdict, so one seed lets the cache judge it once per case.
+        draw = derive_seed(case.id) if self.voice.template.temperature == 0 else seed
+        reply = Reply("")
+        for request in self.voice.requests(judge_text(self.voice.prompts, case, answer), draw, JUDGE_TRIES):
+            reply = await self.voice.ask(request)
+            verdict = parse_verdict(reply.text)
+            if verdict is not Verdict.UNKNOWN:
+                return Judgement(verdict, reply.text)
+        raise LostCall(Failure("no_verdict", f"neither yes nor no in {JUDGE_TRIES} replies"), reply.text)

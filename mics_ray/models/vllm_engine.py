@@ -1,0 +1,235 @@
+"""One intern on vLLM inside this process. The only module that knows vLLM; it is imported when an engine starts.
+
+The model's own chat template and processor build the prompt (vLLM's renderer, the way its API server does it), so a
+model that vLLM serves needs configuration only. Pictures go to the engine as pictures, never as text.
+"""
+
+import asyncio
+import itertools
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+from mics_ray.config import InternConfig
+from mics_ray.models.images import decode
+from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
+
+KV_CACHE_BYTES = 256 * 2**20
+DECODED_CASES = 16
+"""Cases whose decoded pictures are kept; five of 2048 x 2048 pixels take 60 MB."""
+ATTEMPTS = 2
+"""vLLM may fail one request to get its picture caches in step again, and expects it a second time."""
+
+_OWN_FIELDS = frozenset(
+    {
+        "model",
+        "revision",
+        "tensor_parallel_size",
+        "max_model_len",
+        "trust_remote_code",
+        "mm_processor_kwargs",
+        "load_format",
+    }
+)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class EngineDead(Exception):
+    """The engine's process is gone for good: this process must be replaced."""
+
+
+def environment(on_gpu: bool) -> dict[str, str]:
+    """Environment variables that must stand before vLLM is imported; a value that is there already goes first."""
+    quiet = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
+    if on_gpu:
+        return quiet
+    threads = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
+    return quiet | threads | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+
+
+def cpu_build() -> bool:
+    """Whether the vLLM that is installed runs on CPUs; then no replica asks for a GPU."""
+    return any(dist.name == "vllm-cpu" for dist in metadata.distributions(name="vllm-cpu"))
+
+
+def engine_args(config: InternConfig, on_gpu: bool) -> dict[str, Any]:
+    """vLLM's ``AsyncEngineArgs`` by name. Raises ValueError for code or weights that could run as code."""
+    if doubled := sorted(_OWN_FIELDS & config.engine_kwargs.keys()):
+        raise ValueError(f"engine_kwargs: {', '.join(doubled)} cannot be set here")
+    if config.trust_remote_code and not _COMMIT.fullmatch(config.revision or ""):
+        raise ValueError("trust_remote_code needs `revision` to be a full commit hash (40 hex digits)")
+    own = {
+        "model": config.model,
+        "revision": config.revision,
+        "code_revision": config.revision,
+        "tokenizer_revision": config.revision,
+        "tensor_parallel_size": config.tensor_parallel,
+        "max_model_len": config.max_model_len,
+        "trust_remote_code": config.trust_remote_code,
+        "mm_processor_kwargs": dict(config.processor_kwargs) or None,
+        "load_format": "safetensors",
+    }
+    return _defaults(config, on_gpu) | dict(config.engine_kwargs) | own
+
+
+def _defaults(config: InternConfig, on_gpu: bool) -> dict[str, Any]:
+    """Settings that ``engine_kwargs`` may replace; on GPUs vLLM's own are right."""
+    common: dict[str, Any] = {"disable_log_stats": True, "enable_log_requests": False}
+    if config.tensor_parallel > 1:
+        # Inside a Ray actor vLLM may choose its Ray executor, which would ask for the actor's GPUs a second time.
+        common["distributed_executor_backend"] = "mp"
+    if on_gpu:
+        return common
+    return common | {
+        "dtype": "float32",
+        "enforce_eager": True,
+        "kv_cache_memory_bytes": KV_CACHE_BYTES,
+        # A block of 128 tokens, the default on CPUs, wastes most hits of the prefix cache.
+        "block_size": 32,
+        # vLLM 0.32 dies of a seeded request whose prompt is split ("CPU Generator does not use offset").
+        "enable_chunked_prefill": False,
+    }
+
+
+def chat(request: Request, images: Sequence[object]) -> list[dict[str, Any]]:
+    """The conversation in the form of the OpenAI protocol: pictures in reading order, then the text."""
+    # The uuid spares vLLM hashing every pixel, and processing a picture that it has seen.
+    shown = [
+        {"type": "image_pil", "image_pil": image, "uuid": f"{request.pictures}-{number}"}
+        for number, image in enumerate(images)
+    ]
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    return [*system, {"role": "user", "content": [*shown, {"type": "text", "text": request.text}]}]
+
+
+def room(prompt_tokens: int, max_tokens: int, max_model_len: int) -> int:
+    """How many tokens may be generated, at most ``max_tokens``. Raises :class:`LostCall` when there is no room."""
+    if prompt_tokens >= max_model_len:
+        raise LostCall(Failure("too_long", f"prompt of {prompt_tokens} tokens, the model takes {max_model_len}"))
+    return min(max_tokens, max_model_len - prompt_tokens)
+
+
+def check_pictures(prompt: Mapping[str, Any], sent: int) -> None:
+    """Raise :class:`LostCall` unless the rendered ``prompt`` has one place for each picture ``sent`` and no more."""
+    places = prompt.get("mm_placeholders", {}).get("image", ())
+    ids: Sequence[int] = prompt["prompt_token_ids"]
+    inside: set[int] = set()
+    for place in places:
+        mask = place.is_embed
+        inside.update(i + place.offset for i in range(place.length) if mask is None or mask[i])
+    tokens = {ids[i] for i in inside}
+    strays = sum(1 for i, token in enumerate(ids) if token in tokens and i not in inside)
+    if len(places) != sent or strays:
+        message = f"{sent} pictures sent, {len(places)} places in the prompt, {strays} stray picture tokens"
+        raise LostCall(Failure("pictures", message))
+
+
+class VllmEngine:
+    """A :class:`~mics_ray.models.types.Model` on an ``AsyncLLM`` in this process."""
+
+    def __init__(self, llm: Any) -> None:
+        self._llm = llm
+        self._numbers = itertools.count()
+        self._decoded: OrderedDict[str, asyncio.Future[list[Any]]] = OrderedDict()
+
+    @classmethod
+    async def start(cls, config: InternConfig, on_gpu: bool) -> "VllmEngine":
+        """Load the model (seconds to minutes). Call it from the loop that will ask."""
+        args = engine_args(config, on_gpu)
+        for name, value in environment(on_gpu).items():
+            os.environ.setdefault(name, value)
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**args))
+        llm.renderer.warmup(_chat_params())
+        return cls(llm)
+
+    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+        """Generate. Raises :class:`EngineDead`, and :class:`LostCall`: `pictures`, `too_long`, `prompt` or `engine`."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            for _ in range(ATTEMPTS):
+                reply = await self._generate(request, await self._render(request, pictures))
+                if reply.finish in ("stop", "length"):
+                    return reply
+        except EngineDeadError as dead:
+            raise EngineDead from dead
+        raise LostCall(Failure("engine", f"the engine ended the request with `{reply.finish}`"), reply.text)
+
+    async def probe(self) -> None:
+        """Generate one token, so that a hung engine shows. Raises :class:`EngineDead`."""
+        request = Request("", "", "", "", "?", "", temperature=0.0, max_tokens=1, seed=0)
+        await self.ask(request, None)
+
+    def stop(self) -> None:
+        """End the engine's processes."""
+        self._llm.shutdown()
+
+    async def _render(self, request: Request, pictures: Pictures | None) -> Any:
+        """The tokens and processed pictures of a request, its number of pictures checked."""
+        from vllm.exceptions import VLLMError, VLLMValidationError
+        from vllm.renderers.params import TokenizeParams
+
+        images = await self._images(pictures) if pictures else []
+        limit = TokenizeParams(max_total_tokens=self._llm.model_config.max_model_len, add_special_tokens=False)
+        try:
+            _, (prompt,) = await self._llm.renderer.render_chat_async([chat(request, images)], _chat_params(), limit)
+        except VLLMValidationError as error:
+            kind = "too_long" if error.parameter in ("input_text", "input_tokens") else "prompt"
+            raise LostCall(Failure(kind, f"vLLM refused the prompt over `{error.parameter}`")) from None
+        except (VLLMError, ValueError, TypeError, RuntimeError) as error:
+            # Their messages may quote the prompt.
+            kind = "pictures" if images else "prompt"
+            raise LostCall(Failure(kind, f"the prompt could not be built ({type(error).__name__})")) from None
+        check_pictures(prompt, len(images))
+        return prompt
+
+    async def _generate(self, request: Request, prompt: Any) -> Reply:
+        """One generation; what vLLM refuses or drops becomes :class:`LostCall`."""
+        from vllm import SamplingParams
+        from vllm.exceptions import VLLMClientError
+        from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.exceptions import EngineGenerateError
+
+        size = room(len(prompt["prompt_token_ids"]), request.max_tokens, self._llm.model_config.max_model_len)
+        params = SamplingParams(
+            temperature=request.temperature,
+            max_tokens=size,
+            seed=request.seed,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        try:
+            async for output in self._llm.generate(prompt, params, str(next(self._numbers))):
+                last = output
+        except VLLMClientError as error:
+            raise LostCall(Failure("prompt", f"vLLM refused the request ({type(error).__name__})")) from None
+        except EngineGenerateError as error:
+            raise LostCall(Failure("engine", f"vLLM failed ({type(error.__cause__).__name__})")) from None
+        done = last.outputs[0]
+        used = len(last.prompt_token_ids)
+        return Reply(done.text, done.finish_reason or "abort", used, len(done.token_ids))
+
+    async def _images(self, pictures: Pictures) -> list[Any]:
+        """The decoded pictures of a case, decoded once while its requests come."""
+        known = self._decoded
+        if pictures.digest not in known:
+            work = asyncio.to_thread(lambda: [decode(data) for data in pictures.files])
+            known[pictures.digest] = asyncio.ensure_future(work)
+            while len(known) > DECODED_CASES:
+                known.popitem(last=False)
+        known.move_to_end(pictures.digest)
+        try:
+            return await asyncio.shield(known[pictures.digest])
+        except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
+            raise LostCall(Failure("pictures", f"a picture could not be decoded ({type(error).__name__})")) from None
+
+
+def _chat_params() -> Any:
+    from vllm.renderers.params import ChatParams
+
+    return ChatParams(chat_template_kwargs={"add_generation_prompt": True, "tokenize": False})
