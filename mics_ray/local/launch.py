@@ -5,20 +5,28 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 @contextmanager
-def simulated_server() -> Iterator[str]:
-    """Run the server as a child process; yields its base URL on loopback. It ends with its parent: its stdin closes."""
+def simulated_server(log: Path) -> Iterator[str]:
+    """Run the server as a child process that writes to ``log``; yields its base URL on loopback.
+
+    It ends with its parent, however that ends: its standard input closes.
+    """
     command = [sys.executable, "-m", "mics_ray.local.server", "--port", "0"]
     # A session of its own: Ctrl-C at the terminal is for the driver, which lets paid calls finish first.
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        assert process.stdout is not None and process.stdin is not None
+    with (
+        log.open("a") as errors,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the simulated server did not start (exit code {process.wait()})")
+            raise RuntimeError(f"the simulated server did not start (exit code {process.wait()}), see {log}")
         try:
             yield json.loads(line)["url"]
         finally:

@@ -1,0 +1,1 @@
+"""The one package that imports ray: actors, driver, progress."""

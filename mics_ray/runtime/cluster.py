@@ -1,0 +1,31 @@
+"""Joining a Ray cluster, or starting one on this machine."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from mics_ray.config import Config
+from mics_ray.errors import RefusedRun
+
+OBJECT_STORE_BYTES = 1 << 30
+"""Of a cluster that is started here: pictures of the open searches, and Ray Data's blocks."""
+
+
+@contextmanager
+def cluster(config: Config) -> Iterator[None]:
+    """A connected Ray for a while; one that was started here ends with it. Raises :class:`RefusedRun`."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address, options = config.ray.address, {}
+    if address is None:
+        address, options = "local", {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    except (ConnectionError, ValueError) as error:
+        raise RefusedRun(f"ray.address: cannot reach {address} ({type(error).__name__})") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,172 @@
+"""Everything that can be found out before Ray starts: the input, the folder, what is done already."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mics_ray.assemble import LOCAL, cases_file, image_root
+from mics_ray.compose import to_yaml
+from mics_ray.config import Config, EndpointConfig, Engine, InternConfig
+from mics_ray.core.types import Case
+from mics_ray.errors import LockedRun, RefusedRun
+from mics_ray.identity import code_version, differences, digest, identity
+from mics_ray.io.cases import EXAMPLES, InputError, Survey, read_span, scan
+from mics_ray.io.lock import LockHeld, RunLock
+from mics_ray.io.rows import Stamp
+from mics_ray.io.shards import ShardError, committed_ids
+from mics_ray.local.launch import simulated_server
+from mics_ray.models.images import PictureError
+from mics_ray.models.images import check as check_picture
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Where everything of a run lies."""
+
+    root: Path
+
+    @property
+    def results(self) -> Path:
+        """The shards."""
+        return self.root / "results"
+
+    @property
+    def cache(self) -> Path:
+        """The paid replies."""
+        return self.root / "cache"
+
+    @property
+    def logs(self) -> Path:
+        """One log file per process."""
+        return self.root / "logs"
+
+    @property
+    def summary(self) -> Path:
+        """The closing account."""
+        return self.root / "summary.json"
+
+    def make(self) -> None:
+        """Create the folders, readable by the owner only, whatever the umask."""
+        for folder in (self.root, self.results, self.cache, self.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+
+    def write(self, name: str, text: str) -> None:
+        """Replace a small file in one step, mode 0600."""
+        temporary = self.root / f".{name}.tmp"
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+        temporary.replace(self.root / name)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A checked job: what to search, and how its rows are stamped."""
+
+    config: Config
+    folder: Folder
+    survey: Survey
+    stamp: Stamp
+
+    def at(self, served: Config) -> "Job":
+        """The same job with addresses filled in."""
+        return replace(self, config=served)
+
+
+@contextmanager
+def prepared(config: Config) -> Iterator[Job]:
+    """Hold the run's folder and look at the input. Raises :class:`RefusedRun` and :class:`LockedRun`."""
+    if not image_root(config).is_dir():
+        raise RefusedRun(f"data.image_root: no such folder: {image_root(config)}")
+    folder = Folder(Path(config.run.dir))
+    try:
+        folder.make()
+    except OSError as error:
+        raise RefusedRun(f"run.dir: cannot write {folder.root}: {error.strerror}") from None
+    try:
+        lock = RunLock(folder.root / ".lock")
+    except LockHeld:
+        raise LockedRun(f"another run is writing to {folder.root}; wait for it, or give another run.dir") from None
+    with lock:
+        yield _job(config, folder)
+
+
+def survey_again(job: Job) -> Job:
+    """The same job, looking again at what is committed; for what a lost worker left behind."""
+    return _job(job.config, job.folder)
+
+
+def _job(config: Config, folder: Folder) -> Job:
+    try:
+        survey = scan(str(cases_file(config)), committed_ids(folder.results))
+    except (InputError, ShardError) as error:
+        raise RefusedRun(str(error)) from None
+    view = identity(config, survey.sha256)
+    _same_or_refused(folder, view)
+    if config.data.strict:
+        _refuse_rejections(config, survey)
+    folder.write("config.yaml", to_yaml(config))
+    folder.write("identity.json", json.dumps(view, indent=1, sort_keys=True))
+    return Job(config, folder, survey, Stamp(config.seed, digest(view), code_version()))
+
+
+def _refuse_rejections(config: Config, survey: Survey) -> None:
+    """``data.strict``: no record may be rejected, for its own sake or for a picture's."""
+    problems = list(survey.examples)
+    for case in (found for span in survey.spans for found in read_span(span) if isinstance(found, Case)):
+        try:
+            for picture in case.images:
+                check_picture(image_root(config), picture)
+        except PictureError as error:
+            problems.append(f"{case.id}: {error}")
+        if len(problems) > EXAMPLES:
+            break
+    if problems:
+        shown = "\n".join(f"  {problem}" for problem in problems[:EXAMPLES])
+        raise RefusedRun(f"data.strict: some of the {survey.records} records cannot be used:\n{shown}")
+
+
+def _same_or_refused(folder: Folder, view: dict[str, Any]) -> None:
+    path = folder.root / "identity.json"
+    if not path.exists():
+        return
+    changed = differences(json.loads(path.read_text()), view)
+    if changed:
+        lines = "\n".join(f"  {line}" for line in changed)
+        raise RefusedRun(
+            f"{folder.root} holds a run of another configuration; give another run.dir, or go back to:\n{lines}"
+        )
+
+
+@contextmanager
+def with_server(config: Config, folder: Folder) -> Iterator[Config]:
+    """The configuration with ``base_url: local`` replaced by the simulated server's address, which runs meanwhile."""
+    if not simulated(config):
+        yield config
+        return
+    with simulated_server(folder.logs / "simulated-server.log") as url:
+        yield replace(
+            config,
+            judge=_at(config.judge, url),
+            mentors={name: _at(entry, url) for name, entry in config.mentors.items()},
+            interns={name: _at(entry, url) for name, entry in config.interns.items()},
+        )
+
+
+def simulated(config: Config) -> bool:
+    """Whether any model of this run is the simulated server's."""
+    entries: list[EndpointConfig | InternConfig] = [config.judge, *config.mentors.values(), *config.interns.values()]
+    return any(entry.base_url == LOCAL for entry in entries)
+
+
+def _at(entry: Any, url: str) -> Any:
+    return replace(entry, base_url=url) if entry.base_url == LOCAL else entry
+
+
+def uses_vllm(config: Config) -> bool:
+    """Whether any intern runs on engines of ours."""
+    return any(intern.engine is Engine.vllm for intern in config.interns.values())

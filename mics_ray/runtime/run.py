@@ -1,0 +1,224 @@
+"""The driver: starts the actors, feeds the workers, watches, and ends with an account that is true."""
+
+import math
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import ray
+from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayError
+
+from mics_ray.assemble import providers
+from mics_ray.core.types import Failure
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_REFUSED, EXIT_STOPPED, RefusedRun
+from mics_ray.runtime.cluster import cluster
+from mics_ray.runtime.dataset import dataset
+from mics_ray.runtime.endpoints import start_endpoint
+from mics_ray.runtime.interns import start_interns
+from mics_ray.runtime.prepare import Job, survey_again
+from mics_ray.runtime.progress import Progress, Snapshot
+from mics_ray.runtime.worker import Hands, SearchWorker, WorkerState
+from mics_ray.runtime.writer import start_writer
+
+POLL_S = 0.5
+DRAIN_S = 15.0
+"""How long paid calls may take to come home when a run is stopped."""
+LEAST_PER_WORKER = 8
+"""Open searches below which a further worker process is not worth its start."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a run ended: the exit code, a line for the person, and the seconds of search."""
+
+    code: int
+    message: str
+    search_seconds: float
+
+
+class Stopper:
+    """Ctrl-C or SIGTERM asks for a clean stop; the second one ends the program at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Install the handlers for a while."""
+        previous = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+class _Stop(Exception):
+    """The person asked for a stop."""
+
+
+def run(job: Job, progress: Progress) -> End:
+    """Search every pending case of ``job``. Raises :class:`RefusedRun` when the cluster cannot hold the interns."""
+    stopper = Stopper()
+    with cluster(job.config), stopper.listening():
+        driver = _Driver(job, progress, stopper)
+        try:
+            driver.start()
+            return driver.search()
+        except _Stop:
+            return driver.end(EXIT_STOPPED, "stopped; the same command goes on")
+        except ActorDiedError as error:
+            return driver.end(
+                EXIT_STOPPED, f"an actor could not be started ({type(error).__name__}); see {job.folder.logs}"
+            )
+        finally:
+            progress.close()
+            driver.leave()
+
+
+class _Driver:
+    """The actors of one run and the loop that watches them."""
+
+    def __init__(self, job: Job, progress: Progress, stopper: Stopper) -> None:
+        self._job, self._progress, self._stopper = job, progress, stopper
+        self._before = job.survey.records - job.survey.pending
+        self._workers: list[Any] = []
+        self._hands: Hands | None = None
+        self._states: list[WorkerState] = []
+        self._counts: dict[str, Any] = {"outcomes": {}, "failure": None}
+        self._began: float | None = None
+
+    def start(self) -> None:
+        """Start all actors and wait until they are ready."""
+        job, config = self._job, self._job.config
+        cache, logs = str(job.folder.cache.absolute()), str(job.folder.logs.absolute())
+        writer = start_writer(job.folder.results.absolute())
+        endpoints = {
+            provider: start_endpoint(entries, cache, f"endpoint-{number}")
+            for number, (provider, entries) in enumerate(providers(config).items())
+        }
+        replicas = start_interns(config, cache, logs)
+        self._hands = Hands(endpoints, replicas, writer)
+        window = min(config.window, job.survey.pending)
+        count = config.ray.workers or max(1, min(8, (os.cpu_count() or 1) // 2 * 2 // 2, window // LEAST_PER_WORKER))
+        actor = ray.remote(SearchWorker).options(num_cpus=0, max_restarts=-1, max_concurrency=100)
+        self._workers = [
+            actor.remote(number, config, job.stamp, math.ceil(window / count), logs) for number in range(count)
+        ]
+        self._await([writer.counts.remote(), *(endpoint.stats.remote() for endpoint in endpoints.values())])
+        engines = [replica.ready.remote() for handles in replicas.values() for replica in handles]
+        if engines:
+            self._progress.phase(f"loading {len(engines)} intern engine(s): {', '.join(replicas)}")
+            try:
+                self._await(engines)
+            except RayError as error:
+                raise RefusedRun(f"an intern's engine did not start ({type(error).__name__}); see {logs}") from None
+
+    def search(self) -> End:
+        """Pass after pass over what has no row yet; more than one only when a worker was lost."""
+        self._began = time.monotonic()
+        self._progress.phase(f"searching {self._job.survey.pending} cases, {len(self._workers)} worker(s)")
+        while True:
+            self._pass()
+            if end := self._early_end():
+                return end
+            ray.get(self._need().writer.flush.remote())
+            left, self._job = self._job.survey.pending, survey_again(self._job)
+            if not self._job.survey.pending:
+                return self.end(EXIT_OK, "")
+            if self._job.survey.pending >= left:
+                return self.end(EXIT_STOPPED, f"{left} cases without a row; see {self._job.folder.logs}")
+
+    def _pass(self) -> None:
+        shards = dataset(self._job.survey.spans).streaming_split(len(self._workers), equal=False)
+        running = [worker.run.remote(self._hands, shard) for worker, shard in zip(self._workers, shards, strict=True)]
+        while running:
+            done, running = ray.wait(running, num_returns=len(running), timeout=POLL_S)
+            self._look()
+            if self._stopper.asked:
+                raise _Stop
+            for ref in done:
+                try:
+                    ray.get(ref)
+                except RayError:
+                    # A lost worker's cases are found again by the next pass; its calls are in the cache.
+                    self._progress.phase("a search worker was lost; its cases are searched again")
+
+    def _look(self) -> None:
+        """Ask the actors where they stand; one that is just restarting is asked again next time."""
+        try:
+            self._counts = ray.get(self._need().writer.counts.remote(), timeout=POLL_S)
+            self._states = ray.get([worker.state.remote() for worker in self._workers], timeout=POLL_S)
+        except (RayActorError, GetTimeoutError):
+            return
+        calls = Counter[str]()
+        for used in (used for state in self._states for used in state.usage.values()):
+            calls.update(calls=used.calls, cached=used.cached_calls)
+        self._progress.show(
+            Snapshot(
+                total=self._job.survey.records,
+                before=self._before,
+                outcomes=self._counts["outcomes"],
+                searching=sum(state.searching for state in self._states),
+                calls=calls["calls"],
+                cached=calls["cached"],
+                seconds=self._seconds(),
+            )
+        )
+
+    def _early_end(self) -> End | None:
+        """Why the workers ended before their shards did, if they did."""
+        self._look()
+        refused = next((state.refused for state in self._states if state.refused), None)
+        broken = next((state.broken for state in self._states if state.broken), self._counts["failure"])
+        if broken:
+            return self.end(EXIT_CANNOT_WRITE, f"cannot write results: {broken}")
+        if refused:
+            return self.end(*_refusal(refused))
+        return None
+
+    def end(self, code: int, message: str) -> End:
+        """The end, with the seconds of search so far."""
+        return End(code, message, self._seconds())
+
+    def leave(self) -> None:
+        """Stop the workers, let paid calls come home into the cache and searched cases onto the disk."""
+        if self._hands is None:
+            return
+        stops = [worker.stop.remote() for worker in self._workers]
+        ray.wait(stops, num_returns=len(stops), timeout=2)
+        ends = [endpoint.drain.remote(DRAIN_S) for endpoint in self._hands.endpoints.values()]
+        ends.append(self._hands.writer.flush.remote())
+        ray.wait(ends, num_returns=len(ends), timeout=DRAIN_S + 5)
+
+    def _need(self) -> Hands:
+        if self._hands is None:
+            raise RuntimeError("start() first")
+        return self._hands
+
+    def _seconds(self) -> float:
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
+    def _await(self, refs: list[Any]) -> None:
+        """Wait for all of ``refs``; an actor that cannot start or a stop ends the wait."""
+        while refs:
+            done, refs = ray.wait(refs, num_returns=len(refs), timeout=POLL_S)
+            ray.get(done)
+            if self._stopper.asked:
+                raise _Stop
+
+
+def _refusal(failure: Failure) -> tuple[int, str]:
+    code = EXIT_STOPPED if failure.kind == "quota" else EXIT_REFUSED
+    return code, f"{failure.kind}: {failure.message}; what was paid is kept, the same command goes on"

@@ -1,0 +1,209 @@
+"""A search worker: a plain async actor with a sliding window of open searches."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ray.exceptions import RayActorError
+
+from mics_ray.assemble import Cast, image_root, providers, strategy
+from mics_ray.config import Config
+from mics_ray.core.search import SearchResult, search_case
+from mics_ray.core.tree import SearchTree
+from mics_ray.core.types import Case, Failure, Outcome, Quality
+from mics_ray.core.usage import Usage
+from mics_ray.io.cases import Rejection
+from mics_ray.io.rows import Stamp, rejected_row, result_row
+from mics_ray.models.images import PictureError, for_roles
+from mics_ray.models.roles import Meter
+from mics_ray.models.types import Model, Pictures, Refused
+from mics_ray.runtime.dataset import rows, unpack
+from mics_ray.runtime.endpoints import RemoteEndpoint
+from mics_ray.runtime.interns import connect
+from mics_ray.runtime.logs import log_to
+from mics_ray.runtime.pictures import PictureRefs
+from mics_ray.runtime.router import Router
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """The actors that a worker works with: endpoints by provider, intern replicas by intern, the writer."""
+
+    endpoints: Mapping[str, Any]
+    replicas: Mapping[str, list[Any]]
+    writer: Any
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """A worker seen from the driver; ``refused`` and ``broken`` say why it stopped by itself."""
+
+    searching: int
+    usage: Mapping[str, Usage]
+    refused: Failure | None
+    broken: str | None
+
+
+class SearchWorker:
+    """Searches the cases of its shard, ``window`` at a time, and hands every one to the writer as exactly one row."""
+
+    def __init__(self, number: int, config: Config, stamp: Stamp, window: int, log_folder: str) -> None:
+        log_to(Path(log_folder), f"worker-{number}")
+        self._number, self._config, self._stamp = number, config, stamp
+        self._root = image_root(config)
+        self._strategy = strategy(config.search, tuple(config.mentors))
+        self._sides = {"mentor": config.pictures.mentor_max_side, "intern": config.pictures.intern_max_side}
+        self._models: dict[str, Model] = {}
+        self._routers: dict[str, Router] = {}
+        self._writer: Any = None
+        self._window = window
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._meters: dict[str, Meter] = {}
+        self._usage: dict[str, Usage] = {}
+        self._refused: Failure | None = None
+        self._broken: str | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def run(self, hands: Hands, shard: Any) -> None:
+        """Search the whole shard; ends early after :meth:`stop`, a refusing provider or a full disk.
+
+        The handles come here and not to the constructor: Ray could not restart an actor whose arguments it lost.
+        """
+        self._take(hands)
+        self._reader = asyncio.create_task(self._open_searches(shard))
+        await asyncio.wait([self._reader])
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        if not self._reader.cancelled() and (error := self._reader.exception()) is not None:
+            raise error
+
+    async def stop(self) -> None:
+        """Open no further search and give the open ones up; their replies are in the cache."""
+        for task in [self._reader, *self._tasks]:
+            if task is not None:
+                task.cancel()
+
+    async def state(self) -> WorkerState:
+        """Where the worker stands; ``usage`` counts open searches too."""
+        usage = dict(self._usage)
+        for meter in self._meters.values():
+            _add(usage, meter.usage)
+        return WorkerState(len(self._meters), usage, self._refused, self._broken)
+
+    def _take(self, hands: Hands) -> None:
+        """Connect to the actors, once: routers and endpoint handles know what is under way."""
+        if self._writer is not None:
+            return
+        self._writer, pictures = hands.writer, PictureRefs()
+        for provider, entries in providers(self._config).items():
+            handle = RemoteEndpoint(hands.endpoints[provider], f"worker-{self._number}", pictures)
+            self._models |= dict.fromkeys(entries, handle)
+        self._routers = connect(hands.replicas, pictures)
+
+    async def _open_searches(self, shard: Any) -> None:
+        """Keep the window full: a slow case holds up nobody but itself."""
+        slots = asyncio.Semaphore(self._window)
+        async for record in rows(shard, ahead=self._window):
+            await slots.acquire()
+            task = asyncio.create_task(self._case(unpack(record), slots))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _case(self, record: Case | Rejection, slots: asyncio.Semaphore) -> None:
+        """One record to its one row; an error of ours fails that case and no other."""
+        row: dict[str, Any] | None = None
+        try:
+            row = await self._row(record)
+        except BaseExceptionGroup as group:
+            row = self._search_broke(record, group)
+        except Exception as error:
+            row = self._internal(record, error)
+        finally:
+            slots.release()
+        if row is not None:
+            await self._commit(row)
+
+    async def _row(self, record: Case | Rejection) -> dict[str, Any]:
+        if isinstance(record, Rejection):
+            return rejected_row(record, self._stamp)
+        try:
+            pictures = await asyncio.to_thread(for_roles, self._root, record.images, self._sides)
+        except PictureError as error:
+            rejection = Rejection(0, record.id, str(error), record.question, record.answer, record.images)
+            return rejected_row(rejection, self._stamp)
+        return await self._search(record, pictures)
+
+    async def _search(self, case: Case, pictures: Mapping[str, Pictures | None]) -> dict[str, Any]:
+        started = time.monotonic()
+        meter = self._meters[case.id] = Meter()
+        models = self._models | {name: router.bound(case.id) for name, router in self._routers.items()}
+        panel = Cast(self._config, models).panel(pictures["mentor"], pictures["intern"], meter)
+        search = self._config.search
+        try:
+            result = await search_case(case, self._strategy, panel, self._stamp.seed, search.restarts)
+        finally:
+            _add(self._usage, self._meters.pop(case.id).usage)
+        if not search.quality_control and result.chain is not None:
+            result = replace(result, quality=Quality.KEEP)
+        return result_row(result, meter.usage, time.monotonic() - started, self._stamp)
+
+    def _search_broke(
+        self, record: Case | Rejection, group: BaseExceptionGroup[BaseException]
+    ) -> dict[str, Any] | None:
+        """A search that ended in errors: a refusing provider stops the worker, anything else fails the case."""
+        refusals = group.subgroup(Refused)
+        if refusals is None:
+            return self._internal(record, group)
+        refused = _leaf(refusals)
+        self._refused = refused.failure if isinstance(refused, Refused) else None
+        self._halt()
+        return None
+
+    def _internal(self, record: Case | Rejection, error: BaseException) -> dict[str, Any]:
+        frames = []
+        trace = _leaf(error).__traceback__
+        while trace is not None:
+            frames.append(f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}")
+            trace = trace.tb_next
+        # The message of an unforeseen error may quote a case, so only its type and place are written down.
+        kind = type(_leaf(error)).__name__
+        log.error("case %s failed: %s at %s", record.id, kind, " > ".join(frames))
+        case = record if isinstance(record, Case) else Case(record.id, record.question, record.answer, record.images)
+        tree = SearchTree(case.id, self._stamp.seed)
+        reason = f"internal error {kind}, see logs/"
+        failed = SearchResult(case, Outcome.FAILED, reason, Quality.ZERO, None, None, (tree,))
+        return result_row(failed, {}, 0.0, self._stamp)
+
+    async def _commit(self, row: dict[str, Any]) -> None:
+        """Hand the row in; a writer that died is started again by Ray and refuses what it had committed."""
+        while True:
+            try:
+                await self._writer.add.remote(row)
+                return
+            except RayActorError:
+                await asyncio.sleep(0.5)
+            except OSError as error:
+                self._broken = str(error)
+                self._halt()
+                return
+
+    def _halt(self) -> None:
+        """End early from within: no further search, the open ones given up."""
+        for task in [self._reader, *(self._tasks - {asyncio.current_task()})]:
+            if task is not None:
+                task.cancel()
+
+
+def _add(total: dict[str, Usage], more: Mapping[str, Usage]) -> None:
+    for name, used in more.items():
+        total[name] = total.get(name, Usage()) + used
+
+
+def _leaf(error: BaseException) -> BaseException:
+    return _leaf(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,105 @@
+"""The one committer: rows gather in it and leave as shards; whoever handed a row in waits until it is on disk."""
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from mics_ray.io.lock import LockHeld, RunLock
+from mics_ray.io.shards import ShardStore
+
+ROWS_PER_SHARD = 64
+FIRST_AGE_S, LAST_AGE_S, AGE_SHARE = 2.0, 60.0, 0.02
+"""A waiting row leaves after 2 s at first and after 60 s in long runs: 2 % of the run's age, so shards stay few."""
+TAKEOVER_S = 30.0
+
+
+class WriterActor:
+    """Commits rows to ``folder``; it refuses ids that are committed already, so a row can be handed in twice safely."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+        self._lock = self._take_over()
+        self._store = ShardStore(self._folder)
+        self._rows: list[tuple[dict[str, Any], asyncio.Future[None]]] = []
+        self._started = time.monotonic()
+        self._oldest = 0.0
+        self._flusher: asyncio.Task[None] | None = None
+        self._committing = asyncio.Lock()
+        self._outcomes: Counter[str] = Counter()
+        self._quality: Counter[str] = Counter()
+        self._failure: OSError | None = None
+
+    def _take_over(self) -> RunLock:
+        """The writer of a driver that was just killed may live for a moment; never commit beside it."""
+        deadline = time.monotonic() + TAKEOVER_S
+        while True:
+            try:
+                return RunLock(self._folder / ".writer.lock")
+            except LockHeld:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    async def add(self, row: dict[str, Any]) -> None:
+        """Hand a row in; returns when it is committed. Raises ``OSError`` when nothing can be written."""
+        if self._failure is not None:
+            raise self._failure
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not self._rows:
+            self._oldest = time.monotonic()
+        self._rows.append((row, future))
+        if len(self._rows) >= ROWS_PER_SHARD:
+            await self.flush()
+        elif self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush_by_age())
+        await future
+
+    async def flush(self) -> None:
+        """Commit everything that waits, in one shard."""
+        async with self._committing:
+            batch, self._rows = self._rows, []
+            if not batch:
+                return
+            rows = [row for row, _ in batch]
+            try:
+                await asyncio.to_thread(self._store.commit, rows)
+            except OSError as error:
+                self._failure = error
+                for _, future in batch:
+                    future.set_exception(error)
+                return
+            self._outcomes.update(row["outcome"] for row in rows)
+            self._quality.update(row["quality"] for row in rows if row["outcome"] in ("solved", "depth"))
+            for _, future in batch:
+                future.set_result(None)
+
+    async def counts(self) -> dict[str, Any]:
+        """What was committed in this session: rows by outcome, kept chains by quality; whether writing failed."""
+        return {
+            "outcomes": dict(self._outcomes),
+            "quality": dict(self._quality),
+            "waiting": len(self._rows),
+            "failure": None if self._failure is None else f"{self._failure.strerror} ({self._failure.filename})",
+        }
+
+    async def _flush_by_age(self) -> None:
+        while self._rows:
+            age = min(LAST_AGE_S, max(FIRST_AGE_S, AGE_SHARE * (time.monotonic() - self._started)))
+            wait = self._oldest + age - time.monotonic()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            else:
+                await self.flush()
+
+
+def start_writer(folder: Path) -> Any:
+    """Start the writer on the driver's own node, where the run's folder is."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = {"num_cpus": 0, "max_restarts": -1, "max_concurrency": 1000, "scheduling_strategy": here}
+    return ray.remote(WriterActor).options(**options).remote(str(folder))

@@ -1,0 +1,79 @@
+"""Search reasoning chains for medical cases: mentors propose steps, interns finish from them, a judge compares."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from mics_ray.assemble import check
+from mics_ray.cli import ending, parse
+from mics_ray.compose import compose_config
+from mics_ray.config import Config
+from mics_ray.errors import EXIT_OK
+
+
+def main(argv: Sequence[str]) -> int:
+    """Compose, check, search; returns the exit code."""
+    command = parse(argv, __doc__ or "")
+    return ending(lambda: generate(compose_config(command.overrides, command.config_dir)))
+
+
+def generate(config: Config) -> int:
+    """Run the job that ``config`` describes."""
+    check(config)
+    # Ray takes a second to import: a wrong configuration is refused before that.
+    from mics_ray.probe import probe
+    from mics_ray.runtime.prepare import prepared, simulated, with_server
+    from mics_ray.runtime.progress import Progress
+    from mics_ray.runtime.run import End, run
+
+    progress, console = Progress(), Console()
+    with prepared(config) as job:
+        survey = job.survey
+        progress.phase(
+            f"{survey.records} records in {survey.path}: {survey.pending} to do, {survey.rejections} unusable"
+        )
+        if config.preflight:
+            return _preflight(config, job, console)
+        end = End(EXIT_OK, "", 0.0)
+        if survey.pending:
+            with with_server(config, job.folder) as served:
+                progress.phase("asking every model for one word")
+                asyncio.run(probe(served))
+                end = run(job.at(served), progress)
+        _close(console, job, end, simulated(config))
+    return end.code
+
+
+def _preflight(config: Config, job: Any, console: Console) -> int:
+    from mics_ray.probe import probe
+    from mics_ray.runtime.preflight import print_report
+    from mics_ray.runtime.prepare import with_server
+
+    with with_server(config, job.folder) as served:
+        asyncio.run(probe(served))
+    return print_report(console, job)
+
+
+def _close(console: Console, job: Any, end: Any, simulated: bool) -> None:
+    from mics_ray.io.summary import summarise
+    from mics_ray.runtime.closing import print_closing
+
+    summary = summarise(job.folder.results) | {
+        "finished": end.code == EXIT_OK,
+        "search_seconds": round(end.search_seconds, 3),
+        "simulated": simulated,
+        "config_digest": job.stamp.config_digest,
+        "code_version": job.stamp.code_version,
+    }
+    job.folder.write("summary.json", json.dumps(summary, indent=1))
+    print_closing(console, job.folder, summary)
+    if end.message:
+        console.print(end.message, style="yellow", markup=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
