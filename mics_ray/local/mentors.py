@@ -14,7 +14,7 @@ from mics_ray.local.tellers import Kind, Teller, teller_of
 
 LENGTHS = (2, 3, 3, 4, 4, 5)
 KINDS = tuple(Kind)
-MISREAD_SHARE = 0.4
+MISREAD_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class Step:
 
 
 SKILLS: dict[str, Skill] = {
-    "simulated-mentor-attending": Skill((0.55, 0.20, 0.10, 0.15), misread=60.0, stubborn=0.6),
-    "simulated-mentor-resident": Skill((0.45, 0.20, 0.05, 0.30), misread=40.0, stubborn=0.9),
-    "simulated-mentor-student": Skill((0.50, 0.06, 0.02, 0.42), misread=30.0, stubborn=1.4),
+    "simulated-mentor-attending": Skill((0.55, 0.20, 0.10, 0.15), misread=160.0, stubborn=0.6),
+    "simulated-mentor-resident": Skill((0.45, 0.20, 0.05, 0.30), misread=110.0, stubborn=0.9),
+    "simulated-mentor-student": Skill((0.50, 0.06, 0.02, 0.42), misread=80.0, stubborn=1.4),
 }
 
 

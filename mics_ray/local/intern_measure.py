@@ -1,0 +1,87 @@
+"""How good a tiny intern is: accuracies by kind of prefix and temperature, on phantoms that it was not trained on."""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from mics_ray.local.findings import FINDINGS
+from mics_ray.local.intern_texts import Sample, other_than, sample
+from mics_ray.local.phantoms import draw
+
+MEASURED = ("none", "neutral", "narrowing", "hedged", "naming", "misleading", "misplaced", "corrected")
+OTHER_PICTURE = "other_picture"
+TEMPERATURES = (0.0, 0.3, 1.2)
+_SEED = 7_000_000_000  # far from the seeds of training and of the embedded cases
+_FORMAT = re.compile(r"### The final answer is: (\S.*)")
+_BATCH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Shares: ``right`` names what is drawn, ``followed`` what the prefix speaks of, ``format`` is kept."""
+
+    right: float
+    followed: float
+    format: float
+
+
+def prompt_text(processor: Any, prompt: str, pictures: int) -> str:
+    """The chat as the model reads it: one user message, the pictures before the text."""
+    content = [*({"type": "image"} for _ in range(pictures)), {"type": "text", "text": prompt}]
+    chat = [{"role": "user", "content": content}]
+    return str(processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False))
+
+
+@torch.inference_mode()
+def complete(
+    model: Any, processor: Any, prompts: Sequence[str], pictures: Sequence[Image.Image], temperature: float
+) -> list[str]:
+    """A completion for each prompt with its picture. Temperature 0 is greedy; sampling uses the whole vocabulary."""
+    texts = [prompt_text(processor, prompt, 1) for prompt in prompts]
+    inputs = processor(
+        images=[[picture] for picture in pictures], text=texts, return_tensors="pt", padding=True, padding_side="left"
+    )
+    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    tokens = model.generate(**inputs, max_new_tokens=24, **(sampling if temperature else {"do_sample": False}))
+    return list(processor.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+
+
+def is_answer(text: str, finding: int) -> bool:
+    """Whether a completion is well formed and names the finding or a synonym of it."""
+    found = _FORMAT.fullmatch(text.strip())
+    names = (FINDINGS[finding].answer, *FINDINGS[finding].synonyms)
+    return found is not None and found.group(1).casefold() in {name.casefold() for name in names}
+
+
+def exercises(template: str, kind: str, count: int) -> tuple[list[Sample], list[Image.Image]]:
+    """``count`` exercises of one kind with their pictures; ``other_picture`` shows a finding that is not asked for."""
+    samples, pictures = [], []
+    for index in range(count):
+        seed = _SEED + index
+        finding = index % len(FINDINGS)
+        samples.append(sample(template, "none" if kind == OTHER_PICTURE else kind, finding, seed))
+        shown = other_than(finding, random.Random(seed)) if kind == OTHER_PICTURE else finding
+        pictures.append(draw(shown, np.random.default_rng(seed)))
+    return samples, pictures
+
+
+def measure(model: Any, processor: Any, template: str, kind: str, temperature: float, count: int) -> Scores:
+    """Score ``count`` completions of one kind at one temperature."""
+    samples, pictures = exercises(template, kind, count)
+    texts: list[str] = []
+    for start in range(0, count, _BATCH):
+        part = slice(start, start + _BATCH)
+        prompts = [item.prompt for item in samples[part]]
+        texts += complete(model, processor, prompts, pictures[part], temperature)
+    pairs = list(zip(texts, samples, strict=True))
+    return Scores(
+        right=round(sum(is_answer(text, item.drawn) for text, item in pairs) / count, 3),
+        followed=round(sum(is_answer(text, item.wanted) for text, item in pairs) / count, 3),
+        format=round(sum(_FORMAT.fullmatch(text.strip()) is not None for text in texts) / count, 3),
+    )

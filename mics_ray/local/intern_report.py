@@ -1,0 +1,60 @@
+"""The README beside the tiny interns: how they were trained and what was measured, from ``metrics.json``."""
+
+from typing import Any
+
+_INTRODUCTION = """\
+# The two tiny interns
+
+Two vision-language models of about a million and a half parameters each, trained from random weights by
+`python -m mics_ray.local.train_interns` on drawn phantom radiographs and made-up reasoning. They exist so that the demo
+and the tests run real vLLM on real models without a GPU. They know no medicine: they are for phantoms only.
+
+"""
+_EXPLANATION = """
+Share of answers that name the finding drawn, at temperature 0 / 0.3 / 1.2, on phantoms of other seeds than the
+training's ({count} for each figure; chance is 0.125). The rows are the kinds of reasoning in the prompt, as
+`intern_texts.py` makes them. With `misleading` and `misplaced` reasoning a right answer goes against the text, and
+`other_picture` shows another finding than the one asked for. The last row is the share of all answers in the form
+`### The final answer is: ...`.
+
+"""
+
+
+def report(metrics: dict[str, Any]) -> str:
+    """The README as Markdown."""
+    interns: dict[str, Any] = metrics["interns"]
+    count = next(iter(interns.values()))["settings"]["measured"]
+    return _INTRODUCTION + _settings(interns) + _EXPLANATION.format(count=count) + _scores(interns)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _settings(interns: dict[str, Any]) -> str:
+    rows = [
+        ["parameters", *(f"{intern['parameters']:,}" for intern in interns.values())],
+        ["weights, bytes (float32)", *(f"{intern['weight_bytes']:,}" for intern in interns.values())],
+        ["training steps", *(str(intern["steps"]) for intern in interns.values())],
+    ]
+    names = ("seed", "minutes", "picture_share", "pool", "batch", "peak_rate", "warm_up")
+    rows += [[name, *(str(intern["settings"][name]) for intern in interns.values())] for name in names]
+    return _table(["", *interns], rows)
+
+
+def _scores(interns: dict[str, Any]) -> str:
+    kinds = list(next(iter(interns.values()))["scores"])
+    rows = [[kind, *(_cell(intern["scores"][kind], "right") for intern in interns.values())] for kind in kinds]
+    return _table(["", *interns], [*rows, ["format kept", *(_format(intern["scores"]) for intern in interns.values())]])
+
+
+def _cell(by_temperature: dict[str, dict[str, float]], score: str) -> str:
+    return " / ".join(f"{scores[score]:.2f}" for scores in by_temperature.values())
+
+
+def _format(scores: dict[str, Any]) -> str:
+    """The mean over the kinds, by temperature."""
+    temperatures = next(iter(scores.values()))
+    means = (sum(kind[t]["format"] for kind in scores.values()) / len(scores) for t in temperatures)
+    return " / ".join(f"{mean:.2f}" for mean in means)

@@ -1,0 +1,211 @@
+"""What the tiny interns are trained on: prompts with reasoning such as mentors write, and the answers wanted.
+
+The prefix kinds and what the answer follows: ``none`` and ``neutral`` (the picture alone), ``narrowing`` and ``hedged``
+(the picture, among the two findings left), ``naming`` (the evidence), ``misleading`` (the evidence of a finding that is
+not there), ``misplaced`` (another region: one of its two findings), ``corrected`` (misleading, then naming: the later
+evidence counts), ``concluding`` (the answer, spelled out).
+"""
+
+import random
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mics_ray.local import phrases
+from mics_ray.local.findings import FINDINGS, REGIONS
+from mics_ray.local.phantoms import NEUTRAL_REMARKS, question
+
+KINDS = ("none", "neutral", "narrowing", "hedged", "naming", "misleading", "misplaced", "corrected", "concluding")
+WEIGHTS = (16, 14, 18, 8, 20, 9, 5, 6, 4)
+NOTHING_YET = "(nothing yet)"
+ANSWER = "### The final answer is: {answer}"
+
+NEUTRAL = (
+    *phrases.SURVEY_FILM,
+    *phrases.SURVEY_PICTURES,
+    *phrases.CLOSINGS,
+    *phrases.MISTAKEN_PICTURES,
+    *NEUTRAL_REMARKS,
+    phrases.PAUSE,
+    "The history alone does not settle the question.",
+    "The age and the complaint fit several causes.",
+    "The film should be read from the centre to the periphery.",
+    "Before anything else, the technique of the film is checked.",
+    "It helps to compare the left side with the right side.",
+    "Old pictures and laboratory results would help, but are not at hand.",
+    "The next step is to look at each region in turn.",
+)
+LEADS = (
+    *phrases.EVIDENCE_LEADS,
+    *phrases.MISTAKEN_LEADS,
+    "Looking at the film, ",
+    "On the radiograph, ",
+    "The key observation: ",
+    "What matters most is this: ",
+    "On the film one sees the following: ",
+    "Now to the picture: ",
+)
+# Further wordings of each finding's evidence, in the order of FINDINGS, so that interns learn more than two sentences.
+PARAPHRASES = (
+    ("The outer part of one lung has no vessels and is set off by a fine line.", "Free air outlines the lung's edge."),
+    (
+        "Fluid collects at the base and hides the diaphragm.",
+        "The angle between diaphragm and chest wall is lost.",
+    ),
+    ("A whole lobe has lost its air while its bronchi stay open.", "A cloudy white area holds dark branching tubes."),
+    ("One round spot of a centimetre or two lies alone in the lung.", "A solitary round shadow is well outlined."),
+    ("The heart is too broad for this chest.", "The heart takes up more than half of the width of the chest."),
+    ("A ring with a fluid level lies behind the heart.", "An air bubble above a flat fluid line is seen at the heart."),
+    ("The contour of a rib is broken.", "There is a gap in one rib and its parts do not meet."),
+    ("A metal device lies under the collar bone, with a wire.", "A lead runs from a small metal case to the heart."),
+)
+_FILLER = """
+the of and with without in on is was are mild severe acute chronic left right upper lower anterior posterior lateral
+medial artery vein vessel aorta ventricle atrium valve coronary pulmonary bronchus trachea mass lesion cyst tumour
+oedema atrophy stenosis thrombus aneurysm haemorrhage infarct abscess calcification enhancement contrast signal
+intensity density attenuation axial coronal sagittal section tomography resonance ultrasound spine vertebra femur
+tibia skull brain liver spleen kidney bladder pancreas bowel colon stomach uterus ovary prostate abdomen pelvis knee
+patient year-old male female history pain fever weight loss swelling weakness trauma surgery treatment follow-up
+increased decreased normal abnormal likely consistent suggestive diagnosis differential finding shows demonstrates
+"""
+_UNUSUAL = ("°C", "µm", "é", "–", "≥", "β", "№", "±", "中", "肺", "ß", "½", "…", "🫁", "T2-weighted", "12×9", "<br/>")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One exercise: the user's prompt, the indices of the finding drawn and of the one to answer, the prefix kind."""
+
+    prompt: str
+    drawn: int
+    wanted: int
+    kind: str
+
+    @property
+    def target(self) -> str:
+        """The completion wanted."""
+        return ANSWER.format(answer=FINDINGS[self.wanted].answer)
+
+
+def intern_template(prompts: Path) -> str:
+    """The text under ``intern: |-`` in a prompts file. Raises ValueError where there is none."""
+    block = re.search(r"^intern: \|-\n((?:  .*\n|\n)+)", prompts.read_text(encoding="utf-8") + "\n", re.M)
+    if block is None:
+        raise ValueError(f"no block 'intern: |-' in {prompts}")
+    return textwrap.dedent(block.group(1)).strip("\n")
+
+
+def numbered(steps: Sequence[str]) -> str:
+    """The prefix as interns are shown it."""
+    return "\n\n".join(f"### Step {k}: {step}" for k, step in enumerate(steps, start=1)) or NOTHING_YET
+
+
+def other_than(finding: int, rng: random.Random) -> int:
+    """Another finding."""
+    return (finding + rng.randrange(1, len(FINDINGS))) % len(FINDINGS)
+
+
+def same_region(finding: int) -> list[int]:
+    """The two findings of a region, ``finding`` among them."""
+    return [index for index, other in enumerate(FINDINGS) if other.region == FINDINGS[finding].region]
+
+
+def evidence(finding: int, rng: random.Random) -> str:
+    """A sentence that names what shows the finding; three in four are the vocabulary's own."""
+    options = FINDINGS[finding].evidence if rng.random() < 0.75 else PARAPHRASES[finding]
+    return rng.choice(options)
+
+
+def _region(finding: int, rng: random.Random) -> str:
+    return rng.choice(REGIONS[FINDINGS[finding].region])
+
+
+def _spoken(sentence: str, rng: random.Random) -> str:
+    """A step around ``sentence``: a lead-in, perhaps a neutral sentence before or after."""
+    before = f"{rng.choice(NEUTRAL)} " if rng.random() < 0.2 else ""
+    after = f" {rng.choice(NEUTRAL)}" if rng.random() < 0.35 else ""
+    return before + phrases.after(rng.choice(LEADS), sentence) + after
+
+
+def neutral_step(rng: random.Random) -> str:
+    """A step that reveals nothing; one in twelve is in words that the interns do not know."""
+    if rng.random() < 1 / 12:
+        return noise(rng, rng.randrange(5, 40))
+    opening = phrases.openings(f"{rng.randrange(19, 91)} years", rng.choice(("Male", "Female")), "Cough for some days.")
+    return " ".join(rng.sample((*NEUTRAL, *opening), rng.randrange(1, 4)))
+
+
+def noise(rng: random.Random, words: int) -> str:
+    """Medical-looking text without sense, with unusual characters at times."""
+    chosen = [rng.choice(_UNUSUAL) if rng.random() < 0.06 else rng.choice(_FILLER.split()) for _ in range(words)]
+    return " ".join(chosen).capitalize() + "."
+
+
+def telling_steps(kind: str, drawn: int, rng: random.Random) -> tuple[list[str], int]:
+    """The steps of a prefix that say something, and the finding that the answer should follow."""
+    wrong = other_than(drawn, rng)
+    pair = rng.sample(same_region(drawn), 2)
+    match kind:
+        case "narrowing":
+            return [_spoken(_region(drawn, rng), rng)], drawn
+        case "hedged":
+            both = f"Either this holds: {evidence(pair[0], rng)} Or this: {evidence(pair[1], rng)}"
+            return [_spoken(both, rng)], drawn
+        case "naming":
+            first = [_spoken(_region(drawn, rng), rng)] if rng.random() < 0.35 else []
+            return [*first, _spoken(evidence(drawn, rng), rng)], drawn
+        case "misleading":
+            first = [_spoken(_region(wrong, rng), rng)] if rng.random() < 0.35 else []
+            return [*first, _spoken(evidence(wrong, rng), rng)], drawn if rng.random() < 0.05 else wrong
+        case "misplaced":
+            return [_spoken(_region(wrong, rng), rng)], rng.choice(same_region(wrong))
+        case "corrected":
+            lead = rng.choice((*phrases.CORRECTION_LEADS, *LEADS))
+            wrong_step = rng.choice((_region(wrong, rng), evidence(wrong, rng)))
+            right_step = _region(drawn, rng) if rng.random() < 0.25 else evidence(drawn, rng)
+            return [_spoken(wrong_step, rng), phrases.after(lead, right_step)], drawn
+        case "concluding":
+            name = rng.choice((FINDINGS[drawn].answer, *FINDINGS[drawn].synonyms)).lower()
+            return [rng.choice((f"This is most in keeping with {name}.", f"So the likely answer is {name}."))], drawn
+    return [], drawn
+
+
+def prefix(kind: str, drawn: int, rng: random.Random, longest: int = 4) -> tuple[str, int]:
+    """A prefix of the kind, of at most about ``longest`` steps, and the finding that the answer should follow."""
+    if kind == "none":
+        return NOTHING_YET, drawn
+    steps, wanted = telling_steps(kind, drawn, rng)
+    spare = max(longest - len(steps), 1)
+    count = rng.randrange(1 if kind == "neutral" else 0, spare + 1)
+    places = sorted(rng.randrange(len(steps) + 1) for _ in range(count))
+    for place in reversed(places):
+        steps.insert(place, neutral_step(rng))
+    return numbered(steps), wanted
+
+
+def sample(template: str, kind: str, drawn: int, seed: int, lengthy: bool = False) -> Sample:
+    """The exercise of this kind, finding and seed. One in twelve has many steps, one in sixteen asks in unknown words;
+    a ``lengthy`` one asks in hundreds of them."""
+    rng = random.Random(seed)
+    asked = question(np.random.default_rng(seed))[0] if rng.random() > 1 / 16 else noise(rng, rng.randrange(8, 60))
+    asked = noise(rng, rng.randrange(100, 1000)) if lengthy else asked
+    text, wanted = prefix(kind, drawn, rng, longest=8 if rng.random() < 1 / 12 else 4)
+    prompt = template.format(question=asked, prefix=text, next_step=text.count("### Step") + 1)
+    return Sample(prompt, drawn, wanted, kind)
+
+
+def random_sample(template: str, seed: int) -> Sample:
+    """An exercise of a kind drawn by ``WEIGHTS``; one in fifty is lengthy."""
+    rng = random.Random(seed)
+    kind, drawn = rng.choices(KINDS, WEIGHTS)[0], rng.randrange(len(FINDINGS))
+    return sample(template, kind, drawn, rng.getrandbits(48), lengthy=rng.random() < 0.02)
+
+
+def corpus(template: str, count: int, seed: int) -> list[str]:
+    """Texts to learn the vocabulary from: exercises and their answers, and medical-looking text."""
+    samples = (random_sample(template, seed + index) for index in range(count))
+    unknown = (noise(random.Random(seed + index), 40) for index in range(count // 4))
+    return [*(f"{item.prompt}\n{item.target}" for item in samples), *unknown]

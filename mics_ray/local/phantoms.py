@@ -1,0 +1,109 @@
+"""Phantom cases: a simulated patient, a drawn radiograph, a question, a gold answer and case notes, in the JSONL form.
+
+Everything here is made up: no case comes from a patient, and nothing in it is medical knowledge to rely on.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mics_ray.local.findings import FINDINGS
+from mics_ray.local.phantom_drawing import draw
+
+__all__ = ["DEFAULT_COUNT", "DEFAULT_SEED", "draw", "make_cases", "write_cases"]
+
+DEFAULT_COUNT = 32
+DEFAULT_SEED = 20_261_122  # of the embedded cases; the interns are trained and measured on other seeds
+
+QUESTIONS = (
+    "What is the most likely diagnosis on this chest radiograph of a {age}-year-old {sex} patient?",
+    "A {age}-year-old {sex} patient presents: {complaint} Which single finding does the film show?",
+    "Given the chest film of this {age}-year-old {sex} patient, what is the most likely explanation?",
+    "Which abnormality is present on the frontal radiograph of this {age}-year-old {sex} patient?",
+    "{complaint} What does the radiograph of this {age}-year-old {sex} patient show?",
+    "What is the main finding on this film? The patient is {age} years old and {sex}.",
+)
+COMPLAINTS = (
+    "Shortness of breath for two days.",
+    "Chest pain since this morning.",
+    "Cough for three weeks.",
+    "Check before an operation.",
+    "Discomfort in the chest after a fall.",
+    "Tired for a month, otherwise well.",
+    "Yearly check of a former smoker.",
+    "Burning behind the breastbone after meals.",
+)
+NEUTRAL_REMARKS = (
+    "The rest of the film shows nothing remarkable.",
+    "Position and exposure of the film are adequate.",
+    "No comparison film is available.",
+    "The other structures look as expected for the age.",
+)
+CAPTIONS = (
+    "According to the <image>\n, {evidence} {remark}",
+    "According to the <image>\n, {evidence}<br/>{remark}",
+    "{evidence} {remark}",
+)
+
+
+def _choice(rng: np.random.Generator, options: tuple[str, ...]) -> str:
+    return options[int(rng.integers(len(options)))]
+
+
+def question(rng: np.random.Generator) -> tuple[str, int, str, str]:
+    """A question with the age, the sex and the complaint that it may mention. None of them tells of the finding."""
+    age, sex, complaint = int(rng.integers(19, 91)), _choice(rng, ("male", "female")), _choice(rng, COMPLAINTS)
+    return _choice(rng, QUESTIONS).format(age=age, sex=sex, complaint=complaint), age, sex, complaint
+
+
+def _caption(finding_index: int, rng: np.random.Generator) -> str:
+    form, evidence = _choice(rng, CAPTIONS), _choice(rng, FINDINGS[finding_index].evidence)
+    if not form.startswith("{"):
+        evidence = evidence[0].lower() + evidence[1:]
+    return form.format(evidence=evidence, remark=_choice(rng, NEUTRAL_REMARKS))
+
+
+def _case(number: int, finding_index: int, rng: np.random.Generator) -> dict[str, Any]:
+    text, age, sex, complaint = question(rng)
+    rid = f"phantom-{number:03d}"
+    return {
+        "rid": rid,
+        "messages": [
+            {"role": "user", "content": f"**Question:** {text}"},
+            {"role": "assistant", "content": f"**Correct Answer:** {FINDINGS[finding_index].answer}"},
+        ],
+        "images": [f"images/{rid}.png"],
+        "title": f"Simulated chest radiograph {number}",
+        "certainty": "Simulated",
+        "presentation": complaint,
+        "age_label": f"{age} years",
+        "gender_label": sex.capitalize(),
+        "caption": [_caption(finding_index, rng)],
+    }
+
+
+def _plan(count: int, seed: int) -> tuple[list[int], np.random.Generator]:
+    """The finding of each case, as even over the eight as ``count`` allows, and the generator for the texts."""
+    rng = np.random.default_rng([seed, 0])
+    order = np.arange(count) % len(FINDINGS)
+    rng.shuffle(order)
+    return order.tolist(), rng
+
+
+def make_cases(count: int, seed: int) -> list[dict[str, Any]]:
+    """``count`` case records (METHOD's input form); picture paths begin with ``images/``."""
+    order, rng = _plan(count, seed)
+    return [_case(number, finding, rng) for number, finding in enumerate(order, start=1)]
+
+
+def write_cases(folder: Path, count: int = DEFAULT_COUNT, seed: int = DEFAULT_SEED) -> None:
+    """Write ``cases.jsonl`` and ``images/*.png``. A picture depends on the seed, its case number and its finding."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    order, _ = _plan(count, seed)
+    cases = make_cases(count, seed)
+    for number, (case, finding) in enumerate(zip(cases, order, strict=True), start=1):
+        draw(finding, np.random.default_rng([seed, number])).save(folder / case["images"][0], optimize=True)
+    lines = (json.dumps(case, ensure_ascii=False) + "\n" for case in cases)
+    (folder / "cases.jsonl").write_text("".join(lines), encoding="utf-8")

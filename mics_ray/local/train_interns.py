@@ -1,0 +1,124 @@
+"""Trains the two tiny interns from random weights on phantoms, and measures them.
+
+``python -m mics_ray.local.train_interns --out DIR [--minutes 8] [--form internvl|qwen25vl]``: each form is one process
+with one thread, ``--minutes`` of its CPU time. ``DIR/<form>`` holds what vLLM and transformers load; ``metrics.json``
+and ``README.md`` hold the settings and what was measured.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mics_ray.local.intern_batches import Exercises, Pool, loss_and_hits
+from mics_ray.local.intern_measure import MEASURED, OTHER_PICTURE, TEMPERATURES, measure
+from mics_ray.local.intern_models import FORMS, Form, make_model, make_processor, make_tokenizer
+from mics_ray.local.intern_report import report
+from mics_ray.local.intern_texts import corpus, intern_template
+
+PROMPTS = Path("conf/prompts/default.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one intern is trained. ``picture_share``: the part of the time spent on pictures without words."""
+
+    form: Form
+    seed: int
+    minutes: float = 8.0
+    picture_share: float = 0.3
+    pool: int = 5000
+    batch: int = 32
+    peak_rate: float = 2e-3
+    warm_up: float = 0.03
+    measured: int = 240
+
+
+def train(settings: Settings, model: Any, exercises: Exercises) -> int:
+    """Train for ``settings.minutes`` of CPU time and return the number of steps."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.peak_rate, weight_decay=0.01, betas=(0.9, 0.98))
+    start, steps, shown, hits = time.process_time(), 0, 0.0, 0.0
+    queue: Iterator[dict[str, Any]] = iter(())
+    while (done := (time.process_time() - start) / (60 * settings.minutes)) < 1:
+        early = done < settings.picture_share
+        batch = exercises.pictures_only() if early else next(queue, None)
+        if batch is None:
+            queue = exercises.full()
+            continue
+        rate = settings.peak_rate * min(done / settings.warm_up, 0.5 + 0.5 * math.cos(math.pi * done)) + 1e-5
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss, hit = loss_and_hits(model, batch)
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        steps, hits = steps + 1, 0.95 * hits + 0.05 * hit
+        if done > shown:
+            print(f"{settings.form} {done:4.0%} step {steps} loss {loss.item():.3f} right {hits:.2f}", flush=True)
+            shown += 0.04
+    return steps
+
+
+def measurements(settings: Settings, model: Any, processor: Any, template: str) -> dict[str, Any]:
+    """Scores by kind of prefix, then by temperature."""
+    torch.manual_seed(0)
+    return {
+        kind: {str(t): asdict(measure(model, processor, template, kind, t, settings.measured)) for t in TEMPERATURES}
+        for kind in (*MEASURED, OTHER_PICTURE)
+    }
+
+
+def make_intern(settings: Settings, template: str, out: Path) -> dict[str, Any]:
+    """Train one intern, save it under ``out/<form>``, and return its settings, its size and its scores."""
+    torch.set_num_threads(1)
+    tokenizer = make_tokenizer(settings.form, corpus(template, 3000, settings.seed))
+    processor = make_processor(settings.form, tokenizer)
+    model = make_model(settings.form, tokenizer, settings.seed)
+    pool = Pool(settings.pool, settings.seed)
+    model.train()
+    steps = train(settings, model, Exercises(pool, processor, template, settings.batch, settings.seed))
+    model.eval()
+    folder = out / settings.form
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return {
+        "settings": asdict(settings),
+        "steps": steps,
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "weight_bytes": (folder / "model.safetensors").stat().st_size,
+        "scores": measurements(settings, model, processor, template),
+    }
+
+
+def main() -> None:
+    """Train the forms asked for side by side and write what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=8.0)
+    parser.add_argument("--form", choices=FORMS, action="append")
+    parser.add_argument("--prompts", type=Path, default=PROMPTS)
+    given = parser.parse_args()
+    template = intern_template(given.prompts)
+    plans = [Settings(form, seed=11 + FORMS.index(form), minutes=given.minutes) for form in given.form or FORMS]
+    given.out.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(len(plans), mp_context=get_context("spawn")) as workers:
+        running = {plan.form: workers.submit(make_intern, plan, template, given.out) for plan in plans}
+        interns = {form: result.result() for form, result in running.items()}
+    digest = hashlib.sha256(template.encode()).hexdigest()
+    metrics = {"prompt_sha256": digest, "interns": interns}
+    (given.out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    (given.out / "README.md").write_text(report(metrics), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

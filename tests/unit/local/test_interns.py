@@ -1,0 +1,56 @@
+"""The embedded interns: small, trained on the prompt that is sent, better with better prefixes."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mics_ray.local
+from mics_ray.local.intern_report import report
+from mics_ray.local.intern_texts import KINDS, NOTHING_YET, intern_template, numbered, sample
+
+ROOT = Path(__file__).parents[3]
+INTERNS = Path(mics_ray.local.__file__).parent / "interns"
+FORMS = ("internvl", "qwen25vl")
+
+
+@pytest.fixture(scope="module")
+def metrics() -> Any:
+    return json.loads((INTERNS / "metrics.json").read_text(encoding="utf-8"))
+
+
+def test_the_weights_are_small_and_there() -> None:
+    sizes = [(INTERNS / form / "model.safetensors").stat().st_size for form in FORMS]
+    assert all(size > 1_000_000 for size in sizes)
+    assert sum(sizes) <= 16 * 2**20
+
+
+def test_they_were_trained_on_the_default_prompt(metrics: Any) -> None:
+    template = intern_template(ROOT / "conf" / "prompts" / "default.yaml")
+    assert hashlib.sha256(template.encode()).hexdigest() == metrics["prompt_sha256"], "train the interns again"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_better_prefixes_make_better_answers(metrics: Any, form: str) -> None:
+    right = {kind: scores["0.0"]["right"] for kind, scores in metrics["interns"][form]["scores"].items()}
+    assert right["misleading"] < 0.3 < right["neutral"] < right["narrowing"] < right["naming"]
+    assert right["other_picture"] < 0.2
+
+
+def test_the_readme_is_what_was_measured(metrics: Any) -> None:
+    assert (INTERNS / "README.md").read_text(encoding="utf-8") == report(metrics)
+
+
+def test_prefixes_are_numbered_steps_or_nothing_yet() -> None:
+    assert numbered([]) == NOTHING_YET
+    assert numbered(["One.", "Two."]) == "### Step 1: One.\n\n### Step 2: Two."
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_exercise_is_the_same_for_the_same_seed_and_ends_with_the_prefix(kind: str) -> None:
+    one = sample("{question}|{prefix}", kind, 3, seed=8)
+    assert one == sample("{question}|{prefix}", kind, 3, seed=8)
+    assert one.prompt.split("|")[1].startswith(NOTHING_YET if kind == "none" else "### Step 1: ")
+    assert one.target.startswith("### The final answer is: ")
