@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from mics_ray.core.types import Continuation
 
 NO_STEPS_YET = "(nothing yet)"
-_STEP = re.compile(r"^[ \t*]*#{1,6}[ \t*]*step[ \t]*(\d{1,4})\b[ \t*]*[:.)\-–—]?[ \t*]*", re.I | re.M)
-_FINAL = re.compile(r"^[ \t*]*#{1,6}[ \t*]*(?:the )?final answer(?: is)?[ \t*]*:?[ \t*]*", re.I | re.M)
+_STEP = re.compile(
+    r"^[ \t*]*#{1,6}[ \t*]*step[ \t]*(\d{1,4})\b(?:[ \t]*(?:/|of)[ \t]*\d+)?[ \t*]*[:.)\-–—]?\**[ \t]*", re.I | re.M
+)
+_FINAL = re.compile(r"^[ \t*]*#{1,6}[ \t*]*(?:the )?final answer\b(?: is\b)?[ \t*]*:?\**[ \t]*", re.I | re.M)
 _PLACEHOLDER = re.compile(
-    r"<(/?)(\|[^<>|\n]{1,64}\||\|?(?:image|img|video|audio|vision|box|quad|ref|im_start|im_end|endoftext|object_ref)\w*\|?)>",
+    r"<(/?)(\|[\w./-]{1,64}\||\|?(?:image|img|video|audio|vision|box|quad|ref|im_start|im_end|endoftext|object_ref)\w*\|?)>",
     re.I,
 )
 
@@ -56,9 +58,9 @@ def parse_continuation(text: str, prefix: Sequence[str] = ()) -> Continuation | 
         return None
     body = _FINAL.split(text, maxsplit=1)[0]
     marks = list(_STEP.finditer(body))
-    ends = [mark.start() for mark in marks[1:]] + [len(body)]
-    blocks = [(int(mark[1]), _bold_closed(body[mark.end() : end].strip())) for mark, end in zip(marks, ends, strict=True)]
-    steps = [step for number, step in blocks if step and not _repeats(number, step, prefix)]
+    ends = [*(mark.start() for mark in marks), len(body)][1:]
+    blocks = ((int(mark[1]), body[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True))
+    steps = [_bold_closed(block) for number, block in blocks if block and not _repeats(number, block, prefix)]
     return Continuation(tuple(steps), answer)
 
 

@@ -20,25 +20,35 @@ _SAID = re.compile(
     r"(?=[\s.!]*$|\s*[,:;–—(}]|\s+-|\s+(?:they|the|it|both|these|this|that|because|since|as)\b)",
     re.I,
 )
+_BEGUN = re.compile(rf"{_OPEN}(?:yes|not?)(?![^\W_])", re.I)
 _BARE = re.compile(rf"{_OPEN}(yes|no){_CLOSE}[\s.!]*", re.I)
 
 
 def parse_verdict(reply: str) -> Verdict:
     """``RIGHT`` for yes, ``WRONG`` for no, ``UNKNOWN`` for anything that is not clearly one of them.
 
-    The verdict is the word that the reply begins with, a sentence that is one word, or a labelled word (``Verdict: yes``);
-    what the reply says of other answers ("the reference answer is yes") and what it asks is none. A reply whose places
-    disagree, or that hedges (``Yes and no``), is unknown.
+    The verdict is the word that the reply begins with, a sentence that is one word, or a labelled word (``Verdict:
+    yes``); what the reply says of other answers ("the reference answer is yes") and what it asks is none. A reply whose
+    places disagree, or that hedges (``Yes and no``), is unknown.
     """
     said: set[str] = set()
-    sentences = [found.strip() for found in _SENTENCE.findall(reply) if not found.endswith("?") and found.strip()]
+    sentences = [text for found in _SENTENCE.findall(reply) if (text := found.strip()) and not _asks(text)]
     for number, sentence in enumerate(sentences):
-        label = _LABEL.search(sentence) or (_FIRST_LABEL.match(sentence) if number == 0 else None)
-        claim = sentence[label.end() :] if label else sentence
-        if _HEDGE.match(claim):
-            return Verdict.UNKNOWN
-        if word := (_SAID.match(claim) if label or number == 0 else _BARE.fullmatch(claim)):
-            said.add(word[1].lower())
+        for claim, leads in _claims(sentence, number == 0):
+            word = _SAID.match(claim) if leads else _BARE.fullmatch(claim)
+            if _HEDGE.match(claim) or (leads and not word and _BEGUN.match(claim)):
+                return Verdict.UNKNOWN
+            said |= {word[1].lower()} if word else set()
     if len(said) != 1:
         return Verdict.UNKNOWN
     return Verdict.RIGHT if said == {"yes"} else Verdict.WRONG
+
+
+def _asks(sentence: str) -> bool:
+    return sentence.endswith("?") and not _BEGUN.match(sentence)
+
+
+def _claims(sentence: str, first: bool) -> list[tuple[str, bool]]:
+    """Where a sentence may say the verdict, and whether more words may follow it there."""
+    label = _LABEL.search(sentence) or (_FIRST_LABEL.match(sentence) if first else None)
+    return [(sentence, first), *([(sentence[label.end() :], True)] if label else [])]

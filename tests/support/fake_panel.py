@@ -112,7 +112,7 @@ def lost(prefix: tuple[str, ...], seed: int) -> Continuation:
 
 
 def votes_by_table(table: Mapping[str, str], interns: tuple[str, ...] = INTERNS) -> Answers:
-    """Fake interns that vote on a prefix as ``table["a1 b2"] = "rrw?!w"`` says: a letter for each vote, in the panel's order.
+    """Fake interns that vote on a prefix as ``table["a1 b2"] = "rrw?!w"`` says, a letter for each vote in panel order.
 
     r right, w wrong, ? the intern's call is lost, ! the judge's call is lost; a prefix not in the table is all wrong.
     """
@@ -134,7 +134,7 @@ def scripted(table: Mapping[str, str], **mentors: Writes) -> FakePanel:
 
 
 def chancy(seed: int, loss: float = 0.0) -> FakePanel:
-    """A panel that looks random and is a pure function of ``seed`` and of what it is asked; ``loss`` of all calls are lost."""
+    """A panel that looks random and is a pure function of ``seed`` and what it is asked; a share ``loss`` is lost."""
 
     def chance(*parts: object) -> float:
         return derive_seed(seed, *map(str, parts)) / 2**31

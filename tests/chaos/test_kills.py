@@ -1,0 +1,110 @@
+"""Real processes of a real run are killed; every case still ends as exactly one row, and little is paid twice."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import kill, named, until
+from tests.support.program import command, generate, rows
+from tests.support.provider import Provider, write_cases
+
+pytestmark = pytest.mark.chaos
+
+CASES = 150
+
+
+def arguments(folder: Path) -> list[str]:
+    return [
+        "--config-dir", str(folder / "conf"), "mentors=test", "interns=test", "judge=test",
+        f"data.cases={folder}/cases.jsonl", f"run.dir={folder}/run", "window=12", "ray.workers=2",
+    ]  # fmt: skip
+
+
+def start(folder: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command(*arguments(folder)),
+        stdout=subprocess.DEVNULL,
+        stderr=(folder / "stderr").open("a"),
+        text=True,
+        start_new_session=True,
+    )
+
+
+def committed(folder: Path) -> int:
+    return len(list((folder / "run/results").glob("part-*.parquet")))
+
+
+def check_rows(folder: Path) -> None:
+    assert [row["case_id"] for row in rows(folder / "run")] == [f"case-{number:04}" for number in range(CASES)]
+
+
+def test_the_driver_killed_twice_and_resumed(tmp_path: Path) -> None:
+    write_cases(tmp_path / "cases.jsonl", CASES)
+    with Provider(latency_s=0.05) as provider:
+        provider.write_groups(tmp_path / "conf")
+        for kills in (1, 2):
+            with start(tmp_path) as run:
+                until(lambda: committed(tmp_path) >= kills or run.poll() is not None)
+                assert run.poll() is None, "the run ended before it could be killed"
+                kill(run.pid)
+        resumed = generate(*arguments(tmp_path))
+        assert resumed.returncode == 0, resumed.stderr
+        check_rows(tmp_path)
+        assert provider.repeated() <= 2 * provider.most_open
+
+        # The same result as a run that nobody disturbed.
+        (tmp_path / "calm").mkdir()
+        provider.write_groups(tmp_path / "calm/conf")
+        write_cases(tmp_path / "calm/cases.jsonl", CASES)
+        assert generate(*arguments(tmp_path / "calm")).returncode == 0
+        same = ("case_id", "outcome", "steps", "scores", "mentors", "nodes")
+        assert [[row[name] for name in same] for row in rows(tmp_path / "run")] == [
+            [row[name] for name in same] for row in rows(tmp_path / "calm/run")
+        ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_keeps_what_was_done_and_the_same_command_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+    write_cases(tmp_path / "cases.jsonl", CASES)
+    with Provider(latency_s=0.05) as provider:
+        provider.write_groups(tmp_path / "conf")
+        with start(tmp_path) as run:
+            until(lambda: committed(tmp_path) >= 1 or run.poll() is not None)
+            run.send_signal(number)
+            assert run.wait(30) == 75
+        before = len(rows(tmp_path / "run"))
+        assert 0 < before < CASES
+        resumed = generate(*arguments(tmp_path))
+        assert resumed.returncode == 0, resumed.stderr
+        check_rows(tmp_path)
+        assert provider.repeated() == 0, "a clean stop lets paid calls come home"
+
+
+@pytest.mark.parametrize("actor", ["SearchWorker", "WriterActor", "EndpointActor"])
+def test_an_actor_killed_mid_run(tmp_path: Path, actor: str) -> None:
+    write_cases(tmp_path / "cases.jsonl", CASES)
+    with Provider(latency_s=0.05) as provider:
+        provider.write_groups(tmp_path / "conf")
+        with start(tmp_path) as run:
+            until(lambda: committed(tmp_path) >= 1 or run.poll() is not None)
+            victims = named(run.pid, f"ray::{actor}")
+            assert victims, "nothing to kill"
+            kill(victims[0])
+            assert run.wait(240) == 0, (tmp_path / "stderr").read_text()
+        check_rows(tmp_path)
+        assert provider.repeated() <= provider.most_open
+
+
+def test_a_second_driver_is_turned_away(tmp_path: Path) -> None:
+    write_cases(tmp_path / "cases.jsonl", CASES)
+    with Provider(latency_s=0.05) as provider:
+        provider.write_groups(tmp_path / "conf")
+        with start(tmp_path) as run:
+            until(lambda: provider.log)
+            second = generate(*arguments(tmp_path))
+            assert second.returncode == 73
+            assert "another run is writing" in second.stderr
+            run.send_signal(signal.SIGINT)
+            assert run.wait(60) == 75

@@ -1,0 +1,55 @@
+"""Every file that is shipped in `conf/` composes, in any combination that a user would first try."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mics_ray.assemble import check
+from mics_ray.compose import CONF, GROUPS, choices, compose_config, to_yaml
+from mics_ray.config import Config
+
+VARIABLES = {"OPENAI_API_KEY", "GEMINI_API_KEY", "DASHSCOPE_API_KEY", "DEEPSEEK_API_KEY"}
+BASES = {
+    "demo": ["experiment=demo"],
+    "paper": ["mentors=paper", "interns=paper", "judge=deepseek", "data.cases=cases.jsonl", "run.dir=runs/x"],
+}
+CHOICES = [(group, name) for group in GROUPS for name in choices(group)]
+
+
+@pytest.fixture(autouse=True)
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "set for this test")
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize(("group", "name"), CHOICES)
+def test_it_composes_and_passes_the_check(group: str, name: str, base: str) -> None:
+    overrides = [override for override in BASES[base] if not override.startswith(f"{group}=")]
+    config = compose_config([*overrides, f"{group}={name}"])
+    check(config)
+    assert yaml.safe_load(to_yaml(config))["search"]["restarts"] in (0, 1)
+
+
+def test_every_file_is_a_choice_of_a_known_group() -> None:
+    files = {path.relative_to(CONF) for path in CONF.rglob("*.yaml")} - {Path("generate.yaml")}
+    assert {Path(group) / f"{name}.yaml" for group, name in CHOICES} == files
+
+
+def test_the_files_name_variables_and_hold_no_key() -> None:
+    named: set[str] = set()
+    for base in BASES.values():
+        config = compose_config(base)
+        entries = [config.judge, *config.mentors.values(), *config.interns.values()]
+        named |= {entry.api_key_env for entry in entries if entry.api_key_env}
+        assert "set for this test" not in to_yaml(config)
+    assert named == VARIABLES
+    assert set(os.environ) >= named
+
+
+def test_the_schema_has_a_default_or_a_choice_for_everything() -> None:
+    config = compose_config(BASES["demo"])
+    assert isinstance(config, Config)
+    assert "???" not in to_yaml(config)

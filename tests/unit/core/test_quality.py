@@ -1,0 +1,36 @@
+"""Quality control over the best score of each round, case by case."""
+
+import pytest
+
+from mics_ray.core.quality import grade
+
+
+@pytest.mark.parametrize(
+    ("best_scores", "quality"),
+    [
+        ([1.0], "keep"),  # solved at once
+        ([0.5, 1.0], "keep"),
+        ([0.5, 0.2, 1.0], "keep"),
+        ([0.2, 0.4], "keep"),
+        ([0.2, 0.4, 0.4], "keep"),
+        ([0.2, 0.2, 0.4], "keep"),
+        ([0.2, 0.4, 0.6, 0.8], "keep"),
+        ([0.2, 0.6, 0.4, 0.6], "keep"),
+        ([0.5], "flat"),
+        ([0.5, 0.5], "flat"),
+        ([0.5, 0.5, 0.5, 0.5], "flat"),
+        ([0.5, 0.4], "flat"),
+        ([0.5, 0.4, 0.5], "flat"),
+        ([0.8, 0.2, 0.4, 0.6], "flat"),
+        ([0.5, 0.0], "flat"),
+        ([0.2, 0.6, 0.4], "rise_fall"),
+        ([0.2, 0.6, 0.2], "rise_fall"),
+        ([0.2, 0.6, 0.4, 0.5], "rise_fall"),
+        ([0.2, 0.4, 0.0], "rise_fall"),
+        ([0.0], "zero"),
+        ([0.0, 0.0], "zero"),
+        ([], "zero"),
+    ],
+)
+def test_grade(best_scores: list[float], quality: str) -> None:
+    assert grade(best_scores).value == quality

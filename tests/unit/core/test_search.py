@@ -1,0 +1,274 @@
+"""The loop: who is called when and with what, rounds, restarts, and that everything that can run at once does."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from mics_ray.core.best_of_n import BestOfN
+from mics_ray.core.mics import NO_STEP, Mics
+from mics_ray.core.ports import Stop, Strategy
+from mics_ray.core.search import SearchResult, run_search, search_case
+from mics_ray.core.tree import SearchTree
+from mics_ray.core.types import Continuation, Outcome, Quality, Verdict
+from tests.support.fake_panel import CASE, MENTORS, Call, FakePanel, lost, scripted, votes_by_table, writer
+from tests.support.virtual_loop import VirtualLoop
+
+DEEP = {"a1": "rwwwww", "a1 b2": "rrwwww", "a1 b2 c3": "rrrwww", "a1 b2 c3 a4": "rrrrww"}
+"""Every round a little better, and every round another mentor's."""
+
+
+async def search(fake: FakePanel, strategy: Strategy | None = None, restarts: int = 0) -> SearchResult:
+    return await search_case(CASE, strategy or Mics(MENTORS), fake.panel(), 7, restarts)
+
+
+def per_round(fake: FakePanel) -> list[tuple[int, int, int]]:
+    """Calls of each round, mentor / intern / judge; a round begins with a mentor's call on a longer prefix."""
+    rounds: list[list[int]] = []
+    prefix: tuple[str, ...] = ()
+    for call in fake.calls:
+        if call.role == "mentor" and (not rounds or call.prefix != prefix):
+            rounds.append([0, 0, 0])
+            prefix = call.prefix
+        rounds[-1][("mentor", "intern", "judge").index(call.role)] += 1
+    return [(mentors, interns, judges) for mentors, interns, judges in rounds]
+
+
+async def test_calls_per_round_are_the_methods() -> None:
+    fake = scripted(DEEP)
+    result = await search(fake)
+    assert (result.outcome, result.tree.rounds) == (Outcome.DEPTH, 4)
+    assert per_round(fake) == [(3, 18, 18), (2, 18, 18), (2, 18, 18), (2, 18, 18)]
+
+
+async def test_the_chosen_mentor_is_not_called_again_and_the_others_are() -> None:
+    fake = scripted(DEEP)
+    result = await search(fake)
+    asked = [(len(call.prefix), call.name) for call in fake.calls if call.role == "mentor"]
+    assert sorted(asked) == sorted(
+        [(0, m) for m in "abc"] + [(1, m) for m in "bc"] + [(2, m) for m in "ac"] + [(3, m) for m in "ab"]
+    )
+    assert all(call.prefix == ("a1", "b2", "c3")[: len(call.prefix)] for call in fake.calls if call.role == "mentor")
+    assert result.chain == Continuation(("a1", "b2", "c3", "a4", "a5", "a6"), "answer of a")
+
+
+async def test_the_next_candidate_is_cut_from_what_the_chosen_mentor_wrote() -> None:
+    """Its second continuation would be another one; the first is gone on with."""
+
+    def moody(prefix: tuple[str, ...], seed: int) -> Continuation:
+        return Continuation(("a1", "a-second", "a-third"), "first") if not prefix else Continuation(("no",), "second")
+
+    fake = scripted({"a1": "rwwwww", "a1 a-second": "rrrrrr"}, a=moody)
+    result = await search(fake)
+    assert result.chain == Continuation(("a1", "a-second", "a-third"), "first")
+    assert result.outcome is Outcome.SOLVED
+
+
+async def test_a_chosen_mentor_without_a_step_left_has_no_candidate() -> None:
+    fake = scripted({"a1": "rwwwww", "a1 b2": "rrwwww"}, a=writer("a", 1))
+    result = await search(fake, Mics(MENTORS, max_rounds=2))
+    second = {node.mentor: node for node in result.tree.level(2)}
+    assert second["a"].failure is not None
+    assert second["a"].failure.kind == NO_STEP
+    assert (second["a"].steps, second["a"].votes, second["a"].score) == ((), (), None)
+    assert per_round(fake)[1] == (2, 12, 12)
+
+
+async def test_a_chain_that_nobody_lengthens_is_kept() -> None:
+    fake = FakePanel({name: writer(name, 1) for name in MENTORS}, votes_by_table({"b1": "rrwwww"}))
+    result = await search(fake)
+    assert (result.outcome, result.chain) == (Outcome.DEPTH, Continuation(("b1",), "answer of b"))
+
+
+async def test_the_winners_whole_chain_is_kept() -> None:
+    result = await search(scripted({"c1": "rrrrrr"}))
+    assert (result.outcome, result.quality) == (Outcome.SOLVED, Quality.KEEP)
+    assert result.chain == Continuation(tuple(f"c{k}" for k in range(1, 7)), "answer of c")
+    assert [node.mentor for node in result.tree.path(result.leaf)] == ["c"]
+
+
+async def test_first_candidates_of_two_steps() -> None:
+    fake = scripted({"b1 b2": "rwwwww", "b1 b2 a3": "rrwwww", "b1 b2 a3 c4": "rrrwww"})
+    result = await search(fake, Mics(MENTORS, max_rounds=3, first_steps=2, competitiveness="sum"))
+    assert [node.steps for node in result.tree.path(result.leaf)] == [("b1", "b2"), ("a3",), ("c4",)]
+    assert {len(call.prefix) for call in fake.calls if call.role == "mentor"} == {0, 2, 3}
+    assert result.tree.rounds == 3
+
+
+async def test_interns_never_see_a_final_answer_of_a_mentor() -> None:
+    """The reference handed the final-answer block to interns as a step: a score of 1 for nothing."""
+    for strategy in (Mics(MENTORS), BestOfN(MENTORS)):
+        table = {"a1": "rwwwww", "a1 a2": "rrwwww"}
+        fake = FakePanel({name: writer(name, 2) for name in MENTORS}, votes_by_table(table))
+        await search(fake, strategy)
+        shown = {step for call in fake.calls if call.role == "intern" for step in call.prefix}
+        assert shown
+        assert not any("answer" in step for step in shown)
+
+
+async def test_best_of_n_keeps_the_chain_whose_steps_lead_there_most_often() -> None:
+    fake = FakePanel(
+        {name: writer(name, 3) for name in MENTORS}, votes_by_table({"a1 a2 a3": "rrwwww", "b1 b2 b3": "rrrrww"})
+    )
+    result = await search(fake, BestOfN(MENTORS))
+    assert result.chain == Continuation(("b1", "b2", "b3"), "answer of b")
+    assert per_round(fake) == [(3, 18, 18)]
+
+
+async def test_a_dead_end_is_searched_again_from_the_root_with_fresh_draws() -> None:
+    fake = scripted({})
+    result = await search(fake, restarts=2)
+    assert (result.outcome, len(result.attempts), result.chain) == (Outcome.DEAD_END, 3, None)
+    assert len({tree.seed for tree in result.attempts}) == 3
+    mentors = [call for call in fake.calls if call.role == "mentor"]
+    assert all(call.prefix == () for call in mentors)
+    for role in ("mentor", "intern"):
+        seeds = [call.seed for call in fake.calls if call.role == role]
+        assert len(set(seeds)) == len(seeds)
+
+
+async def test_a_restart_that_gets_further_decides() -> None:
+    tries = iter(range(100))
+
+    def second_thought(prefix: tuple[str, ...], seed: int) -> Continuation:
+        return Continuation(("good",) if next(tries) else ("bad",), "end")
+
+    result = await search(scripted({"good": "rrrrrr"}, b=second_thought), restarts=3)
+    assert (result.outcome, len(result.attempts)) == (Outcome.SOLVED, 2)
+    assert result.chain == Continuation(("good",), "end")
+    assert [tree.rounds for tree in result.attempts] == [1, 1]
+
+
+async def test_without_restarts_a_dead_end_is_final() -> None:
+    fake = scripted({"a1": "rwwwww"})
+    result = await search(fake, restarts=0)
+    assert (result.outcome, len(result.attempts), result.tree.rounds) == (Outcome.DEAD_END, 1, 2)
+    assert result.quality is Quality.FLAT
+
+
+async def test_lost_mentor_calls_fail_a_case_and_never_read_as_a_course_to_keep() -> None:
+    table = {"a1": "rwwwww", "a1 b2": "rrwwww"}
+
+    def lost_later(prefix: tuple[str, ...], seed: int) -> Continuation:
+        return lost(prefix, seed) if len(prefix) == 2 else writer("a")(prefix, seed)
+
+    def short(prefix: tuple[str, ...], seed: int) -> Continuation:
+        return Continuation(("b2",), "end") if len(prefix) == 1 else lost(prefix, seed)
+
+    result = await search(scripted(table, a=lost_later, b=short, c=lost), restarts=1)
+    assert (result.outcome, result.chain, len(result.attempts)) == (Outcome.FAILED, None, 2)
+    assert result.tree.best_scores() == [1 / 6, 2 / 6]
+    assert result.quality is Quality.ZERO
+
+
+async def test_a_lost_intern_or_judge_call_is_an_unknown_vote_with_its_reason() -> None:
+    result = await search(scripted({"a1": "r?!www"}), Mics(MENTORS, max_rounds=1))
+    [node] = [node for node in result.tree.nodes if node.mentor == "a"]
+    assert [vote.verdict.value for vote in node.votes] == ["right", "unknown", "unknown", "wrong", "wrong", "wrong"]
+    assert node.score == 1 / 4
+    by_intern, by_judge = node.votes[1], node.votes[2]
+    assert by_intern.failure is not None
+    assert (by_intern.failure.kind, by_intern.text) == ("timeout", "")
+    assert by_judge.failure is not None
+    assert (by_judge.failure.kind, by_judge.judge_reply, by_judge.answer) == ("no_verdict", "Hm.", "unclear")
+
+
+async def test_no_judge_call_for_a_lost_answer() -> None:
+    fake = scripted({"a1": "??????", "b1": "???rrr"})
+    await search(fake, Mics(MENTORS, max_rounds=1))
+    assert fake.count("judge") == 9
+
+
+async def test_votes_cover_every_intern_at_every_temperature_once() -> None:
+    fake = scripted({"a1": "rrrrrr"})
+    result = await search(fake)
+    for node in result.tree.nodes:
+        assert [(vote.intern, vote.temperature) for vote in node.votes] == [(i, t) for i in "xyz" for t in (0.3, 1.2)]
+    draws = Counter(call.seed for call in fake.calls if call.role in ("intern", "judge"))
+    assert set(draws.values()) == {1}
+
+
+async def test_an_error_that_is_no_lost_call_ends_the_search() -> None:
+    def broken(prefix: tuple[str, ...], seed: int) -> Continuation:
+        raise ZeroDivisionError
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await search(scripted({}, b=broken))
+    assert caught.group_contains(ZeroDivisionError)
+
+
+async def test_votes_start_before_slower_mentors_have_answered_and_judging_before_slower_interns() -> None:
+    """Every wait is for an event, none for a clock: were a step not to start by itself, the test would hang."""
+    slow_mentor, slow_intern, judged, voted = (asyncio.Event() for _ in range(4))
+
+    async def hold(call: Call) -> None:
+        if call.role == "mentor" and call.name == "c":
+            await slow_mentor.wait()
+        if call.role == "intern" and call.prefix == ("a1",):
+            voted.set()
+            if call.name == "z":
+                await slow_intern.wait()
+        if call.role == "judge" and voted.is_set():
+            judged.set()
+
+    fake = scripted({"a1": "rrrrrr"})
+    fake.hold = hold
+    running = asyncio.create_task(search(fake))
+    await asyncio.wait_for(voted.wait(), 5)  # c has not answered yet
+    await asyncio.wait_for(judged.wait(), 5)  # z has not answered yet
+    assert fake.count("mentor") == 3
+    assert not any(call.prefix == ("c1",) for call in fake.calls)
+    slow_intern.set()
+    slow_mentor.set()
+    assert (await running).outcome is Outcome.SOLVED
+
+
+def test_a_round_takes_one_mentor_one_intern_and_one_judge_call_of_time() -> None:
+    """Virtual clock: mentor 4 s, intern 1 s, judge 1 s; four rounds of everything at once are 24 s."""
+    loop = VirtualLoop()
+
+    async def hold(call: Call) -> None:
+        await asyncio.sleep({"mentor": 4, "intern": 1, "judge": 1}[call.role])
+
+    fake = scripted(DEEP)
+    fake.hold = hold
+    try:
+        loop.run_until_complete(search(fake))
+    finally:
+        loop.close()
+    assert loop.now == pytest.approx(4 * 6, abs=0.01)
+
+
+def test_a_slow_mentor_delays_only_its_own_candidate() -> None:
+    loop = VirtualLoop()
+    ends: list[tuple[float, str]] = []
+
+    async def hold(call: Call) -> None:
+        await asyncio.sleep({"mentor": {"a": 1, "b": 5, "c": 9}.get(call.name, 0), "intern": 1, "judge": 1}[call.role])
+        if call.role == "intern":
+            ends.append((round(loop.now, 6), call.prefix[-1]))
+
+    fake = scripted({})
+    fake.hold = hold
+    try:
+        loop.run_until_complete(search(fake))
+    finally:
+        loop.close()
+    assert Counter(ends) == {(2, "a1"): 6, (6, "b1"): 6, (10, "c1"): 6}
+
+
+async def test_a_tree_cut_between_rounds_goes_on_where_it_was() -> None:
+    whole, stop = await run_search(CASE, Mics(MENTORS), scripted(DEEP).panel(), SearchTree(CASE.id, 3))
+    assert isinstance(stop, Stop)
+    for rounds in range(whole.rounds + 1):
+        cut = SearchTree(CASE.id, 3, tuple(node for node in whole.nodes if node.round <= rounds))
+        fake = scripted(DEEP)
+        assert await run_search(CASE, Mics(MENTORS), fake.panel(), cut) == (whole, stop)
+        assert len(per_round(fake)) == whole.rounds - rounds
+
+
+async def test_the_judge_is_asked_about_the_answer_and_not_the_text() -> None:
+    fake = scripted({"a1": "rrrrrr"})
+    result = await search(fake)
+    assert {call.answer for call in fake.calls if call.role == "judge"} == {"gold", "other"}
+    assert {vote.verdict for node in result.tree.nodes for vote in node.votes} == {Verdict.RIGHT, Verdict.WRONG}

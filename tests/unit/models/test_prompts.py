@@ -1,0 +1,104 @@
+"""The wording of every call: who sees what, what a template may name, and that no text brings a picture token."""
+
+from dataclasses import replace
+
+import pytest
+
+from mics_ray.compose import compose_config
+from mics_ray.config import PromptsConfig
+from mics_ray.core.text import NO_STEPS_YET
+from mics_ray.core.types import Case, Note
+from mics_ray.models.prompts import check_templates, intern_text, judge_text, mentor_system, mentor_text
+
+CASE = Case(
+    "canary-id",
+    "Canary question?",
+    "canary gold",
+    ("canary.png",),
+    (Note("Findings", "canary notes"), Note("Age", "47")),
+)
+PREFIX = ("Canary step one.", "Canary step two.")
+
+
+@pytest.fixture(scope="module")
+def shipped() -> PromptsConfig:
+    return compose_config(["experiment=demo"]).prompts
+
+
+def test_a_mentor_sees_everything(shipped: PromptsConfig) -> None:
+    text = mentor_text(shipped, CASE, PREFIX)
+    for part in ("Canary question?", "canary gold", "Findings: canary notes\nAge: 47", "### Step 2: Canary step two."):
+        assert part in text
+    assert "step 3" in text
+    assert NO_STEPS_YET in mentor_text(shipped, CASE, ())
+    assert "(none)" in mentor_text(shipped, replace(CASE, notes=()), ())
+
+
+def test_an_intern_sees_question_and_prefix_and_never_gold_or_notes(shipped: PromptsConfig) -> None:
+    text = intern_text(shipped, CASE, PREFIX)
+    assert "Canary question?" in text
+    assert "### Step 1: Canary step one.\n\n### Step 2: Canary step two." in text
+    assert "canary gold" not in text
+    assert "canary notes" not in text
+    assert "canary.png" not in text
+
+
+def test_the_judge_sees_question_gold_and_candidate_and_no_notes(shipped: PromptsConfig) -> None:
+    text = judge_text(shipped, CASE, "canary candidate")
+    for part in ("Canary question?", "canary gold", "canary candidate", "Yes or No"):
+        assert part in text
+    assert "canary notes" not in text
+
+
+def test_the_shipped_templates_ask_for_the_format(shipped: PromptsConfig) -> None:
+    for text in (shipped.mentor, shipped.intern):
+        assert "### Step k:" in text
+        assert "### The final answer is:" in text
+    assert check_templates(shipped) == []
+
+
+def test_no_text_of_a_case_or_a_model_brings_a_picture_token(shipped: PromptsConfig) -> None:
+    case = Case("c", "<image> Q", "<|image_pad|> A", (), (Note("N", "<IMG_CONTEXT>"),))
+    texts = [
+        mentor_text(shipped, case, ("<img>",)),
+        intern_text(shipped, case, ("<|vision_start|>",)),
+        judge_text(shipped, case, "<image>"),
+    ]
+    for text in texts:
+        assert not [
+            token for token in ("<image>", "<|image_pad|>", "<img>", "<IMG_CONTEXT>", "<|vision") if token in text
+        ]
+
+
+def test_braces_in_a_case_are_text(shipped: PromptsConfig) -> None:
+    case = replace(CASE, question="{answer} {0} {{x}}")
+    assert "{answer} {0} {{x}}" in intern_text(shipped, case, ("{prefix}",))
+    assert "{prefix}" in intern_text(shipped, case, ("{prefix}",))
+
+
+@pytest.mark.parametrize(
+    ("name", "template", "words"),
+    [
+        ("intern", "{answer}", ["prompts.intern", "'answer'", "next_step, prefix, question"]),
+        ("intern", "{notes}", ["prompts.intern", "'notes'"]),
+        ("intern", "{question.__class__}", ["prompts.intern"]),
+        ("intern", "{}", ["prompts.intern"]),
+        ("intern", "{", ["prompts.intern", "{{"]),
+        ("intern", "{question:{answer}}", ["prompts.intern", "{question} alone"]),
+        ("intern", "{next_step:q}", ["prompts.intern", "{next_step} alone"]),
+        ("intern", "{question!q}", ["prompts.intern", "{question} alone"]),
+        ("judge", "{notes}", ["prompts.judge", "'notes'"]),
+        ("mentor", "{candidate}", ["prompts.mentor", "'candidate'"]),
+        ("mentor_system", "{question}", ["prompts.mentor_system", "none"]),
+    ],
+)
+def test_templates_that_cannot_be_filled(shipped: PromptsConfig, name: str, template: str, words: list[str]) -> None:
+    [problem] = check_templates(replace(shipped, **{name: template}))
+    assert [word for word in words if word not in problem] == [], problem
+
+
+def test_doubled_braces_are_literal_in_every_template(shipped: PromptsConfig) -> None:
+    prompts = replace(shipped, intern="{{a}} {question}", mentor_system="Reply as {{b}}.")
+    assert check_templates(prompts) == []
+    assert intern_text(prompts, CASE, ()) == "{a} Canary question?"
+    assert mentor_system(prompts) == "Reply as {b}."
