@@ -26,12 +26,14 @@ def generate(config: Config) -> int:
     check(config)
     # Ray takes a second to import: a wrong configuration is refused before that.
     from mics_ray.probe import probe
+    from mics_ray.runtime.logs import log_to
     from mics_ray.runtime.prepare import prepared, simulated, with_server
     from mics_ray.runtime.progress import Progress
     from mics_ray.runtime.run import End, run
 
     progress, console = Progress(), Console()
     with prepared(config) as job:
+        log_to(job.folder.logs, "driver")
         survey = job.survey
         progress.phase(
             f"{survey.records} records in {survey.path}: {survey.pending} to do, {survey.rejections} unusable"
@@ -44,6 +46,7 @@ def generate(config: Config) -> int:
                 progress.phase("asking every model for one word")
                 asyncio.run(probe(served))
                 end = run(job.at(served), progress)
+        progress.phase(f"ended with exit code {end.code} {end.message}")
         _close(console, job, end, simulated(config))
     return end.code
 

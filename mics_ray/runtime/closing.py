@@ -42,8 +42,8 @@ def _outcomes(summary: Mapping[str, Any]) -> Table:
 def _usage(summary: Mapping[str, Any]) -> Table:
     title = "calls and tokens" + (" (simulated mentors and judge)" if summary["simulated"] else "")
     table = Table(title=title, title_justify="left")
-    table.add_column("model")
-    for name in ("calls", "cached", "prompt tokens", "completion tokens", "cost"):
+    table.add_column("model", no_wrap=True)
+    for name in ("calls", "cached", "tokens in", "out", "cost"):
         table.add_column(name, justify="right")
     for name, used in summary["usage"].items():
         tokens = f"{used['prompt_tokens']:,}", f"{used['completion_tokens']:,}"

@@ -1,5 +1,6 @@
-"""What a person sees while a run works: one live line on a terminal, a line now and then in a log."""
+"""What a person sees while a run works: one live line on a terminal, a line now and then elsewhere."""
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from rich.text import Text
 ORDER = ("solved", "depth", "dead_end", "failed", "rejected")
 COLOURS = dict(zip(ORDER, ("green", "cyan", "yellow", "red", "magenta"), strict=True))
 LINE_EVERY_S = 5.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class Progress:
         self._printed = 0.0
 
     def phase(self, text: str) -> None:
-        """Say what begins."""
+        """Say what begins; the driver's log keeps it."""
+        log.info("%s", text)
         self._console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {text}", highlight=False, soft_wrap=True)
 
     def show(self, snapshot: Snapshot) -> None:

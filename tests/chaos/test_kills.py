@@ -1,5 +1,6 @@
 """Real processes of a real run are killed; every case still ends as exactly one row, and little is paid twice."""
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -46,7 +47,7 @@ def test_the_driver_killed_twice_and_resumed(tmp_path: Path) -> None:
         provider.write_groups(tmp_path / "conf")
         for kills in (1, 2):
             with start(tmp_path) as run:
-                until(lambda: committed(tmp_path) >= kills or run.poll() is not None)
+                until(lambda kills=kills, run=run: committed(tmp_path) >= kills or run.poll() is not None)
                 assert run.poll() is None, "the run ended before it could be killed"
                 kill(run.pid)
         resumed = generate(*arguments(tmp_path))
@@ -72,7 +73,8 @@ def test_a_stop_keeps_what_was_done_and_the_same_command_goes_on(tmp_path: Path,
         provider.write_groups(tmp_path / "conf")
         with start(tmp_path) as run:
             until(lambda: committed(tmp_path) >= 1 or run.poll() is not None)
-            run.send_signal(number)
+            # As a terminal does: Ctrl-C goes to the whole process group.
+            os.killpg(run.pid, number) if number == signal.SIGINT else run.send_signal(number)
             assert run.wait(30) == 75
         before = len(rows(tmp_path / "run"))
         assert 0 < before < CASES

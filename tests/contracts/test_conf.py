@@ -24,13 +24,17 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "set for this test")
 
 
-@pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize(("group", "name"), CHOICES)
-def test_it_composes_and_passes_the_check(group: str, name: str, base: str) -> None:
-    overrides = [override for override in BASES[base] if not override.startswith(f"{group}=")]
+def test_each_file_composes_with_the_rest_of_the_demo(group: str, name: str) -> None:
+    overrides = [] if group == "experiment" else BASES["demo"]
     config = compose_config([*overrides, f"{group}={name}"])
     check(config)
     assert yaml.safe_load(to_yaml(config))["search"]["restarts"] in (0, 1)
+
+
+@pytest.mark.parametrize("search", choices("search"))
+def test_the_papers_set_composes_with_each_search(search: str) -> None:
+    check(compose_config([*BASES["paper"], f"search={search}"]))
 
 
 def test_every_file_is_a_choice_of_a_known_group() -> None:

@@ -35,7 +35,7 @@ def cut(tree: SearchTree, rounds: int) -> SearchTree:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(seed=seeds, loss=losses)
 def test_pure_and_always_at_an_end(name: str, seed: int, loss: float) -> None:
     policy, most = POLICIES[name]
@@ -52,7 +52,7 @@ def test_pure_and_always_at_an_end(name: str, seed: int, loss: float) -> None:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(seed=seeds, loss=losses)
 def test_cut_at_any_round_and_gone_on_with_it_is_the_same_tree(name: str, seed: int, loss: float) -> None:
     policy, _ = POLICIES[name]
@@ -62,7 +62,7 @@ def test_cut_at_any_round_and_gone_on_with_it_is_the_same_tree(name: str, seed: 
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(seed=seeds, loss=losses, restarts=st.integers(0, 2))
 def test_what_a_result_says_agrees_with_its_tree(name: str, seed: int, loss: float, restarts: int) -> None:
     policy, _ = POLICIES[name]

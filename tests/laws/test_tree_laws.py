@@ -35,7 +35,7 @@ def test_lost_votes_never_change_what_is_right_and_wrong(pattern: str, data: st.
     assert with_lost == alone or len(known) < QUORUM * len(places)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.1, 0.4]), st.sampled_from([1, 2]))
 def test_invariants_of_every_tree(seed: int, loss: float, first_steps: int) -> None:
     strategy = Mics(MENTORS, max_rounds=4, first_steps=first_steps)

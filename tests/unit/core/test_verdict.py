@@ -109,6 +109,8 @@ UNKNOWN = [
     "Reference: Yes. Candidate: No.",
     "Reference: No\nAnswer: Yes",
     "Reference answer: yes",
+    "In the reference the result is yes.",
+    "Its own verdict: yes",
     "Reference: No\nAnswer to check: Yes",
     '"Yes" is not the same as "No".',
     '"Yes" and "No" differ',
