@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from unicodedata import category
 
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
@@ -71,23 +72,26 @@ def _example(folder: Folder) -> dict[str, Any] | None:
 def chain_view(row: Mapping[str, Any]) -> Group:
     """One case for reading: its question, its tree (chosen path marked), its chain."""
     head = Text.assemble(
-        ("case ", "dim"), row["case_id"], "  ", (row["outcome"], COLOURS[row["outcome"]]), f"  {row['reason']}\n",
-        ("question ", "dim"), row["question"], "\n", ("gold answer ", "dim"), row["answer"],
+        ("case ", "dim"), f"{printable(row['case_id'])}  ",
+        (row["outcome"], COLOURS[row["outcome"]]), f"  {row['reason']}\n",
+        ("question ", "dim"), printable(row["question"]), "\n",
+        ("gold answer ", "dim"), printable(row["answer"]),
     )  # fmt: skip
     parts: list[RenderableType] = [head, _tree(row)]
     if row["reasoning"]:
-        parts.append(Panel(Text(row["reasoning"]), title="the chain", title_align="left"))
+        parts.append(Panel(Text(printable(row["reasoning"])), title="the chain", title_align="left"))
     return Group(*parts)
 
 
 def _tree(row: Mapping[str, Any]) -> Tree:
     tree = Tree(Text("search tree (score = right votes / known votes; ", "dim").append("chosen", "bold").append(")"))
-    branches: dict[int | None, Tree] = {}
+    attempts: dict[int, Tree] = {}
+    branches: dict[int, Tree] = {}
     for node in row["nodes"]:
-        top = tree if row["attempts"] == 1 else branches.setdefault(-node["attempt"], tree)
-        if row["attempts"] > 1 and top is tree:
-            top = branches[-node["attempt"]] = tree.add(Text(f"attempt {node['attempt']}", "dim"))
-        parent = top if node["parent"] is None else branches[node["parent"]]
+        number = node["attempt"]
+        if number not in attempts:
+            attempts[number] = tree if row["attempts"] == 1 else tree.add(Text(f"attempt {number}", "dim"))
+        parent = attempts[number] if node["parent"] is None else branches[node["parent"]]
         branches[node["id"]] = parent.add(_label(node))
     return tree
 
@@ -95,5 +99,10 @@ def _tree(row: Mapping[str, Any]) -> Tree:
 def _label(node: Mapping[str, Any]) -> Text:
     score = "no score" if node["score"] is None else f"{node['score']:.2f}"
     text = Text(f"{score}  {node['mentor']}: ", "bold green" if node["chosen"] else "")
-    text.append(node["failure"] or " ".join(node["step"].split()), "italic red" if node["failure"] else "")
+    text.append(node["failure"] or printable(" ".join(node["step"].split())), "italic red" if node["failure"] else "")
     return text
+
+
+def printable(text: str) -> str:
+    """Text of a model or an input file without control characters, which a terminal would obey."""
+    return "".join("\ufffd" if category(mark) == "Cc" and mark != "\n" else mark for mark in text)

@@ -32,36 +32,46 @@ def unpack(record: str) -> Case | Rejection:
     return Case(**fields | {"images": tuple(fields["images"]), "notes": notes})
 
 
-async def rows(shard: Any, ahead: int) -> AsyncIterator[str]:
-    """The records of a worker's shard, read in a thread, at most ``ahead`` of them before they are wanted.
+class Records:
+    """The records of a worker's shard, read in a thread from construction on, at most ``ahead`` before they are wanted.
 
     Ray Data's own async map would hold results back until a whole block is done and block the event loop meanwhile.
     """
-    loop, queue = asyncio.get_running_loop(), asyncio.Queue[str | BaseException | None](ahead)
-    closed = threading.Event()
 
-    def put(item: str | BaseException | None) -> None:
-        if not closed.is_set():
-            asyncio.run_coroutine_threadsafe(queue.put(item), loop).result()
+    def __init__(self, shard: Any, ahead: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue = asyncio.Queue[str | BaseException | None](ahead)
+        self._closed = threading.Event()
+        threading.Thread(target=self._read, args=(shard,), name="cases", daemon=True).start()
 
-    def read() -> None:
+    async def __aiter__(self) -> AsyncIterator[str]:
+        try:
+            while (item := await self._queue.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            self._closed.set()
+
+    def _read(self, shard: Any) -> None:
         try:
             for row in shard.iter_rows():
-                if closed.is_set():
+                self._put(row["record"])
+                if self._closed.is_set():
                     return
-                put(row["record"])
-            put(None)
+            self._put(None)
         except Exception as error:
-            put(error)
+            self._put(error)
 
-    threading.Thread(target=read, name="cases", daemon=True).start()
-    try:
-        while (item := await queue.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        closed.set()
+    def _put(self, item: str | BaseException | None) -> None:
+        """Hand one item to the loop; waits while the queue is full, but not for a reader that has gone."""
+        waiting = asyncio.run_coroutine_threadsafe(self._queue.put(item), self._loop)
+        while not self._closed.is_set():
+            try:
+                waiting.result(timeout=1.0)
+                return
+            except TimeoutError:
+                continue
 
 
 def _read(row: dict[str, Any], spans: "ray.ObjectRef[list[Span]]") -> Iterator[dict[str, str]]:

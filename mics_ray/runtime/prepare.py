@@ -17,7 +17,7 @@ from mics_ray.identity import code_version, differences, digest, identity
 from mics_ray.io.cases import EXAMPLES, InputError, Survey, read_span, scan
 from mics_ray.io.lock import LockHeld, RunLock
 from mics_ray.io.rows import Stamp
-from mics_ray.io.shards import ShardError, committed_ids
+from mics_ray.io.shards import ShardError, committed_ids, shards
 from mics_ray.local.launch import simulated_server
 from mics_ray.models.images import PictureError
 from mics_ray.models.images import check as check_picture
@@ -106,7 +106,8 @@ def _job(config: Config, folder: Folder) -> Job:
     except (InputError, ShardError) as error:
         raise RefusedRun(str(error)) from None
     view = identity(config, survey.sha256)
-    _same_or_refused(folder, view)
+    if shards(folder.results):
+        _same_or_refused(folder, view)
     if config.data.strict:
         _refuse_rejections(config, survey)
     folder.write("config.yaml", to_yaml(config))
@@ -131,10 +132,9 @@ def _refuse_rejections(config: Config, survey: Survey) -> None:
 
 
 def _same_or_refused(folder: Folder, view: dict[str, Any]) -> None:
+    """Rows of one configuration never stand beside rows of another; a folder without rows binds nobody."""
     path = folder.root / "identity.json"
-    if not path.exists():
-        return
-    changed = differences(json.loads(path.read_text()), view)
+    changed = differences(json.loads(path.read_text()) if path.exists() else {}, view)
     if changed:
         lines = "\n".join(f"  {line}" for line in changed)
         raise RefusedRun(

@@ -1,7 +1,6 @@
 """The driver: starts the actors, feeds the workers, watches, and ends with an account that is true."""
 
 import math
-import os
 import signal
 import time
 from collections import Counter
@@ -12,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from mics_ray.assemble import providers
 from mics_ray.core.types import Failure
@@ -40,6 +39,11 @@ class End:
     code: int
     message: str
     search_seconds: float
+
+
+def worker_count(cpus: float, window: int) -> int:
+    """Search workers for a cluster: one per two cores, at most 8, each with enough open searches to be worth it."""
+    return max(1, min(8, int(cpus) // 2, window // LEAST_PER_WORKER))
 
 
 class Stopper:
@@ -78,7 +82,7 @@ def run(job: Job, progress: Progress) -> End:
             return driver.search()
         except _Stop:
             return driver.end(EXIT_STOPPED, "stopped; the same command goes on")
-        except ActorDiedError as error:
+        except RayActorError as error:
             return driver.end(
                 EXIT_STOPPED, f"an actor could not be started ({type(error).__name__}); see {job.folder.logs}"
             )
@@ -94,6 +98,7 @@ class _Driver:
         self._job, self._progress, self._stopper = job, progress, stopper
         self._before = job.survey.records - job.survey.pending
         self._workers: list[Any] = []
+        self._opened: list[Any] = []
         self._hands: Hands | None = None
         self._states: list[WorkerState] = []
         self._counts: dict[str, Any] = {"outcomes": {}, "failure": None}
@@ -111,11 +116,13 @@ class _Driver:
         replicas = start_interns(config, cache, logs)
         self._hands = Hands(endpoints, replicas, writer)
         window = min(config.window, job.survey.pending)
-        count = config.ray.workers or max(1, min(8, (os.cpu_count() or 1) // 2 * 2 // 2, window // LEAST_PER_WORKER))
+        count = config.ray.workers or worker_count(ray.cluster_resources().get("CPU", 1.0), window)
         actor = ray.remote(SearchWorker).options(num_cpus=0, max_restarts=-1, max_concurrency=100)
         self._workers = [
             actor.remote(number, config, job.stamp, math.ceil(window / count), logs) for number in range(count)
         ]
+        # Reading begins here: Ray Data takes seconds to start, engines take longer.
+        self._open_shards()
         self._await([writer.counts.remote(), *(endpoint.stats.remote() for endpoint in endpoints.values())])
         engines = [replica.ready.remote() for handles in replicas.values() for replica in handles]
         if engines:
@@ -134,15 +141,25 @@ class _Driver:
             if end := self._early_end():
                 return end
             ray.get(self._need().writer.flush.remote())
+            self._look()
+            if self._before + sum(self._counts["outcomes"].values()) == self._job.survey.records:
+                return self.end(EXIT_OK, "")
             left, self._job = self._job.survey.pending, survey_again(self._job)
             if not self._job.survey.pending:
                 return self.end(EXIT_OK, "")
             if self._job.survey.pending >= left:
                 return self.end(EXIT_STOPPED, f"{left} cases without a row; see {self._job.folder.logs}")
+            self._open_shards()
+
+    def _open_shards(self) -> None:
+        """Share the cases without a row out to the workers, which begin to read them."""
+        shards = dataset(self._job.survey.spans).streaming_split(len(self._workers), equal=False)
+        pairs = zip(self._workers, shards, strict=True)
+        self._opened = [worker.open.remote(self._hands, shard) for worker, shard in pairs]
 
     def _pass(self) -> None:
-        shards = dataset(self._job.survey.spans).streaming_split(len(self._workers), equal=False)
-        running = [worker.run.remote(self._hands, shard) for worker, shard in zip(self._workers, shards, strict=True)]
+        self._await(self._opened)
+        running = [worker.run.remote() for worker in self._workers]
         while running:
             done, running = ray.wait(running, num_returns=len(running), timeout=POLL_S)
             self._look()
@@ -151,9 +168,10 @@ class _Driver:
             for ref in done:
                 try:
                     ray.get(ref)
-                except RayError:
+                except RayError as error:
                     # A lost worker's cases are found again by the next pass; its calls are in the cache.
-                    self._progress.phase("a search worker was lost; its cases are searched again")
+                    lost = f"a search worker was lost ({type(error).__name__}); its cases are searched again"
+                    self._progress.phase(lost)
 
     def _look(self) -> None:
         """Ask the actors where they stand; one that is just restarting is asked again next time."""

@@ -21,7 +21,7 @@ from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.models.images import PictureError, for_roles
 from mics_ray.models.roles import Meter
 from mics_ray.models.types import Model, Pictures, Refused
-from mics_ray.runtime.dataset import rows, unpack
+from mics_ray.runtime.dataset import Records, unpack
 from mics_ray.runtime.endpoints import RemoteEndpoint
 from mics_ray.runtime.interns import connect
 from mics_ray.runtime.logs import log_to
@@ -62,6 +62,7 @@ class SearchWorker:
         self._models: dict[str, Model] = {}
         self._routers: dict[str, Router] = {}
         self._writer: Any = None
+        self._records: Records | None = None
         self._window = window
         self._tasks: set[asyncio.Task[None]] = set()
         self._meters: dict[str, Meter] = {}
@@ -70,13 +71,17 @@ class SearchWorker:
         self._broken: str | None = None
         self._reader: asyncio.Task[None] | None = None
 
-    async def run(self, hands: Hands, shard: Any) -> None:
-        """Search the whole shard; ends early after :meth:`stop`, a refusing provider or a full disk.
+    async def open(self, hands: Hands, shard: Any) -> None:
+        """Take a shard and begin to read it.
 
         The handles come here and not to the constructor: Ray could not restart an actor whose arguments it lost.
         """
         self._take(hands)
-        self._reader = asyncio.create_task(self._open_searches(shard))
+        self._records = Records(shard, ahead=self._window)
+
+    async def run(self) -> None:
+        """Search the shard to its end; ends early after :meth:`stop`, a refusing provider or a full disk."""
+        self._reader = asyncio.create_task(self._open_searches())
         await asyncio.wait([self._reader])
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -106,10 +111,12 @@ class SearchWorker:
             self._models |= dict.fromkeys(entries, handle)
         self._routers = connect(hands.replicas, pictures)
 
-    async def _open_searches(self, shard: Any) -> None:
+    async def _open_searches(self) -> None:
         """Keep the window full: a slow case holds up nobody but itself."""
         slots = asyncio.Semaphore(self._window)
-        async for record in rows(shard, ahead=self._window):
+        if self._records is None:
+            raise RuntimeError("open() first")
+        async for record in self._records:
             await slots.acquire()
             task = asyncio.create_task(self._case(unpack(record), slots))
             self._tasks.add(task)
