@@ -4,7 +4,7 @@ import math
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -14,6 +14,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from mics_ray.assemble import providers
+from mics_ray.config import Config
 from mics_ray.core.types import Failure
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_REFUSED, EXIT_STOPPED, RefusedRun
 from mics_ray.runtime.cluster import cluster
@@ -24,6 +25,8 @@ from mics_ray.runtime.prepare import Job, survey_again
 from mics_ray.runtime.progress import Progress, Snapshot
 from mics_ray.runtime.worker import Hands, SearchWorker, WorkerState
 from mics_ray.runtime.writer import start_writer
+
+StartInterns = Callable[[Config, str, str], Mapping[str, list[Any]]]
 
 POLL_S = 0.5
 DRAIN_S = 15.0
@@ -74,17 +77,23 @@ class _Stop(Exception):
 
 def run(job: Job, progress: Progress) -> End:
     """Search every pending case of ``job``. Raises :class:`RefusedRun` when the cluster cannot hold the interns."""
+    with cluster(job.config):
+        return search(job, progress)
+
+
+def search(job: Job, progress: Progress, interns: StartInterns = start_interns) -> End:
+    """:func:`run` in the Ray that this process is connected to; ``interns`` gives the replicas' handles."""
     stopper = Stopper()
-    with cluster(job.config), stopper.listening():
+    with stopper.listening():
         driver = _Driver(job, progress, stopper)
         try:
-            driver.start()
+            driver.start(interns)
             return driver.search()
         except _Stop:
             return driver.end(EXIT_STOPPED, "stopped; the same command goes on")
         except RayActorError as error:
             return driver.end(
-                EXIT_STOPPED, f"an actor could not be started ({type(error).__name__}); see {job.folder.logs}"
+                EXIT_STOPPED, f"an actor was lost for good ({type(error).__name__}); see {job.folder.logs}"
             )
         finally:
             progress.close()
@@ -104,7 +113,7 @@ class _Driver:
         self._counts: dict[str, Any] = {"outcomes": {}, "failure": None}
         self._began: float | None = None
 
-    def start(self) -> None:
+    def start(self, interns: StartInterns) -> None:
         """Start all actors and wait until they are ready."""
         job, config = self._job, self._job.config
         cache, logs = str(job.folder.cache.absolute()), str(job.folder.logs.absolute())
@@ -113,7 +122,7 @@ class _Driver:
             provider: start_endpoint(entries, cache, f"endpoint-{number}")
             for number, (provider, entries) in enumerate(providers(config).items())
         }
-        replicas = start_interns(config, cache, logs)
+        replicas = interns(config, cache, logs)
         self._hands = Hands(endpoints, replicas, writer)
         window = min(config.window, job.survey.pending)
         count = config.ray.workers or worker_count(ray.cluster_resources().get("CPU", 1.0), window)

@@ -1,0 +1,75 @@
+"""Whole searches: both tiny interns on real vLLM, simulated mentors and judge, phantoms and (where there) real cases."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from mics_ray.compose import compose_config
+from mics_ray.errors import EXIT_OK
+from mics_ray.io.shards import iter_rows
+from mics_ray.runtime.prepare import prepared, with_server
+from mics_ray.runtime.progress import Progress, Snapshot
+from mics_ray.runtime.run import search
+from tests.support.processes import kill
+
+pytestmark = pytest.mark.cluster
+
+REAL = Path(__file__).resolve().parents[2].parent / "shared/data/chiron_demo"
+
+
+class KillOnce(Progress):
+    """Kills a process as soon as a search is open."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__()
+        self.pid: int | None = pid
+
+    def show(self, snapshot: Snapshot) -> None:
+        if self.pid is not None and snapshot.searching:
+            kill(self.pid)
+            self.pid = None
+
+
+def searched(replicas: dict[str, list[Any]], progress: Progress, *overrides: str) -> list[dict[str, Any]]:
+    config = compose_config(["experiment=demo", *overrides])
+    with prepared(config) as job, with_server(config, job.folder) as served:
+        end = search(job.at(served), progress, lambda *_: replicas)
+        assert end.code == EXIT_OK, end.message
+        return list(iter_rows(job.folder.results))
+
+
+def test_phantoms_end_in_mixed_outcomes_though_a_replica_is_killed(
+    replicas: dict[str, list[Any]], tmp_path: Path
+) -> None:
+    victim = ray.get(replicas["tiny_qwen25vl"][0].facts.remote()).pid
+    progress = KillOnce(victim)
+    rows = searched(replicas, progress, f"run.dir={tmp_path}/run")
+    assert progress.pid is None, "nothing was killed"
+    assert ray.get(replicas["tiny_qwen25vl"][0].facts.remote()).pid != victim
+    assert sorted(row["case_id"] for row in rows) == [f"phantom-{number:03}" for number in range(1, 33)]
+    outcomes = Counter(row["outcome"] for row in rows)
+    assert outcomes["failed"] == outcomes["rejected"] == 0
+    solved = Counter(row["rounds"] for row in rows if row["outcome"] == "solved")
+    assert solved[1], "some are solved in round one"
+    assert sum(solved.values()) + outcomes["depth"] > solved[1], "some deeper"
+    assert outcomes["dead_end"], "some not at all"
+    for row in rows:
+        assert set(row["usage"]) > {"tiny_internvl", "tiny_qwen25vl", "judge"}
+        assert all(vote["failure"] is None for node in row["nodes"] for vote in node["votes"])
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the real cases are not on this machine")
+def test_ten_real_cases_end_as_exactly_one_row_each(replicas: dict[str, list[Any]], tmp_path: Path) -> None:
+    rows = searched(
+        replicas,
+        Progress(),
+        f"data.cases={REAL}/demo.jsonl",
+        f"data.image_root={REAL}/images",
+        f"run.dir={tmp_path}/run",
+    )
+    assert len({row["case_id"] for row in rows}) == len(rows) == 10
+    assert {row["outcome"] for row in rows} <= {"solved", "depth", "dead_end"}
+    assert all(row["images"] and row["nodes"] for row in rows)
