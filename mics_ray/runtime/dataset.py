@@ -1,35 +1,42 @@
-"""The cases as a Ray Dataset: spans of the input file, read by Ray's tasks and never held in the driver."""
+"""The cases as a Ray Dataset of spans of the input file: workers draw spans as they need them and read them themselves.
+
+A map stage that reads the records would start processes of its own: 3 s before the first case (measured), for nothing.
+"""
 
 import asyncio
-import json
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 
-from mics_ray.core.types import Case, Note
+from mics_ray.core.types import Case
 from mics_ray.io.cases import Rejection, Span, read_span
 
+MOST_BLOCKS = 1024
+"""Blocks of the dataset; a worker draws one at a time."""
 
-def dataset(spans: Sequence[Span]) -> "ray.data.Dataset":
-    """One row per input record that is not committed yet: its JSON form under ``record``."""
+Record = Case | Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One worker's part: an iterator over numbers of spans, and the spans."""
+
+    numbers: Any
+    spans: "ray.ObjectRef[list[Span]]"
+
+
+def shards(spans: Sequence[Span], workers: int) -> list[Shard]:
+    """Share the records without a row out: a part for each worker, larger where a worker is faster."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    indices = ray.data.from_items([{"span": number} for number in range(len(spans))], override_num_blocks=len(spans))
+    rows = [{"span": number} for number in range(len(spans))]
+    numbers = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
     kept = ray.put(list(spans))
-    return indices.flat_map(_read, fn_kwargs={"spans": kept}, num_cpus=0.1)
-
-
-def unpack(record: str) -> Case | Rejection:
-    """The record that a row of :func:`dataset` holds."""
-    kind, fields = json.loads(record)
-    if kind == "rejection":
-        return Rejection(**fields | {"images": tuple(fields["images"])})
-    notes = tuple(Note(**note) for note in fields["notes"])
-    return Case(**fields | {"images": tuple(fields["images"]), "notes": notes})
+    return [Shard(part, kept) for part in numbers.streaming_split(workers, equal=False)]
 
 
 class Records:
@@ -38,32 +45,34 @@ class Records:
     Ray Data's own async map would hold results back until a whole block is done and block the event loop meanwhile.
     """
 
-    def __init__(self, shard: Any, ahead: int) -> None:
+    def __init__(self, shard: Shard, ahead: int) -> None:
         self._loop = asyncio.get_running_loop()
-        self._queue = asyncio.Queue[str | BaseException | None](ahead)
+        self._queue = asyncio.Queue[Record | Exception | None](ahead)
         self._closed = threading.Event()
         threading.Thread(target=self._read, args=(shard,), name="cases", daemon=True).start()
 
-    async def __aiter__(self) -> AsyncIterator[str]:
+    async def __aiter__(self) -> AsyncIterator[Record]:
         try:
             while (item := await self._queue.get()) is not None:
-                if isinstance(item, BaseException):
+                if isinstance(item, Exception):
                     raise item
                 yield item
         finally:
             self._closed.set()
 
-    def _read(self, shard: Any) -> None:
+    def _read(self, shard: Shard) -> None:
         try:
-            for row in shard.iter_rows():
-                self._put(row["record"])
-                if self._closed.is_set():
-                    return
+            spans = ray.get(shard.spans)
+            for row in shard.numbers.iter_rows():
+                for record in read_span(spans[row["span"]]):
+                    self._put(record)
+                    if self._closed.is_set():
+                        return
             self._put(None)
         except Exception as error:
             self._put(error)
 
-    def _put(self, item: str | BaseException | None) -> None:
+    def _put(self, item: Record | Exception | None) -> None:
         """Hand one item to the loop; waits while the queue is full, but not for a reader that has gone."""
         waiting = asyncio.run_coroutine_threadsafe(self._queue.put(item), self._loop)
         while not self._closed.is_set():
@@ -72,9 +81,3 @@ class Records:
                 return
             except TimeoutError:
                 continue
-
-
-def _read(row: dict[str, Any], spans: "ray.ObjectRef[list[Span]]") -> Iterator[dict[str, str]]:
-    for record in read_span(ray.get(spans)[row["span"]]):
-        kind = "case" if isinstance(record, Case) else "rejection"
-        yield {"record": json.dumps([kind, asdict(record)])}

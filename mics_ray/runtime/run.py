@@ -18,7 +18,7 @@ from mics_ray.config import Config
 from mics_ray.core.types import Failure
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_REFUSED, EXIT_STOPPED, RefusedRun
 from mics_ray.runtime.cluster import cluster
-from mics_ray.runtime.dataset import dataset
+from mics_ray.runtime.dataset import shards
 from mics_ray.runtime.endpoints import start_endpoint
 from mics_ray.runtime.interns import start_interns
 from mics_ray.runtime.prepare import Job, survey_again
@@ -162,8 +162,7 @@ class _Driver:
 
     def _open_shards(self) -> None:
         """Share the cases without a row out to the workers, which begin to read them."""
-        shards = dataset(self._job.survey.spans).streaming_split(len(self._workers), equal=False)
-        pairs = zip(self._workers, shards, strict=True)
+        pairs = zip(self._workers, shards(self._job.survey.spans, len(self._workers)), strict=True)
         self._opened = [worker.open.remote(self._hands, shard) for worker, shard in pairs]
 
     def _pass(self) -> None:

@@ -21,7 +21,7 @@ from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.models.images import PictureError, for_roles
 from mics_ray.models.roles import Meter
 from mics_ray.models.types import Model, Pictures, Refused
-from mics_ray.runtime.dataset import Records, unpack
+from mics_ray.runtime.dataset import Record, Records, Shard
 from mics_ray.runtime.endpoints import RemoteEndpoint
 from mics_ray.runtime.interns import connect
 from mics_ray.runtime.logs import log_to
@@ -71,7 +71,7 @@ class SearchWorker:
         self._broken: str | None = None
         self._reader: asyncio.Task[None] | None = None
 
-    async def open(self, hands: Hands, shard: Any) -> None:
+    async def open(self, hands: Hands, shard: Shard) -> None:
         """Take a shard and begin to read it.
 
         The handles come here and not to the constructor: Ray could not restart an actor whose arguments it lost.
@@ -118,11 +118,11 @@ class SearchWorker:
             raise RuntimeError("open() first")
         async for record in self._records:
             await slots.acquire()
-            task = asyncio.create_task(self._case(unpack(record), slots))
+            task = asyncio.create_task(self._case(record, slots))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _case(self, record: Case | Rejection, slots: asyncio.Semaphore) -> None:
+    async def _case(self, record: Record, slots: asyncio.Semaphore) -> None:
         """One record to its one row; an error of ours fails that case and no other."""
         row: dict[str, Any] | None = None
         try:
@@ -136,7 +136,7 @@ class SearchWorker:
         if row is not None:
             await self._commit(row)
 
-    async def _row(self, record: Case | Rejection) -> dict[str, Any]:
+    async def _row(self, record: Record) -> dict[str, Any]:
         if isinstance(record, Rejection):
             return rejected_row(record, self._stamp)
         try:
@@ -160,9 +160,7 @@ class SearchWorker:
             result = replace(result, quality=Quality.KEEP)
         return result_row(result, meter.usage, time.monotonic() - started, self._stamp)
 
-    def _search_broke(
-        self, record: Case | Rejection, group: BaseExceptionGroup[BaseException]
-    ) -> dict[str, Any] | None:
+    def _search_broke(self, record: Record, group: BaseExceptionGroup[BaseException]) -> dict[str, Any] | None:
         """A search that ended in errors: a refusing provider stops the worker, anything else fails the case."""
         refusals = group.subgroup(Refused)
         if refusals is None:
@@ -172,7 +170,7 @@ class SearchWorker:
         self._halt()
         return None
 
-    def _internal(self, record: Case | Rejection, error: BaseException) -> dict[str, Any]:
+    def _internal(self, record: Record, error: BaseException) -> dict[str, Any]:
         frames = []
         trace = _leaf(error).__traceback__
         while trace is not None:
