@@ -25,7 +25,7 @@ $(STAMP): $(LOCK) pyproject.toml scripts/env/install_hook.py scripts/env/torchvi
 	@touch $@
 
 demo: env ## search the embedded phantom cases with simulated mentors and real tiny interns
-	@$(BIN)/python scripts/generate.py experiment=demo
+	@$(BIN)/python scripts/generate.py experiment=demo run.dir=runs/demo-$$(date +%Y%m%d-%H%M%S)
 
 test: env ## all tests
 	@$(BIN)/python -m pytest

@@ -58,7 +58,8 @@ def _preflight(config: Config, job: Any, console: Console) -> int:
 
     with with_server(config, job.folder) as served:
         asyncio.run(probe(served))
-    return print_report(console, job)
+    print_report(console, job)
+    return EXIT_OK
 
 
 def _close(console: Console, job: Any, end: Any, simulated: bool) -> None:

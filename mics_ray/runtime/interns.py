@@ -22,23 +22,30 @@ MAX_CONCURRENCY = 1000
 """Calls that one replica holds open; the engine's own queue does the rest."""
 
 
-def start_interns(config: Config, cache_folder: str | None, log_folder: str | None) -> dict[str, list[Any]]:
-    """Start every replica that vLLM serves, and return their handles by intern at once; their ``ready()`` takes long.
-
-    Raises :class:`RefusedRun` when the cluster cannot hold them or an intern's settings are not allowed.
-    """
+def places(config: Config) -> tuple[list[Need], bool]:
+    """What the interns served here take of the cluster, and whether they run on GPUs. Raises :class:`RefusedRun`."""
     nodes = cluster_nodes()
     on_gpu = not cpu_build() and any(node.gpus for node in nodes)
     wanted = needs(config.interns, on_gpu)
     interns = {need.intern: config.interns[need.intern] for need in wanted}
     if problems := _settings(interns, on_gpu) + fits(wanted, nodes):
         raise RefusedRun("; ".join(problems))
+    return wanted, on_gpu
+
+
+def start_interns(config: Config, cache_folder: str | None, log_folder: str | None) -> dict[str, list[Any]]:
+    """Start every replica that vLLM serves, and return their handles by intern at once; their ``ready()`` takes long.
+
+    Raises :class:`RefusedRun` when the cluster cannot hold them or an intern's settings are not allowed.
+    """
+    wanted, on_gpu = places(config)
     endpoints = [config.judge, *config.mentors.values()]
     keys = [entry.api_key_env for entry in endpoints] + [intern.api_key_env for intern in config.interns.values()]
     secrets = [name for name in keys if name]
     started: dict[str, list[Any]] = {}
     for need in wanted:
-        intern = replace(interns[need.intern], model=embedded(interns[need.intern].model))
+        intern = config.interns[need.intern]
+        intern = replace(intern, model=embedded(intern.model))
         specs = [ReplicaSpec(need.intern, n, intern, on_gpu, cache_folder, log_folder) for n in range(need.replicas)]
         started[need.intern] = [start_replica(spec, need, secrets) for spec in specs]
     return started

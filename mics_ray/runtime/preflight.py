@@ -8,42 +8,48 @@ from rich.progress import track
 from rich.table import Table
 
 from mics_ray.assemble import endpoints, image_root
-from mics_ray.config import Engine
+from mics_ray.config import Config
 from mics_ray.core.types import Case
-from mics_ray.errors import EXIT_OK
 from mics_ray.estimate import estimate, rounds_of
 from mics_ray.io.cases import read_span
 from mics_ray.models.images import PictureError, check
+from mics_ray.runtime.cluster import cluster
+from mics_ray.runtime.interns import places
 from mics_ray.runtime.prepare import Job
 
 SAMPLE = 200
 SHOWN = 10
 
 
-def print_report(console: Console, job: Job) -> int:
-    """Look at every pending case and its pictures, then print the checks and the estimate; returns the exit code."""
-    problems = list(job.survey.examples)
-    sample: list[Case] = []
-    usable = 0
-    for case in track(
-        _cases(job), "looking at the pictures", total=job.survey.pending, console=console, transient=True
-    ):
-        try:
-            for picture in case.images:
-                check(image_root(job.config), picture)
-        except PictureError as error:
-            problems.append(f"{case.id}: {error}")
+def print_report(console: Console, job: Job) -> None:
+    """Look at every pending case, its pictures and the cluster, then print what was found and the estimate.
+
+    Raises :class:`RefusedRun` when the cluster cannot hold the interns.
+    """
+    problems, sample, usable = list(job.survey.examples), list[Case](), 0
+    cases = track(_cases(job), "looking at the pictures", total=job.survey.pending, console=console, transient=True)
+    for case in cases:
+        if problem := _picture_problem(job, case):
+            problems.append(problem)
             continue
         usable += 1
         if len(sample) < SAMPLE:
             sample.append(case)
-    console.print(
-        f"records  {job.survey.records}, to search {usable}, will be rejected {len(problems)}", highlight=False
-    )
+    console.print(f"{job.survey.records} records, {usable} to search", highlight=False)
     for problem in islice(problems, SHOWN):
-        console.print(f"  {problem}", style="yellow", markup=False, highlight=False)
-    console.print(_engines(job), _estimate(job, sample, usable))
-    return EXIT_OK
+        console.print(f"  will be rejected: {problem}", style="yellow", markup=False, highlight=False)
+    if len(problems) > SHOWN:
+        console.print(f"  and {len(problems) - SHOWN} more", style="yellow", highlight=False)
+    console.print(_models(job.config), _estimate(job, sample, usable))
+
+
+def _picture_problem(job: Job, case: Case) -> str | None:
+    try:
+        for picture in case.images:
+            check(image_root(job.config), picture)
+    except PictureError as error:
+        return f"{case.id}: {error}"
+    return None
 
 
 def _cases(job: Job) -> Iterator[Case]:
@@ -51,17 +57,17 @@ def _cases(job: Job) -> Iterator[Case]:
         yield from (found for found in read_span(span) if isinstance(found, Case))
 
 
-def _engines(job: Job) -> Table:
-    table = Table(title="models (every endpoint answered)", title_justify="left")
-    for name in ("name", "served by", "model", "GPUs"):
+def _models(config: Config) -> Table:
+    table = Table(title="models: every endpoint answered, the cluster has room", title_justify="left")
+    for name in ("name", "model", "served by"):
         table.add_column(name)
-    for name, entry in endpoints(job.config).items():
-        key = f", key in {entry.api_key_env}" if entry.api_key_env else ""
-        table.add_row(name, f"{entry.base_url}{key}", entry.model, "")
-    for name, intern in job.config.interns.items():
-        if intern.engine is Engine.vllm:
-            gpus = f"{intern.replicas} x {intern.tensor_parallel} (none needed on a machine without GPUs)"
-            table.add_row(name, "vLLM", intern.model, gpus)
+    for name, entry in endpoints(config).items():
+        table.add_row(name, entry.model, entry.base_url + (f" with {entry.api_key_env}" if entry.api_key_env else ""))
+    with cluster(config):
+        wanted, _ = places(config)
+    for need in wanted:
+        place = f"{need.gpus} GPUs each" if need.gpus else "on the CPU"
+        table.add_row(need.intern, config.interns[need.intern].model, f"vLLM, {need.replicas} x, {place}")
     return table
 
 

@@ -126,3 +126,20 @@ def test_a_wrong_key_or_an_unknown_model_is_refused_before_interns_load(
         assert all(call["probe"] for call in provider.log)
         if key is not None:
             assert len(provider.log) == 1
+
+
+def test_preflight_estimates_and_spends_one_word_per_model(tmp_path: Path) -> None:
+    write_cases(tmp_path / "cases.jsonl", 10)
+    with (tmp_path / "cases.jsonl").open("a") as file:
+        file.write(record("gone", ("missing.png",)) + "\n")
+    with Provider() as provider:
+        provider.write_groups(tmp_path / "conf")
+        done = generate(*arguments(tmp_path, "preflight=true"))
+        assert done.returncode == 0, done.stderr
+        assert Counter(call["model"] for call in provider.log) == dict.fromkeys(provider.models, 1)
+        assert not provider.calls()
+    assert "11 records, 10 to search" in done.stdout
+    assert "will be rejected: gone: picture 'missing.png'" in done.stdout
+    # Ten cases of one round: 3 mentor, 18 intern and 18 judge calls each.
+    assert re.search(r"least: 1 │\s+390 ", done.stdout)
+    assert rows(tmp_path / "run") == []

@@ -1,4 +1,4 @@
-"""Whole searches: both tiny interns on real vLLM, simulated mentors and judge, phantoms and (where there) real cases."""
+"""Whole searches: both tiny interns on real vLLM, simulated mentors and judge; phantoms, real cases."""
 
 from collections import Counter
 from pathlib import Path
