@@ -1,7 +1,7 @@
 """The eight findings of the phantom radiographs: what each is called, what shows it, what it is confused with.
 
-One vocabulary for everything simulated: the phantoms are drawn, the tiny interns trained, the simulated mentors speak and the
-simulated judge compares by it. None of it is medical knowledge to rely on.
+One vocabulary for everything simulated: the phantoms are drawn, the tiny interns trained, the simulated mentors speak
+and the simulated judge compares by it. None of it is medical knowledge to rely on.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One class of phantom: ``answer`` (gold), ``synonyms`` that the judge accepts, ``evidence`` sentences that name what is
-    seen without the answer, and ``region``, which narrows the eight findings down to two."""
+    """One class of phantom: ``answer`` (gold) and ``synonyms`` that the judge accepts.
+
+    ``evidence`` sentences name what is seen without the answer; ``region`` narrows the eight findings down to two.
+    """
 
     answer: str
     synonyms: tuple[str, ...]

@@ -18,11 +18,14 @@ MOST_CHARACTERS = 30_000  # of a batch, padding counted in
 
 
 class Pool:
-    """Drawn phantoms to train on, slightly shifted, brightened and mirrored each time they are shown."""
+    """Clear phantoms to train on, slightly shifted, brightened and roughened each time they are shown.
+
+    Interns learn the findings from clear films alone: faint ones only slow them down, and shall stay hard for them.
+    """
 
     def __init__(self, size: int, seed: int) -> None:
         self._films = np.stack(
-            [np.asarray(draw(index % len(FINDINGS), np.random.default_rng([seed, index]))) for index in range(size)]
+            [np.asarray(draw(k % len(FINDINGS), np.random.default_rng([seed, k]), faint_share=0)) for k in range(size)]
         )
 
     def film(self, finding: int, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -79,11 +82,17 @@ class Exercises:
             tokens[row, : len(a) + len(t)] = torch.tensor(a + t)
             labels[row, len(a) : len(a) + len(t)] = torch.tensor(t)
             mask[row, : len(a) + len(t)] = 1
-        seen = self._processor.image_processor([Image.fromarray(film) for film in films], return_tensors="pt")
-        extra = {"mm_token_type_ids": (tokens == self._processor.image_token_id).long()}
-        extra = extra if "image_grid_thw" in seen else {}
+        return {"input_ids": tokens, "attention_mask": mask, "labels": labels, **self._seen(films, tokens)}
+
+    def _seen(self, films: list[NDArray[np.uint8]], tokens: torch.Tensor) -> dict[str, Any]:
+        """The pictures' part of a batch; nothing where none of its samples has any."""
+        if not films:
+            return {}
+        seen = dict(self._processor.image_processor([Image.fromarray(film) for film in films], return_tensors="pt"))
         seen.pop("num_patches", None)
-        return {"input_ids": tokens, "attention_mask": mask, "labels": labels, **extra, **seen}
+        if "image_grid_thw" in seen:
+            seen["mm_token_type_ids"] = (tokens == self._processor.image_token_id).long()
+        return seen
 
     def _expanded(self, text: str) -> str:
         one, full = self._image_token, self._image_token * VISUAL_TOKENS

@@ -12,7 +12,8 @@ and the tests run real vLLM on real models without a GPU. They know no medicine:
 """
 _EXPLANATION = """
 Share of answers that name the finding drawn, at temperature 0 / 0.3 / 1.2, on phantoms of other seeds than the
-training's ({count} for each figure; chance is 0.125). The rows are the kinds of reasoning in the prompt, as
+training's ({count} for each figure; chance is 0.125). Of these films, as of the
+embedded cases, 45 % are drawn faint. The rows are the kinds of reasoning in the prompt, as
 `intern_texts.py` makes them. With `misleading` and `misplaced` reasoning a right answer goes against the text, and
 `other_picture` shows another finding than the one asked for. The last row is the share of all answers in the form
 `### The final answer is: ...`.

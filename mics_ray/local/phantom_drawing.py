@@ -243,12 +243,12 @@ def _chest_film(finding_index: int | None, seed: int) -> Image.Image:
     return film.picture
 
 
-def draw(finding_index: int, rng: np.random.Generator) -> Image.Image:
+def draw(finding_index: int, rng: np.random.Generator, faint_share: float = FAINT_SHARE) -> Image.Image:
     """Draw ``FINDINGS[finding_index]``: 56 x 56 pixels, mode L. The same generator state gives the same picture.
 
-    On ``FAINT_SHARE`` of the films the finding is a shadow of itself, so that they are hard to read.
+    On ``faint_share`` of the films the finding is a shadow of itself, so that they are hard to read.
     """
-    seed, strength = int(rng.integers(1 << 32)), rng.uniform(*FAINT) if rng.random() < FAINT_SHARE else 1.0
+    seed, strength = int(rng.integers(1 << 32)), rng.uniform(*FAINT) if rng.random() < faint_share else 1.0
     picture = _chest_film(finding_index, seed)
     if strength < 1:
         picture = Image.blend(_chest_film(None, seed), picture, strength)

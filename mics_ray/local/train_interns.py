@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from mics_ray.local.intern_batches import Exercises, Pool, loss_and_hits
 from mics_ray.local.intern_measure import MEASURED, OTHER_PICTURE, TEMPERATURES, measure
@@ -35,8 +36,8 @@ class Settings:
     form: Form
     seed: int
     minutes: float = 8.0
-    picture_share: float = 0.3
-    pool: int = 5000
+    picture_share: float = 0.35
+    pool: int = 6000
     batch: int = 32
     peak_rate: float = 2e-3
     warm_up: float = 0.03
@@ -100,20 +101,33 @@ def make_intern(settings: Settings, template: str, out: Path) -> dict[str, Any]:
     }
 
 
+def measure_again(form: Form, template: str, out: Path) -> dict[str, Any]:
+    """The scores of the weights that lie in ``out/<form>``, on phantoms as they are drawn today."""
+    torch.set_num_threads(1)
+    model = AutoModelForImageTextToText.from_pretrained(out / form).eval()
+    return measurements(Settings(form, seed=0), model, AutoProcessor.from_pretrained(out / form), template)
+
+
 def main() -> None:
-    """Train the forms asked for side by side and write what was measured."""
+    """Train the forms asked for side by side, or measure them again, and write what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--form", choices=FORMS, action="append")
+    parser.add_argument("--measure", action="store_true", help="train nothing, measure the weights in --out again")
     parser.add_argument("--prompts", type=Path, default=PROMPTS)
     given = parser.parse_args()
     template = intern_template(given.prompts)
     plans = [Settings(form, seed=11 + FORMS.index(form), minutes=given.minutes) for form in given.form or FORMS]
     given.out.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(len(plans), mp_context=get_context("spawn")) as workers:
-        running = {plan.form: workers.submit(make_intern, plan, template, given.out) for plan in plans}
-        interns = {form: result.result() for form, result in running.items()}
+        if given.measure:
+            interns = json.loads((given.out / "metrics.json").read_text(encoding="utf-8"))["interns"]
+            scores = {plan.form: workers.submit(measure_again, plan.form, template, given.out) for plan in plans}
+            interns = {form: interns[form] | {"scores": result.result()} for form, result in scores.items()}
+        else:
+            running = {plan.form: workers.submit(make_intern, plan, template, given.out) for plan in plans}
+            interns = {form: result.result() for form, result in running.items()}
     digest = hashlib.sha256(template.encode()).hexdigest()
     metrics = {"prompt_sha256": digest, "interns": interns}
     (given.out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")

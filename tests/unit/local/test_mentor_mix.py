@@ -12,10 +12,9 @@ from mics_ray.local.mentors import SKILLS, reply
 
 TEMPLATE = yaml.safe_load(Path("conf/prompts/default.yaml").read_text(encoding="utf-8"))["mentor"]
 CASES = 400
-PICTURE = (
-    (0.67, 0.33),
-    (0.57, 0.43),
-)  # Beta parameters: how well each of two interns understands a picture, mean .67 and .57
+FAINT_SHARE = 0.45
+CLEAR, FAINT = (2.4, 0.6), (0.9, 2.1)
+"""Beta parameters of how well an intern understands a picture: .57 on average, as measured (local/interns/README.md)."""
 
 
 def asked(finding: Finding, number: int, prefix: list[str]) -> str:
@@ -29,16 +28,17 @@ def chance(finding: Finding, steps: list[str], picture: float) -> float:
     text = " ".join(steps).casefold()
     seen = [(text.rfind(s.casefold()), f is finding) for f in FINDINGS for s in f.evidence]
     where = [(text.rfind(s.casefold()), name == finding.region) for name, lines in REGIONS.items() for s in lines]
-    for found, missed in ((max(seen), 0.075), (max(where), 0.32)):
+    for found, missed in ((max(seen), 0.16), (max(where), 0.47)):
         if found[0] >= 0:
-            return 1 - missed * (1 - picture) if found[1] else 0.06
+            return 1 - missed * (1 - picture) if found[1] else 0.24 * picture
     return picture
 
 
 def outcome(number: int) -> tuple[str, int]:
     """(outcome, round) of one case: 3 mentors, 2 interns with 2 votes each, 4 rounds, one restart of a dead end."""
     rng, finding = random.Random(number), FINDINGS[number % 8]
-    pictures = [rng.betavariate(a, b) for a, b in PICTURE for _ in range(2)]
+    kind = FAINT if rng.random() < FAINT_SHARE else CLEAR
+    pictures = [understood for understood in (rng.betavariate(*kind), rng.betavariate(*kind)) for _ in range(2)]
     for attempt in (1, 2):
         prefix: list[str] = []
         rest: dict[str, list[str]] = {}
@@ -68,6 +68,5 @@ def test_outcomes_are_mixed() -> None:
     outcomes = Counter(outcome(number) for number in range(CASES))
     dead = sum(count for (name, _), count in outcomes.items() if name == "dead_end") / CASES
     first = outcomes["solved", 1] / CASES
-    assert 0.3 <= first <= 0.5, outcomes
-    assert 0.1 <= dead <= 0.25, outcomes
-    assert 0.25 <= 1 - first - dead <= 0.5, outcomes
+    assert min(first, dead, 1 - first - dead) >= 0.1, outcomes
+    assert max(first, dead, 1 - first - dead) <= 0.7, outcomes
