@@ -14,7 +14,7 @@ TEMPLATE = yaml.safe_load(Path("conf/prompts/default.yaml").read_text(encoding="
 CASES = 400
 FAINT_SHARE = 0.45
 CLEAR, FAINT = (2.4, 0.6), (0.9, 2.1)
-"""Beta parameters of how well an intern understands a picture: .57 on average, as measured (local/interns/README.md)."""
+"""Beta parameters of how well an intern understands a picture; .57 on average (mics_ray/local/interns/README.md)."""
 
 
 def asked(finding: Finding, number: int, prefix: list[str]) -> str:
