@@ -3,10 +3,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3.11
 # cpu: this machine as it is; gpu: CUDA machines (vLLM's own package)
-FLAVOUR ?= cpu
+FLAVOUR ?= $(shell [ -f .venv/.ready-gpu ] && echo gpu || echo cpu)
 VENV := .venv
 BIN := $(VENV)/bin
-LOCK := requirements/$(FLAVOUR).txt
+ifeq ($(FLAVOUR),cpu)
+INSTALL := --no-deps --requirement requirements/cpu.txt
+else
+INSTALL := --editable ".[$(FLAVOUR),dev]"
+endif
 STAMP := $(VENV)/.ready-$(FLAVOUR)
 
 .PHONY: help env demo test test-fast check bench clean
@@ -15,11 +19,11 @@ help: ## what there is
 
 env: $(STAMP) ## set up .venv (reused while the lock file is the same)
 
-$(STAMP): $(LOCK) pyproject.toml scripts/env/install_hook.py scripts/env/torchvision_cpu.py
+$(STAMP): requirements/cpu.txt pyproject.toml scripts/env/install_hook.py scripts/env/torchvision_cpu.py
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11"; exit 78; }
 	@echo "setting up $(VENV) for $(FLAVOUR): about 3 minutes the first time"
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --no-deps --requirement $(LOCK) > $(VENV)/install.log 2>&1 || { tail -20 $(VENV)/install.log; exit 1; }
+	@$(BIN)/pip install --quiet $(INSTALL) > $(VENV)/install.log 2>&1 || { tail -20 $(VENV)/install.log; exit 1; }
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable . >> $(VENV)/install.log 2>&1 || { tail -20 $(VENV)/install.log; exit 1; }
 	@$(BIN)/python scripts/env/install_hook.py
 	@touch $@

@@ -42,7 +42,7 @@ def generate(config: Config) -> int:
             return _preflight(config, job, console)
         end = End(EXIT_OK, "", 0.0)
         if survey.pending:
-            with with_server(config, job.folder) as served:
+            with with_server(job.config, job.folder) as served:
                 progress.phase("asking every model for one word")
                 asyncio.run(probe(served))
                 end = run(job.at(served), progress)
@@ -56,7 +56,7 @@ def _preflight(config: Config, job: Any, console: Console) -> int:
     from mics_ray.runtime.preflight import print_report
     from mics_ray.runtime.prepare import with_server
 
-    with with_server(config, job.folder) as served:
+    with with_server(job.config, job.folder) as served:
         asyncio.run(probe(served))
     print_report(console, job)
     return EXIT_OK

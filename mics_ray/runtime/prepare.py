@@ -50,10 +50,11 @@ class Folder:
         return self.root / "summary.json"
 
     def make(self) -> None:
-        """Create the folders, readable by the owner only, whatever the umask."""
+        """Create the folders, readable by the owner only, whatever the umask; a root that is there stays as it is."""
         for folder in (self.root, self.results, self.cache, self.logs):
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o700)
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                folder.chmod(0o700)
 
     def write(self, name: str, text: str) -> None:
         """Replace a small file in one step, mode 0600."""
@@ -112,7 +113,9 @@ def _job(config: Config, folder: Folder) -> Job:
         _refuse_rejections(config, survey)
     folder.write("config.yaml", to_yaml(config))
     folder.write("identity.json", json.dumps(view, indent=1, sort_keys=True))
-    return Job(config, folder, survey, Stamp(config.seed, digest(view), code_version()))
+    # Workers may run in another directory.
+    absolute = replace(config, data=replace(config.data, image_root=str(image_root(config).absolute())))
+    return Job(absolute, folder, survey, Stamp(config.seed, digest(view), code_version()))
 
 
 def _refuse_rejections(config: Config, survey: Survey) -> None:
