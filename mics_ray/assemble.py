@@ -134,7 +134,7 @@ def judge_template(config: Config) -> Request:
 
 def check(config: Config) -> None:
     """Refuse what cannot work, before anything is started. Raises :class:`RefusedRun` with every problem found."""
-    problems = [*_check_panel(config), *_check_numbers(config), *check_templates(config.prompts)]
+    problems = [*_check_input(config), *_check_panel(config), *_check_numbers(config), *check_templates(config.prompts)]
     for name, entry in endpoints(config).items():
         problems += _check_endpoint(name, entry)
     for name, intern in config.interns.items():
@@ -142,6 +142,15 @@ def check(config: Config) -> None:
             problems.append(f"interns.{name}: trust_remote_code needs `revision`, a full commit hash of 40 hex digits")
     if problems:
         raise RefusedRun("\n".join(problems))
+
+
+def _check_input(config: Config) -> list[str]:
+    problems = []
+    if not cases_file(config).exists():
+        problems.append(f"data.cases: no such file: {cases_file(config)}")
+    elif not image_root(config).is_dir():
+        problems.append(f"data.image_root: no such folder: {image_root(config)}")
+    return problems
 
 
 def _check_panel(config: Config) -> list[str]:

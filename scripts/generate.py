@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 
-from mics_ray.assemble import check
 from mics_ray.cli import ending, parse
 from mics_ray.compose import compose_config
 from mics_ray.config import Config
@@ -23,8 +22,10 @@ def main(argv: Sequence[str]) -> int:
 
 def generate(config: Config) -> int:
     """Run the job that ``config`` describes."""
+    # Each import waits until it is needed: a wrong configuration is refused before the HTTP client and Ray are loaded.
+    from mics_ray.assemble import check
+
     check(config)
-    # Ray takes a second to import: a wrong configuration is refused before that.
     from mics_ray.probe import probe
     from mics_ray.runtime.logs import log_to
     from mics_ray.runtime.prepare import prepared, simulated, with_server
@@ -66,9 +67,11 @@ def _close(console: Console, job: Any, end: Any, simulated: bool) -> None:
     from mics_ray.io.summary import summarise
     from mics_ray.runtime.closing import print_closing
 
+    path = job.folder.summary
+    earlier = json.loads(path.read_text())["search_seconds"] if path.exists() else 0.0
     summary = summarise(job.folder.results) | {
         "finished": end.code == EXIT_OK,
-        "search_seconds": round(end.search_seconds, 3),
+        "search_seconds": round(earlier + end.search_seconds, 3),
         "simulated": simulated,
         "config_digest": job.stamp.config_digest,
         "code_version": job.stamp.code_version,

@@ -13,10 +13,12 @@ and the tests run real vLLM on real models without a GPU. They know no medicine:
 _EXPLANATION = """
 Share of answers that name the finding drawn, at temperature 0 / 0.3 / 1.2, on phantoms of other seeds than the
 training's ({count} for each figure; chance is 0.125). Of these films, as of the
-embedded cases, 45 % are drawn faint. The rows are the kinds of reasoning in the prompt, as
+embedded cases, 45 % are drawn faint; training saw clear ones. The rows are the kinds of reasoning in the prompt, as
 `intern_texts.py` makes them. With `misleading` and `misplaced` reasoning a right answer goes against the text, and
 `other_picture` shows another finding than the one asked for. The last row is the share of all answers in the form
 `### The final answer is: ...`.
+
+Prompts of 1,000 tokens and more are beyond them: the form of the answer is lost, and such votes count as unknown.
 
 """
 

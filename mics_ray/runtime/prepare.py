@@ -81,8 +81,6 @@ class Job:
 @contextmanager
 def prepared(config: Config) -> Iterator[Job]:
     """Hold the run's folder and look at the input. Raises :class:`RefusedRun` and :class:`LockedRun`."""
-    if not image_root(config).is_dir():
-        raise RefusedRun(f"data.image_root: no such folder: {image_root(config)}")
     folder = Folder(Path(config.run.dir))
     try:
         folder.make()

@@ -13,7 +13,13 @@ from mics_ray.config import Config
 VARIABLES = {"OPENAI_API_KEY", "GEMINI_API_KEY", "DASHSCOPE_API_KEY", "DEEPSEEK_API_KEY"}
 BASES = {
     "demo": ["experiment=demo"],
-    "paper": ["mentors=paper", "interns=paper", "judge=deepseek", "data.cases=cases.jsonl", "run.dir=runs/x"],
+    "paper": [
+        "mentors=paper",
+        "interns=paper",
+        "judge=deepseek",
+        "data.cases=embedded:cases/cases.jsonl",
+        "run.dir=runs/x",
+    ],
 }
 CHOICES = [(group, name) for group in GROUPS for name in choices(group)]
 

@@ -213,3 +213,8 @@ def test_a_set_key_is_accepted_and_never_shown(monkeypatch: pytest.MonkeyPatch) 
     assert "sk-canary" not in refusal(replace(config, window=0))
     monkeypatch.setenv("MICS_TEST_KEY", "")
     assert "is not set" in refusal(config)
+
+
+def test_input_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
+    assert "data.cases: no such file: /nowhere/cases.jsonl" in refusal(composed("data.cases=/nowhere/cases.jsonl"))
+    assert "data.image_root: no such folder: /nowhere" in refusal(composed("data.image_root=/nowhere"))
