@@ -11,7 +11,7 @@ from mics_ray.io.readers import InputError, Raw
 from mics_ray.io.records import Place, Rejection, as_duplicate, parse_record
 from mics_ray.io.sources import Format, detect, read_records
 
-__all__ = ["InputError", "Rejection", "Span", "Survey", "read_span", "scan"]
+__all__ = ["InputError", "Place", "Rejection", "Span", "Survey", "read_places", "read_span", "scan"]
 
 LEAST_SPAN, MOST_SPAN = 16, 256
 """Positions that one span covers at most: few at first, so that a short file is shared out evenly too; more later."""
@@ -83,6 +83,11 @@ def scan(path: str, done: Container[str] = ()) -> Survey:
 
 def read_span(span: Span) -> Iterator[Case | Rejection]:
     """The pending records of a span, with the ids that :func:`scan` gave them. Raises :class:`InputError`."""
+    return (found for _, found in read_places(span))
+
+
+def read_places(span: Span) -> Iterator[tuple[Place, Case | Rejection]]:
+    """:func:`read_span`, each record with the place where it stands."""
     if _size(span.path) != span.size:
         raise InputError(f"{span.path}: changed since the run began; put it back, or start a run of its own")
     for raw in read_records(span.path, span.form, span.start, span.first):
@@ -92,7 +97,7 @@ def read_span(span: Span) -> Iterator[Case | Rejection]:
         if mark := span.marks[at]:
             place = _place(span.path, span.form, raw)
             found = _parse(raw, place)
-            yield as_duplicate(found, place) if mark == _DUPLICATE else found
+            yield place, as_duplicate(found, place) if mark == _DUPLICATE else found
 
 
 def _place(path: str, form: Format, raw: Raw) -> Place:

@@ -66,7 +66,7 @@ class Model(Protocol):
 class Refused(Exception):
     """The provider refuses every call (bad key, unknown model, quota used up): the run stops and keeps what it has.
 
-    ``failure.kind`` is ``auth``, ``unknown_model`` or ``quota``.
+    ``failure.kind`` is ``auth``, ``unknown_model``, ``quota``, or ``disk`` where its replies cannot be kept.
     """
 
     def __init__(self, failure: Failure) -> None:

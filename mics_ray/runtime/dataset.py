@@ -12,12 +12,13 @@ from typing import Any
 import ray
 
 from mics_ray.core.types import Case
-from mics_ray.io.cases import Rejection, Span, read_span
+from mics_ray.io.cases import Place, Rejection, Span, read_places
 
 MOST_BLOCKS = 1024
 """Blocks of the dataset; a worker draws one at a time."""
 
-Record = Case | Rejection
+Record = tuple[Place, Case | Rejection]
+"""An input record and where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Records:
         try:
             spans = ray.get(shard.spans)
             for row in shard.numbers.iter_rows():
-                for record in read_span(spans[row["span"]]):
+                for record in read_places(spans[row["span"]]):
                     self._put(record)
                     if self._closed.is_set():
                         return

@@ -81,6 +81,9 @@ class EndpointActor:
             queue.put_nowait((call.ticket, await self._endpoint.ask(call.request, pictures), ""))
         except LostCall as lost:
             queue.put_nowait((call.ticket, lost.failure, lost.text))
+        except OSError as error:
+            full = Failure("disk", f"the cache of replies cannot be written: {error.strerror}")
+            queue.put_nowait((call.ticket, Refused(full), ""))
         except Refused as refused:
             queue.put_nowait((call.ticket, refused, ""))
         except Exception as error:  # the call's waiter must hear of it, whatever it is

@@ -7,15 +7,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mics_ray.assemble import endpoints, image_root
+from mics_ray.assemble import endpoints
 from mics_ray.config import Config
 from mics_ray.core.types import Case
 from mics_ray.estimate import estimate, rounds_of
-from mics_ray.io.cases import read_span
-from mics_ray.models.images import PictureError, check
+from mics_ray.io.cases import Place, read_places
 from mics_ray.runtime.cluster import cluster
 from mics_ray.runtime.interns import places
-from mics_ray.runtime.prepare import Job
+from mics_ray.runtime.prepare import Job, picture_problem
 
 SAMPLE = 200
 SHOWN = 10
@@ -28,8 +27,8 @@ def print_report(console: Console, job: Job) -> None:
     """
     problems, sample, usable = list(job.survey.examples), list[Case](), 0
     cases = track(_cases(job), "looking at the pictures", total=job.survey.pending, console=console, transient=True)
-    for case in cases:
-        if problem := _picture_problem(job, case):
+    for place, case in cases:
+        if problem := picture_problem(job.config, place, case):
             problems.append(problem)
             continue
         usable += 1
@@ -43,18 +42,10 @@ def print_report(console: Console, job: Job) -> None:
     console.print(_models(job.config), _estimate(job, sample, usable))
 
 
-def _picture_problem(job: Job, case: Case) -> str | None:
-    try:
-        for picture in case.images:
-            check(image_root(job.config), picture)
-    except PictureError as error:
-        return f"{case.id}: {error}"
-    return None
-
-
-def _cases(job: Job) -> Iterator[Case]:
-    for span in job.survey.spans:
-        yield from (found for found in read_span(span) if isinstance(found, Case))
+def _cases(job: Job) -> Iterator[tuple[Place, Case]]:
+    for place, found in (pair for span in job.survey.spans for pair in read_places(span)):
+        if isinstance(found, Case):
+            yield place, found
 
 
 def _models(config: Config) -> Table:

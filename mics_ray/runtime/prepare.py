@@ -14,7 +14,7 @@ from mics_ray.config import Config, EndpointConfig, Engine, InternConfig
 from mics_ray.core.types import Case
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.identity import code_version, differences, digest, identity
-from mics_ray.io.cases import EXAMPLES, InputError, Survey, read_span, scan
+from mics_ray.io.cases import EXAMPLES, InputError, Place, Survey, read_places, scan
 from mics_ray.io.lock import LockHeld, RunLock
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import ShardError, committed_ids, shards
@@ -119,17 +119,22 @@ def _job(config: Config, folder: Folder) -> Job:
 def _refuse_rejections(config: Config, survey: Survey) -> None:
     """``data.strict``: no record may be rejected, for its own sake or for a picture's."""
     problems = list(survey.examples)
-    for case in (found for span in survey.spans for found in read_span(span) if isinstance(found, Case)):
-        try:
-            for picture in case.images:
-                check_picture(image_root(config), picture)
-        except PictureError as error:
-            problems.append(f"{case.id}: {error}")
-        if len(problems) > EXAMPLES:
-            break
+    for place, found in (pair for span in survey.spans for pair in read_places(span)):
+        if isinstance(found, Case) and (problem := picture_problem(config, place, found)):
+            problems.append(problem)
     if problems:
         shown = "\n".join(f"  {problem}" for problem in problems[:EXAMPLES])
         raise RefusedRun(f"data.strict: some of the {survey.records} records cannot be used:\n{shown}")
+
+
+def picture_problem(config: Config, place: Place, case: Case) -> str | None:
+    """What is wrong with the first picture of ``case`` that cannot be used; ``None`` when all can."""
+    try:
+        for picture in case.images:
+            check_picture(image_root(config), picture)
+    except PictureError as error:
+        return f"{case.id}: {place}: {error}"
+    return None
 
 
 def _same_or_refused(folder: Folder, view: dict[str, Any]) -> None:

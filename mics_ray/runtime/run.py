@@ -246,5 +246,5 @@ class _Driver:
 
 
 def _refusal(failure: Failure) -> tuple[int, str]:
-    code = EXIT_STOPPED if failure.kind == "quota" else EXIT_REFUSED
+    code = {"quota": EXIT_STOPPED, "disk": EXIT_CANNOT_WRITE}.get(failure.kind, EXIT_REFUSED)
     return code, f"{failure.kind}: {failure.message}; what was paid is kept, the same command goes on"

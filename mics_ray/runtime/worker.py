@@ -16,7 +16,7 @@ from mics_ray.core.search import SearchResult, search_case
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Case, Failure, Outcome, Quality
 from mics_ray.core.usage import Usage
-from mics_ray.io.cases import Rejection
+from mics_ray.io.cases import Place, Rejection
 from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.models.images import PictureError, for_roles
 from mics_ray.models.roles import Meter
@@ -126,23 +126,24 @@ class SearchWorker:
         """One record to its one row; an error of ours fails that case and no other."""
         row: dict[str, Any] | None = None
         try:
-            row = await self._row(record)
+            row = await self._row(*record)
         except BaseExceptionGroup as group:
-            row = self._search_broke(record, group)
+            row = self._search_broke(record[1], group)
         except Exception as error:
-            row = self._internal(record, error)
+            row = self._internal(record[1], error)
         finally:
             slots.release()
         if row is not None:
             await self._commit(row)
 
-    async def _row(self, record: Record) -> dict[str, Any]:
+    async def _row(self, place: Place, record: Case | Rejection) -> dict[str, Any]:
         if isinstance(record, Rejection):
             return rejected_row(record, self._stamp)
         try:
             pictures = await asyncio.to_thread(for_roles, self._root, record.images, self._sides)
         except PictureError as error:
-            rejection = Rejection(0, record.id, str(error), record.question, record.answer, record.images)
+            reason = f"{place}: {error}"
+            rejection = Rejection(place.position, record.id, reason, record.question, record.answer, record.images)
             return rejected_row(rejection, self._stamp)
         return await self._search(record, pictures)
 
@@ -160,7 +161,9 @@ class SearchWorker:
             result = replace(result, quality=Quality.KEEP)
         return result_row(result, meter.usage, time.monotonic() - started, self._stamp)
 
-    def _search_broke(self, record: Record, group: BaseExceptionGroup[BaseException]) -> dict[str, Any] | None:
+    def _search_broke(
+        self, record: Case | Rejection, group: BaseExceptionGroup[BaseException]
+    ) -> dict[str, Any] | None:
         """A search that ended in errors: a refusing provider stops the worker, anything else fails the case."""
         refusals = group.subgroup(Refused)
         if refusals is None:
@@ -170,7 +173,7 @@ class SearchWorker:
         self._halt()
         return None
 
-    def _internal(self, record: Record, error: BaseException) -> dict[str, Any]:
+    def _internal(self, record: Case | Rejection, error: BaseException) -> dict[str, Any]:
         frames = []
         trace = _leaf(error).__traceback__
         while trace is not None:

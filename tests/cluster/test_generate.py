@@ -102,7 +102,8 @@ def test_unusable_records_become_rows_and_no_call_is_made_for_them(tmp_path: Pat
     assert [name for name, row in found.items() if row["outcome"] == "rejected"] == sorted(set(found) - {"good"})
     for name in ("gone", "outside", "text"):
         assert f"What does {name} show?" not in prompts
-    assert "missing.png" in str(found["gone"]["reason"])
+    assert found["gone"]["reason"] == "cases.jsonl, line 5: picture 'missing.png': no such file"
+    assert str(found["text"]["reason"]).startswith("cases.jsonl, line 7: picture 'text.png'")
     assert "cases.jsonl, line 2" in str(found["line-2"]["reason"])
 
 
@@ -139,7 +140,7 @@ def test_preflight_estimates_and_spends_one_word_per_model(tmp_path: Path) -> No
         assert Counter(call["model"] for call in provider.log) == dict.fromkeys(provider.models, 1)
         assert not provider.calls()
     assert "11 records, 10 to search" in done.stdout
-    assert "will be rejected: gone: picture 'missing.png'" in done.stdout
+    assert "will be rejected: gone: cases.jsonl, line 11: picture 'missing.png'" in done.stdout
     # Ten cases of one round: 3 mentor, 18 intern and 18 judge calls each.
     assert re.search(r"least: 1 │\s+390 ", done.stdout)
     assert rows(tmp_path / "run") == []

@@ -65,7 +65,7 @@ def test_strict_refuses_a_picture_that_is_gone(tmp_path: Path) -> None:
     lenient = config(tmp_path, f"data.cases={tmp_path}/cases.jsonl")
     with prepared(lenient) as job:
         assert job.survey.pending == 1
-    with pytest.raises(RefusedRun, match=r"a: picture 'gone.png'"):
+    with pytest.raises(RefusedRun, match=r"a: cases.jsonl, line 1: picture 'gone.png'"):
         prepared(config(tmp_path, f"data.cases={tmp_path}/cases.jsonl", "data.strict=true")).__enter__()
 
 
