@@ -9,6 +9,7 @@ import hashlib
 import json
 import random
 import sys
+from typing import Any
 
 from aiohttp import web
 
@@ -18,9 +19,9 @@ RIGHT = (0.25, 0.45, 0.6, 0.7, 0.8)
 """Chance of a right answer by number of steps in the prefix, on the average case."""
 
 
-def text_of(body: dict[str, object]) -> str:
+def text_of(body: dict[str, Any]) -> str:
     """The prompt's text."""
-    content = body["messages"][-1]["content"]  # type: ignore[index]
+    content = body["messages"][-1]["content"]
     return content if isinstance(content, str) else "".join(p.get("text", "") for p in content)
 
 
@@ -36,7 +37,8 @@ def reply(kind: str, prompt: str, rng: random.Random) -> str:
         known = prompt.count("### Step ", prompt.rfind("## Reasoning so far"))
         hard = hashlib.sha256(prompt.split("## Reasoning so far")[0].encode()).digest()[0] / 255
         right = rng.random() < RIGHT[min(known, 4)] * (1.3 - 0.6 * hard)
-        return f"### The final answer is: {'right' if right else 'wrong'}"
+        # No two answers are worded alike, so no verdict can be saved by asking once.
+        return f"### The final answer is: {'right' if right else 'wrong'}, said in {rng.randrange(10**9)} words"
     return "Yes" if "## Answer to check\nright" in prompt else "No"
 
 

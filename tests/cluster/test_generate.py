@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_a_run_its_rows_and_the_same_command_again(tmp_path: Path) -> None:
         assert provider.calls() == calls
 
 
-def check_row(row: dict) -> None:  # type: ignore[type-arg]
+def check_row(row: dict[str, Any]) -> None:
     """What must hold within every searched row."""
     nodes = {node["id"]: node for node in row["nodes"]}
     assert len(nodes) == len(row["nodes"])
