@@ -24,7 +24,8 @@ def cluster(config: Config) -> Iterator[None]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, ValueError) as error:
-        raise RefusedRun(f"ray.address: cannot reach {address} ({type(error).__name__})") from None
+        hint = "is it up, and are RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH the same there and here?"
+        raise RefusedRun(f"ray.address: cannot join {address} ({type(error).__name__}); {hint}") from None
     try:
         yield
     finally:
