@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mics_ray.compose import GROUPS, choices
+from mics_ray.compose import choices, groups
 from mics_ray.errors import EXIT_STOPPED, EXIT_USAGE, RefusedRun
 
 
@@ -19,12 +19,13 @@ class Command:
     config_dir: Path | None
 
 
-def parse(argv: Sequence[str], purpose: str) -> Command:
-    """Read ``[--config-dir DIR] group=NAME key=value …``. Ends the program (exit 64) on anything else."""
-    groups = "\n".join(f"  {group:<12}{', '.join(choices(group))}" for group in GROUPS)
+def parse(argv: Sequence[str], purpose: str, job: str = "generate") -> Command:
+    """Read ``[--config-dir DIR] group=NAME key=value …`` of ``conf/JOB.yaml``. Ends the program (exit 64) on anything
+    else."""
+    offered = "\n".join(f"  {group:<12}{', '.join(choices(group))}" for group in groups(job))
     parser = argparse.ArgumentParser(
         description=purpose,
-        epilog=f"groups and what conf/ offers:\n{groups}",
+        epilog=f"groups and what conf/ offers:\n{offered}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

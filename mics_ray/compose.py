@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -18,22 +18,31 @@ from omegaconf.errors import OmegaConfBaseException
 from mics_ray.config import Config
 from mics_ray.errors import RefusedRun
 
+T = TypeVar("T")
+
 CONF = Path(__file__).resolve().parents[1] / "conf"
-GROUPS = ("mentors", "interns", "judge", "search", "prompts", "experiment")
 _KEY_PREFIX = re.compile(r"\b(?:sk|pk|rk|hf|gh[opsu]|gsk|xai|nvapi|AIza|AKIA|ya29|eyJ)[-_.]?[A-Za-z0-9_\-]{14,}")
 _KEY_BODY = re.compile(r"(?=[A-Za-z0-9]*[a-z])(?=[A-Za-z0-9]*[A-Z])(?=[A-Za-z0-9]*\d)[A-Za-z0-9]{28,}")
 
 
-def compose_config(overrides: Sequence[str], config_dir: Path | None = None, job: str = "generate") -> Config:
-    """Compose ``conf/JOB.yaml`` with ``overrides`` (``group=NAME`` or ``key=value``) and the user's own ``config_dir``.
+def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> Config:
+    """The configuration of a generation job; see :func:`compose_job`."""
+    return compose_job("generate", Config, overrides, config_dir)
+
+
+def compose_job(job: str, schema: type[T], overrides: Sequence[str], config_dir: Path | None = None) -> T:
+    """Compose ``conf/JOB.yaml`` with ``overrides`` (``group=NAME[,NAME…]`` or ``key=value``) and the user's own
+    ``config_dir`` into an object of the dataclass ``schema``.
 
     Raises :class:`RefusedRun` naming what is wrong and the nearest valid name, never a value that looks like a key.
     """
-    ConfigStore.instance().store(name="schema", node=Config)
+    ConfigStore.instance().store(name="schema", node=schema)
     searchpath = [f"hydra.searchpath=[{_quoted(f'file://{config_dir.resolve()}')}]"] if config_dir else []
     if config_dir and not config_dir.is_dir():
         raise RefusedRun(f"--config-dir {config_dir}: no such folder")
-    _refuse_unknown_choices(overrides, config_dir)
+    known = groups(job)
+    overrides = [_listed(override, known) for override in overrides]
+    _refuse_unknown_choices(overrides, known, config_dir)
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             composed = compose(job, [*overrides, *searchpath])
@@ -47,18 +56,24 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None, job
             "holds = , : or brackets"
         ) from None
     except (HydraException, OmegaConfBaseException) as error:
-        raise RefusedRun(_explain(error)) from None
+        raise RefusedRun(_explain(error, known)) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{mark.name}, line {mark.line + 1}" if mark else getattr(error, "name", "one of the files")
         raise RefusedRun(f"not valid YAML: {place}") from None
-    if not isinstance(config, Config):
+    if not isinstance(config, schema):
         raise RefusedRun(f"{job}.yaml does not begin with the schema")
     _refuse_unknown(config, composed)
     return config
 
 
-def to_yaml(config: Config) -> str:
+def groups(job: str) -> tuple[str, ...]:
+    """The groups that ``conf/JOB.yaml`` lets one choose from, in its order."""
+    defaults = yaml.safe_load((CONF / f"{job}.yaml").read_text(encoding="utf-8"))["defaults"]
+    return tuple(name for entry in defaults if isinstance(entry, dict) for name in entry)
+
+
+def to_yaml(config: Any) -> str:
     """The resolved configuration; it holds names of environment variables, never their values."""
     return OmegaConf.to_yaml(OmegaConf.structured(config), resolve=True)
 
@@ -93,7 +108,7 @@ def _unknown_choice(error: MissingConfigException) -> str:
     return f"{group}={shown(name)}: no such file in conf/{group}{nearest(name, list(error.options or []))}"
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: Exception, known: Sequence[str]) -> str:
     """What Hydra or OmegaConf found, in one line, from the attributes of the error that began it."""
     cause = _origin(error)
     key, full_key = getattr(cause, "key", None), getattr(cause, "full_key", None)
@@ -106,7 +121,7 @@ def _explain(error: Exception) -> str:
     if "missing mandatory" in message:
         return f"{name} is not set: give {name}=… on the command line or in a config file"
     if "not in" in message or "is not in struct" in message or "Could not override" in str(error):
-        return f"{where}unknown name {name!r}{nearest(str(key), _siblings(cause))}"
+        return f"{where}unknown name {name!r}{nearest(str(key), _siblings(cause, known))}"
     return f"{where}{name}: {_hidden(message)}{_interpolation(message)}"
 
 
@@ -120,11 +135,11 @@ def _origin(error: BaseException) -> BaseException:
     return error
 
 
-def _siblings(cause: BaseException) -> list[str]:
-    """The names that are valid beside an unknown one."""
+def _siblings(cause: BaseException, known: Sequence[str]) -> list[str]:
+    """The names that are valid beside an unknown one; at the top the groups ``known`` are, too."""
     parent = getattr(cause, "parent_node", None)
     valid = [str(key) for key in parent if key != "hydra"] if isinstance(parent, DictConfig) else []
-    return valid if "." in str(getattr(cause, "full_key", "")) else [*valid, *GROUPS]
+    return valid if "." in str(getattr(cause, "full_key", "")) else [*valid, *known]
 
 
 def _missing_group(message: str) -> str | None:
@@ -138,13 +153,20 @@ def choices(group: str, config_dir: Path | None = None) -> list[str]:
     return sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
 
 
-def _refuse_unknown_choices(overrides: Sequence[str], config_dir: Path | None) -> None:
+def _listed(override: str, known: Sequence[str]) -> str:
+    """``group=a,b`` as Hydra's list of choices; bare, Hydra would take it for a sweep over several runs."""
+    group, _, names = override.partition("=")
+    return f"{group}=[{names}]" if group in known and re.fullmatch(r"[\w.-]+(,[\w.-]+)+", names) else override
+
+
+def _refuse_unknown_choices(overrides: Sequence[str], known: Sequence[str], config_dir: Path | None) -> None:
     """A wrong NAME comes before a group that is not chosen yet, which Hydra would name first."""
-    for group, _, name in (override.partition("=") for override in overrides):
-        if group in GROUPS and re.fullmatch(r"[\w.-]+", name) and name != "null":
+    for group, _, value in (override.partition("=") for override in overrides):
+        if group in known and re.fullmatch(r"[\w.-]+|\[[\w., -]*\]", value) and value != "null":
             offered = choices(group, config_dir)
-            if name.removesuffix(".yaml") not in offered:
-                raise RefusedRun(f"{group}={shown(name)}: no such file in conf/{group}{nearest(name, offered)}")
+            for name in filter(None, re.split(r"[\[\], ]+", value)):
+                if name.removesuffix(".yaml") not in offered:
+                    raise RefusedRun(f"{group}={shown(name)}: no such file in conf/{group}{nearest(name, offered)}")
 
 
 def _quoted(text: str) -> str:

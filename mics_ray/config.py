@@ -65,6 +65,7 @@ class InternConfig:
     max_tokens: int = 2048
 
     revision: str | None = None
+    adapter: str | None = None  # a folder with a LoRA adapter on the language model, served on top of `model`
     replicas: int = 1
     tensor_parallel: int = 1
     max_model_len: int | None = None

@@ -1,6 +1,6 @@
 """One row per case: the explicit, versioned Arrow schema, and the way from a result to a row."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -138,16 +138,6 @@ def rejected_row(rejection: Rejection, stamp: Stamp) -> dict[str, Any]:
         attempts=0,
         seconds=0.0,
     )
-
-
-def to_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
-    """Rows as a table of :data:`SCHEMA`. Raises ``ValueError`` for a row with other columns, ``ArrowInvalid`` for
-    values of other types."""
-    rows = list(rows)
-    for row in rows:
-        if set(row) != set(SCHEMA.names):
-            raise ValueError(f"columns of a row differ from the schema: {sorted(set(row) ^ set(SCHEMA.names))}")
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
 def _row(stamp: Stamp, **columns: object) -> dict[str, Any]:

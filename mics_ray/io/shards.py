@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mics_ray.io.ids import IdSet
-from mics_ray.io.rows import SCHEMA, to_table
+from mics_ray.io.rows import SCHEMA
 
 _SHARD = re.compile(r"part-([0-9]{6,})\.parquet")
 _NUMBER = re.compile(r"part-([0-9]{6,})\.")
@@ -31,8 +31,29 @@ class ShardError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class RowKind:
+    """What the rows of a folder are: their Arrow schema, and the string column that is unique over all of them."""
+
+    schema: pa.Schema
+    key: str
+
+    def to_table(self, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+        """Rows as a table of the schema. Raises ``ValueError`` for a row with other columns, ``ArrowInvalid`` for
+        values of other types."""
+        rows = list(rows)
+        for row in rows:
+            if set(row) != set(self.schema.names):
+                wrong = sorted(set(row) ^ set(self.schema.names))
+                raise ValueError(f"columns of a row differ from the schema: {wrong}")
+        return pa.Table.from_pylist(rows, schema=self.schema)
+
+
+CASES = RowKind(SCHEMA, "case_id")
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
-    """What one commit did: the shard (``None`` when there was nothing to write) and the case ids of both kinds."""
+    """What one commit did: the shard (``None`` when there was nothing to write) and the keys of both kinds of rows."""
 
     path: Path | None
     written: tuple[str, ...]
@@ -42,34 +63,35 @@ class Commit:
 class ShardStore:
     """The one committing writer of a folder; the caller's lock sees to that."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: RowKind = CASES) -> None:
         """Create or take up the folder, without what a killed writer left. Raises :class:`ShardError`, ``OSError``."""
-        self._folder = folder
+        self._folder, self._kind = folder, kind
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
         for leftover in folder.glob("part-*.tmp"):
             leftover.unlink()
-        self._ids = committed_ids(folder)
+        self._ids = committed_ids(folder, kind)
         self._next = 1 + max((int(match[1]) for match in map(_NUMBER.match, os.listdir(folder)) if match), default=-1)
 
     def commit(self, rows: Sequence[Mapping[str, Any]]) -> Commit:
-        """Write the rows whose case has no committed row; nothing is visible unless all of them are on the disk.
+        """Write the rows whose key has no committed row; nothing is visible unless all of them are on the disk.
 
         Raises ``OSError`` (disk full, say) with nothing committed.
         """
+        key = self._kind.key
         fresh: list[Mapping[str, Any]] = []
         skipped: list[Mapping[str, Any]] = []
         batch = IdSet()
         for row in rows:
-            known = row["case_id"] in self._ids or not batch.add(row["case_id"])
+            known = row[key] in self._ids or not batch.add(row[key])
             (skipped if known else fresh).append(row)
-        path = self._write(to_table(fresh)) if fresh else None
-        written = tuple(row["case_id"] for row in fresh)
-        for case_id in written:
-            self._ids.add(case_id)
+        path = self._write(self._kind.to_table(fresh)) if fresh else None
+        written = tuple(row[key] for row in fresh)
+        for one in written:
+            self._ids.add(one)
         if path:
             _sync_folder(self._folder)
-        return Commit(path, written, tuple(row["case_id"] for row in skipped))
+        return Commit(path, written, tuple(row[key] for row in skipped))
 
     def _write(self, table: pa.Table) -> Path:
         """A temporary file beside the shard, brought to the disk, then renamed."""
@@ -94,26 +116,26 @@ def shards(folder: Path) -> list[Path]:
     return [folder / match[0] for match in sorted(names, key=lambda match: int(match[1]))]
 
 
-def committed_ids(folder: Path) -> IdSet:
-    """The ids of all committed rows. Reads only that column. Raises :class:`ShardError`."""
+def committed_ids(folder: Path, kind: RowKind = CASES) -> IdSet:
+    """The keys of all committed rows. Reads only that column. Raises :class:`ShardError`."""
     ids = IdSet()
-    for row in iter_rows(folder, ["case_id"]):
-        ids.add(row["case_id"])
+    for row in iter_rows(folder, [kind.key], kind):
+        ids.add(row[kind.key])
     return ids
 
 
-def iter_rows(folder: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+def iter_rows(folder: Path, columns: Sequence[str] | None = None, kind: RowKind = CASES) -> Iterator[dict[str, Any]]:
     """All committed rows, a few at a time, page checksums verified. Raises :class:`ShardError`."""
     for path in shards(folder):
-        for rows in _read(path, list(columns or SCHEMA.names)):
+        for rows in _read(path, list(columns or kind.schema.names), kind):
             yield from rows
 
 
-def _read(path: Path, columns: list[str]) -> Iterator[list[dict[str, Any]]]:
+def _read(path: Path, columns: list[str], kind: RowKind) -> Iterator[list[dict[str, Any]]]:
     """The rows of one shard in batches."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
-            if not file.schema_arrow.equals(SCHEMA):
+            if not file.schema_arrow.equals(kind.schema):
                 raise ShardError(path, "of another schema; read it with the version of the code that wrote it")
             missing = file.metadata.num_rows
             for batch in file.iter_batches(_BATCH, columns=columns):

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from eval.config import EvaluateJob, InferJob
 from mics_ray.assemble import check
-from mics_ray.compose import CONF, GROUPS, choices, compose_config, to_yaml
+from mics_ray.compose import CONF, choices, compose_config, compose_job, groups, to_yaml
 from mics_ray.config import Config
+from train.config import TrainJob
+from train.export.config import ExportJob
 
 VARIABLES = {"OPENAI_API_KEY", "GEMINI_API_KEY", "DASHSCOPE_API_KEY", "DEEPSEEK_API_KEY"}
 BASES = {
@@ -21,7 +24,16 @@ BASES = {
         "run.dir=runs/x",
     ],
 }
-CHOICES = [(group, name) for group in GROUPS for name in choices(group)]
+CHOICES = [(group, name) for group in groups("generate") for name in choices(group)]
+SCHEMAS = {"export": ExportJob, "train": TrainJob, "evaluate": EvaluateJob, "infer": InferJob}
+SMALLEST = {
+    "export": ["run.dir=runs/x", "export.dir=x"],
+    "train": ["train=tiny", "export.dir=x", "train.dir=x"],
+    "evaluate": ["eval=chiron", "judge=local", "model=x", "eval.dir=x"],
+    "infer": ["model=x", "question=x"],
+}
+"""The least that each other job needs on its command line."""
+AFTER = [(job, group, name) for job in SCHEMAS for group in groups(job) for name in choices(group)]
 
 
 @pytest.fixture(autouse=True)
@@ -43,9 +55,23 @@ def test_the_papers_set_composes_with_each_search(search: str) -> None:
     check(compose_config([*BASES["paper"], f"search={search}"]))
 
 
+@pytest.mark.parametrize(("job", "group", "name"), AFTER)
+def test_each_file_of_the_other_jobs_composes(job: str, group: str, name: str) -> None:
+    config = compose_job(job, SCHEMAS[job], [*SMALLEST[job], f"{group}={name}"])
+    assert yaml.safe_load(to_yaml(config))
+
+
+def test_several_benchmarks_are_chosen_by_commas() -> None:
+    both = ",".join(choices("eval")[:2])
+    config = compose_job("evaluate", EvaluateJob, [*SMALLEST["evaluate"][1:], f"eval={both}"])
+    assert list(config.eval.benchmarks) == both.split(",")
+
+
 def test_every_file_is_a_choice_of_a_known_group() -> None:
-    files = {path.relative_to(CONF) for path in CONF.rglob("*.yaml")} - {Path("generate.yaml")}
-    assert {Path(group) / f"{name}.yaml" for group, name in CHOICES} == files
+    jobs = {Path(f"{job}.yaml") for job in ("generate", *SCHEMAS)}
+    files = {path.relative_to(CONF) for path in CONF.rglob("*.yaml")} - jobs
+    known = {(group, name) for _, group, name in AFTER} | set(CHOICES)
+    assert {Path(group) / f"{name}.yaml" for group, name in known} == files
 
 
 def test_the_files_name_variables_and_hold_no_key() -> None:

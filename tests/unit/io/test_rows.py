@@ -8,7 +8,8 @@ from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, Verdict, Vote
 from mics_ray.core.usage import Usage
 from mics_ray.io.records import Rejection
-from mics_ray.io.rows import SCHEMA, SCHEMA_VERSION, Stamp, rejected_row, result_row, to_table
+from mics_ray.io.rows import SCHEMA, SCHEMA_VERSION, Stamp, rejected_row, result_row
+from mics_ray.io.shards import CASES
 
 STAMP = Stamp(7, "digest", "1.0")
 CASE = Case("c1", "Q?", "gold", ("a.png",))
@@ -111,7 +112,7 @@ def test_the_row_of_a_rejected_record() -> None:
     assert (row["case_id"], row["outcome"], row["reason"]) == ("line-3", "rejected", "x.jsonl, line 3: no id")
     assert (row["question"], row["answer"], row["images"], row["quality"]) == ("Q", "A", ["p.png"], "zero")
     assert (row["attempts"], row["nodes"], row["scores"], row["usage"]) == (0, [], {}, {})
-    assert to_table([row]).to_pylist(maps_as_pydicts="strict") == [row]
+    assert CASES.to_table([row]).to_pylist(maps_as_pydicts="strict") == [row]
 
 
 def test_every_string_is_storable() -> None:
@@ -121,16 +122,16 @@ def test_every_string_is_storable() -> None:
     row = result_row(result, {}, 0, STAMP)
     assert (row["reason"], row["final_answer"], row["steps"], row["nodes"][0]["step"]) == ("e␀", "f�", ["d␀"], "d␀")
     assert [row["nodes"][0]["votes"][0][name] for name in ("text", "answer", "judge_reply")] == ["a�", "b␀", "c�"]
-    assert to_table([row]).to_pylist(maps_as_pydicts="strict") == [row]
+    assert CASES.to_table([row]).to_pylist(maps_as_pydicts="strict") == [row]
 
 
 def test_a_table_has_the_schema_and_refuses_other_columns() -> None:
     row = result_row(SOLVED, {}, 0, STAMP)
-    assert to_table([]).schema == to_table([row, row]).schema == SCHEMA
+    assert CASES.to_table([]).schema == CASES.to_table([row, row]).schema == SCHEMA
     assert list(row) == SCHEMA.names
     with pytest.raises(ValueError, match="extra"):
-        to_table([row | {"extra": 1}])
+        CASES.to_table([row | {"extra": 1}])
     with pytest.raises(ValueError, match="seconds"):
-        to_table([{name: value for name, value in row.items() if name != "seconds"}])
+        CASES.to_table([{name: value for name, value in row.items() if name != "seconds"}])
     with pytest.raises(pa.ArrowInvalid):
-        to_table([row | {"rounds": "two"}])
+        CASES.to_table([row | {"rounds": "two"}])

@@ -1,0 +1,1 @@
+"""What a model knows: benchmarks, answers through the intern actors, scores, reports."""

@@ -1,0 +1,1 @@
+"""One file per benchmark: from its own schema to items."""

@@ -1,0 +1,67 @@
+"""The schemas of evaluating and asking a model: dataclasses that Hydra fills and nobody changes afterwards."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from mics_ray.config import EndpointConfig, InternConfig, PicturesConfig, PromptsConfig, RayConfig, SearchConfig
+
+
+@dataclass
+class BenchmarkConfig:
+    """One benchmark: where it lies and what is known of it. ``reader`` is a key of ``eval.benchmarks.READERS``."""
+
+    reader: str = MISSING
+    hub: str | None = None  # dataset id on the hub; None: local only
+    revision: str | None = None
+    config: list[str] = field(default_factory=list)  # configurations (subjects) to read, one after the other
+    split: str = "test"
+    folder: str | None = None  # under eval.root; None: the benchmark's name
+    in_domain: bool = False  # the paper's training mix holds its training split
+    paper: dict[str, float] = field(default_factory=dict)  # model -> accuracy in %, Chiron-o1 paper
+
+
+@dataclass
+class EvalConfig:
+    """Where items come from and where answers go."""
+
+    dir: str = MISSING
+    root: str | None = None  # a folder with one folder per benchmark; None: the hub
+    limit: int | None = None  # items per benchmark, a seeded sample; None: all
+    benchmarks: dict[str, BenchmarkConfig] = MISSING
+    temperature: float = 0.0
+    bert_score_model: str | None = None  # a folder or hub id; None: no BERTScore
+    bert_score_layers: int | None = None
+    mics_score: bool = False  # also let `interns` finish from the steps of the model's own chains
+
+
+@dataclass
+class EvaluateJob:
+    """An evaluation of one model. ``model`` is a hub id, a folder, or `embedded:interns/NAME`."""
+
+    model: str = MISSING
+    serve: InternConfig = field(default_factory=InternConfig)
+    judge: EndpointConfig = MISSING
+    interns: dict[str, InternConfig] = field(default_factory=dict)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    prompts: PromptsConfig = field(default_factory=PromptsConfig)
+    pictures: PicturesConfig = field(default_factory=PicturesConfig)
+    ray: RayConfig = field(default_factory=RayConfig)
+    seed: int = 0
+    window: int = 64  # open items at a time
+
+
+@dataclass
+class InferJob:
+    """One question to one model."""
+
+    model: str = MISSING
+    question: str = MISSING
+    images: Any = field(default_factory=list)  # paths
+    serve: InternConfig = field(default_factory=InternConfig)
+    prompts: PromptsConfig = field(default_factory=PromptsConfig)
+    pictures: PicturesConfig = field(default_factory=PicturesConfig)
+    temperature: float = 0.0
+    seed: int = 0

@@ -1,0 +1,1 @@
+"""From committed rows to training data: selection, the formats, the report."""
