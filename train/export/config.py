@@ -43,7 +43,7 @@ class SelectionConfig:
 class LengthConfig:
     """What a sample may take in InternVL's trainer."""
 
-    tokenizer: str | None = None  # folder or hub id; None: an upper bound of one token per UTF-8 byte
+    tokenizer: str | None = None  # folder, hub id, or `embedded:interns/NAME`; None: a bound, one token per UTF-8 byte
     max_seq_length: int = 8192
     image_size: int = 448
     max_tiles: int = 6  # InternVL's max_dynamic_patch
@@ -52,14 +52,11 @@ class LengthConfig:
 
 @dataclass
 class DataSetConfig:
-    """One data set of a stage: ``chains`` for this export's own, or an InternVL annotation file with its picture root.
+    """One data set of a stage: ``chains`` for this export's own, or an InternVL annotation file (JSONL)."""
 
-    ``repeats``: a whole number of passes, or a share below 1 of which a seeded sample is written.
-    """
-
-    path: str = MISSING
-    root: str = ""
-    repeats: float = 1.0
+    path: str | None = None  # None: left out, which the report says
+    root: str | None = None  # of its picture paths; None: the file's folder
+    repeats: float = 1.0  # a whole number of passes, or a share below 1, of which a seeded sample is written
 
 
 @dataclass

@@ -1,0 +1,46 @@
+"""The other forms of an export, compared with stored ones: `export_FORM.jsonl`.
+
+A difference means that trainers read something else from the same searches. Where that is meant:
+`pytest tests/golden --regenerate-golden`.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mics_ray.config import PromptsConfig
+from tests.support.searched_samples import prompts, samples
+from train.export.chat import chat
+from train.export.pairs import chain_pairs, for_mpo, step_pairs
+from train.export.rewards import rewards
+from train.export.sample import Sample
+
+Form = Callable[[Sequence[Sample], PromptsConfig], Iterator[dict[str, Any]]]
+
+
+def mpo(form: Form) -> Form:
+    return lambda some, texts: map(for_mpo, form(some, texts))
+
+
+FORMS: dict[str, Form] = {
+    "step_pairs": step_pairs,
+    "chain_pairs": chain_pairs,
+    "step_pairs_mpo": mpo(step_pairs),
+    "chain_pairs_mpo": mpo(chain_pairs),
+    "rewards": rewards,
+    "chat": chat,
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_records_are_the_stored_ones(name: str, regenerate: bool) -> None:
+    found = [json.loads(json.dumps(record)) for record in FORMS[name](samples(), prompts())]
+    stored = Path(__file__).parent / f"export_{name}.jsonl"
+    if regenerate:
+        stored.write_text("".join(f"{json.dumps(record)}\n" for record in found))
+    assert found == [json.loads(line) for line in stored.read_text().splitlines()]
+    assert found
+    assert len({record["id"] for record in found}) == len(found)

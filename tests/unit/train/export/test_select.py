@@ -1,0 +1,123 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mics_ray.errors import RefusedRun
+from tests.support.run_folders import make_run, row
+from train.export.config import SelectionConfig
+from train.export.pictures import Picture
+from train.export.runs import open_runs
+from train.export.select import Dropped, Kept, deduplicate, select
+
+DEPTH = row("depth", ({"ann": "rwww", "bob": "wwww"}, {"ann": "rrww", "bob": "wwww"}), "aa", "depth")
+ROWS = [
+    row("solved"),
+    DEPTH,
+    row("flat", ({"ann": "rrww"}, {"ann": "rwww"}), "aa", "depth"),
+    row("dead", ({"ann": "wwww"},), "a", "dead_end"),
+    row("mixed", chosen="ba"),
+    row("first", ({"bob": "rrrr"},), "b"),
+]
+
+
+def found(tmp_path: Path, rows: list[dict[str, Any]] = ROWS, **config: Any) -> dict[str, str]:
+    """Case id to ``kept``, or to reason and detail."""
+    runs = open_runs(str(make_run(tmp_path / "run", rows)), None)
+    judged = list(select(runs, SelectionConfig(**config), lambda case_id: case_id))
+    return {
+        **{one.row["case_id"]: "kept" for one in judged if isinstance(one, Kept)},
+        **{one.case_id: f"{one.reason}: {one.detail}" for one in judged if isinstance(one, Dropped)},
+    }
+
+
+def test_by_default_good_chains_are_kept_and_the_rest_is_named(tmp_path: Path) -> None:
+    assert found(tmp_path) == {
+        "solved": "kept",
+        "depth": "kept",
+        "mixed": "kept",
+        "first": "kept",
+        "flat": "quality: flat",
+        "dead": "outcome: dead_end",
+    }
+
+
+@pytest.mark.parametrize(
+    ("config", "left", "detail"),
+    [
+        ({"outcomes": ["solved"]}, "depth", "outcome: depth"),
+        ({"min_score": 0.75}, "depth", "score: 0.500, at least 0.75"),
+        ({"min_rounds": 2}, "first", "rounds: 1"),
+        ({"max_rounds": 1}, "depth", "rounds: 2"),
+        ({"mentors": ["ann"]}, "mixed", "mentors: bob"),
+    ],
+)
+def test_each_criterion_leaves_out_with_its_reason(
+    tmp_path: Path, config: dict[str, Any], left: str, detail: str
+) -> None:
+    assert found(tmp_path, **config)[left] == detail
+
+
+def test_other_qualities_are_kept_where_they_are_asked_for(tmp_path: Path) -> None:
+    assert found(tmp_path, quality=["keep", "flat"])["flat"] == "kept"
+
+
+def test_a_row_without_a_chain_is_left_out(tmp_path: Path) -> None:
+    rows = [row("none") | {"steps": []}, row("open") | {"final_answer": ""}]
+    assert set(found(tmp_path, rows).values()) == {"no chain: no step or no final answer"}
+
+
+def test_an_unknown_mentor_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(RefusedRun, match="no row has a mentor 'anne'; did you mean 'ann'"):
+        found(tmp_path, mentors=["anne"])
+
+
+def test_an_id_without_a_patient_is_left_out(tmp_path: Path) -> None:
+    runs = open_runs(str(make_run(tmp_path / "run", [row()])), None)
+    (one,) = select(runs, SelectionConfig(), lambda case_id: None)
+    assert isinstance(one, Dropped)
+    assert (one.case_id, one.reason) == ("case-1", "patient")
+
+
+def test_the_votes_texts_are_not_carried_along(tmp_path: Path) -> None:
+    runs = open_runs(str(make_run(tmp_path / "run", [row()])), None)
+    (one,) = select(runs, SelectionConfig(), lambda case_id: case_id)
+    assert isinstance(one, Kept)
+    assert one.row["nodes"][0]["votes"][0] == {"intern": "intern0", "temperature": 0.3, "verdict": "right"}
+
+
+def kept(tmp_path: Path, *rows: tuple[str, str, float, str]) -> list[Kept]:
+    """Kept rows from (id, question, score, letters of the pictures' digests)."""
+    run = open_runs(str(make_run(tmp_path / "run", [row()])), None)[0]
+    return [
+        Kept(
+            run,
+            {"case_id": name, "question": question},
+            name,
+            score,
+            tuple(Picture(f"{letter}.png", letter, (1, 1), "copied") for letter in letters),
+        )
+        for name, question, score, letters in rows
+    ]
+
+
+def test_of_equal_questions_on_equal_pictures_the_best_score_stays(tmp_path: Path) -> None:
+    rows = kept(
+        tmp_path,
+        ("a", "What is  shown?", 0.5, "xy"),
+        ("b", "what is shown", 1.0, "yx"),
+        ("c", "What is shown?", 1.0, "xy"),
+        ("d", "What is shown?", 0.1, "x"),
+        ("e", "What is not shown?", 0.1, "xy"),
+    )
+    judged = list(deduplicate(rows))
+    assert [one.row["case_id"] for one in judged if isinstance(one, Kept)] == ["b", "d", "e"]
+    assert [(one.case_id, one.reason, one.detail) for one in judged if isinstance(one, Dropped)] == [
+        ("a", "duplicate", "of b in run"),
+        ("c", "duplicate", "of b in run"),
+    ]
+
+
+def test_signs_inside_a_question_make_it_another(tmp_path: Path) -> None:
+    judged = list(deduplicate(kept(tmp_path, ("a", "Is T2+ seen?", 1.0, "x"), ("b", "Is T2- seen?", 1.0, "x"))))
+    assert all(isinstance(one, Kept) for one in judged)

@@ -1,0 +1,80 @@
+"""What can be found out about an export job before anything is read."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mics_ray.compose import nearest
+from mics_ray.core.types import Outcome, Quality
+from mics_ray.errors import RefusedRun
+from mics_ray.models.prompts import check_templates
+from train.export.config import ExportJob
+from train.export.curriculum import check_stages
+from train.export.report import REPORT
+
+_OF_AN_EXPORT = {
+    "train.jsonl", "validation.jsonl", "images", "meta", "stages", "pairs", "rewards.jsonl", "chat.jsonl",
+    "dataset_info.json", "dataset", REPORT, "report.md", "config.yaml",
+}  # fmt: skip
+
+
+def check(job: ExportJob) -> None:
+    """Refuse what cannot work. Raises :class:`RefusedRun` with every problem found."""
+    problems = [*_choices(job), *_numbers(job), *_pattern(job), *check_templates(job.prompts), *_target(job)]
+    if problems:
+        raise RefusedRun("\n".join(problems))
+    check_stages(job.stages)
+
+
+def patient_of(pattern: str) -> Callable[[str], str | None]:
+    """From a case id to its patient: the first group of ``pattern`` where it is found in the id and not empty."""
+    compiled = re.compile(pattern)
+
+    def find(case_id: str) -> str | None:
+        match = compiled.search(case_id)
+        return (match[1] or None) if match else None
+
+    return find
+
+
+def _choices(job: ExportJob) -> Iterator[str]:
+    for name, chosen, known in (
+        ("outcomes", job.select.outcomes, [outcome.value for outcome in Outcome]),
+        ("quality", job.select.quality, [quality.value for quality in Quality]),
+    ):
+        for one in chosen:
+            if one not in known:
+                yield f"select.{name}: there is no {one!r}{nearest(one, known)}"
+    if job.prompts.intern.count("{question}") < 1:
+        yield "prompts.intern: the template does not hold {question}"
+
+
+def _numbers(job: ExportJob) -> Iterator[str]:
+    if not 0 <= job.export.validation_share < 1:
+        yield f"export.validation_share: {job.export.validation_share:g} is not a share from 0 to below 1"
+    if not 0 <= job.select.min_score <= 1:
+        yield f"select.min_score: {job.select.min_score:g} is not in 0 to 1"
+    for name in ("max_seq_length", "image_size", "max_tiles", "tokens_per_tile"):
+        if getattr(job.length, name) < 1:
+            yield f"length.{name}: {getattr(job.length, name)} is below 1"
+
+
+def _pattern(job: ExportJob) -> Iterator[str]:
+    try:
+        if not re.compile(job.export.patient_pattern).groups:
+            yield "export.patient_pattern: has no group; put the patient's part into ( )"
+    except re.error as error:
+        yield f"export.patient_pattern: no regular expression ({error.msg})"
+
+
+def _target(job: ExportJob) -> Iterator[str]:
+    """An export replaces an export, and nothing else."""
+    folder = Path(job.export.dir)
+    if folder.exists() and not folder.is_dir():
+        yield f"export.dir: {folder} is a file"
+        return
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if names and REPORT not in names:
+        yield f"export.dir: {folder} holds no export; give another folder"
+    elif others := sorted(names - _OF_AN_EXPORT):
+        yield f"export.dir: {folder} holds more than an export ({others[0]}), which would be lost; give another folder"

@@ -1,0 +1,199 @@
+"""An export job from end to end: read, select, measure, split, write, and only then replace an older export."""
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mics_ray.compose import to_yaml
+from mics_ray.errors import LockedRun, RefusedRun
+from mics_ray.io.lock import LockHeld, RunLock
+from train.export.chat import DATASET_INFO, chat
+from train.export.check import check, patient_of
+from train.export.config import CHAINS, ExportJob
+from train.export.curriculum import VALIDATION, Place, meta_entry, write_meta, write_stages
+from train.export.hub import write_dataset
+from train.export.internvl import BadRecord, Checker, to_record
+from train.export.jsonl import make_folder, write_jsonl, write_text
+from train.export.length import Ruler, ruler
+from train.export.pairs import chain_pairs, for_mpo, pair_tokens, step_pairs
+from train.export.pictures import PictureStore
+from train.export.report import build_report, counts, write_report
+from train.export.rewards import rewards
+from train.export.runs import Run, open_runs
+from train.export.sample import Sample
+from train.export.samples import to_samples
+from train.export.select import Dropped, Kept, deduplicate, select
+from train.export.split import split
+
+_LOCK = ".lock"
+_PAIRS = {"steps": step_pairs, "chains": chain_pairs}
+
+
+def export(job: ExportJob) -> dict[str, Any]:
+    """Write the export and return its report.
+
+    Raises :class:`RefusedRun`, with nothing changed in ``export.dir``; :class:`LockedRun` where another export is being
+    written to it; ``OSError`` where it cannot be written.
+    """
+    check(job)
+    runs = open_runs(job.run.dir, job.image_root)
+    measuring = ruler(job.length)
+    with _building(Path(job.export.dir).absolute()) as place:
+        return _Export(job, runs, place, measuring).write()
+
+
+class _Export:
+    """One export being written into the folder of ``place``."""
+
+    def __init__(self, job: ExportJob, runs: Sequence[Run], place: Place, measuring: Ruler) -> None:
+        self._job, self._runs, self._place, self._ruler = job, runs, place, measuring
+        self._pictures = PictureStore(place.folder, job.export.images)
+        self._dropped: list[Dropped] = []
+        self._long_pairs: dict[str, list[str]] = {}
+
+    def write(self) -> dict[str, Any]:
+        """Everything, the report last."""
+        samples = self._samples()
+        sides = split(samples, self._job.export.validation_share, self._job.seed)
+        if not sides[0]:
+            raise RefusedRun("export.validation_share: no sample is left to train on; give a smaller share")
+        used = {image for sample in samples for image in sample.images}
+        self._pictures.drop_unused(used)
+        records = [self._checked(sample) for sample in sides[0]]
+        files = self._write_forms(sides, records)
+        curriculum = write_stages(self._place, self._job.stages, records, self._ruler, self._job.seed)
+        found: dict[str, Any] = {"stages": curriculum.stages, "notes": curriculum.notes, "files": files}
+        found |= {"pictures": self._pictures.fates(used), "long_pairs": self._long_pairs}
+        report = build_report(self._job, self._runs, sides, self._dropped, found)
+        self._write_dataset(sides, report)
+        write_text(self._place.folder / "config.yaml", to_yaml(self._job))
+        write_report(self._place.folder, report)
+        return report
+
+    def _samples(self) -> list[Sample]:
+        selected = self._keep(select(self._runs, self._job.select, patient_of(self._job.export.patient_pattern)))
+        kept = [replace(one, pictures=self._export_pictures(one)) for one in selected]
+        if self._job.select.deduplicate:
+            kept = self._keep(deduplicate(kept))
+        samples, long = to_samples(kept, self._job.prompts, self._ruler)
+        self._dropped += long
+        if not samples:
+            reasons = ", ".join(f"{reason} {count}" for reason, count in counts(self._dropped).items())
+            raise RefusedRun(f"the export would be empty: all {len(self._dropped)} rows are left out ({reasons})")
+        return samples
+
+    def _keep(self, judged: Iterable[Kept | Dropped]) -> list[Kept]:
+        """The kept ones; the others go to the report."""
+        kept: list[Kept] = []
+        for one in judged:
+            if isinstance(one, Kept):
+                kept.append(one)
+            else:
+                self._dropped.append(one)
+        return kept
+
+    def _export_pictures(self, one: Kept) -> tuple[Any, ...]:
+        case_id, root = one.row["case_id"], one.run.images
+        return tuple(self._pictures.export(case_id, root, image) for image in one.row["images"])
+
+    def _checked(self, sample: Sample) -> dict[str, Any]:
+        """The record of a sample, which has passed the same check as other data sets."""
+        record = to_record(sample)
+        try:
+            Checker(self._place.folder, self._ruler).check(record)
+        except BadRecord as bad:
+            raise RefusedRun(f"record {sample.id}: {bad}") from None
+        return record
+
+    def _write_forms(
+        self, sides: tuple[Sequence[Sample], Sequence[Sample]], records: Sequence[Mapping[str, Any]]
+    ) -> dict[str, int]:
+        """Write every form but the stages; records by file. All but the validation file are of the training side."""
+        folder, (training, validating) = self._place.folder, sides
+        files = {"train.jsonl": write_jsonl(folder / "train.jsonl", records)}
+        if validating:
+            files["validation.jsonl"] = self._write_validation(validating)
+        for name in _PAIRS:
+            files |= self._write_pairs(name, training)
+        files["rewards.jsonl"] = write_jsonl(folder / "rewards.jsonl", rewards(training, self._job.prompts))
+        files["chat.jsonl"] = write_jsonl(folder / "chat.jsonl", chat(training, self._job.prompts))
+        write_text(folder / "dataset_info.json", json.dumps(DATASET_INFO, indent=1))
+        return files
+
+    def _write_pairs(self, name: str, samples: Sequence[Sample]) -> dict[str, int]:
+        """Pairs of a kind in TRL's and in MPO's form, with the meta of the latter; too long ones go to the report."""
+        by_id, limit = {sample.id: sample for sample in samples}, self._job.length.max_seq_length
+        fitting: list[dict[str, Any]] = []
+        long: list[dict[str, Any]] = []
+        for pair in _PAIRS[name](samples, self._job.prompts):
+            tokens = pair_tokens(pair, by_id[pair["id"].rsplit("#", 1)[0]], self._ruler)
+            (fitting if tokens <= limit else long).append(pair)
+        self._long_pairs[name] = [pair["id"] for pair in long]
+        plain, mpo = f"pairs/{name}.jsonl", f"pairs/{name}_mpo.jsonl"
+        folder, final = self._place.folder, self._place.final
+        files = {plain: write_jsonl(folder / plain, fitting), mpo: write_jsonl(folder / mpo, map(for_mpo, fitting))}
+        if fitting:
+            entry = meta_entry(final, final / mpo, len(fitting), 1, self._job.length)
+            write_meta(self._place, f"{name}_mpo", {name: entry})
+        return files
+
+    def _write_validation(self, samples: Sequence[Sample]) -> int:
+        name, final = "validation.jsonl", self._place.final
+        count = write_jsonl(self._place.folder / name, map(self._checked, samples))
+        write_meta(self._place, VALIDATION, {CHAINS: meta_entry(final, final / name, count, 1, self._job.length)})
+        return count
+
+    def _write_dataset(self, sides: tuple[Sequence[Sample], Sequence[Sample]], report: Mapping[str, Any]) -> None:
+        names = ("kept", "dropped", "outcome", "quality", "rounds")
+        card = {
+            "license": self._job.export.license,
+            "models": {run["name"]: run["models"] for run in report["runs"]},
+            "counts": {name: report[name] for name in names},
+            "config_digest": report["config_digest"],
+            "code_version": report["code_version"],
+        }
+        write_dataset(self._place.folder / "dataset", *sides, card)
+
+
+@contextmanager
+def _building(final: Path) -> Iterator[Place]:
+    """A folder beside ``final`` to write into, which takes its place at the end."""
+    folder = final.with_name(f".{final.name}.new")
+    make_folder(folder)
+    try:
+        lock = RunLock(folder / _LOCK)
+    except LockHeld:
+        raise LockedRun(
+            f"another export is being written to {final}; wait for it, or give another export.dir"
+        ) from None
+    with lock:
+        _clear(folder)
+        try:
+            yield Place(folder, final)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        _replace(folder, final)
+
+
+def _clear(folder: Path) -> None:
+    """Remove everything but the lock: what an export that was killed has left."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != _LOCK:
+            path.unlink()
+
+
+def _replace(folder: Path, final: Path) -> None:
+    old = final.with_name(f".{final.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    folder.rename(final)
+    (final / _LOCK).unlink()
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,120 @@
+"""Pictures of an export: kept as they are where every trainer reads the same pixels from the file, else re-encoded.
+
+A plain file is a PNG or JPEG of 8-bit RGB or grey, upright, opaque and without text or Exif in it, which could name a
+patient. Others (16-bit, DICOM, TIFF, rotated by Exif, transparent, …) become PNGs of what models see: 8-bit RGB,
+pixel for pixel as `mics_ray.models.images` loads them. Names are digests of the files.
+"""
+
+import hashlib
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from mics_ray.errors import RefusedRun
+from mics_ray.models.images import PictureError, load
+from train.export.config import ImageMode
+from train.export.jsonl import write_bytes
+
+COPIED, REFERENCED, RE_ENCODED = "copied", "referenced", "re-encoded"
+_ENDINGS = {"PNG": "png", "JPEG": "jpg"}
+_HARMLESS = {
+    "jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "aspect", "gamma", "srgb", "chromaticity", "interlace",
+    "progressive", "progression", "adobe", "adobe_transform", "icc_profile",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An exported picture: its path in records, digest of its pixels, (width, height), and what became of the file."""
+
+    path: str
+    digest: str
+    size: tuple[int, int]
+    fate: str
+
+
+@dataclass(slots=True)
+class PictureStore:
+    """Exports pictures into ``folder/images``, each once."""
+
+    folder: Path
+    mode: ImageMode
+    _made: dict[tuple[Path, str], Picture] = field(default_factory=dict)
+
+    def export(self, record: str, root: Path, relative: str) -> Picture:
+        """The picture ``relative`` under ``root``. Raises :class:`RefusedRun` naming record and path if unusable."""
+        key = (root, relative)
+        if key not in self._made:
+            try:
+                self._made[key] = self._export(root, relative)
+            except PictureError as error:
+                raise RefusedRun(
+                    f"record {record}: {error} (under {root}); put it back, or give its folder as image_root=…"
+                ) from None
+        return self._made[key]
+
+    def drop_unused(self, used: set[str]) -> None:
+        """Remove the written pictures that no record names."""
+        for picture in self._made.values():
+            if picture.fate != REFERENCED and picture.path not in used:
+                (self.folder / picture.path).unlink(missing_ok=True)
+
+    def fates(self, used: set[str]) -> dict[str, int]:
+        """How many of the ``used`` files were copied, referenced, re-encoded."""
+        found = {picture.path: picture.fate for picture in self._made.values() if picture.path in used}
+        return {fate: list(found.values()).count(fate) for fate in (COPIED, REFERENCED, RE_ENCODED)}
+
+    def _export(self, root: Path, relative: str) -> Picture:
+        image = load(root, relative)
+        digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
+        source = (root / relative).resolve()
+        ending = plain(source, image)
+        if ending and self.mode is ImageMode.reference:
+            return Picture(str(source), digest, image.size, REFERENCED)
+        if ending:
+            return Picture(self._write(source.read_bytes(), ending), digest, image.size, COPIED)
+        return Picture(self._write(_as_png(image), "png"), digest, image.size, RE_ENCODED)
+
+    def _write(self, data: bytes, ending: str) -> str:
+        """Write a file under the digest of its bytes; the path is relative to the export."""
+        name = hashlib.sha256(data).hexdigest()
+        path = f"images/{name[:2]}/{name}.{ending}"
+        if not (self.folder / path).exists():
+            write_bytes(self.folder / path, data)
+        return path
+
+
+def plain(path: Path, image: Image.Image) -> str | None:
+    """The file ending of a plain file that holds just the pixels of ``image``; ``None`` for any other file."""
+    try:
+        with Image.open(path, formats=list(_ENDINGS)) as found:
+            found.load()
+            same = found.mode in ("RGB", "L") and set(found.info) <= _HARMLESS and not found.getexif()
+            same = same and getattr(found, "n_frames", 1) == 1
+            same = same and found.size == image.size and found.convert("RGB").tobytes() == image.tobytes()
+            return _ENDINGS[str(found.format)] if same else None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def problem_of_file(path: Path) -> tuple[tuple[int, int], None] | tuple[None, str]:
+    """(width, height) of a picture file from its header, or what InternVL's trainer would do wrong with it."""
+    try:
+        with Image.open(path) as found:
+            if found.mode.startswith(("I", "F")):
+                return None, f"picture {path} has more than 8 bits, which the trainer clips; convert it to 8 bits"
+            if found.getexif().get(0x0112, 1) != 1:
+                return None, f"picture {path} is rotated by Exif, which the trainer ignores; rotate its pixels"
+            return found.size, None
+    except FileNotFoundError:
+        return None, f"picture {path} is not there"
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return None, f"picture {path} cannot be read ({type(error).__name__})"
+
+
+def _as_png(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()

@@ -1,0 +1,146 @@
+"""The account of an export: report.json for programs, report.md for people. Ids and counts, no medical text."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from mics_ray.identity import code_version
+from train.export.config import ExportJob
+from train.export.jsonl import write_text
+from train.export.runs import Run
+from train.export.sample import Sample
+from train.export.select import Dropped
+
+REPORT = "report.json"
+_SHOWN = 20  # ids a reason in report.md
+
+
+def build_report(
+    job: ExportJob,
+    runs: Sequence[Run],
+    sides: tuple[Sequence[Sample], Sequence[Sample]],
+    dropped: Sequence[Dropped],
+    found: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What report.json holds; ``found`` are the parts that the writers know: stages, notes, pictures, files, pairs."""
+    kept = [*sides[0], *sides[1]]
+    return {
+        "stages": found["stages"],
+        "kept": len(kept),
+        "dropped": counts(dropped),
+        "split": {"train": len(sides[0]), "validation": len(sides[1])},
+        "patients": {"train": _patients(sides[0]), "validation": _patients(sides[1])},
+        "outcome": dict(Counter(sample.outcome for sample in kept)),
+        "quality": dict(Counter(sample.quality for sample in kept)),
+        "rounds": {str(rounds): count for rounds, count in sorted(Counter(sample.rounds for sample in kept).items())},
+        "pictures": found["pictures"],
+        "tokens": _lengths([sample.tokens for sample in kept]) | _limit(job),
+        "files": found["files"],
+        "long_pairs": found["long_pairs"],
+        "notes": [*_notes(job, runs), *_pair_notes(found["long_pairs"]), *found["notes"]],
+        "runs": [_run(run, kept, dropped) for run in runs],
+        "config_digest": ", ".join(sorted({sample.config_digest for sample in kept})),
+        "code_version": code_version(),
+        "seed": job.seed,
+        "dropped_ids": dropped_ids(dropped),
+    }
+
+
+def counts(dropped: Sequence[Dropped]) -> dict[str, int]:
+    """How many rows each reason left out, the most frequent first."""
+    return dict(Counter(one.reason for one in dropped).most_common())
+
+
+def dropped_ids(dropped: Sequence[Dropped]) -> dict[str, list[dict[str, str]]]:
+    """By reason, every row that was left out."""
+    return {
+        reason: [{"id": one.case_id, "run": one.run, "detail": one.detail} for one in dropped if one.reason == reason]
+        for reason in counts(dropped)
+    }
+
+
+def write_report(folder: Path, report: Mapping[str, Any]) -> None:
+    """Write both files."""
+    write_text(folder / REPORT, json.dumps(report, indent=1))
+    write_text(folder / "report.md", "\n".join(_markdown(report)) + "\n")
+
+
+def _patients(side: Sequence[Sample]) -> int:
+    return len({sample.patient for sample in side})
+
+
+def _lengths(tokens: Sequence[int]) -> dict[str, int]:
+    return {"min": min(tokens), "median": round(median(tokens)), "max": max(tokens)}
+
+
+def _limit(job: ExportJob) -> dict[str, Any]:
+    by = job.length.tokenizer or "upper bound, one token per UTF-8 byte"
+    return {"limit": job.length.max_seq_length, "measured_by": by}
+
+
+def _run(run: Run, kept: Sequence[Sample], dropped: Sequence[Dropped]) -> dict[str, Any]:
+    mine = sum(sample.run == run.name for sample in kept)
+    return {
+        "name": run.name,
+        "dir": str(run.folder.absolute()),
+        "rows": mine + sum(one.run == run.name for one in dropped),
+        "kept": mine,
+        "models": run.models,
+    }
+
+
+def _notes(job: ExportJob, runs: Sequence[Run]) -> Iterator[str]:
+    """What a reader of the export should know about its runs."""
+    for run in runs:
+        if not run.finished:
+            yield f"run {run.name} is not finished; some of its cases have no row yet"
+        if run.intern_prompt != job.prompts.intern:
+            yield f"run {run.name} asked its interns by another template than this export (prompts=…)"
+
+
+def _pair_notes(long: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for name, ids in long.items():
+        if ids:
+            yield f"{len(ids)} pairs of {name} are longer than length.max_seq_length and left out; ids in {REPORT}"
+
+
+def _markdown(report: Mapping[str, Any]) -> Iterator[str]:
+    rows = report["kept"] + sum(report["dropped"].values())
+    yield f"# Export: {report['kept']} of {rows} rows\n"
+    yield f"Configuration {report['config_digest']}, code {report['code_version']}, seed {report['seed']}.\n"
+    for title in ("split", "patients", "outcome", "quality", "rounds", "pictures", "tokens", "files"):
+        yield f"- {title}: " + ", ".join(f"{name} {value}" for name, value in report[title].items())
+    yield "\n## Stages\n"
+    yield from _table(("stage", "data set", "records", "repeats", "samples"), _stage_rows(report["stages"]))
+    if report["notes"]:
+        yield "\n## Notes\n"
+        yield from (f"- {note}" for note in report["notes"])
+    yield "\n## Runs\n"
+    yield from _table(("run", "rows", "kept"), ((run["name"], run["rows"], run["kept"]) for run in report["runs"]))
+    yield "\n## Left out\n"
+    yield from _left_out(report)
+
+
+def _stage_rows(stages: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[object]]:
+    for stage in stages:
+        for name, one in stage["sets"].items():
+            yield stage["name"], name, one["length"], one["repeat_time"], one["length"] * one["repeat_time"]
+
+
+def _left_out(report: Mapping[str, Any]) -> Iterator[str]:
+    if not report["dropped"]:
+        yield "Nothing."
+    for reason, ids in report["dropped_ids"].items():
+        yield f"- **{reason}** ({len(ids)})"
+        yield from (f"  - `{one['id']}` of {one['run']}: {one['detail']}" for one in ids[:_SHOWN])
+        if len(ids) > _SHOWN:
+            yield f"  - … and {len(ids) - _SHOWN} more, all in {REPORT}"
+
+
+def _table(head: Sequence[str], rows: Iterator[Sequence[object]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield "|" + "---|" * len(head)
+    yield from (f"| {' | '.join(map(str, row))} |" for row in rows)

@@ -1,0 +1,94 @@
+"""Run folders as an export reads them: their rows, and what their configuration says about pictures and models."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mics_ray.assemble import embedded
+from mics_ray.errors import RefusedRun
+from mics_ray.io.shards import ShardError, iter_rows, shards
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder. ``name`` is unique among the runs of an export; ``finished`` whether every case has its row."""
+
+    name: str
+    folder: Path
+    images: Path
+    models: dict[str, Any]
+    intern_prompt: str
+    finished: bool
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """All committed rows. Raises :class:`RefusedRun` for a damaged shard."""
+        try:
+            yield from iter_rows(self.folder / "results")
+        except ShardError as error:
+            raise RefusedRun(f"run.dir: {error}") from None
+
+
+def open_runs(given: object, image_root: str | None) -> list[Run]:
+    """The runs that ``run.dir`` names, one or a list. Raises :class:`RefusedRun`."""
+    folders = [Path(str(folder)) for folder in (given if isinstance(given, list) else [given])]
+    if not folders:
+        raise RefusedRun("run.dir: no folder given")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise RefusedRun("run.dir: the same folder is given twice")
+    return [_open(folder, name, image_root) for folder, name in zip(folders, _names(folders), strict=True)]
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The folders' own names; where two are alike, numbered."""
+    names = [folder.resolve().name for folder in folders]
+    return [f"{name}-{at + 1}" if names.count(name) > 1 else name for at, name in enumerate(names)]
+
+
+def _open(folder: Path, name: str, image_root: str | None) -> Run:
+    if not shards(folder / "results"):
+        raise RefusedRun(f"run.dir: no results in {folder}; is it a run.dir of scripts/generate.py?")
+    config = _config(folder / "config.yaml")
+    images = Path(embedded(image_root)) if image_root else _images(config.get("data") or {})
+    if images is None or not images.is_dir():
+        raise RefusedRun(f"run.dir {folder}: its picture folder {images or ''} is not there; give image_root=…")
+    return Run(name, folder, images.absolute(), _models(config), _intern_prompt(config), _finished(folder))
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """The run's resolved configuration; nothing where it is not there or not readable."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _images(data: dict[str, Any]) -> Path | None:
+    """The picture folder that a run was started with, relative paths taken from where this program is started."""
+    if data.get("image_root"):
+        return Path(embedded(str(data["image_root"])))
+    return Path(embedded(str(data["cases"]))).parent if data.get("cases") else None
+
+
+def _models(config: dict[str, Any]) -> dict[str, Any]:
+    """Names of entries and models by role, for the data card."""
+    found: dict[str, Any] = {}
+    for role in ("mentors", "interns"):
+        found[role] = {name: entry.get("model") for name, entry in (config.get(role) or {}).items()}
+    found["judge"] = (config.get("judge") or {}).get("model")
+    return found
+
+
+def _intern_prompt(config: dict[str, Any]) -> str:
+    return str((config.get("prompts") or {}).get("intern", ""))
+
+
+def _finished(folder: Path) -> bool:
+    try:
+        return bool(json.loads((folder / "summary.json").read_text()).get("finished"))
+    except (OSError, ValueError, AttributeError):
+        return False

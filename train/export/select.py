@@ -1,0 +1,115 @@
+"""Which rows become samples: the selection by what the search says, and the duplicates among what is left."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mics_ray.compose import nearest
+from mics_ray.errors import RefusedRun
+from train.export.config import SelectionConfig
+from train.export.pictures import Picture
+from train.export.runs import Run
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A row that was selected, with its pictures; ``score`` is that of the last chosen step, in [0, 1]."""
+
+    run: Run
+    row: Row
+    patient: str
+    score: float
+    pictures: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A row that was left out: ``reason`` is what the report counts by, ``detail`` says more."""
+
+    run: str
+    case_id: str
+    reason: str
+    detail: str
+
+
+def select(
+    runs: Sequence[Run], config: SelectionConfig, patient: Callable[[str], str | None]
+) -> Iterator[Kept | Dropped]:
+    """Every row of the runs, kept or dropped, in their order; ``patient`` finds the patient in a case id.
+
+    Raises :class:`RefusedRun` for a mentor that no row knows.
+    """
+    seen: set[str] = set()
+    for run in runs:
+        for row in run.rows():
+            seen |= {node["mentor"] for node in row["nodes"]}
+            yield _judge(run, row, config, patient)
+    for name in config.mentors or ():
+        if name not in seen:
+            raise RefusedRun(f"select.mentors: no row has a mentor {name!r}{nearest(name, sorted(seen))}")
+
+
+def _judge(run: Run, row: Row, config: SelectionConfig, patient: Callable[[str], str | None]) -> Kept | Dropped:
+    score, person = last_score(row), patient(row["case_id"])
+    if why := _why_not(row, score, config):
+        return Dropped(run.name, row["case_id"], *why)
+    if score is None:
+        return Dropped(run.name, row["case_id"], "no chain", "no score")
+    if person is None:
+        return Dropped(run.name, row["case_id"], "patient", "export.patient_pattern finds none in the id")
+    return Kept(run, lean(row), person, score)
+
+
+def _why_not(row: Row, score: float | None, config: SelectionConfig) -> tuple[str, str] | None:
+    """Reason and detail for which a row is left out; ``None`` when it is selected."""
+    if row["outcome"] not in config.outcomes:
+        return "outcome", str(row["outcome"])
+    if row["quality"] not in config.quality:
+        return "quality", str(row["quality"])
+    if not row["steps"] or not row["final_answer"]:
+        return "no chain", "no step or no final answer"
+    if score is not None and score < config.min_score:
+        return "score", f"{score:.3f}, at least {config.min_score:g}"
+    rounds, most = row["rounds"], config.max_rounds
+    if rounds < config.min_rounds or (most is not None and rounds > most):
+        return "rounds", str(rounds)
+    others = sorted(set(row["mentors"]) - set(config.mentors)) if config.mentors is not None else []
+    return ("mentors", ", ".join(others)) if others else None
+
+
+def last_score(row: Row) -> float | None:
+    """The score of the last chosen candidate of the last attempt."""
+    chosen = [node for node in row["nodes"] if node["chosen"] and node["attempt"] == row["attempts"]]
+    score: float | None = max(chosen, key=lambda node: int(node["round"]))["score"] if chosen else None
+    return score
+
+
+def lean(row: Row) -> Row:
+    """A row without the votes' texts, which are most of its size and no training data."""
+    slim = ("intern", "temperature", "verdict")
+    nodes = [node | {"votes": [{name: vote[name] for name in slim} for vote in node["votes"]]} for node in row["nodes"]]
+    return row | {"nodes": nodes}
+
+
+def deduplicate(kept: Sequence[Kept]) -> Iterator[Kept | Dropped]:
+    """Of rows with the same question and the same pictures the best score stays, of equals the first."""
+    best: dict[object, Kept] = {}
+    for one in kept:
+        key = _sameness(one)
+        if key not in best or one.score > best[key].score:
+            best[key] = one
+    for one in kept:
+        winner = best[_sameness(one)]
+        if winner is one:
+            yield one
+        else:
+            detail = f"of {winner.row['case_id']} in {winner.run.name}"
+            yield Dropped(one.run.name, one.row["case_id"], "duplicate", detail)
+
+
+def _sameness(one: Kept) -> object:
+    """The question whatever its case, spaces and closing mark, and the pixels of its pictures in any order."""
+    question = " ".join(one.row["question"].casefold().split()).rstrip(" .:?!")
+    return question, tuple(sorted(picture.digest for picture in one.pictures))
