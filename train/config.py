@@ -67,9 +67,10 @@ class TrainConfig:
 
 @dataclass
 class ExportSource:
-    """The export to train on: a folder that ``scripts/export.py`` wrote."""
+    """The export to train on: a folder that ``scripts/export.py`` wrote, and which of its stages."""
 
     dir: str = MISSING
+    stages: list[str] | None = None  # None: every stage of the export, in order
 
 
 @dataclass
@@ -78,6 +79,10 @@ class TrainJob:
 
     train: TrainConfig = MISSING
     export: ExportSource = field(default_factory=ExportSource)
-    stages: list[str] | None = None  # None: every stage of the export, in order
     ray: RayConfig = field(default_factory=RayConfig)
     seed: int = 0
+
+    @property
+    def stages(self) -> list[str] | None:
+        """The stages to train, by name; ``None``: all of them."""
+        return self.export.stages

@@ -1,0 +1,234 @@
+"""InternVL's trainer on two pretended nodes: a look-alike of the checkout, real Ray, real torch launchers."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.fake_internvl import STEPS, alive, argument, calls, make_checkout, make_export, make_model
+from tests.support.processes import until
+from tests.support.program import ROOT
+
+pytestmark = pytest.mark.cluster
+
+CANARY = "sk-canary-5f1e"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    program = Path(__file__).with_name("fake_gpu_cluster.py")
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "OPENAI_API_KEY": CANARY}
+    log = tmp_path_factory.mktemp("cluster") / "stderr"
+    with log.open("w") as stderr:
+        cluster = subprocess.Popen(
+            [sys.executable, str(program)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=environment,
+        )
+        assert cluster.stdout is not None
+        lines = iter(cluster.stdout.readline, "")
+        found = next((line.split()[1] for line in lines if line.startswith("address ")), None)
+        assert found, log.read_text()[-3000:]
+        yield found
+        cluster.communicate(timeout=60)
+
+
+@dataclass
+class Work:
+    """One training job on its own folders."""
+
+    root: Path
+    address: str
+    gpus: int = 2
+
+    @property
+    def chat(self) -> Path:
+        return self.root / "InternVL/internvl_chat"
+
+    @property
+    def dir(self) -> Path:
+        return self.root / "out"
+
+    def start(self, *more: str) -> "subprocess.Popen[str]":
+        words = [
+            "train=internvl3_2b", f"train.model={self.root}/base", f"train.dir={self.dir}",
+            f"export.dir={self.root}/export", f"train.upstream.checkout={self.root}/InternVL",
+            f"train.upstream.python={sys.executable}", "train.upstream.nodes=2",
+            f"train.upstream.gpus_per_node={self.gpus}", "train.save_steps=2", f"ray.address={self.address}", *more,
+        ]  # fmt: skip
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "scripts/train.py"), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+            cwd=self.root,
+        )
+
+    def run(self, *more: str) -> tuple[int, str, str]:
+        with self.start(*more) as program:
+            out, err = program.communicate(timeout=240)
+        return program.returncode, out, err
+
+
+def make_work(root: Path, address: str) -> Work:
+    make_checkout(root / "InternVL")
+    make_model(root / "base")
+    make_export(root / "export")
+    return Work(root, address)
+
+
+Ended = tuple[int, str, str]
+"""Exit code, standard output, standard error."""
+
+
+@dataclass
+class Story:
+    """One job over two stages that is killed, stopped, fails to merge, and goes on each time by the same command."""
+
+    work: Work
+    killed: Ended
+    stopped: Ended
+    unmerged: Ended
+    finished: Ended
+    again: Ended
+    hung: list[int]
+    seen: dict[str, list[dict[str, Any]]]
+    """What the trainer's processes of each run saw."""
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory, address: str) -> Story:
+    work = make_work(tmp_path_factory.mktemp("story"), address)
+    seen: dict[str, list[dict[str, Any]]] = {}
+
+    def ended(name: str, end: Ended) -> Ended:
+        seen[name] = calls(work.root / "InternVL")[sum(map(len, seen.values())) :]
+        return end
+
+    (work.chat / "die").write_text(json.dumps([3, 3]))
+    killed = ended("killed", work.run())
+
+    (work.chat / "hang").touch()
+    (work.dir / "alignment/checkpoints/checkpoint-4").mkdir()  # as if cut short while it was written
+    with work.start() as program:
+        until(lambda: len(list(work.chat.glob("hung-*"))) == 4 or program.poll() is not None, 180)
+        program.send_signal(signal.SIGTERM)
+        out, err = program.communicate(timeout=120)
+    stopped = ended("stopped", (program.returncode, out, err))
+    hung = [int(path.read_text()) for path in work.chat.glob("hung-*")]
+    (work.chat / "hang").unlink()
+
+    merge = work.chat / "tools/merge_lora.py"
+    whole = merge.read_text()
+    merge.write_text("raise SystemExit('no room for the weights')")
+    unmerged = ended("unmerged", work.run())
+    merge.write_text(whole)
+    finished = ended("finished", work.run())
+    again = ended("again", work.run())
+    return Story(work, killed, stopped, unmerged, finished, again, hung, seen)
+
+
+def test_the_processes_of_both_nodes_meet_on_their_gpus(story: Story) -> None:
+    first = story.seen["killed"]
+    assert sorted(call["rank"] for call in first) == [0, 1, 2, 3]
+    assert len({(call["env"]["MASTER_ADDR"], call["env"]["MASTER_PORT"]) for call in first}) == 1
+    for call in first:
+        assert sorted(call["env"]["CUDA_VISIBLE_DEVICES"].split(",")) == ["0", "1"]
+        assert argument(call, "gradient_accumulation_steps") == "2"
+        assert argument(call, "model_name_or_path") == str(story.work.root / "base")
+
+
+def test_the_trainer_runs_in_its_own_environment(story: Story) -> None:
+    for call in story.seen["killed"]:
+        assert call["cwd"] == str(story.work.chat)
+        assert call["env"]["PYTHONPATH"] == str(story.work.chat)
+        assert call["env"]["LAUNCHER"] == "pytorch"
+        assert CANARY not in call["env"].values()
+        assert not [name for name in call["env"] if name.startswith("RAY_")]
+
+
+def test_a_process_that_dies_ends_all_and_its_log_is_shown(story: Story) -> None:
+    code, _, err = story.killed
+    assert code == 78
+    assert "stage alignment failed on node 1" in err
+    assert "out of luck" in err
+    log = story.work.dir / "alignment/logs/node-1.log"
+    assert str(log) in err
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+
+
+def test_a_stop_ends_the_processes_and_says_that_the_command_goes_on(story: Story) -> None:
+    code, _, err = story.stopped
+    assert code == 75, err
+    assert "the same command goes on" in err
+    assert len(story.hung) == 4
+    until(lambda: not any(alive(pid) for pid in story.hung), 30)
+
+
+def test_the_same_command_goes_on_from_the_last_whole_checkpoint(story: Story) -> None:
+    assert {call["start"] for call in story.seen["killed"]} == {0}
+    assert {call["start"] for call in story.seen["stopped"]} == {2}
+    assert {call["start"] for call in story.seen["unmerged"]} == {2}
+
+
+def test_a_merge_that_fails_is_shown_and_repeated_without_training_again(story: Story) -> None:
+    code, _, err = story.unmerged
+    assert code == 78
+    assert "stage alignment, merge failed on node 0" in err
+    assert "no room for the weights" in err
+    assert {Path(argument(call, "meta_path")).stem for call in story.seen["finished"]} == {"chains"}
+
+
+def test_the_second_stage_starts_from_the_merged_first(story: Story) -> None:
+    code, out, err = story.finished
+    assert code == 0, err
+    merged = story.work.dir / "merged"
+    assert out.strip() == str(merged)
+    assert json.loads((merged / "weights.json").read_text()) == ["base", "alignment", "merged", "chains", "merged"]
+    assert (merged / "modeling_internvl_chat.py").is_file()
+    for call in story.seen["finished"]:
+        assert argument(call, "model_name_or_path") == str(story.work.dir / "alignment/merged")
+
+
+@pytest.mark.parametrize("stage", ["alignment", "chains"])
+def test_each_stage_has_its_losses_and_curves(story: Story, stage: str) -> None:
+    rows = [json.loads(line) for line in (story.work.dir / stage / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
+    assert (story.work.dir / stage / "curves.png").is_file()
+
+
+def test_a_job_that_is_through_starts_nothing(story: Story) -> None:
+    assert story.again[:2] == story.finished[:2]
+    assert story.seen["again"] == []
+
+
+def test_a_cluster_that_is_too_small_is_refused_with_the_sum(tmp_path: Path, address: str) -> None:
+    work = make_work(tmp_path, address)
+    code, _, err = Work(work.root, address, gpus=4).run()
+    assert code == 78
+    assert "2 node(s) with 4 GPU(s) and a core each" in err
+    assert "4 GPU(s) in all" in err
+
+
+def test_a_killed_driver_leaves_no_trainer_behind(tmp_path: Path, address: str) -> None:
+    work = make_work(tmp_path, address)
+    (work.chat / "hang").touch()
+    with Work(work.root, address, gpus=1).start() as program:
+        until(lambda: len(list(work.chat.glob("hung-*"))) == 2 or program.poll() is not None, 120)
+        program.kill()
+        program.communicate()
+    pids = [int(path.read_text()) for path in work.chat.glob("hung-*")]
+    assert len(pids) == 2
+    until(lambda: not any(alive(pid) for pid in pids), 60)

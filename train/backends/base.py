@@ -1,0 +1,49 @@
+"""What a training backend is: it refuses, it shows what it would start, it trains."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from mics_ray.errors import EXIT_REFUSED, EXIT_STOPPED
+from train.config import TrainJob
+
+Say = Callable[[str], None]
+"""Tells the person what begins, one line; never text of a sample."""
+
+
+class StoppedEarly(Exception):
+    """The person asked for a stop; what was trained is in a checkpoint, and the same command goes on. Exit code 75."""
+
+    code = EXIT_STOPPED
+
+
+class TrainerFailed(StoppedEarly):
+    """A trainer's process ended by itself with an error; its log tells why. Exit code 78."""
+
+    code = EXIT_REFUSED
+
+
+class TrainBackend(Protocol):
+    """One way to train. An object without state: everything is in the job and on the disk under ``train.dir``."""
+
+    def check(self, job: TrainJob) -> None:
+        """Refuse what cannot work before anything starts, in seconds and without Ray or GPUs.
+
+        Raises :class:`~mics_ray.errors.RefusedRun`.
+        """
+        ...
+
+    def commands(self, job: TrainJob) -> list[str]:
+        """What :meth:`train` would start, in order, one shell-quoted command a line; for ``train.dry_run=true``."""
+        ...
+
+    def checkpoints(self, job: TrainJob) -> list[Path]:
+        """The checkpoints and finished weights on disk; none means that another configuration may take the folder."""
+        ...
+
+    def train(self, job: TrainJob, say: Say) -> Path:
+        """Train every stage, going on where an earlier call ended; returns the folder of the final weights.
+
+        Raises :class:`~mics_ray.errors.RefusedRun` when the cluster is too small, :class:`StoppedEarly`.
+        """
+        ...

@@ -1,0 +1,127 @@
+"""Launching a training job: checks, the folder and its lock, then the backend."""
+
+import hashlib
+import importlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from mics_ray.errors import EXIT_OK, LockedRun, RefusedRun
+from mics_ray.identity import differences
+from train.backends.base import StoppedEarly, TrainBackend
+from train.config import Backend, TrainJob
+from train.stages import read_stages
+
+BACKENDS = {
+    Backend.internvl: "train.backends.internvl:InternVLTrainer",
+    Backend.peft: "train.backends.peft_lora:PeftLora",
+}
+"""Kind -> module and class; a module is imported only when it is chosen."""
+
+_PLACES = {"dir", "dry_run", "save_steps", "log_steps", "upstream.checkout", "upstream.python"}
+"""Fields of ``train`` that may change between restarts."""
+
+
+def backend(kind: Backend) -> TrainBackend:
+    """The backend of a kind, its module imported late."""
+    module, name = BACKENDS[kind].split(":")
+    made: TrainBackend = getattr(importlib.import_module(module), name)()
+    return made
+
+
+def launch(job: TrainJob) -> int:
+    """Train ``job``, or print what would be started; returns the exit code.
+
+    Raises :class:`RefusedRun` before anything starts, :class:`LockedRun` when another run holds ``train.dir``.
+    """
+    trainer = backend(job.train.backend)
+    trainer.check(job)
+    if job.train.dry_run:
+        for line in trainer.commands(job):
+            Console().out(line, highlight=False)
+        return EXIT_OK
+    root = Path(job.train.dir)
+    with _held(root):
+        _settle(job, root, trainer)
+        return _train(job, root, trainer)
+
+
+def _train(job: TrainJob, root: Path, trainer: TrainBackend) -> int:
+    from mics_ray.runtime.logs import log_to
+    from mics_ray.runtime.progress import Progress
+
+    log_to(root / "logs", "driver")
+    progress = Progress()
+    try:
+        weights = trainer.train(job, progress.phase)
+    except StoppedEarly as stopped:
+        Console(stderr=True).out(str(stopped), highlight=False)
+        return stopped.code
+    Console().out(str(weights), highlight=False)
+    return EXIT_OK
+
+
+@contextmanager
+def _held(root: Path) -> Iterator[None]:
+    """``train.dir``, made where it is not there, and its lock for a while."""
+    from mics_ray.io.lock import LockHeld, RunLock
+
+    try:
+        if not root.exists():
+            root.mkdir(parents=True)
+            root.chmod(0o700)
+        lock = RunLock(root / ".lock")
+    except LockHeld:
+        raise LockedRun(f"another run is training in {root}; wait for it, or give another train.dir") from None
+    except OSError as error:
+        raise RefusedRun(f"train.dir: cannot write {root}: {error.strerror}") from None
+    with lock:
+        yield
+
+
+def _settle(job: TrainJob, root: Path, trainer: TrainBackend) -> None:
+    """Write what the folder is for. Raises :class:`RefusedRun` where checkpoints of another configuration lie."""
+    from mics_ray.compose import to_yaml
+    from mics_ray.runtime.prepare import Folder
+
+    view, path = identity(job), root / "identity.json"
+    if trainer.checkpoints(job):
+        changed = differences(json.loads(path.read_text()) if path.exists() else {}, view)
+        if changed:
+            lines = "\n".join(f"  {line}" for line in changed)
+            raise RefusedRun(
+                f"{root} holds checkpoints of another configuration; give another train.dir, or go back to:\n{lines}"
+            )
+    folder = Folder(root)
+    folder.write("config.yaml", to_yaml(job))
+    folder.write("identity.json", json.dumps(view, indent=1, sort_keys=True))
+
+
+def identity(job: TrainJob) -> dict[str, Any]:
+    """The flat, JSON-able view of everything that decides the weights: the recipe, the seed, every stage's samples."""
+    view: dict[str, Any] = {"seed": job.seed}
+    for name, value in _flatten(asdict(job.train)):
+        if name not in _PLACES:
+            view[f"train.{name}"] = value.value if isinstance(value, Enum) else value
+    stages = read_stages(job.export.dir, job.stages)
+    view["stages"] = [stage.name for stage in stages]
+    for stage in stages:
+        for entry in stage.entries:
+            with entry.annotation.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            view[f"stages.{stage.name}.{entry.name}"] = [content, entry.repeat, entry.tiles]
+    return view
+
+
+def _flatten(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
