@@ -13,13 +13,13 @@ class BenchmarkConfig:
     """One benchmark: where it lies and what is known of it. ``reader`` is a key of ``eval.benchmarks.READERS``."""
 
     reader: str = MISSING
-    hub: str | None = None  # dataset id on the hub; None: local only
+    hub: str | None = None  # data set id on the hub; None: local only
     revision: str | None = None
     config: list[str] = field(default_factory=list)  # configurations (subjects) to read, one after the other
-    split: str = "test"
+    split: str = "test"  # the files of records are SPLIT.EXT or SPLIT-*.EXT
     folder: str | None = None  # under eval.root; None: the benchmark's name
     in_domain: bool = False  # the paper's training mix holds its training split
-    paper: dict[str, float] = field(default_factory=dict)  # model -> accuracy in %, Chiron-o1 paper
+    paper: dict[str, float] = field(default_factory=dict)  # MODEL, or MODEL/TOPIC -> accuracy in %, Chiron-o1 paper
 
 
 @dataclass

@@ -18,6 +18,7 @@ from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.mics import Mics
 from mics_ray.core.ports import Panel, Strategy
 from mics_ray.errors import RefusedRun
+from mics_ray.models.adapter import served_rank
 from mics_ray.models.chat import check_base_url
 from mics_ray.models.prompts import check_templates, mentor_system
 from mics_ray.models.roles import Meter, ModelIntern, ModelJudge, ModelMentor, Voice
@@ -122,7 +123,8 @@ def mentor_template(config: Config, name: str) -> Request:
 def intern_template(config: Config, name: str) -> Request:
     """What every request to an intern has in common; the temperature is the vote's."""
     entry = config.interns[name]
-    return Request(name, entry.model, entry.revision or "", "", "", "", 0.0, entry.max_tokens, 0)
+    weights = "+".join(filter(None, [entry.revision, entry.adapter]))
+    return Request(name, entry.model, weights, "", "", "", 0.0, entry.max_tokens, 0)
 
 
 def judge_template(config: Config) -> Request:
@@ -134,14 +136,33 @@ def judge_template(config: Config) -> Request:
 
 def check(config: Config) -> None:
     """Refuse what cannot work, before anything is started. Raises :class:`RefusedRun` with every problem found."""
-    problems = [*_check_input(config), *_check_panel(config), *_check_numbers(config), *check_templates(config.prompts)]
+    problems = [*_check_input(config), *_check_panel(config), *model_problems(config)]
+    if problems:
+        raise RefusedRun("\n".join(problems))
+
+
+def model_problems(config: Config) -> list[str]:
+    """What is wrong with the prompts, the models and how many there are of anything, one line each."""
+    problems = [*_check_numbers(config), *check_templates(config.prompts)]
     for name, entry in endpoints(config).items():
         problems += _check_endpoint(name, entry)
     for name, intern in config.interns.items():
-        if intern.engine is Engine.vllm and intern.trust_remote_code and not _full_commit(intern.revision):
-            problems.append(f"interns.{name}: trust_remote_code needs `revision`, a full commit hash of 40 hex digits")
-    if problems:
-        raise RefusedRun("\n".join(problems))
+        if intern.engine is Engine.vllm:
+            problems += [f"interns.{name}: {problem}" for problem in _check_served(intern)]
+    return problems
+
+
+def _check_served(intern: InternConfig) -> list[str]:
+    """What is wrong with an intern of ours: code that is not pinned, an adapter that is none."""
+    problems = []
+    if intern.trust_remote_code and not _full_commit(intern.revision):
+        problems.append("trust_remote_code needs `revision`, a full commit hash of 40 hex digits")
+    if intern.adapter is not None:
+        try:
+            served_rank(intern.adapter)
+        except ValueError as error:
+            problems.append(f"adapter: {error}")
+    return problems
 
 
 def _check_input(config: Config) -> list[str]:

@@ -14,10 +14,11 @@ from typing import Any
 from mics_ray import __version__
 from mics_ray.config import Config
 
-_PLACES = {
+PLACES = {
     "base_url", "api_key_env", "requests_per_minute", "tokens_per_minute", "max_in_flight", "deadline_s", "price",
     "replicas", "tensor_parallel",
 }  # fmt: skip
+"""Fields that say where a model is reached, how fast, and by how many copies."""
 
 
 def identity(config: Config, data_sha256: str) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def identity(config: Config, data_sha256: str) -> dict[str, Any]:
     }
     flat = {"seed": config.seed, "data.sha256": data_sha256}
     for name, value in _flatten(view):
-        if not _PLACES & set(name.split(".")):
+        if not PLACES & set(name.split(".")):
             flat[name] = value.value if isinstance(value, Enum) else value
     return flat
 

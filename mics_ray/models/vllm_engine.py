@@ -9,11 +9,12 @@ import itertools
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
 from mics_ray.config import InternConfig
+from mics_ray.models.adapter import served_rank
 from mics_ray.models.images import decode
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
 
@@ -32,6 +33,8 @@ _OWN_FIELDS = frozenset(
         "trust_remote_code",
         "mm_processor_kwargs",
         "load_format",
+        "enable_lora",
+        "max_lora_rank",
     }
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -56,7 +59,8 @@ def cpu_build() -> bool:
 
 
 def engine_args(config: InternConfig, on_gpu: bool) -> dict[str, Any]:
-    """vLLM's ``AsyncEngineArgs`` by name. Raises ValueError for code or weights that could run as code."""
+    """vLLM's ``AsyncEngineArgs`` by name. Raises ValueError for code or weights that could run as code, and for an
+    ``adapter`` that is none."""
     if doubled := sorted(_OWN_FIELDS & config.engine_kwargs.keys()):
         raise ValueError(f"engine_kwargs: {', '.join(doubled)} cannot be set here")
     if config.trust_remote_code and not _COMMIT.fullmatch(config.revision or ""):
@@ -72,6 +76,8 @@ def engine_args(config: InternConfig, on_gpu: bool) -> dict[str, Any]:
         "mm_processor_kwargs": dict(config.processor_kwargs) or None,
         "load_format": "safetensors",
     }
+    if config.adapter is not None:
+        own |= {"enable_lora": True, "max_lora_rank": served_rank(config.adapter)}
     return _defaults(config, on_gpu) | dict(config.engine_kwargs) | own
 
 
@@ -130,14 +136,15 @@ def check_pictures(prompt: Mapping[str, Any], sent: int) -> None:
 class VllmEngine:
     """A :class:`~mics_ray.models.types.Model` on an ``AsyncLLM`` in this process."""
 
-    def __init__(self, llm: Any) -> None:
-        self._llm = llm
+    def __init__(self, llm: Any, adapter: Any = None) -> None:
+        """``adapter`` is vLLM's ``LoRARequest``, laid over the model in every request."""
+        self._llm, self._adapter = llm, adapter
         self._numbers = itertools.count()
         self._decoded: OrderedDict[str, asyncio.Future[list[Any]]] = OrderedDict()
 
     @classmethod
     async def start(cls, config: InternConfig, on_gpu: bool) -> "VllmEngine":
-        """Load the model (seconds to minutes). Call it from the loop that will ask."""
+        """Load the model (seconds to minutes). Call it from the loop that will ask. Raises as :func:`engine_args`."""
         args = engine_args(config, on_gpu)
         for name, value in environment(on_gpu).items():
             os.environ.setdefault(name, value)
@@ -145,8 +152,15 @@ class VllmEngine:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**args))
-        llm.renderer.warmup(_chat_params())
-        return cls(llm)
+        adapter = None if config.adapter is None else _lora(config.adapter)
+        try:
+            llm.renderer.warmup(_chat_params())
+            if adapter is not None:
+                await llm.add_lora(adapter)
+        except BaseException:
+            llm.shutdown()  # its processes would outlive a start that failed
+            raise
+        return cls(llm, adapter)
 
     async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
         """Generate. Raises :class:`EngineDead`, and :class:`LostCall`: `pictures`, `too_long`, `prompt` or `engine`."""
@@ -160,6 +174,21 @@ class VllmEngine:
         except EngineDeadError as dead:
             raise EngineDead from dead
         raise LostCall(Failure("engine", f"the engine ended the request with `{reply.finish}`"), reply.text)
+
+    async def stream(self, request: Request, pictures: Pictures | None) -> AsyncIterator[str]:
+        """Generate, and hand the text out part after part as it comes. Raises as :meth:`ask` does."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        finish = None
+        try:
+            prompt = await self._render(request, pictures)
+            async for output in self._outputs(request, prompt, in_parts=True):
+                yield output.outputs[0].text
+                finish = output.outputs[0].finish_reason
+        except EngineDeadError as dead:
+            raise EngineDead from dead
+        if finish not in ("stop", "length"):
+            raise LostCall(Failure("engine", f"the engine ended the request with `{finish}`"))
 
     async def probe(self) -> None:
         """Generate one token, so that a hung engine shows. Raises :class:`EngineDead`."""
@@ -191,6 +220,14 @@ class VllmEngine:
 
     async def _generate(self, request: Request, prompt: Any) -> Reply:
         """One generation; what vLLM refuses or drops becomes :class:`LostCall`."""
+        async for output in self._outputs(request, prompt, in_parts=False):
+            last = output
+        done = last.outputs[0]
+        used = len(last.prompt_token_ids)
+        return Reply(done.text, done.finish_reason or "abort", used, len(done.token_ids))
+
+    async def _outputs(self, request: Request, prompt: Any, in_parts: bool) -> AsyncIterator[Any]:
+        """What vLLM puts out for a prompt: its whole text once, or part after part."""
         from vllm import SamplingParams
         from vllm.exceptions import VLLMClientError
         from vllm.sampling_params import RequestOutputKind
@@ -201,18 +238,17 @@ class VllmEngine:
             temperature=request.temperature,
             max_tokens=size,
             seed=request.seed,
-            output_kind=RequestOutputKind.FINAL_ONLY,
+            output_kind=RequestOutputKind.DELTA if in_parts else RequestOutputKind.FINAL_ONLY,
         )
         try:
-            async for output in self._llm.generate(prompt, params, str(next(self._numbers))):
-                last = output
+            async for output in self._llm.generate(
+                prompt, params, str(next(self._numbers)), lora_request=self._adapter
+            ):
+                yield output
         except VLLMClientError as error:
             raise LostCall(Failure("prompt", f"vLLM refused the request ({type(error).__name__})")) from None
         except EngineGenerateError as error:
             raise LostCall(Failure("engine", f"vLLM failed ({type(error.__cause__).__name__})")) from None
-        done = last.outputs[0]
-        used = len(last.prompt_token_ids)
-        return Reply(done.text, done.finish_reason or "abort", used, len(done.token_ids))
 
     async def _images(self, pictures: Pictures) -> list[Any]:
         """The decoded pictures of a case, decoded once while its requests come."""
@@ -233,3 +269,9 @@ def _chat_params() -> Any:
     from vllm.renderers.params import ChatParams
 
     return ChatParams(chat_template_kwargs={"add_generation_prompt": True, "tokenize": False})
+
+
+def _lora(folder: str) -> Any:
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("adapter", 1, os.path.abspath(folder))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import ray
 
-from mics_ray.config import Config
+from mics_ray.config import RayConfig
 from mics_ray.errors import RefusedRun
 
 OBJECT_STORE_BYTES = 1 << 30
@@ -15,10 +15,10 @@ OBJECT_STORE_BYTES = 1 << 30
 
 
 @contextmanager
-def cluster(config: Config) -> Iterator[None]:
+def cluster(config: RayConfig) -> Iterator[None]:
     """A connected Ray for a while; one that was started here ends with it. Raises :class:`RefusedRun`."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    address, options = config.ray.address, {}
+    address, options = config.address, {}
     if address is None:
         address, options = "local", {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     try:

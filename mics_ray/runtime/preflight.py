@@ -54,7 +54,7 @@ def _models(config: Config) -> Table:
         table.add_column(name)
     for name, entry in endpoints(config).items():
         table.add_row(name, entry.model, entry.base_url + (f" with {entry.api_key_env}" if entry.api_key_env else ""))
-    with cluster(config):
+    with cluster(config.ray):
         wanted, _ = places(config)
     for need in wanted:
         place = f"{need.gpus} GPUs each" if need.gpus else "on the CPU"

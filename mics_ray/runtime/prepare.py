@@ -81,17 +81,27 @@ class Job:
 @contextmanager
 def prepared(config: Config) -> Iterator[Job]:
     """Hold the run's folder and look at the input. Raises :class:`RefusedRun` and :class:`LockedRun`."""
-    folder = Folder(Path(config.run.dir))
+    with held(config.run.dir, "run.dir") as folder:
+        yield _job(config, folder)
+
+
+@contextmanager
+def held(path: str, setting: str) -> Iterator[Folder]:
+    """A folder made and held for this process alone; ``setting`` names it in messages.
+
+    Raises :class:`RefusedRun` and :class:`LockedRun`.
+    """
+    folder = Folder(Path(path))
     try:
         folder.make()
     except OSError as error:
-        raise RefusedRun(f"run.dir: cannot write {folder.root}: {error.strerror}") from None
+        raise RefusedRun(f"{setting}: cannot write {folder.root}: {error.strerror}") from None
     try:
         lock = RunLock(folder.root / ".lock")
     except LockHeld:
-        raise LockedRun(f"another run is writing to {folder.root}; wait for it, or give another run.dir") from None
+        raise LockedRun(f"another run is writing to {folder.root}; wait for it, or give another {setting}") from None
     with lock:
-        yield _job(config, folder)
+        yield folder
 
 
 def survey_again(job: Job) -> Job:
@@ -106,7 +116,7 @@ def _job(config: Config, folder: Folder) -> Job:
         raise RefusedRun(str(error)) from None
     view = identity(config, survey.sha256)
     if shards(folder.results):
-        _same_or_refused(folder, view)
+        same_or_refused(folder, view, "run.dir")
     if config.data.strict:
         _refuse_rejections(config, survey)
     folder.write("config.yaml", to_yaml(config))
@@ -137,14 +147,17 @@ def picture_problem(config: Config, place: Place, case: Case) -> str | None:
     return None
 
 
-def _same_or_refused(folder: Folder, view: dict[str, Any]) -> None:
-    """Rows of one configuration never stand beside rows of another; a folder without rows binds nobody."""
+def same_or_refused(folder: Folder, view: dict[str, Any], setting: str) -> None:
+    """Rows of one configuration never stand beside rows of another; a folder without rows binds nobody.
+
+    ``view`` is what decides the results; the folder's own is in identity.json. Raises :class:`RefusedRun`.
+    """
     path = folder.root / "identity.json"
     changed = differences(json.loads(path.read_text()) if path.exists() else {}, view)
     if changed:
         lines = "\n".join(f"  {line}" for line in changed)
         raise RefusedRun(
-            f"{folder.root} holds a run of another configuration; give another run.dir, or go back to:\n{lines}"
+            f"{folder.root} holds a run of another configuration; give another {setting}, or go back to:\n{lines}"
         )
 
 

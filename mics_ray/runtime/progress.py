@@ -56,15 +56,19 @@ class Progress:
         self._console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {text}", highlight=False, soft_wrap=True)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Bring the line up to date; without a terminal at most one line every few seconds."""
+        """Bring the line up to date."""
+        self.update(snapshot.done, snapshot.total, line(snapshot))
+
+    def update(self, done: int, total: int, text: Text) -> None:
+        """Show ``text`` beside a bar; without a terminal at most one line every few seconds."""
         if self._console.is_terminal:
             if self._live is None:
                 self._live = Live(console=self._console, refresh_per_second=4, transient=True)
                 self._live.start()
-            self._live.update(_bar(snapshot))
+            self._live.update(_bar(done, total, text))
         elif time.monotonic() - self._printed >= LINE_EVERY_S:
             self._printed = time.monotonic()
-            self.phase(str(line(snapshot)))
+            self.phase(str(text))
 
     def close(self) -> None:
         """Take the live line away."""
@@ -82,17 +86,18 @@ def line(snapshot: Snapshot) -> Text:
     rate = snapshot.calls / snapshot.seconds if snapshot.seconds else 0.0
     text.append(f"open {snapshot.searching}  calls {snapshot.calls:,} ({snapshot.cached:,} cached), {rate:.0f}/s")
     if snapshot.left_s is not None:
-        text.append(f"  {_clock(snapshot.left_s)} left")
+        text.append(f"  {clock(snapshot.left_s)} left")
     return text
 
 
-def _bar(snapshot: Snapshot) -> Table:
+def _bar(done: int, total: int, text: Text) -> Table:
     grid = Table.grid(padding=(0, 1))
-    grid.add_row(ProgressBar(max(snapshot.total, 1), snapshot.done, width=20), line(snapshot))
+    grid.add_row(ProgressBar(max(total, 1), done, width=20), text)
     return grid
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

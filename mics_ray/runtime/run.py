@@ -77,7 +77,7 @@ class _Stop(Exception):
 
 def run(job: Job, progress: Progress) -> End:
     """Search every pending case of ``job``. Raises :class:`RefusedRun` when the cluster cannot hold the interns."""
-    with cluster(job.config):
+    with cluster(job.config.ray):
         return search(job, progress)
 
 
@@ -211,7 +211,7 @@ class _Driver:
         if broken:
             return self.end(EXIT_CANNOT_WRITE, f"cannot write results: {broken}")
         if refused:
-            return self.end(*_refusal(refused))
+            return self.end(*refusal(refused))
         return None
 
     def end(self, code: int, message: str) -> End:
@@ -245,6 +245,7 @@ class _Driver:
                 raise _Stop
 
 
-def _refusal(failure: Failure) -> tuple[int, str]:
+def refusal(failure: Failure) -> tuple[int, str]:
+    """Exit code and message of a run that a provider or a full disk ended."""
     code = {"quota": EXIT_STOPPED, "disk": EXIT_CANNOT_WRITE}.get(failure.kind, EXIT_REFUSED)
     return code, f"{failure.kind}: {failure.message}; what was paid is kept, the same command goes on"

@@ -1,0 +1,124 @@
+"""One item to its one row: the model answers, a rule or the judge checks, interns finish from its chain."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from eval.chains import ItemJudge, mics_score
+from eval.prepare import MODEL, Question, Work
+from eval.rows import answer_row
+from eval.scoring import parse, question_text, verdict
+from eval.types import Answered
+from mics_ray.assemble import Cast, intern_template
+from mics_ray.core.draws import derive_seed
+from mics_ray.core.ports import Judge, Panel
+from mics_ray.core.text import neutralise, parse_continuation
+from mics_ray.core.types import Case, Failure, LostCall
+from mics_ray.core.usage import Usage
+from mics_ray.models.images import PictureError, case_pictures
+from mics_ray.models.prompts import intern_text
+from mics_ray.models.roles import Meter, Voice
+from mics_ray.models.types import Model, Pictures, Refused, Request
+
+log = logging.getLogger("mics_ray.eval")  # the logs of a run hold what is below mics_ray
+
+ModelsFor = Callable[[str], Mapping[str, Model]]
+"""From an item's key to the models by name, so that its calls keep to one replica."""
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Answers items of one evaluation. ``models`` has ``model``, ``judge`` and, for the MICS-Score, the interns."""
+
+    work: Work
+    models: ModelsFor
+
+    async def row(self, question: Question) -> dict[str, Any]:
+        """The row of an item; a lost call leaves its verdict unknown. Raises :class:`Refused` only."""
+        started, meter = time.monotonic(), Meter()
+        item = question.item
+        case = Case(question.id, question_text(item), item.answer, item.images)
+        prompt = intern_text(self.work.job.prompts, case, ())
+        score = None
+        try:
+            side = self.work.job.pictures.intern_max_side
+            pictures = await asyncio.to_thread(case_pictures, question.root, item.images, side)
+            models = self.models(question.id)
+            panel = Cast(self.work.config, models).panel(None, pictures, meter)
+            request = self._request(question, prompt, pictures)
+            voice = Voice(models[MODEL], request, pictures, self.work.job.prompts, meter)
+            answered = await _answered(question, case, voice, panel.judge)
+            if self.work.job.eval.mics_score:
+                score = await self._mics_score(question, case, answered.output, panel)
+        except PictureError as error:
+            answered = Answered(item, question.benchmark, failure=Failure("pictures", str(error)))
+        except BaseExceptionGroup as group:
+            answered = self._broke(question, group)
+        except Refused:
+            raise
+        except Exception as error:  # an error of ours fails this item and no other
+            answered = self._broke(question, error)
+        seconds, used = time.monotonic() - started, meter.usage.get(MODEL, Usage())
+        return answer_row(answered, prompt, used, seconds, self.work.stamp, mics_score=score)
+
+    def _request(self, question: Question, prompt: str, pictures: Pictures | None) -> Request:
+        """What the model is asked. The digest of the configuration is in the address of its kept reply: a model that
+        was trained anew in the same place is asked anew."""
+        return replace(
+            intern_template(self.work.config, MODEL),
+            revision=self.work.stamp.config_digest,
+            text=prompt,
+            pictures=pictures.digest if pictures else "",
+            temperature=self.work.job.eval.temperature,
+            seed=self._seed(question),
+        )
+
+    def _seed(self, question: Question) -> int:
+        return derive_seed(self.work.job.seed, question.benchmark, question.item.id)
+
+    async def _mics_score(self, question: Question, case: Case, output: str, panel: Panel) -> float | None:
+        chain = parse_continuation(neutralise(output))
+        if chain is None:
+            return None
+        interns = {name: intern for name, intern in panel.interns.items() if name != MODEL}
+        alone = replace(panel, interns=interns, judge=ItemJudge(question.item, panel.judge))
+        return await mics_score(case, chain, alone, self._seed(question))
+
+    def _broke(self, question: Question, error: BaseException) -> Answered:
+        """An unforeseen error as a lost call; a refusing provider among several errors is raised."""
+        leaf = _leaf(error)
+        if isinstance(leaf, Refused):
+            raise leaf
+        # The message of an unforeseen error may quote an item, so only its type is written down.
+        log.error("item %s failed: %s", question.id, type(leaf).__name__)
+        failure = Failure("internal", f"{type(leaf).__name__}, see logs/")
+        return Answered(question.item, question.benchmark, failure=failure)
+
+
+async def _answered(question: Question, case: Case, voice: Voice, judge: Judge) -> Answered:
+    """The model's answer to the template of ``voice``, with its verdict by rule or by the judge."""
+    item = question.item
+    answered = Answered(item, question.benchmark)
+    try:
+        reply = await voice.ask(voice.template)
+    except LostCall as lost:
+        return replace(answered, output=lost.text, failure=lost.failure)
+    answered = replace(answered, output=reply.text, parsed=parse(item, reply.text))
+    said = verdict(item, answered.parsed)
+    if said is not None:
+        return replace(answered, verdict=said)
+    try:
+        judged = await judge.compare(replace(case, question=item.question), answered.parsed, voice.template.seed)
+    except LostCall as lost:
+        return replace(answered, judge_reply=lost.text, failure=lost.failure)
+    return replace(answered, verdict=judged.verdict, judge_reply=judged.reply)
+
+
+def _leaf(error: BaseException) -> BaseException:
+    """The error itself; of a group a refusal before anything else."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    return _leaf((error.subgroup(Refused) or error).exceptions[0])

@@ -1,0 +1,81 @@
+"""One question to one model: checked, loaded in this process, answered as a stream of text."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from eval.config import InferJob
+from mics_ray.assemble import embedded
+from mics_ray.config import Engine, InternConfig
+from mics_ray.core.types import Case
+from mics_ray.errors import RefusedRun
+from mics_ray.models.checkpoint import check_checkpoint
+from mics_ray.models.images import PictureError, case_pictures
+from mics_ray.models.prompts import check_templates, intern_text
+from mics_ray.models.types import LostCall, Pictures, Request
+from mics_ray.models.vllm_engine import EngineDead, VllmEngine, cpu_build, engine_args
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A checked question: how its model is served, what is asked, the pictures that go before it."""
+
+    config: InternConfig
+    request: Request
+    pictures: Pictures | None
+
+
+def prepare(job: InferJob) -> Asked:
+    """Check the model and everything that goes to it. Raises :class:`RefusedRun` before an engine is loaded."""
+    if job.serve.engine is not Engine.vllm:
+        raise RefusedRun("serve.engine: infer loads a checkpoint here, engine=vllm")
+    if problems := check_templates(job.prompts):
+        raise RefusedRun("\n".join(problems))
+    if not job.question.strip():
+        raise RefusedRun("question: empty")
+    config = replace(job.serve, model=embedded(job.model))
+    check_checkpoint(config.model, config.revision)
+    try:
+        engine_args(config, on_gpu=not cpu_build())
+    except ValueError as error:
+        raise RefusedRun(f"serve: {error}") from None
+    pictures = _pictures(job)
+    text = intern_text(job.prompts, Case("question", job.question, ""), ())
+    digest = pictures.digest if pictures else ""
+    request = Request("model", job.model, "", "", text, digest, job.temperature, config.max_tokens, job.seed)
+    return Asked(config, request, pictures)
+
+
+async def answer(asked: Asked) -> AsyncIterator[str]:
+    """Load the model and hand its answer out part after part. Raises :class:`RefusedRun` when there is none."""
+    try:
+        engine = await VllmEngine.start(asked.config, on_gpu=not cpu_build())
+    except (ValueError, RuntimeError, OSError) as error:
+        raise RefusedRun(f"{asked.config.model}: vLLM could not load it ({type(error).__name__}), see above") from None
+    try:
+        async for part in engine.stream(asked.request, asked.pictures):
+            yield part
+    except LostCall as lost:
+        raise RefusedRun(f"no answer: {lost}") from None
+    except EngineDead:
+        raise RefusedRun("no answer: the engine died, see above") from None
+    finally:
+        engine.stop()
+
+
+def _pictures(job: InferJob) -> Pictures | None:
+    """The pictures in the order given; each may lie anywhere on this machine."""
+    given = [job.images] if isinstance(job.images, str) else list(job.images or [])
+    seen = []
+    for path in (Path(str(one)) for one in given):
+        try:
+            shown = case_pictures(path.parent, [path.name], job.pictures.intern_max_side)
+        except PictureError as error:
+            raise RefusedRun(f"images: {error} in {path.parent.absolute()}") from None
+        if shown is not None:
+            seen.append(shown)
+    if not seen:
+        return None
+    together = hashlib.sha256("".join(shown.digest for shown in seen).encode())
+    return Pictures(together.hexdigest(), tuple(file for shown in seen for file in shown.files))

@@ -1,0 +1,25 @@
+"""Cases of the project's own input format as open questions: phantoms, or a hospital's held-out cases."""
+
+from collections.abc import Iterator
+
+from eval.benchmarks.base import Source
+from eval.types import Item, Kind
+from mics_ray.core.types import Case
+from mics_ray.errors import RefusedRun
+from mics_ray.io.cases import InputError, read_span, scan
+
+
+def read(source: Source) -> Iterator[Item]:
+    """The cases of `SPLIT.jsonl`, whose pictures are relative to its folder. One case is one cluster.
+
+    Raises :class:`RefusedRun` for a record that generation would reject.
+    """
+    file = source.named_file(f"{source.config.split}.jsonl")
+    try:
+        for span in scan(str(file)).spans:
+            for found in read_span(span):
+                if not isinstance(found, Case):
+                    raise RefusedRun(f"{source.name}: {found.reason}")
+                yield Item(found.id, Kind.OPEN, found.question, found.answer, images=found.images, cluster=found.id)
+    except InputError as error:
+        raise RefusedRun(f"{source.name}: {error}") from None

@@ -1,0 +1,24 @@
+"""The reference's own evaluation format, `eval_data.json`: one or several pictures, open and closed questions."""
+
+from collections.abc import Iterator
+
+from eval.benchmarks.base import Source
+from eval.benchmarks.questions import without_placeholders, yes_no_kind
+from eval.types import Item, Kind
+
+
+def read(source: Source) -> Iterator[Item]:
+    """Open where ``answer_type`` is OPEN, else by the gold answer. One patient (a folder) is one cluster."""
+    for record in source.table(source.config.split):
+        images = record.texts("img_name")
+        answer = record.text("answer")
+        open_ended = record.text_or("answer_type", "OPEN").upper() == "OPEN"
+        yield Item(
+            id=record.text("id"),
+            kind=Kind.OPEN if open_ended else yes_no_kind(answer),
+            question=without_placeholders(record.text("question"), len(images)),
+            answer=answer,
+            images=images,
+            cluster=images[0].rsplit("/", 2)[0] if images else record.text("id"),
+            topic=record.text_or("answer_type"),
+        )

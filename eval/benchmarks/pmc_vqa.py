@@ -1,0 +1,29 @@
+"""PMC-VQA (RadGenome/PMC-VQA): figures of papers, four options, pictures in images.zip. test_clean: 2,000 items."""
+
+from collections.abc import Iterator
+
+from eval.benchmarks.base import Source
+from eval.benchmarks.questions import without_letter, without_placeholders
+from eval.types import Item, Kind
+
+_LETTERS = "ABCD"
+
+
+def read(source: Source) -> Iterator[Item]:
+    """Choices of four. Records have no ids: an item's id is its number. One figure is one cluster."""
+    records = list(source.table(source.config.split))
+    names = [record.text("Figure_path") for record in records]
+    paths = source.beside(names, ("images", "figures"), "images.zip")
+    for number, (record, name) in enumerate(zip(records, names, strict=True)):
+        answer = record.text("Answer_label", "Answer").strip(" .").upper()
+        if answer not in _LETTERS or len(answer) != 1:
+            raise record.refusal("'Answer_label' is none of A, B, C, D")
+        yield Item(
+            id=str(number),
+            kind=Kind.CHOICE,
+            question=without_placeholders(record.text("Question")),
+            answer=answer,
+            options=tuple(without_letter(record.text(f"Choice {letter}"), letter) for letter in _LETTERS),
+            images=(paths[name],),
+            cluster=name,
+        )

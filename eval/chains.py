@@ -1,0 +1,52 @@
+"""MICS-Score of a model's own chains: how often interns get to the right answer from its steps."""
+
+from dataclasses import dataclass, replace
+
+from eval.scoring import parse, verdict
+from eval.types import Item
+from mics_ray.core.best_of_n import BestOfN
+from mics_ray.core.ports import Judge, Panel
+from mics_ray.core.search import run_search
+from mics_ray.core.tree import SearchTree
+from mics_ray.core.types import Case, Continuation, Judgement
+
+OWN = "own"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A mentor that hands in a chain which is there already."""
+
+    chain: Continuation
+
+    async def propose(self, case: Case, prefix: tuple[str, ...], seed: int) -> Continuation:
+        """See :class:`mics_ray.core.ports.Mentor`."""
+        return self.chain
+
+
+@dataclass(frozen=True, slots=True)
+class ItemJudge:
+    """The judge of one item: by the item's rule where it has one, else the model's; it reads the bare question."""
+
+    item: Item
+    judge: Judge
+
+    async def compare(self, case: Case, answer: str, seed: int) -> Judgement:
+        """See :class:`mics_ray.core.ports.Judge`; ``answer`` is free text, as interns give it."""
+        parsed = parse(self.item, f"### The final answer is: {answer}")
+        said = verdict(self.item, parsed)
+        if said is not None:
+            return Judgement(said, "")
+        return await self.judge.compare(replace(case, question=self.item.question), parsed, seed)
+
+
+async def mics_score(case: Case, chain: Continuation, panel: Panel, seed: int) -> float | None:
+    """Right votes / known votes of the panel's interns that finish from all of the chain's steps, its answer left out.
+
+    ``None`` without steps, and where too many calls were lost. It is the search's own score of one complete chain.
+    """
+    if not chain.steps:
+        return None
+    alone = replace(panel, mentors={OWN: Written(chain)})
+    tree, _ = await run_search(case, BestOfN((OWN,)), alone, SearchTree(case.id, seed))
+    return tree.nodes[0].score

@@ -1,0 +1,80 @@
+"""A report as a picture: accuracy per benchmark with its interval, the paper's figures as marks beside it."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+BAR, INK, RULE = "#3b6fb6", "#1f2933", "#d5dae1"
+MARKS = (("o", "#e07a1f"), ("D", "#2a8c6a"), ("s", "#b0485a"), ("^", "#7b5ea7"))
+"""Shape and colour of the paper's models, in their order."""
+
+
+def draw(report: Mapping[str, Any]) -> bytes:
+    """The chart as PNG: a horizontal bar per benchmark, in percent."""
+    found = report["benchmarks"]
+    figure = Figure(figsize=(9, 1.9 + 0.55 * len(found)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    _bars(axes, found)
+    _papers_marks(axes, found)
+    _dress(axes, report)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+    return file.getvalue()
+
+
+def _bars(axes: Axes, found: Mapping[str, Any]) -> None:
+    for place, one in enumerate(found.values()):
+        if one["accuracy"] is None:
+            axes.text(1, place, "every call was lost", va="center", color=INK, fontsize=9)
+            continue
+        value, low, high = (100 * one[name] for name in ("accuracy", "low", "high"))
+        axes.barh(place, value, height=0.56, color=BAR, zorder=2)
+        axes.errorbar(
+            value, place, xerr=[[max(0, value - low)], [max(0, high - value)]], color=INK, capsize=4, lw=1.4, zorder=3
+        )
+        axes.text(1.2, place, f"{value:.1f}", va="center", color="white", fontsize=10, fontweight="bold", zorder=4)
+
+
+def _papers_marks(axes: Axes, found: Mapping[str, Any]) -> None:
+    """Figures of a whole benchmark; those of one topic stand in the tables."""
+    models = list(dict.fromkeys(model for one in found.values() for model in one["paper"] if "/" not in model))
+    for model, (shape, colour) in zip(models, MARKS, strict=False):
+        places = [(one["paper"][model], place) for place, one in enumerate(found.values()) if model in one["paper"]]
+        axes.scatter(
+            [value for value, _ in places],
+            [place + 0.38 for _, place in places],
+            marker=shape,
+            color=colour,
+            s=34,
+            zorder=5,
+            label=f"{model} (paper)",
+        )
+    if models:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize=8.5)
+
+
+def _dress(axes: Axes, report: Mapping[str, Any]) -> None:
+    found = report["benchmarks"]
+    labels = [f"{name}{' *' if one['in_domain'] else ''}\n{one['known']:,} items" for name, one in found.items()]
+    axes.set_yticks(range(len(found)), labels, fontsize=9.5)
+    axes.set_ylim(len(found) - 0.4, -0.6)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("accuracy, % (95 % interval clustered by picture)" + _footnote(found), fontsize=9.5)
+    axes.set_title(_shortened(report["model"]), loc="left", fontsize=11, fontweight="bold", color=INK)
+    axes.grid(axis="x", color=RULE, lw=0.8, zorder=0)
+    axes.tick_params(length=0)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+
+
+def _footnote(found: Mapping[str, Any]) -> str:
+    return "     * in-domain for the paper's mix" if any(one["in_domain"] for one in found.values()) else ""
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 90 else f"…{name[-89:]}"

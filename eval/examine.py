@@ -1,0 +1,141 @@
+"""The part of an evaluation that runs on Ray: the model's replicas, the judge's endpoint, the window of items."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from eval.answer import Examiner
+from eval.bert_score import scores
+from eval.prepare import Work
+from eval.progress import line
+from eval.rows import ANSWERS
+from eval.window import POLL_S, Batches, Score, Stopped, answer_all
+from mics_ray.assemble import providers
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun
+from mics_ray.io.shards import ShardStore
+from mics_ray.models.types import Model, Refused
+from mics_ray.runtime.endpoints import RemoteEndpoint, start_endpoint
+from mics_ray.runtime.interns import RayReplica, connect, start_interns
+from mics_ray.runtime.pictures import PictureRefs
+from mics_ray.runtime.progress import Progress
+from mics_ray.runtime.router import ReplicaDown, Router
+from mics_ray.runtime.run import DRAIN_S, End, StartInterns, Stopper, refusal
+
+CLIENT = "evaluation"
+
+
+def examine(work: Work, progress: Progress, interns: StartInterns = start_interns) -> End:
+    """Answer every pending item, in the Ray that this process is connected to; ``interns`` gives the replicas' handles.
+
+    Raises :class:`RefusedRun` when the cluster cannot hold the models or an engine does not start.
+    """
+    stopper = Stopper()
+    with stopper.listening():
+        try:
+            return asyncio.run(_examine(work, progress, interns, stopper))
+        finally:
+            progress.close()
+
+
+async def _examine(work: Work, progress: Progress, interns: StartInterns, stopper: Stopper) -> End:
+    began = time.monotonic()
+    hall = _Hall.start(work, interns)
+    batches = Batches(ShardStore(work.folder.results, ANSWERS), _score(work))
+    try:
+        progress.phase(f"loading {', '.join(hall.replicas) or 'no engine'}")
+        await _ready(hall.engines(), stopper, str(work.folder.logs))
+        progress.phase(f"asking {len(work.pending)} items")
+        began = time.monotonic()
+        await _ask_all(work, hall, batches, progress, stopper)
+        return End(EXIT_OK, "", time.monotonic() - began)
+    except Stopped:
+        return End(EXIT_STOPPED, "stopped; the same command goes on", time.monotonic() - began)
+    except Refused as refused:
+        return End(*refusal(refused.failure), time.monotonic() - began)
+    except OSError as error:
+        broken = f"cannot write results: {error.strerror} ({error.filename})"
+        return End(EXIT_CANNOT_WRITE, broken, time.monotonic() - began)
+    finally:
+        await hall.leave()
+
+
+async def _ask_all(work: Work, hall: "_Hall", batches: Batches, progress: Progress, stopper: Stopper) -> None:
+    began, before = time.monotonic(), work.total - len(work.pending)
+
+    def look(running: int) -> bool:
+        text = line(work.total, before, batches.verdicts, running, time.monotonic() - began)
+        progress.update(before + sum(batches.verdicts.values()), work.total, text)
+        return stopper.asked
+
+    examiner = Examiner(work, hall.models_for)
+    await answer_all(work.pending, examiner.row, batches, work.job.window, look)
+
+
+def _score(work: Work) -> Score | None:
+    """BERTScore with the model that is configured."""
+    model, layers = work.job.eval.bert_score_model, work.job.eval.bert_score_layers
+    return None if model is None else lambda candidates, references: scores(candidates, references, model, layers)
+
+
+@dataclass
+class _Hall:
+    """The actors of an evaluation, and the handles on them in this event loop."""
+
+    endpoints: Mapping[str, Any]
+    replicas: Mapping[str, list[Any]]
+    pictures: PictureRefs = field(default_factory=PictureRefs)
+    remote: dict[str, Model] = field(default_factory=dict)
+    routers: dict[str, Router] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, work: Work, interns: StartInterns) -> "_Hall":
+        cache, logs = str(work.folder.cache.absolute()), str(work.folder.logs.absolute())
+        groups = providers(work.config)
+        actors = {
+            name: start_endpoint(entries, cache, f"endpoint-{n}") for n, (name, entries) in enumerate(groups.items())
+        }
+        hall = cls(actors, interns(work.config, cache, logs))
+        for provider, entries in groups.items():
+            handle = RemoteEndpoint(actors[provider], CLIENT, hall.pictures)
+            hall.remote |= dict.fromkeys(entries, handle)
+        hall.routers = connect(hall.replicas, hall.pictures)
+        return hall
+
+    def engines(self) -> list[RayReplica]:
+        """Every replica of every model."""
+        return [RayReplica(handle, self.pictures) for handles in self.replicas.values() for handle in handles]
+
+    def models_for(self, case_id: str) -> dict[str, Model]:
+        """Every model by name, for one item."""
+        return self.remote | {name: router.bound(case_id) for name, router in self.routers.items()}
+
+    async def leave(self) -> None:
+        """Let paid calls come home into the cache."""
+        ends = [asyncio.ensure_future(_quietly(actor.drain.remote(DRAIN_S))) for actor in self.endpoints.values()]
+        if ends:
+            await asyncio.wait(ends, timeout=DRAIN_S + 5)
+
+
+async def _quietly(reference: Any) -> None:
+    """Await what may fail when all is over anyway."""
+    await asyncio.gather(_awaited(reference), return_exceptions=True)
+
+
+async def _awaited(reference: Any) -> Any:
+    return await reference
+
+
+async def _ready(engines: Iterable[RayReplica], stopper: Stopper, logs: str) -> None:
+    """Wait for all engines; one that cannot start, or a stop, ends the wait."""
+    waiting = {asyncio.ensure_future(engine.ready()) for engine in engines}
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, timeout=POLL_S)
+        for one in done:
+            try:
+                one.result()
+            except ReplicaDown as error:
+                raise RefusedRun(f"the engine of a model did not start ({error}); see {logs}") from None
+        if stopper.asked:
+            raise Stopped

@@ -1,0 +1,42 @@
+"""Files of an evaluation's folder: its configuration and rows in, reports out."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from eval.rows import ANSWERS
+from mics_ray.errors import RefusedRun
+from mics_ray.io.shards import ShardError, iter_rows
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file in one step, mode 0600. Raises ``OSError``."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+    temporary.replace(path)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The resolved configuration of an evaluation. Raises :class:`RefusedRun` when the folder holds none."""
+    path = folder / "config.yaml"
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise RefusedRun(f"{folder}: holds no evaluation (no {path.name}); give the eval.dir of one") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise RefusedRun(f"{path}: damaged; it is the configuration that evaluate.py wrote") from None
+    if not isinstance(found, dict) or not isinstance(found.get("eval"), dict):
+        raise RefusedRun(f"{path}: not the configuration of an evaluation; give the eval.dir of one")
+    return found
+
+
+def read_rows(folder: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The committed rows of an evaluation. Raises :class:`RefusedRun` for a damaged shard."""
+    try:
+        yield from iter_rows(folder / "results", columns, ANSWERS)
+    except ShardError as error:
+        raise RefusedRun(str(error)) from None

@@ -1,0 +1,125 @@
+"""A report as Markdown: for reading, with everything that the figures need to be understood."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+IN_DOMAIN = (
+    "\\* In-domain: the paper's training mix holds this set's training split, so the paper's own models, and any that "
+    "is trained on that mix, have seen its like. Such figures say how well it was learnt, not how far it carries."
+)
+PAPER = (
+    "The paper's figures are as printed (percent): another judge, other prompts, and answers without a marker are left "
+    "out of its count. They are a landmark, not a comparison under equal terms; `scripts/compare.py` makes one."
+)
+
+
+def as_markdown(report: Mapping[str, Any]) -> str:
+    """The whole report as text that ends with a newline."""
+    parts = [
+        f"# Evaluation of {_cell(report['model'])}",
+        _results(report),
+        *_notes(report),
+        *_beside_the_paper(report["benchmarks"]),
+        *(part for name, found in report["benchmarks"].items() for part in _breakdowns(name, found)),
+        *_how_served(report),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _results(report: Mapping[str, Any]) -> str:
+    """The table of benchmarks; the scores have a column where any row has them."""
+    named = {f"{name}{' *' if found['in_domain'] else ''}": found for name, found in report["benchmarks"].items()}
+    if len(named) > 1:
+        named["all items"] = report["all"]
+    scores = [name for name in ("mics_score", "bert_score") if any(found[name] is not None for found in named.values())]
+    titles = {"mics_score": "MICS-Score", "bert_score": "BERTScore F1"}
+    head = ["benchmark", "items", "accuracy", "95 % interval", "parse rate", "lost", *(titles[name] for name in scores)]
+    rows = [
+        [name, str(found["items"]), percent(found["accuracy"]), interval(found), percent(found["parse_rate"])]
+        + [str(found["lost"])]
+        + [_number(found[score]) for score in scores]
+        for name, found in named.items()
+    ]
+    return _table(head, rows)
+
+
+def _notes(report: Mapping[str, Any]) -> list[str]:
+    found = report["benchmarks"].values()
+    mean = report["mean_of_benchmarks"]
+    notes = [
+        "Accuracy is over all items; an item in which no answer was found is wrong. Parse rate: replies in which an "
+        "answer was found. Lost: items whose call failed; they count neither as right nor as wrong. Intervals are "
+        "clustered by picture (Wilson's, with the cluster-robust number of items)."
+    ]
+    if len(report["benchmarks"]) > 1 and mean is not None:
+        notes.append(f"Mean of the benchmarks: {percent(mean)}.")
+    if any(one["in_domain"] for one in found):
+        notes.append(IN_DOMAIN)
+    if report["simulated_judge"]:
+        notes.append("The judge was **simulated**: open answers were compared by the embedded server, not by a model.")
+    return notes
+
+
+def _beside_the_paper(benchmarks: Mapping[str, Any]) -> list[str]:
+    """The paper's figures beside ours; a figure of one topic stands in a line of its own."""
+    lines: dict[str, tuple[Any, dict[str, float]]] = {}
+    for name, found in benchmarks.items():
+        for key, figure in found["paper"].items():
+            model, _, topic = key.partition("/")
+            ours = found["by"].get("topic", {}).get(topic, {"accuracy": None}) if topic else found
+            lines.setdefault(f"{name}, {topic}" if topic else name, (ours, {}))[1][model] = figure
+    models = list(dict.fromkeys(model for _, figures in lines.values() for model in figures))
+    if not models:
+        return []
+    rows = [
+        [name, percent(ours["accuracy"]), *(f"{figures[model]:.1f}" if model in figures else "–" for model in models)]
+        for name, (ours, figures) in lines.items()
+    ]
+    return ["## Beside the paper", _table(["benchmark", "this model", *models], rows), PAPER]
+
+
+def _breakdowns(name: str, found: Mapping[str, Any]) -> list[str]:
+    parts = []
+    for by, groups in found["by"].items():
+        rows = [
+            [_cell(group), str(one["items"]), percent(one["accuracy"]), interval(one), percent(one["parse_rate"])]
+            for group, one in groups.items()
+        ]
+        parts += [f"## {name} by {by}", _table([by, "items", "accuracy", "95 % interval", "parse rate"], rows)]
+    return parts
+
+
+def _how_served(report: Mapping[str, Any]) -> list[str]:
+    """Everything but the model that decided the answers; long texts by their length."""
+    rows = [[f"`{name}`", _cell(_short(value))] for name, value in report["served"].items()]
+    made = f"Configuration {', '.join(report['config_digests'])}, code {', '.join(report['code_versions'])}."
+    return ["## How it was served", _table(["setting", "value"], rows, right=False), made]
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage with one decimal."""
+    return "–" if share is None else f"{100 * share:.1f}"
+
+
+def interval(found: Mapping[str, Any]) -> str:
+    """The 95 % interval in percent."""
+    return "–" if found["low"] is None else f"{percent(found['low'])} to {percent(found['high'])}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"(text of {len(text)} characters)"
+
+
+def _cell(text: str) -> str:
+    """Text that cannot end a table's cell."""
+    return " ".join(str(text).replace("|", "\\|").split())
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: bool = True) -> str:
+    rule = ["---", *(["---:"] if right else ["---"]) * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rows])

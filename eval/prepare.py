@@ -1,0 +1,168 @@
+"""Everything of an evaluation that can be found out before Ray starts: models, items, the folder, what is done."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from eval.benchmarks import items, open_source
+from eval.config import EvaluateJob
+from eval.rows import ANSWERS, item_id
+from eval.types import Item
+from mics_ray.assemble import JUDGE, embedded, model_problems
+from mics_ray.compose import to_yaml
+from mics_ray.config import Config, Engine, InternConfig, SearchConfig
+from mics_ray.core.draws import derive_seed
+from mics_ray.errors import RefusedRun
+from mics_ray.identity import code_version, digest, identity
+from mics_ray.io.rows import Stamp
+from mics_ray.io.shards import ShardError, committed_ids, shards
+from mics_ray.models.checkpoint import check_checkpoint, small_files, tiling
+from mics_ray.models.weights import fingerprint
+from mics_ray.runtime.prepare import Folder, held, same_or_refused
+
+MODEL = "model"
+"""The evaluated model's name among the models of the configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An item that is to be answered, and the folder that its pictures lie under."""
+
+    benchmark: str
+    item: Item
+    root: Path
+
+    @property
+    def id(self) -> str:
+        """The key of its row."""
+        return item_id(self.benchmark, self.item.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A checked evaluation. ``config`` is the generation job that serves its models: ``model``, the judge, interns."""
+
+    job: EvaluateJob
+    config: Config
+    folder: Folder
+    stamp: Stamp
+    total: int
+    pending: list[Question]
+    tiling: dict[str, Any]
+
+    def at(self, served: Config) -> "Work":
+        """The same with addresses filled in."""
+        return replace(self, config=served)
+
+
+def check(job: EvaluateJob) -> None:
+    """Refuse what cannot work before anything is loaded or written. Raises :class:`RefusedRun`, all problems in one."""
+    problems = [problem.replace(f"interns.{MODEL}", "serve") for problem in model_problems(served(job))]
+    problems += [f"interns.{name}: a name that is taken; give it another" for name in {MODEL, JUDGE} & set(job.interns)]
+    if not job.eval.benchmarks:
+        problems.append("eval: no benchmark chosen")
+    if job.eval.limit is not None and job.eval.limit < 1:
+        problems.append(f"eval.limit: {job.eval.limit} is below 1")
+    if job.eval.temperature < 0:
+        problems.append(f"eval.temperature: {job.eval.temperature} is below 0")
+    if job.eval.mics_score and not (job.interns and job.search.intern_temperatures):
+        problems.append("eval.mics_score: give the interns that finish from the model's chains, interns=NAME")
+    if problems:
+        raise RefusedRun("\n".join(problems))
+    if job.serve.engine is Engine.vllm:
+        check_checkpoint(embedded(job.model), job.serve.revision)
+
+
+def served(job: EvaluateJob) -> Config:
+    """The models of an evaluation as a generation job without mentors; the judge does not sample."""
+    interns = {MODEL: replace(job.serve, model=job.model)} | (job.interns if job.eval.mics_score else {})
+    temperatures = job.search.intern_temperatures if job.eval.mics_score else []
+    return Config(
+        mentors={},
+        interns=interns,
+        judge=replace(job.judge, temperature=0.0),
+        search=SearchConfig(intern_temperatures=temperatures, judge_temperature=0.0),
+        prompts=job.prompts,
+        pictures=job.pictures,
+        ray=job.ray,
+        seed=job.seed,
+        window=job.window,
+    )
+
+
+@contextmanager
+def prepared(job: EvaluateJob) -> Iterator[Work]:
+    """Hold the folder, read the benchmarks, and see what is answered. Raises :class:`RefusedRun`, ``LockedRun``."""
+    check(job)
+    with held(job.eval.dir, "eval.dir") as folder:
+        yield _work(job, folder)
+
+
+def _work(job: EvaluateJob, folder: Folder) -> Work:
+    questions = [question for name in job.eval.benchmarks for question in _questions(job, folder, name)]
+    config, checkpoint = served(job), _checkpoint(job)
+    view = _identity(job, config, checkpoint, questions)
+    try:
+        if shards(folder.results):
+            same_or_refused(folder, view, "eval.dir")
+        done = committed_ids(folder.results, ANSWERS)
+    except ShardError as error:
+        raise RefusedRun(str(error)) from None
+    folder.write("config.yaml", to_yaml(job) + to_yaml({"checkpoint": checkpoint}))
+    folder.write("identity.json", json.dumps(view, indent=1, sort_keys=True))
+    stamp = Stamp(job.seed, digest(view), code_version())
+    pending = [question for question in questions if question.id not in done]
+    return Work(job, _found(config), folder, stamp, len(questions), pending, checkpoint.get("tiling", {}))
+
+
+def _questions(job: EvaluateJob, folder: Folder, name: str) -> list[Question]:
+    """A benchmark's items, or a sample of them that the seed decides, in their order."""
+    pictures = (folder.root / "pictures" / name).absolute()
+    source = open_source(name, job.eval.benchmarks[name], job.eval.root, pictures)
+    found = items(source)
+    if job.eval.limit is not None:
+        drawn = sorted(found, key=lambda item: derive_seed(job.seed, "sample", name, item.id))[: job.eval.limit]
+        chosen = {item.id for item in drawn}
+        found = [item for item in found if item.id in chosen]
+    return [Question(name, item, source.picture_root) for item in found]
+
+
+def _checkpoint(job: EvaluateJob) -> dict[str, Any]:
+    """What the model's files say of themselves; nothing of a model behind an API."""
+    if job.serve.engine is not Engine.vllm:
+        return {}
+    folder = small_files(embedded(job.model), job.serve.revision)
+    found = {"files": fingerprint(folder), "tiling": tiling(folder)}
+    return found | ({"adapter": fingerprint(Path(job.serve.adapter))} if job.serve.adapter else {})
+
+
+def _identity(
+    job: EvaluateJob, config: Config, checkpoint: dict[str, Any], questions: list[Question]
+) -> dict[str, Any]:
+    """What decides the answers, in dotted names. The place of the items is none of it, their words are."""
+    view = identity(config, "")
+    del view["data.sha256"]
+    for name in ("temperature", "limit", "mics_score", "bert_score_model", "bert_score_layers"):
+        view[f"eval.{name}"] = getattr(job.eval, name)
+    for name in job.eval.benchmarks:
+        texts = [asdict(question.item) for question in questions if question.benchmark == name]
+        view[f"items.{name}"] = hashlib.sha256(json.dumps(texts, default=str).encode()).hexdigest()
+    return view | {f"checkpoint.{name}": json.dumps(value, sort_keys=True) for name, value in checkpoint.items()}
+
+
+def _found(config: Config) -> Config:
+    """The same with models that are folders by absolute path: actors may run in another directory."""
+    return replace(config, interns={name: _absolute(intern) for name, intern in config.interns.items()})
+
+
+def _absolute(intern: InternConfig) -> InternConfig:
+    model, adapter = Path(embedded(intern.model)), intern.adapter
+    return replace(
+        intern,
+        model=str(model.absolute()) if model.is_dir() else intern.model,
+        adapter=None if adapter is None else str(Path(adapter).absolute()),
+    )

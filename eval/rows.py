@@ -1,0 +1,96 @@
+"""One row per item: the explicit, versioned Arrow schema, and the way from an answered item to a row."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from eval.types import Answered
+from mics_ray.core.usage import Usage
+from mics_ray.io.rows import Stamp
+from mics_ray.io.shards import RowKind
+from mics_ray.io.storable import storable_value
+
+SCHEMA_VERSION = 1
+
+SCHEMA = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("benchmark", pa.string()),
+        ("kind", pa.string()),
+        ("topic", pa.string()),
+        ("modality", pa.string()),
+        ("cluster", pa.string()),
+        ("question", pa.string()),
+        ("prompt", pa.string()),
+        ("images", pa.list_(pa.string())),
+        ("gold", pa.string()),
+        ("output", pa.string()),
+        ("parsed", pa.string()),
+        ("verdict", pa.string()),
+        ("judge_reply", pa.string()),
+        ("failure", pa.string()),
+        ("bert_score", pa.float64()),
+        ("mics_score", pa.float64()),
+        ("prompt_tokens", pa.int64()),
+        ("completion_tokens", pa.int64()),
+        ("seconds", pa.float64()),
+        ("seed", pa.int64()),
+        ("config_digest", pa.string()),
+        ("code_version", pa.string()),
+        ("schema_version", pa.int32()),
+    ]
+)
+"""Columns of a row. ``failure`` is null where no call was lost, the two scores where they were not asked for."""
+
+ANSWERS = RowKind(SCHEMA, "item_id")
+
+
+def item_id(benchmark: str, item: str) -> str:
+    """The key of a row, unique over all benchmarks of a folder."""
+    return f"{benchmark}/{item}"
+
+
+def answer_row(
+    answered: Answered,
+    prompt: str,
+    usage: Usage,
+    seconds: float,
+    stamp: Stamp,
+    *,
+    bert_score: float | None = None,
+    mics_score: float | None = None,
+) -> dict[str, Any]:
+    """The row of an answered item.
+
+    ``prompt`` is the text that the model read, ``usage`` the model's own (the judge's left out), ``bert_score`` the F1
+    of the parsed answer against the gold one, ``mics_score`` right votes / known votes of the interns that finished
+    from the model's own chain.
+    """
+    item, failure = answered.item, answered.failure
+    columns = {
+        "item_id": item_id(answered.benchmark, item.id),
+        "benchmark": answered.benchmark,
+        "kind": item.kind.value,
+        "topic": item.topic,
+        "modality": item.modality,
+        "cluster": item.cluster or item.id,
+        "question": item.question,
+        "prompt": prompt,
+        "images": item.images,
+        "gold": item.answer,
+        "output": answered.output,
+        "parsed": answered.parsed,
+        "verdict": answered.verdict.value,
+        "judge_reply": answered.judge_reply,
+        "failure": f"{failure.kind}: {failure.message}" if failure else None,
+        "bert_score": bert_score,
+        "mics_score": mics_score,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "seconds": seconds,
+        "seed": stamp.seed,
+        "config_digest": stamp.config_digest,
+        "code_version": stamp.code_version,
+        "schema_version": SCHEMA_VERSION,
+    }
+    return {name: storable_value(columns[name]) for name in SCHEMA.names}

@@ -1,0 +1,62 @@
+"""An evaluation from its configuration to its report."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from eval.config import EvaluateJob
+from mics_ray.errors import EXIT_OK
+
+if TYPE_CHECKING:
+    from eval.prepare import Work
+    from mics_ray.runtime.progress import Progress
+    from mics_ray.runtime.run import End
+
+Answering = Callable[["Work", "Progress"], "End"]
+"""How pending items are answered and committed."""
+
+
+def on_ray(work: "Work", progress: "Progress") -> "End":
+    """Answer on a Ray cluster, with the simulated judge beside it where one is configured. Raises ``RefusedRun``."""
+    from mics_ray.probe import probe
+    from mics_ray.runtime.prepare import with_server
+
+    with with_server(work.config, work.folder) as served:
+        progress.phase("asking the judge for one word")
+        asyncio.run(probe(served))
+        from eval.examine import examine
+        from mics_ray.runtime.cluster import cluster
+
+        with cluster(served.ray):
+            return examine(work.at(served), progress)
+
+
+def evaluate(job: EvaluateJob, answering: Answering = on_ray) -> int:
+    """Answer what is not answered yet, then write the report; returns the exit code. Raises :class:`RefusedRun`."""
+    # Each import waits until it is needed: a wrong configuration is refused before the HTTP client and Ray are loaded.
+    from eval.prepare import check, prepared
+
+    check(job)
+    from eval.progress import print_closing
+    from eval.report import write_report
+    from mics_ray.runtime.logs import log_to
+    from mics_ray.runtime.progress import Progress
+
+    if job.eval.bert_score_model is not None:
+        from eval.bert_score import load
+
+        load(job.eval.bert_score_model, job.eval.bert_score_layers)
+    progress, console = Progress(), Console()
+    with prepared(job) as work:
+        log_to(work.folder.logs, "driver")
+        progress.phase(f"{work.total} items of {', '.join(job.eval.benchmarks)}: {len(work.pending)} to answer")
+        code, message = EXIT_OK, ""
+        if work.pending:
+            end = answering(work, progress)
+            code, message = end.code, end.message
+        progress.phase(f"ended with exit code {code} {message}")
+        if code == EXIT_OK:
+            print_closing(console, work, write_report(work.folder.root))
+    return code

@@ -1,0 +1,43 @@
+"""How a model was served: what decides its answers beside its weights, from an evaluation's configuration."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mics_ray.identity import PLACES, differences
+
+_WEIGHTS = {"model", "revision", "adapter"}
+
+
+def settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Prompts, tiles, pictures, sampling and judge in dotted names; the model itself and places are left out."""
+    serve = {name: value for name, value in _part(config, "serve").items() if name not in _WEIGHTS | PLACES}
+    if not serve.get("processor_kwargs"):  # then the checkpoint's own processor cuts the tiles
+        serve["tiling"] = _part(_part(config, "checkpoint"), "tiling")
+    judge = {name: value for name, value in _part(config, "judge").items() if name not in PLACES}
+    parts = {"prompts": _part(config, "prompts"), "pictures": _part(config, "pictures"), "serve": serve, "judge": judge}
+    sampling = {"temperature": config["eval"].get("temperature"), "seed": config.get("seed")}
+    return dict(_flat(parts | {"sampling": sampling}))
+
+
+def served_differently(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """What two evaluations did not serve alike, one line each; empty when the models alone differ."""
+    return differences(settings(first), settings(second))
+
+
+def model_name(config: Mapping[str, Any]) -> str:
+    """The model as it was named, with its adapter."""
+    adapter = _part(config, "serve").get("adapter")
+    return f"{config.get('model')} + {adapter}" if adapter else str(config.get("model"))
+
+
+def _part(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = config.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _flat(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Mapping) and node:
+        for name, value in node.items():
+            yield from _flat(value, f"{path}.{name}" if path else str(name))
+    else:
+        yield path, node

@@ -1,0 +1,19 @@
+"""Evaluate a model on benchmarks: it answers as an intern does, rules or a judge check, a report says how well."""
+
+import sys
+from collections.abc import Sequence
+
+from eval.config import EvaluateJob
+from eval.run import evaluate
+from mics_ray.cli import ending, parse
+from mics_ray.compose import compose_job
+
+
+def main(argv: Sequence[str]) -> int:
+    """Compose, check, evaluate; returns the exit code."""
+    command = parse(argv, __doc__ or "", "evaluate")
+    return ending(lambda: evaluate(compose_job("evaluate", EvaluateJob, command.overrides, command.config_dir)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,184 @@
+"""One item to its row, with scripted models: by rule, by the judge, lost calls, MICS-Score."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eval.answer import Examiner
+from eval.prepare import Question, Work, prepared
+from eval.types import Item, Kind
+from mics_ray.core.types import Case, Failure, LostCall
+from mics_ray.models.prompts import intern_text
+from mics_ray.models.types import Refused
+from tests.support.examinees import Scripted, chain, job, models
+
+LOST = LostCall(Failure("timeout", "no reply in time"), "half a te")
+
+
+@contextmanager
+def work(folder: Path, *more: str) -> Iterator[Work]:
+    with prepared(job(folder, *more)) as found:
+        yield found
+
+
+def open_item(found: Work) -> Question:
+    return found.pending[0]
+
+
+def choice(found: Work) -> Question:
+    item = Item("c1", Kind.CHOICE, "Which?", "B", options=("one", "two"))
+    return replace(found.pending[0], item=item)
+
+
+async def row(found: Work, question: Question, **scripted: Scripted) -> dict[str, Any]:
+    return await Examiner(found, models(**scripted)).row(question)
+
+
+async def test_an_open_answer_goes_to_the_judge_with_the_bare_question(tmp_path: Path) -> None:
+    with work(tmp_path) as found:
+        question = open_item(found)
+        model = Scripted(lambda request: chain("gold", "Look."))
+        judge = Scripted(lambda request: "Yes.")
+        made = await row(found, question, model=model, judge=judge)
+    (request, pictures), (judged, shown) = model.asked[0], judge.asked[0]
+    assert request.text == made["prompt"]
+    assert request.text == intern_text(found.job.prompts, Case("x", question.item.question, ""), ())
+    assert (request.temperature, request.max_tokens) == (0.0, 192)
+    assert pictures is not None
+    assert request.pictures == pictures.digest
+    assert judged.temperature == 0.0
+    assert question.item.answer in judged.text
+    assert shown is None
+    assert (made["verdict"], made["judge_reply"], made["parsed"]) == ("right", "Yes.", "gold")
+    assert made["failure"] is None
+    assert (made["prompt_tokens"], made["completion_tokens"]) == (7, 3), "the judge's are left out"
+
+
+async def test_a_choice_is_checked_by_rule_and_no_judge_is_asked(tmp_path: Path) -> None:
+    with work(tmp_path) as found:
+        judge = Scripted(lambda request: "Yes.")
+        right = await row(found, choice(found), model=Scripted(lambda request: chain("B")), judge=judge)
+        wrong = await row(found, choice(found), model=Scripted(lambda request: chain("A. one")), judge=judge)
+    assert (right["verdict"], wrong["verdict"]) == ("right", "wrong")
+    assert not judge.asked
+    assert "A. one\nB. two" in right["prompt"]
+
+
+async def test_no_answer_found_is_wrong_and_not_judged(tmp_path: Path) -> None:
+    with work(tmp_path) as found:
+        judge = Scripted(lambda request: "Yes.")
+        made = await row(found, open_item(found), model=Scripted(lambda request: "I see lungs."), judge=judge)
+    assert (made["verdict"], made["parsed"], made["output"]) == ("wrong", "", "I see lungs.")
+    assert not judge.asked
+
+
+async def test_a_lost_call_of_the_model_is_unknown_never_wrong(tmp_path: Path) -> None:
+    with work(tmp_path) as found:
+        judge = Scripted(lambda request: "No.")
+        made = await row(found, open_item(found), model=Scripted(lambda request: LOST), judge=judge)
+    assert (made["verdict"], made["failure"]) == ("unknown", "timeout: no reply in time")
+    assert made["output"] == "half a te"
+    assert not judge.asked
+
+
+@pytest.mark.parametrize("reply", [LOST, "Hard to say."])
+async def test_a_lost_verdict_is_unknown_and_keeps_the_answer(tmp_path: Path, reply: str | Exception) -> None:
+    with work(tmp_path) as found:
+        model = Scripted(lambda request: chain("gold"))
+        made = await row(found, open_item(found), model=model, judge=Scripted(lambda request: reply))
+    assert (made["verdict"], made["parsed"]) == ("unknown", "gold")
+    assert made["failure"].startswith(("timeout", "no_verdict"))
+
+
+async def test_a_picture_that_cannot_be_read_costs_no_call(tmp_path: Path) -> None:
+    with work(tmp_path) as found:
+        question = open_item(found)
+        (question.root / question.item.images[0]).write_text("no picture")
+        model = Scripted(lambda request: chain("gold"))
+        made = await row(found, question, model=model, judge=model)
+    assert made["verdict"] == "unknown"
+    assert made["failure"].startswith("pictures: picture 'images/phantom-001.png'")
+    assert not model.asked
+
+
+async def test_an_error_of_ours_fails_one_item_and_shows_no_text(tmp_path: Path) -> None:
+    with work(tmp_path) as found:
+        model = Scripted(lambda request: KeyError("a patient's words"))
+        made = await row(found, open_item(found), model=model, judge=model)
+    assert (made["verdict"], made["failure"]) == ("unknown", "internal: KeyError, see logs/")
+
+
+async def test_a_refusing_judge_ends_the_evaluation(tmp_path: Path) -> None:
+    refusal = Refused(Failure("quota", "used up"))
+    model, judge = Scripted(lambda request: chain("gold")), Scripted(lambda request: refusal)
+    with work(tmp_path) as found:
+        asking = row(found, open_item(found), model=model, judge=judge)
+        with pytest.raises(Refused):
+            await asking
+
+
+async def test_the_same_item_is_asked_with_the_same_seed_and_others_with_others(tmp_path: Path) -> None:
+    with work(tmp_path) as found:
+        model = Scripted(lambda request: chain("gold"))
+        judge = Scripted(lambda request: "Yes.")
+        for question in (*found.pending[:3], found.pending[0]):
+            await row(found, question, model=model, judge=judge)
+    seeds = [request.seed for request, _ in model.asked]
+    assert seeds[0] == seeds[3]
+    assert len(set(seeds)) == 3
+    assert model.asked[0][0].key == model.asked[3][0].key
+
+
+def mics(folder: Path) -> Any:
+    return work(folder, "eval.mics_score=true", "interns=tiny", "search.intern_temperatures=[0.3,1.2]")
+
+
+async def test_mics_score_is_right_over_known_votes_from_all_steps_without_the_answer(tmp_path: Path) -> None:
+    with mics(tmp_path) as found:
+        first = Scripted(lambda request: chain("gold") if request.temperature == 0.3 else LOST)
+        second = Scripted(lambda request: chain("gold" if request.temperature == 0.3 else "other"))
+        judge = Scripted(lambda request: "Yes" if "\ngold" in request.text.split("to check")[1] else "No")
+        model = Scripted(lambda request: chain("mine", "See the lungs.", "See the heart."))
+        made = await row(found, open_item(found), model=model, judge=judge, tiny_internvl=first, tiny_qwen25vl=second)
+    assert made["mics_score"] == 2 / 3
+    prompts = {request.text for request, _ in first.asked + second.asked}
+    assert len(prompts) == 1
+    prompt = prompts.pop()
+    assert "### Step 1: See the lungs.\n\n### Step 2: See the heart." in prompt
+    assert "mine" not in prompt
+    assert all(pictures is not None for _, pictures in first.asked)
+
+
+async def test_mics_score_of_a_choice_is_by_rule(tmp_path: Path) -> None:
+    with mics(tmp_path) as found:
+        judge = Scripted(lambda request: "No.")
+        votes = [Scripted(lambda request: chain("B")), Scripted(lambda request: chain("A"))]
+        model = Scripted(lambda request: chain("A", "Compare."))
+        made = await row(found, choice(found), model=model, judge=judge, tiny_internvl=votes[0], tiny_qwen25vl=votes[1])
+    assert made["mics_score"] == 0.5
+    assert made["verdict"] == "wrong"
+    assert not judge.asked
+
+
+@pytest.mark.parametrize("text", [chain("gold"), "no chain at all"])
+async def test_without_steps_there_is_no_mics_score(tmp_path: Path, text: str) -> None:
+    with mics(tmp_path) as found:
+        intern = Scripted(lambda request: chain("gold"))
+        judge, model = Scripted(lambda request: "Yes"), Scripted(lambda request: text)
+        made = await row(found, open_item(found), model=model, judge=judge, tiny_internvl=intern, tiny_qwen25vl=intern)
+    assert made["mics_score"] is None
+    assert not intern.asked
+
+
+async def test_a_judge_that_refuses_during_the_mics_score_ends_the_evaluation(tmp_path: Path) -> None:
+    refusal = Refused(Failure("auth", "wrong key"))
+    model, intern = Scripted(lambda request: chain("mine", "Step.")), Scripted(lambda request: chain("theirs"))
+    judge = Scripted(lambda request: refusal if "theirs" in request.text else "No")
+    with mics(tmp_path) as found:
+        asking = row(found, open_item(found), model=model, judge=judge, tiny_internvl=intern, tiny_qwen25vl=intern)
+        with pytest.raises(Refused, match="wrong key"):
+            await asking
