@@ -13,7 +13,7 @@ INSTALL := --editable ".[$(FLAVOUR),dev]"
 endif
 STAMP := $(VENV)/.ready-$(FLAVOUR)
 
-.PHONY: help env demo test test-fast check bench clean
+.PHONY: help env demo loop test test-fast check bench clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -30,6 +30,9 @@ $(STAMP): requirements/cpu.txt pyproject.toml scripts/env/install_hook.py script
 
 demo: env ## search the embedded phantom cases with simulated mentors and real tiny interns
 	@$(BIN)/python scripts/generate.py experiment=demo run.dir=runs/demo-$$(date +%Y%m%d-%H%M%S)
+
+loop: env ## search, export, LoRA, evaluate, compare, all embedded: at most 20 minutes on 2 cores
+	@$(BIN)/python scripts/loop.py --dir runs/loop-$$(date +%Y%m%d-%H%M%S)
 
 test: env ## all tests
 	@$(BIN)/python -m pytest

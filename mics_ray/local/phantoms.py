@@ -4,6 +4,7 @@ Everything here is made up: no case comes from a patient, and nothing in it is m
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from mics_ray.local.findings import FINDINGS
 from mics_ray.local.phantom_drawing import draw
 
-__all__ = ["DEFAULT_COUNT", "DEFAULT_SEED", "draw", "make_cases", "write_cases"]
+__all__ = ["DEFAULT_COUNT", "DEFAULT_SEED", "HELD_OUT_QUESTIONS", "draw", "make_cases", "write_cases"]
 
 DEFAULT_COUNT = 32
 DEFAULT_SEED = 20_261_122  # of the embedded cases; the interns are trained and measured on other seeds
@@ -25,6 +26,13 @@ QUESTIONS = (
     "{complaint} What does the radiograph of this {age}-year-old {sex} patient show?",
     "What is the main finding on this film? The patient is {age} years old and {sex}.",
 )
+HELD_OUT_QUESTIONS = (
+    "Read this chest film of a {age}-year-old {sex} patient and name what is wrong.",
+    "{complaint} Which diagnosis does the picture of this {sex} patient, {age} years old, support?",
+    "What would you report as the one abnormality of this {age}-year-old {sex} patient's chest?",
+    "This {sex} patient is {age}. {complaint} What explains the film best?",
+)
+"""Wordings that no exercise and no embedded case uses: for measuring what was learnt, not remembered."""
 COMPLAINTS = (
     "Shortness of breath for two days.",
     "Chest pain since this morning.",
@@ -48,14 +56,14 @@ CAPTIONS = (
 )
 
 
-def _choice(rng: np.random.Generator, options: tuple[str, ...]) -> str:
+def _choice(rng: np.random.Generator, options: Sequence[str]) -> str:
     return options[int(rng.integers(len(options)))]
 
 
-def question(rng: np.random.Generator) -> tuple[str, int, str, str]:
+def question(rng: np.random.Generator, wordings: Sequence[str] = QUESTIONS) -> tuple[str, int, str, str]:
     """A question with the age, the sex and the complaint that it may mention. None of them tells of the finding."""
     age, sex, complaint = int(rng.integers(19, 91)), _choice(rng, ("male", "female")), _choice(rng, COMPLAINTS)
-    return _choice(rng, QUESTIONS).format(age=age, sex=sex, complaint=complaint), age, sex, complaint
+    return _choice(rng, wordings).format(age=age, sex=sex, complaint=complaint), age, sex, complaint
 
 
 def _caption(finding_index: int, rng: np.random.Generator) -> str:
@@ -65,8 +73,8 @@ def _caption(finding_index: int, rng: np.random.Generator) -> str:
     return form.format(evidence=evidence, remark=_choice(rng, NEUTRAL_REMARKS))
 
 
-def _case(number: int, finding_index: int, rng: np.random.Generator) -> dict[str, Any]:
-    text, age, sex, complaint = question(rng)
+def _case(number: int, finding_index: int, rng: np.random.Generator, wordings: Sequence[str]) -> dict[str, Any]:
+    text, age, sex, complaint = question(rng, wordings)
     rid = f"phantom-{number:03d}"
     return {
         "rid": rid,
@@ -92,17 +100,19 @@ def _plan(count: int, seed: int) -> tuple[list[int], np.random.Generator]:
     return order.tolist(), rng
 
 
-def make_cases(count: int, seed: int) -> list[dict[str, Any]]:
-    """``count`` case records (METHOD's input form); picture paths begin with ``images/``."""
+def make_cases(count: int, seed: int, wordings: Sequence[str] = QUESTIONS) -> list[dict[str, Any]]:
+    """``count`` case records (METHOD's input form) asked in ``wordings``; picture paths begin with ``images/``."""
     order, rng = _plan(count, seed)
-    return [_case(number, finding, rng) for number, finding in enumerate(order, start=1)]
+    return [_case(number, finding, rng, wordings) for number, finding in enumerate(order, start=1)]
 
 
-def write_cases(folder: Path, count: int = DEFAULT_COUNT, seed: int = DEFAULT_SEED) -> None:
+def write_cases(
+    folder: Path, count: int = DEFAULT_COUNT, seed: int = DEFAULT_SEED, wordings: Sequence[str] = QUESTIONS
+) -> None:
     """Write ``cases.jsonl`` and ``images/*.png``. A picture depends on the seed, its case number and its finding."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     order, _ = _plan(count, seed)
-    cases = make_cases(count, seed)
+    cases = make_cases(count, seed, wordings)
     for number, (case, finding) in enumerate(zip(cases, order, strict=True), start=1):
         draw(finding, np.random.default_rng([seed, number])).save(folder / case["images"][0], optimize=True)
     lines = (json.dumps(case, ensure_ascii=False) + "\n" for case in cases)

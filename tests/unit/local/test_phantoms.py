@@ -10,7 +10,7 @@ from PIL import Image
 
 import mics_ray.local
 from mics_ray.local.findings import FINDINGS
-from mics_ray.local.phantoms import DEFAULT_COUNT, DEFAULT_SEED, draw, make_cases, write_cases
+from mics_ray.local.phantoms import DEFAULT_COUNT, DEFAULT_SEED, HELD_OUT_QUESTIONS, draw, make_cases, write_cases
 
 EMBEDDED = Path(mics_ray.local.__file__).parent / "cases"
 ANSWER_MARK = "**Correct Answer:** "
@@ -82,3 +82,10 @@ def test_the_embedded_cases_are_what_the_generator_writes(tmp_path: Path) -> Non
         embedded = Image.open(io.BytesIO((EMBEDDED / "images" / path.name).read_bytes()))
         difference = np.asarray(embedded, dtype=int) - np.asarray(Image.open(path), dtype=int)
         assert np.abs(difference).mean() < 1, path.name
+
+
+def test_held_out_cases_ask_the_same_in_other_words() -> None:
+    known, held_out = make_cases(100, seed=4), make_cases(100, seed=4, wordings=HELD_OUT_QUESTIONS)
+    asked = [{case["messages"][0]["content"] for case in cases} for cases in (known, held_out)]
+    assert not asked[0] & asked[1]
+    assert [case["messages"][1] for case in held_out] == [case["messages"][1] for case in known]
