@@ -11,38 +11,28 @@ from PIL import Image
 from mics_ray.local.findings import FINDINGS
 from mics_ray.local.intern_measure import prompt_text
 from mics_ray.local.intern_models import SIDE, VISUAL_TOKENS
-from mics_ray.local.intern_texts import DESCRIBING, WRITING, Sample, describing, random_sample
+from mics_ray.local.intern_texts import Sample, random_sample
 from mics_ray.local.phantoms import draw
 
 MOST_CHARACTERS = 30_000  # of a batch, padding counted in
-PICTURES = {WRITING: (0.15, 0.85, 0.0), DESCRIBING: (0.0, 1.0, 0.0)}
-OTHER_PICTURES = (0.02, 0.92, 0.06)
-"""How often an exercise of a kind shows no, one or two pictures."""
-FAINT_SHARE = 0.35
 
 
 class Pool:
-    """Phantoms to train on, slightly shifted, brightened and roughened each time they are shown.
+    """Clear phantoms to train on, slightly shifted, brightened and roughened each time they are shown.
 
-    Interns learn to answer from clear films alone: faint ones only slow them down, and shall stay hard for them.
-    ``faint`` ones are for what is said of films beside answers.
+    Interns learn the findings from clear films alone: faint ones only slow them down, and shall stay hard for them.
     """
 
-    def __init__(self, size: int, seed: int, faint: bool) -> None:
-        self._clear = self._drawn(size, seed, 0.0)
-        self._faint = self._drawn(size, seed + 1, 1.0) if faint else self._clear
+    def __init__(self, size: int, seed: int) -> None:
+        self._films = np.stack(
+            [np.asarray(draw(k % len(FINDINGS), np.random.default_rng([seed, k]), faint_share=0)) for k in range(size)]
+        )
 
-    @staticmethod
-    def _drawn(size: int, seed: int, faint_share: float) -> NDArray[np.uint8]:
-        films = [draw(k % len(FINDINGS), np.random.default_rng([seed, k]), faint_share) for k in range(size)]
-        return np.stack([np.asarray(film) for film in films])
-
-    def film(self, finding: int, rng: np.random.Generator, faint: bool = False) -> NDArray[np.uint8]:
+    def film(self, finding: int, rng: np.random.Generator) -> NDArray[np.uint8]:
         """One 56 x 56 film that shows ``finding``."""
-        films = self._faint if faint else self._clear
-        place = int(rng.integers(len(films) // len(FINDINGS))) * len(FINDINGS) + finding
+        place = int(rng.integers(len(self._films) // len(FINDINGS))) * len(FINDINGS) + finding
         rows, columns = rng.integers(0, 5, 2)
-        shifted = np.pad(films[place], 2, mode="edge")[rows : rows + SIDE, columns : columns + SIDE]
+        shifted = np.pad(self._films[place], 2, mode="edge")[rows : rows + SIDE, columns : columns + SIDE]
         grey = shifted * rng.uniform(0.9, 1.1) + rng.normal(0, 6) + rng.normal(0, 3, shifted.shape)
         return np.clip(grey, 0, 255).astype(np.uint8)
 
@@ -50,30 +40,25 @@ class Pool:
 class Exercises:
     """Turns samples into batches as the real processor would, without its cost per sample."""
 
-    def __init__(self, pool: Pool, processor: Any, template: str, batch: int, seed: int, language: bool) -> None:
+    def __init__(self, pool: Pool, processor: Any, template: str, batch: int, seed: int) -> None:
         self._pool, self._processor, self._template, self._size = pool, processor, template, batch
-        self._language = language
         self._rng = np.random.default_rng(seed)
         self._image_token = processor.image_token
 
     def pictures_only(self) -> dict[str, Any]:
-        """A batch of twice the size: a picture, no words, the answer; with language a picture and its description."""
+        """A batch of twice the size: a picture, no words, the answer."""
         findings = self._rng.integers(len(FINDINGS), size=2 * self._size).tolist()
-        if self._language:
-            return self._batch([describing(finding, int(self._rng.integers(1 << 40))) for finding in findings])
         return self._batch([Sample("", finding, finding, "none") for finding in findings])
 
     def full(self) -> Iterator[dict[str, Any]]:
         """Eight batches' worth of full prompts; each holds prompts of similar length, fewer where they are long."""
         seeds = self._rng.integers(1 << 40, size=8 * self._size)
         samples = sorted(
-            (random_sample(self._template, int(seed), self._language) for seed in seeds),
-            key=lambda item: len(item.prompt) + len(item.target),
+            (random_sample(self._template, int(seed)) for seed in seeds), key=lambda item: len(item.prompt)
         )
         groups: list[list[Sample]] = [[]]
         for item in samples:
-            padded = (len(groups[-1]) + 1) * len(item.prompt + item.target)
-            if len(groups[-1]) == self._size or padded > MOST_CHARACTERS:
+            if len(groups[-1]) == self._size or (len(groups[-1]) + 1) * len(item.prompt) > MOST_CHARACTERS:
                 groups.append([])
             groups[-1].append(item)
         for index in self._rng.permutation(len(groups)):
@@ -84,9 +69,8 @@ class Exercises:
         tokenizer = self._processor.tokenizer
         prompts, films = [], []
         for item in samples:
-            pictures = int(self._rng.choice((0, 1, 2), p=PICTURES.get(item.kind, OTHER_PICTURES)))
-            faint = item.kind in PICTURES and self._rng.random() < FAINT_SHARE
-            films += [self._pool.film(item.drawn, self._rng, faint) for _ in range(pictures)]
+            pictures = int(self._rng.choice((0, 1, 2), p=(0.02, 0.92, 0.06)))
+            films += [self._pool.film(item.drawn, self._rng) for _ in range(pictures)]
             prompts.append(self._expanded(prompt_text(self._processor, item.prompt, pictures)))
         asked = tokenizer(prompts)["input_ids"]
         told = tokenizer([item.target + tokenizer.eos_token for item in samples])["input_ids"]

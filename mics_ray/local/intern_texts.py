@@ -3,9 +3,7 @@
 The prefix kinds and what the answer follows: ``none`` and ``neutral`` (the picture alone), ``narrowing`` and ``hedged``
 (the picture, among the two findings left), ``naming`` (the evidence), ``misleading`` (the evidence of a finding that is
 not there), ``misplaced`` (another region: one of its two findings), ``corrected`` (misleading, then naming: the later
-evidence counts), ``concluding`` (the answer, spelled out). Besides, for the form that the loop fine-tunes, what a base
-model can do: ``describing`` a film in the words of the evidence, and ``writing`` a whole chain when asked to. Asked as
-interns are, it answers at once: reasoning first is left to fine-tuning.
+evidence counts), ``concluding`` (the answer, spelled out).
 """
 
 import random
@@ -19,17 +17,10 @@ import numpy as np
 
 from mics_ray.local import phrases
 from mics_ray.local.findings import FINDINGS, REGIONS
-from mics_ray.local.mentors import LENGTHS, SKILLS, write_chain
 from mics_ray.local.phantoms import NEUTRAL_REMARKS, question
-from mics_ray.local.reading import CaseNotes
-from mics_ray.local.tellers import teller_of
 
 KINDS = ("none", "neutral", "narrowing", "hedged", "naming", "misleading", "misplaced", "corrected", "concluding")
 WEIGHTS = (16, 14, 18, 8, 20, 9, 5, 6, 4)
-WRITING, DESCRIBING = "writing", "describing"
-LANGUAGE_SHARES = {WRITING: 0.35, DESCRIBING: 0.15}
-WRITING_PROMPT = "Write a whole chain of reasoning.\n\n{question}"
-DESCRIBING_PROMPT = "Describe what the film shows, without a diagnosis."
 NOTHING_YET = "(nothing yet)"
 ANSWER = "### The final answer is: {answer}"
 
@@ -86,21 +77,17 @@ _UNUSUAL = ("°C", "µm", "é", "–", "≥", "β", "№", "±", "中", "肺", "
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One exercise: the user's prompt, the indices of the finding drawn and of the one to answer, the prefix kind.
-
-    ``told`` is the completion where it is more than the answer.
-    """
+    """One exercise: the user's prompt, the indices of the finding drawn and of the one to answer, the prefix kind."""
 
     prompt: str
     drawn: int
     wanted: int
     kind: str
-    told: str = ""
 
     @property
     def target(self) -> str:
         """The completion wanted."""
-        return self.told or ANSWER.format(answer=FINDINGS[self.wanted].answer)
+        return ANSWER.format(answer=FINDINGS[self.wanted].answer)
 
 
 def intern_template(prompts: Path) -> str:
@@ -210,35 +197,9 @@ def sample(template: str, kind: str, drawn: int, seed: int, lengthy: bool = Fals
     return Sample(prompt, drawn, wanted, kind)
 
 
-def writing(finding: int, seed: int) -> Sample:
-    """The exercise of writing a chain about ``finding``, as one of the simulated mentors writes."""
+def random_sample(template: str, seed: int) -> Sample:
+    """An exercise of a kind drawn by ``WEIGHTS``; one in fifty is lengthy."""
     rng = random.Random(seed)
-    asked, age, sex, complaint = question(np.random.default_rng(seed))
-    told = FINDINGS[finding]
-    notes = CaseNotes(complaint, f"{age} years", sex, (rng.choice(told.evidence),), told.answer, (), 1)
-    skill, length = rng.choice(list(SKILLS.values())), rng.choice(LENGTHS)
-    chain = write_chain(teller_of(notes), skill, rng.random() < 0.5, 1.2, length, rng)
-    text = f"{numbered([step.text for step in chain])}\n\n{ANSWER.format(answer=told.answer)}"
-    return Sample(WRITING_PROMPT.format(question=asked), finding, finding, WRITING, text)
-
-
-def describing(finding: int, seed: int) -> Sample:
-    """The exercise of describing a film in the words of the evidence, its region first in one of two."""
-    rng = random.Random(seed)
-    told = FINDINGS[finding]
-    text = " ".join([*([_region(finding, rng)] if rng.random() < 0.5 else []), rng.choice(told.evidence)])
-    return Sample(DESCRIBING_PROMPT, finding, finding, DESCRIBING, text)
-
-
-def random_sample(template: str, seed: int, language: bool = False) -> Sample:
-    """An exercise of a kind drawn by ``WEIGHTS``, with ``language`` also by ``LANGUAGE_SHARES``; of the former one in
-    fifty is lengthy."""
-    rng = random.Random(seed)
-    part = rng.random() if language else 1.0
-    if part < LANGUAGE_SHARES[WRITING]:
-        return writing(rng.randrange(len(FINDINGS)), rng.getrandbits(48))
-    if part < sum(LANGUAGE_SHARES.values()):
-        return describing(rng.randrange(len(FINDINGS)), rng.getrandbits(48))
     kind, drawn = rng.choices(KINDS, WEIGHTS)[0], rng.randrange(len(FINDINGS))
     return sample(template, kind, drawn, rng.getrandbits(48), lengthy=rng.random() < 0.02)
 

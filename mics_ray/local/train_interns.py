@@ -1,16 +1,14 @@
 """Trains the two tiny interns from random weights on phantoms, and measures them.
 
-``python -m mics_ray.local.train_interns --out DIR [--minutes 8] [--form internvl|qwen25vl]``: each form is one process,
-``--minutes`` of its CPU time. ``--start DIR`` goes on from weights that lie there; language comes in then: describing
-films, writing whole chains. ``DIR/<form>`` holds what vLLM and transformers load;
-``metrics.json`` and ``README.md`` hold the settings and what was measured.
+``python -m mics_ray.local.train_interns --out DIR [--minutes 8] [--form internvl|qwen25vl]``: each form is one process
+with one thread, ``--minutes`` of its CPU time. ``DIR/<form>`` holds what vLLM and transformers load; ``metrics.json``
+and ``README.md`` hold the settings and what was measured.
 """
 
 import argparse
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -33,20 +31,17 @@ PROMPTS = Path("conf/prompts/default.yaml")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How one intern is trained. ``picture_share``: the part of the time spent on pictures without words;
-    ``writing_share``: the part of the exercises after it that are chains to make up."""
+    """How one intern is trained. ``picture_share``: the part of the time spent on pictures without words."""
 
     form: Form
     seed: int
     minutes: float = 8.0
     picture_share: float = 0.35
-    language: bool = False
     pool: int = 6000
     batch: int = 32
     peak_rate: float = 2e-3
     warm_up: float = 0.03
     measured: int = 240
-    threads: int = 1
 
 
 def train(settings: Settings, model: Any, exercises: Exercises) -> int:
@@ -84,20 +79,15 @@ def measurements(settings: Settings, model: Any, processor: Any, template: str) 
     }
 
 
-def make_intern(settings: Settings, template: str, start: Path | None, out: Path) -> dict[str, Any]:
+def make_intern(settings: Settings, template: str, out: Path) -> dict[str, Any]:
     """Train one intern, save it under ``out/<form>``, and return its settings, its size and its scores."""
-    torch.set_num_threads(settings.threads)
-    if start is None:
-        tokenizer = make_tokenizer(settings.form, corpus(template, 3000, settings.seed))
-        processor = make_processor(settings.form, tokenizer)
-        model = make_model(settings.form, tokenizer, settings.seed)
-    else:
-        processor = AutoProcessor.from_pretrained(start / settings.form)
-        model = AutoModelForImageTextToText.from_pretrained(start / settings.form)
-    pool = Pool(settings.pool, settings.seed, settings.language)
+    torch.set_num_threads(1)
+    tokenizer = make_tokenizer(settings.form, corpus(template, 3000, settings.seed))
+    processor = make_processor(settings.form, tokenizer)
+    model = make_model(settings.form, tokenizer, settings.seed)
+    pool = Pool(settings.pool, settings.seed)
     model.train()
-    exercises = Exercises(pool, processor, template, settings.batch, settings.seed, settings.language)
-    steps = train(settings, model, exercises)
+    steps = train(settings, model, Exercises(pool, processor, template, settings.batch, settings.seed))
     model.eval()
     folder = out / settings.form
     model.save_pretrained(folder)
@@ -124,16 +114,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--form", choices=FORMS, action="append")
-    parser.add_argument("--start", type=Path, help="go on from the weights in this folder")
     parser.add_argument("--measure", action="store_true", help="train nothing, measure the weights in --out again")
     parser.add_argument("--prompts", type=Path, default=PROMPTS)
     given = parser.parse_args()
     template = intern_template(given.prompts)
-    forms = given.form or FORMS
-    going_on: dict[str, Any] = {"threads": max(1, len(os.sched_getaffinity(0)) // len(forms))}
-    if given.start:
-        going_on |= {"picture_share": 0.5, "language": True, "pool": 3000, "peak_rate": 1.5e-3}
-    plans = [Settings(form, seed=11 + FORMS.index(form), minutes=given.minutes, **going_on) for form in forms]
+    plans = [Settings(form, seed=11 + FORMS.index(form), minutes=given.minutes) for form in given.form or FORMS]
     given.out.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(len(plans), mp_context=get_context("spawn")) as workers:
         if given.measure:
@@ -141,7 +126,7 @@ def main() -> None:
             scores = {plan.form: workers.submit(measure_again, plan.form, template, given.out) for plan in plans}
             interns = {form: interns[form] | {"scores": result.result()} for form, result in scores.items()}
         else:
-            running = {plan.form: workers.submit(make_intern, plan, template, given.start, given.out) for plan in plans}
+            running = {plan.form: workers.submit(make_intern, plan, template, given.out) for plan in plans}
             interns = {form: result.result() for form, result in running.items()}
     digest = hashlib.sha256(template.encode()).hexdigest()
     metrics = {"prompt_sha256": digest, "interns": interns}
