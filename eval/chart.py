@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 BAR, INK, RULE = "#3b6fb6", "#1f2933", "#d5dae1"
 MARKS = (("o", "#e07a1f"), ("D", "#2a8c6a"), ("s", "#b0485a"), ("^", "#7b5ea7"))
 """Shape and colour of the paper's models, in their order."""
+ROOM = 8.0
+"""Percent; a shorter bar has no room for its figure, which stands behind the interval then."""
 
 
 def draw(report: Mapping[str, Any]) -> bytes:
@@ -37,7 +39,11 @@ def _bars(axes: Axes, found: Mapping[str, Any]) -> None:
         axes.errorbar(
             value, place, xerr=[[max(0, value - low)], [max(0, high - value)]], color=INK, capsize=4, lw=1.4, zorder=3
         )
-        axes.text(1.2, place, f"{value:.1f}", va="center", color="white", fontsize=10, fontweight="bold", zorder=4)
+        inside = value >= ROOM
+        axes.text(
+            1.2 if inside else high + 1.2, place, f"{value:.1f}", va="center", color="white" if inside else INK,
+            fontsize=10, fontweight="bold", zorder=4,
+        )  # fmt: skip
 
 
 def _papers_marks(axes: Axes, found: Mapping[str, Any]) -> None:
