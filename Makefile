@@ -31,13 +31,13 @@ $(STAMP): requirements/cpu.txt pyproject.toml scripts/env/install_hook.py script
 demo: env ## search the embedded phantom cases with simulated mentors and real tiny interns
 	@$(BIN)/python scripts/generate.py experiment=demo run.dir=runs/demo-$$(date +%Y%m%d-%H%M%S)
 
-loop: env ## search, export, LoRA, evaluate, compare, all embedded: at most 20 minutes on 2 cores
+loop: env ## search, export, LoRA, evaluate, compare, all embedded: about 15 minutes on 2 cores (estimated)
 	@$(BIN)/python scripts/loop.py --dir runs/loop-$$(date +%Y%m%d-%H%M%S)
 
 test: env ## all tests
 	@$(BIN)/python -m pytest
 
-test-fast: env ## the layers that need no Ray: under a minute
+test-fast: env ## the layers that need no Ray: a few minutes
 	@$(BIN)/python -m pytest -m "not cluster and not chaos"
 
 check: env ## lint, types, import contracts
