@@ -81,8 +81,3 @@ class TrainJob:
     export: ExportSource = field(default_factory=ExportSource)
     ray: RayConfig = field(default_factory=RayConfig)
     seed: int = 0
-
-    @property
-    def stages(self) -> list[str] | None:
-        """The stages to train, by name; ``None``: all of them."""
-        return self.export.stages

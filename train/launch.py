@@ -109,7 +109,7 @@ def identity(job: TrainJob) -> dict[str, Any]:
     for name, value in _flatten(asdict(job.train)):
         if name not in _PLACES:
             view[f"train.{name}"] = value.value if isinstance(value, Enum) else value
-    stages = read_stages(job.export.dir, job.stages)
+    stages = read_stages(job.export.dir, job.export.stages)
     view["stages"] = [stage.name for stage in stages]
     for stage in stages:
         for entry in stage.entries:

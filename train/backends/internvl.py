@@ -41,7 +41,7 @@ class InternVLTrainer:
                 raise RefusedRun(f"train.upstream.{name} is not set: the backend internvl needs the {_MEANING[name]}")
         _check_fixed(config)
         _check_batch(config)
-        stages = read_stages(job.export.dir, job.stages)
+        stages = read_stages(job.export.dir, job.export.stages)
         _check_tiles(config, stages)
         check_model(config.model)
         check_checkout(
@@ -53,7 +53,7 @@ class InternVLTrainer:
 
     def commands(self, job: TrainJob) -> list[str]:
         """See the protocol."""
-        return lines(job, read_stages(job.export.dir, job.stages))
+        return lines(job, read_stages(job.export.dir, job.export.stages))
 
     def checkpoints(self, job: TrainJob) -> list[Path]:
         """See the protocol."""
@@ -68,7 +68,7 @@ class InternVLTrainer:
         from mics_ray.runtime.run import Stopper
         from train.backends.internvl_nodes import team
 
-        stages = read_stages(job.export.dir, job.stages)
+        stages = read_stages(job.export.dir, job.export.stages)
         todo = [number for number in range(len(stages)) if not paths(job, stages, number).merged.is_dir()]
         stopper = Stopper()
         if todo:

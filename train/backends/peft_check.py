@@ -19,7 +19,7 @@ def check_job(job: TrainJob) -> list[tuple[Stage, Records]]:
     """The stages with their records, all of it usable. Raises :class:`RefusedRun` for the first thing that is not."""
     check_settings(job.train)
     check_model(job.train)
-    return [(stage, Records(stage.entries)) for stage in read_stages(job.export.dir, job.stages)]
+    return [(stage, Records(stage.entries)) for stage in read_stages(job.export.dir, job.export.stages)]
 
 
 def check_settings(train: TrainConfig) -> None:

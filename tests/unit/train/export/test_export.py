@@ -13,7 +13,8 @@ from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.io.lock import RunLock
 from tests.support.program import ROOT
 from tests.support.run_folders import job, make_run, noise, row
-from train.export.export import export
+from train.export.export import _PAIRS, export
+from train.export.pairs import for_mpo, step_pairs
 from train.stages import read_stages
 
 DEAD = row("dead", ({"ann": "wwww"},), "a", "dead_end")
@@ -123,6 +124,26 @@ def test_what_is_too_long_is_left_out_with_both_numbers(tmp_path: Path) -> None:
     tokens, most = (int(word) for word in one["detail"].split() if word.isdigit())
     assert most == 8192 < 10_000 < tokens
     assert len([path for path in (tmp_path / "x/images").rglob("*") if path.is_file()]) == 1
+
+
+def test_a_pair_with_a_side_that_is_too_long_is_left_out_and_told(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lengthened(samples: Any, prompts: Any) -> Any:
+        for number, pair in enumerate(step_pairs(samples, prompts)):
+            if number == 0:
+                pair["rejected"][0]["content"][0]["text"] += " so" * 3000
+            yield pair
+
+    made = export(job(run, tmp_path / "whole"))
+    monkeypatch.setitem(_PAIRS, "steps", lengthened)
+    cut = export(job(run, tmp_path / "cut"))
+    whole, kept = (lines(tmp_path / name / "pairs/steps.jsonl") for name in ("whole", "cut"))
+    assert whole
+    assert kept == whole[1:]
+    assert lines(tmp_path / "cut/pairs/steps_mpo.jsonl") == [for_mpo(pair) for pair in kept]
+    assert (made["long_pairs"]["steps"], cut["long_pairs"]["steps"]) == ([], [whole[0]["id"]])
+    assert any("pairs of steps" in note for note in cut["notes"])
 
 
 def test_large_pictures_count_by_their_tiles(tmp_path: Path) -> None:
