@@ -1,7 +1,9 @@
 """The whole loop on phantoms: search, export, LoRA on the tiny intern, evaluation of base and tuned, comparison.
 
-Everything is embedded: simulated mentors and judge, tiny interns on real vLLM, no key and no GPU. Two sets of chains
-are trained on alike: those that the search kept, and as the control those of best-of-n over the same cases.
+Everything is embedded: simulated mentors and judge, tiny interns on real vLLM, no key and no GPU. On all of the films
+the finding is faint: the base can describe those better than it can name the finding at once, so there is something to
+gain by reasoning first. Two sets of chains are trained on alike: those that the search kept, and as the control those
+of best-of-n over the same cases.
 """
 
 import argparse
@@ -30,9 +32,9 @@ def main(argv: Sequence[str]) -> int:
     """Run every step that is not done in ``--dir`` yet; returns the exit code of the first that fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dir", type=Path, required=True, help="where everything goes; the same folder goes on")
-    parser.add_argument("--cases", type=int, default=360, help="phantom cases to search")
-    parser.add_argument("--held-out", type=int, default=400, help="phantom cases to evaluate on")
-    parser.add_argument("--steps", type=int, default=300, help="training steps of each arm")
+    parser.add_argument("--cases", type=int, default=600, help="phantom cases to search")
+    parser.add_argument("--held-out", type=int, default=700, help="phantom cases to evaluate on")
+    parser.add_argument("--steps", type=int, default=260, help="training steps of each arm")
     try:
         given = parser.parse_args(list(argv))
     except SystemExit as end:
@@ -43,8 +45,8 @@ def main(argv: Sequence[str]) -> int:
 def loop(folder: Path, cases: int, held_out: int, steps: int) -> int:
     """Write the phantoms, run the programs one after the other, then the account."""
     console = Console(highlight=False, soft_wrap=True)
-    write_cases(folder / "cases", cases, TRAINING_SEED)
-    write_cases(folder / "held_out" / "phantom", held_out, HELD_OUT_SEED, HELD_OUT_QUESTIONS)
+    write_cases(folder / "cases", cases, TRAINING_SEED, faint_share=1)
+    write_cases(folder / "held_out" / "phantom", held_out, HELD_OUT_SEED, HELD_OUT_QUESTIONS, faint_share=1)
     seconds: dict[str, float] = {}
     for name, command in plan(folder, steps):
         console.rule(f"{name}: {command[0]}", align="left")
@@ -87,7 +89,7 @@ def account(console: Console, folder: Path, seconds: dict[str, float]) -> None:
     reports = {name: _json(folder / "eval" / name / "report.json")["all"] for name in ("base", *ARMS)}
     exported = {arm: _json(folder / arm / "export" / "report.json")["kept"] for arm in ARMS}
     paired = {path.name: _json(path / "compare.json")["all"] for path in sorted((folder / "compare").iterdir())}
-    models = Table(title="held-out phantoms: other seeds, other wordings", title_justify="left")
+    models = Table(title="held-out phantoms: faint films of other seeds, asked in other wordings", title_justify="left")
     for name in ("model", "chains", "accuracy", "95 % interval", "answers found"):
         models.add_column(name, justify="left" if name == "model" else "right")
     for name, report in reports.items():

@@ -1,6 +1,7 @@
 """Batches for training the tiny interns: exercises and varied phantoms as tensors, and the loss on one batch."""
 
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,46 +12,104 @@ from PIL import Image
 from mics_ray.local.findings import FINDINGS
 from mics_ray.local.intern_measure import prompt_text
 from mics_ray.local.intern_models import SIDE, VISUAL_TOKENS
-from mics_ray.local.intern_texts import Sample, random_sample
+from mics_ray.local.intern_texts import LANGUAGE, Sample, describing, random_sample, writing, writing_shortly
 from mics_ray.local.phantoms import draw
 
 MOST_CHARACTERS = 30_000  # of a batch, padding counted in
+OTHER_PICTURES = (0.02, 0.92, 0.06)  # how often an exercise shows no, one or two pictures; in LANGUAGE always one
+FAINT_SHARE = 0.6  # of the films that are described and written about
 
 
 class Pool:
-    """Clear phantoms to train on, slightly shifted, brightened and roughened each time they are shown.
+    """Phantoms to train on, slightly shifted, brightened and roughened each time they are shown.
 
-    Interns learn the findings from clear films alone: faint ones only slow them down, and shall stay hard for them.
+    Interns learn to answer from clear films alone: faint ones only slow them down, and shall stay hard for them.
+    ``faint`` ones are for what is said of films beside answers.
     """
 
-    def __init__(self, size: int, seed: int) -> None:
-        self._films = np.stack(
-            [np.asarray(draw(k % len(FINDINGS), np.random.default_rng([seed, k]), faint_share=0)) for k in range(size)]
-        )
+    def __init__(self, size: int, seed: int, faint: bool) -> None:
+        self._clear = self._drawn(size, seed, 0.0)
+        self._faint = self._drawn(size, seed + 1, 1.0) if faint else self._clear
 
-    def film(self, finding: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    @staticmethod
+    def _drawn(size: int, seed: int, faint_share: float) -> NDArray[np.uint8]:
+        films = [draw(k % len(FINDINGS), np.random.default_rng([seed, k]), faint_share) for k in range(size)]
+        return np.stack([np.asarray(film) for film in films])
+
+    def film(self, finding: int, rng: np.random.Generator, faint: bool = False) -> NDArray[np.uint8]:
         """One 56 x 56 film that shows ``finding``."""
-        place = int(rng.integers(len(self._films) // len(FINDINGS))) * len(FINDINGS) + finding
+        films = self._faint if faint else self._clear
+        place = int(rng.integers(len(films) // len(FINDINGS))) * len(FINDINGS) + finding
         rows, columns = rng.integers(0, 5, 2)
-        shifted = np.pad(self._films[place], 2, mode="edge")[rows : rows + SIDE, columns : columns + SIDE]
+        shifted = np.pad(films[place], 2, mode="edge")[rows : rows + SIDE, columns : columns + SIDE]
         grey = shifted * rng.uniform(0.9, 1.1) + rng.normal(0, 6) + rng.normal(0, 3, shifted.shape)
         return np.clip(grey, 0, 255).astype(np.uint8)
 
 
 class Exercises:
-    """Turns samples into batches as the real processor would, without its cost per sample."""
+    """Turns samples into batches as the real processor would, without its cost per sample.
 
-    def __init__(self, pool: Pool, processor: Any, template: str, batch: int, seed: int) -> None:
+    Each lesson is a method that gives its next batch; ``done`` is the part of the lesson that is over, 0 to 1.
+    """
+
+    def __init__(self, pool: Pool, processor: Any, template: str, batch: int, seed: int, picture_share: float) -> None:
         self._pool, self._processor, self._template, self._size = pool, processor, template, batch
+        self._picture_share = picture_share
         self._rng = np.random.default_rng(seed)
         self._image_token = processor.image_token
+        self._turn = 0
+        self._waiting: Iterator[dict[str, Any]] = iter(())
 
-    def pictures_only(self) -> dict[str, Any]:
+    def answering(self, done: float) -> dict[str, Any]:
+        """Pictures with their answers at first, then full prompts."""
+        return self._answers() if done < self._picture_share else self._full()
+
+    def describing(self, done: float) -> dict[str, Any]:
+        """Films with their descriptions, faint ones after a third; one batch in four is answers, to be kept."""
+        self._turn += 1
+        faint_share = FAINT_SHARE if done > 1 / 3 else 0.0
+        return self._answers() if self._turn % 4 == 0 else self._spoken(describing, 2 * self._size, faint_share)
+
+    def writing(self, done: float) -> dict[str, Any]:
+        """Chains in every second batch; the others keep what was learnt before."""
+        self._turn += 1
+        match self._turn % 8:
+            case 0:
+                return self._spoken(writing, self._size)
+            case 2 | 4 | 6:
+                return self._spoken(writing_shortly, 2 * self._size)
+            case 1:
+                return self._spoken(describing, 2 * self._size)
+            case 5:
+                return self._answers()
+            case _:
+                return self._full()
+
+    def _answers(self) -> dict[str, Any]:
         """A batch of twice the size: a picture, no words, the answer."""
-        findings = self._rng.integers(len(FINDINGS), size=2 * self._size).tolist()
+        findings = self._findings(2 * self._size)
         return self._batch([Sample("", finding, finding, "none") for finding in findings])
 
-    def full(self) -> Iterator[dict[str, Any]]:
+    def _spoken(
+        self, exercise: Callable[[int, random.Random], Sample], size: int, faint_share: float = FAINT_SHARE
+    ) -> dict[str, Any]:
+        """A batch of one exercise in ``LANGUAGE``."""
+        rng = random.Random(int(self._rng.integers(1 << 40)))
+        return self._batch([exercise(finding, rng) for finding in self._findings(size)], faint_share)
+
+    def _findings(self, size: int) -> list[int]:
+        found: list[int] = self._rng.integers(len(FINDINGS), size=size).tolist()
+        return found
+
+    def _full(self) -> dict[str, Any]:
+        """The next batch of full prompts."""
+        batch = next(self._waiting, None)
+        while batch is None:
+            self._waiting = self._eight()
+            batch = next(self._waiting, None)
+        return batch
+
+    def _eight(self) -> Iterator[dict[str, Any]]:
         """Eight batches' worth of full prompts; each holds prompts of similar length, fewer where they are long."""
         seeds = self._rng.integers(1 << 40, size=8 * self._size)
         samples = sorted(
@@ -64,13 +123,18 @@ class Exercises:
         for index in self._rng.permutation(len(groups)):
             yield self._batch(groups[index])
 
-    def _batch(self, samples: list[Sample]) -> dict[str, Any]:
-        """Right-padded tokens; labels, -100 but for the answer and its end token; a picture a sample, seldom 0 or 2."""
+    def _batch(self, samples: list[Sample], faint_share: float = FAINT_SHARE) -> dict[str, Any]:
+        """Right-padded tokens; labels, -100 but for the completion and its end token.
+
+        ``faint_share`` is that of the samples in ``LANGUAGE``; answers are learnt from clear films alone.
+        """
         tokenizer = self._processor.tokenizer
         prompts, films = [], []
         for item in samples:
-            pictures = int(self._rng.choice((0, 1, 2), p=(0.02, 0.92, 0.06)))
-            films += [self._pool.film(item.drawn, self._rng) for _ in range(pictures)]
+            spoken = item.kind in LANGUAGE
+            pictures = 1 if spoken else int(self._rng.choice((0, 1, 2), p=OTHER_PICTURES))
+            faint = spoken and self._rng.random() < faint_share
+            films += [self._pool.film(item.drawn, self._rng, faint) for _ in range(pictures)]
             prompts.append(self._expanded(prompt_text(self._processor, item.prompt, pictures)))
         asked = tokenizer(prompts)["input_ids"]
         told = tokenizer([item.target + tokenizer.eos_token for item in samples])["input_ids"]

@@ -12,9 +12,9 @@ and the tests run real vLLM on real models without a GPU. They know no medicine:
 """
 _EXPLANATION = """
 Share of answers that name the finding drawn, at temperature 0 / 0.3 / 1.2, on phantoms of other seeds than the
-training's ({count} for each figure; chance is 0.125). Of these films, as of the
-embedded cases, 45 % are drawn faint; training saw clear ones. The rows are the kinds of reasoning in the prompt, as
-`intern_texts.py` makes them. With `misleading` and `misplaced` reasoning a right answer goes against the text, and
+training's ({count} for each figure; chance is 0.125). Of these films, as of the embedded cases, 45 % are drawn faint;
+answers were learnt from clear ones alone. The rows are the kinds of reasoning in the prompt, as `intern_texts.py` makes
+them. With `misleading` and `misplaced` reasoning a right answer goes against the text, and
 `other_picture` shows another finding than the one asked for. The last row is the share of all answers in the form
 `### The final answer is: ...`.
 
@@ -39,11 +39,20 @@ def _settings(interns: dict[str, Any]) -> str:
     rows = [
         ["parameters", *(f"{intern['parameters']:,}" for intern in interns.values())],
         ["weights, bytes (float32)", *(f"{intern['weight_bytes']:,}" for intern in interns.values())],
-        ["training steps", *(str(intern["steps"]) for intern in interns.values())],
     ]
-    names = ("seed", "minutes", "picture_share", "pool", "batch", "peak_rate", "warm_up")
+    lessons = dict.fromkeys(lesson["name"] for intern in interns.values() for lesson in intern["lessons"])
+    rows += [
+        [f"{name}: CPU-minutes, peak rate, steps", *(_lesson(intern, name) for intern in interns.values())]
+        for name in lessons
+    ]
+    names = ("seed", "threads", "picture_share", "pool", "batch", "warm_up")
     rows += [[name, *(str(intern["settings"][name]) for intern in interns.values())] for name in names]
     return _table(["", *interns], rows)
+
+
+def _lesson(intern: dict[str, Any], name: str) -> str:
+    found = [lesson for lesson in intern["lessons"] if lesson["name"] == name]
+    return ", ".join(f"{one['minutes']:g}, {one['peak_rate']:g}, {intern['steps'][name]}" for one in found) or "-"
 
 
 def _scores(interns: dict[str, Any]) -> str:

@@ -3,7 +3,9 @@
 The prefix kinds and what the answer follows: ``none`` and ``neutral`` (the picture alone), ``narrowing`` and ``hedged``
 (the picture, among the two findings left), ``naming`` (the evidence), ``misleading`` (the evidence of a finding that is
 not there), ``misplaced`` (another region: one of its two findings), ``corrected`` (misleading, then naming: the later
-evidence counts), ``concluding`` (the answer, spelled out).
+evidence counts), ``concluding`` (the answer, spelled out). Besides, for the form that the loop fine-tunes, what a base
+model can do: ``describing`` a film in the words of the evidence, and ``writing`` a whole chain when asked to. Asked as
+interns are, it answers at once: reasoning first is left to fine-tuning.
 """
 
 import random
@@ -17,10 +19,19 @@ import numpy as np
 
 from mics_ray.local import phrases
 from mics_ray.local.findings import FINDINGS, REGIONS
+from mics_ray.local.mentors import Skill, write_chain
 from mics_ray.local.phantoms import NEUTRAL_REMARKS, question
+from mics_ray.local.reading import CaseNotes
+from mics_ray.local.tellers import teller_of
 
 KINDS = ("none", "neutral", "narrowing", "hedged", "naming", "misleading", "misplaced", "corrected", "concluding")
 WEIGHTS = (16, 14, 18, 8, 20, 9, 5, 6, 4)
+WRITING, DESCRIBING = "writing", "describing"
+LANGUAGE = (WRITING, DESCRIBING)
+FAULTLESS = Skill((0.3, 0.3, 0.4, 0.0), misread=1.0, stubborn=0.0)
+LENGTHS = (1, 2, 2, 3)
+WRITING_PROMPT = "Write a whole chain of reasoning."
+DESCRIBING_PROMPT = "Describe."
 NOTHING_YET = "(nothing yet)"
 ANSWER = "### The final answer is: {answer}"
 
@@ -77,17 +88,21 @@ _UNUSUAL = ("°C", "µm", "é", "–", "≥", "β", "№", "±", "中", "肺", "
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One exercise: the user's prompt, the indices of the finding drawn and of the one to answer, the prefix kind."""
+    """One exercise: the user's prompt, the indices of the finding drawn and of the one to answer, the prefix kind.
+
+    ``told`` is the completion where it is more than the answer.
+    """
 
     prompt: str
     drawn: int
     wanted: int
     kind: str
+    told: str = ""
 
     @property
     def target(self) -> str:
         """The completion wanted."""
-        return ANSWER.format(answer=FINDINGS[self.wanted].answer)
+        return self.told or ANSWER.format(answer=FINDINGS[self.wanted].answer)
 
 
 def intern_template(prompts: Path) -> str:
@@ -195,6 +210,33 @@ def sample(template: str, kind: str, drawn: int, seed: int, lengthy: bool = Fals
     text, wanted = prefix(kind, drawn, rng, longest=8 if rng.random() < 1 / 12 else 4)
     prompt = template.format(question=asked, prefix=text, next_step=text.count("### Step") + 1)
     return Sample(prompt, drawn, wanted, kind)
+
+
+def writing(finding: int, rng: random.Random) -> Sample:
+    """The exercise of writing a chain about ``finding`` in the words of the simulated mentors, but without mistakes."""
+    asked, age, sex, complaint = question(np.random.default_rng(rng.getrandbits(48)))
+    told = FINDINGS[finding]
+    notes = CaseNotes(complaint, f"{age} years", sex, (rng.choice(told.evidence),), told.answer, (), 1)
+    chain = write_chain(teller_of(notes), FAULTLESS, False, 1.0, rng.choice(LENGTHS), rng)
+    return _chain(f"{WRITING_PROMPT}\n\n{asked}", finding, [step.text for step in chain])
+
+
+def writing_shortly(finding: int, rng: random.Random) -> Sample:
+    """The exercise of writing a chain of little more than the evidence, without a question: quick, so that what is
+    written hangs on what is seen."""
+    region = [_region(finding, rng)] if rng.random() < 0.5 else []
+    survey = [rng.choice(phrases.SURVEY_FILM)] if rng.random() < 0.3 else []
+    return _chain(WRITING_PROMPT, finding, [*survey, *region, rng.choice(FINDINGS[finding].evidence)])
+
+
+def _chain(prompt: str, finding: int, steps: Sequence[str]) -> Sample:
+    text = f"{numbered(steps)}\n\n{ANSWER.format(answer=FINDINGS[finding].answer)}"
+    return Sample(prompt, finding, finding, WRITING, text)
+
+
+def describing(finding: int, rng: random.Random) -> Sample:
+    """The exercise of describing a film in the words of the evidence."""
+    return Sample(DESCRIBING_PROMPT, finding, finding, DESCRIBING, rng.choice(FINDINGS[finding].evidence))
 
 
 def random_sample(template: str, seed: int) -> Sample:

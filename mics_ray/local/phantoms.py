@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mics_ray.local.findings import FINDINGS
-from mics_ray.local.phantom_drawing import draw
+from mics_ray.local.phantom_drawing import FAINT_SHARE, draw
 
 __all__ = ["DEFAULT_COUNT", "DEFAULT_SEED", "HELD_OUT_QUESTIONS", "draw", "make_cases", "write_cases"]
 
@@ -107,13 +107,20 @@ def make_cases(count: int, seed: int, wordings: Sequence[str] = QUESTIONS) -> li
 
 
 def write_cases(
-    folder: Path, count: int = DEFAULT_COUNT, seed: int = DEFAULT_SEED, wordings: Sequence[str] = QUESTIONS
+    folder: Path,
+    count: int = DEFAULT_COUNT,
+    seed: int = DEFAULT_SEED,
+    wordings: Sequence[str] = QUESTIONS,
+    faint_share: float = FAINT_SHARE,
 ) -> None:
-    """Write ``cases.jsonl`` and ``images/*.png``. A picture depends on the seed, its case number and its finding."""
+    """Write ``cases.jsonl`` and ``images/*.png``. A picture depends on the seed, its case number and its finding, and
+    on whether it is one of the ``faint_share``."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     order, _ = _plan(count, seed)
     cases = make_cases(count, seed, wordings)
     for number, (case, finding) in enumerate(zip(cases, order, strict=True), start=1):
-        draw(finding, np.random.default_rng([seed, number])).save(folder / case["images"][0], optimize=True)
+        draw(finding, np.random.default_rng([seed, number]), faint_share).save(
+            folder / case["images"][0], optimize=True
+        )
     lines = (json.dumps(case, ensure_ascii=False) + "\n" for case in cases)
     (folder / "cases.jsonl").write_text("".join(lines), encoding="utf-8")

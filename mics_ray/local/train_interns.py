@@ -1,16 +1,17 @@
 """Trains the two tiny interns from random weights on phantoms, and measures them.
 
-``python -m mics_ray.local.train_interns --out DIR [--minutes 8] [--form internvl|qwen25vl]``: each form is one process
-with one thread, ``--minutes`` of its CPU time. ``DIR/<form>`` holds what vLLM and transformers load; ``metrics.json``
-and ``README.md`` hold the settings and what was measured.
+``python -m mics_ray.local.train_interns --out DIR [--form internvl|qwen25vl]``: each form is one process with its share
+of the cores. Both learn to answer; the InternVL form, which the loop fine-tunes, to describe films and to write chains
+too. ``DIR/<form>`` holds what vLLM and transformers load; ``metrics.json`` and ``README.md`` hold the settings and what
+was measured.
 """
 
 import argparse
 import hashlib
 import json
 import math
+import os
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -30,42 +31,55 @@ PROMPTS = Path("conf/prompts/default.yaml")
 
 
 @dataclass(frozen=True, slots=True)
+class Lesson:
+    """What is learnt for so many minutes of CPU time: the name of a method of :class:`Exercises`, one cosine of the
+    learning rate."""
+
+    name: str
+    minutes: float
+    peak_rate: float
+
+
+ANSWERING = Lesson("answering", 8.0, 2e-3)
+LESSONS: dict[Form, tuple[Lesson, ...]] = {
+    "internvl": (ANSWERING, Lesson("describing", 13.0, 2e-3), Lesson("writing", 15.0, 1.5e-3)),
+    "qwen25vl": (ANSWERING,),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """How one intern is trained. ``picture_share``: the part of the time spent on pictures without words."""
+    """How one intern is trained. ``picture_share``: the part of answering that is spent on pictures without words."""
 
     form: Form
     seed: int
-    minutes: float = 8.0
     picture_share: float = 0.35
     pool: int = 6000
     batch: int = 32
-    peak_rate: float = 2e-3
     warm_up: float = 0.03
     measured: int = 240
+    threads: int = 1
 
 
-def train(settings: Settings, model: Any, exercises: Exercises) -> int:
-    """Train for ``settings.minutes`` of CPU time and return the number of steps."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.peak_rate, weight_decay=0.01, betas=(0.9, 0.98))
+def train(settings: Settings, lesson: Lesson, model: Any, exercises: Exercises) -> int:
+    """Train for the lesson's CPU time and return the number of steps."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lesson.peak_rate, weight_decay=0.01, betas=(0.9, 0.98))
     start, steps, shown, hits = time.process_time(), 0, 0.0, 0.0
-    queue: Iterator[dict[str, Any]] = iter(())
-    while (done := (time.process_time() - start) / (60 * settings.minutes)) < 1:
-        early = done < settings.picture_share
-        batch = exercises.pictures_only() if early else next(queue, None)
-        if batch is None:
-            queue = exercises.full()
-            continue
-        rate = settings.peak_rate * min(done / settings.warm_up, 0.5 + 0.5 * math.cos(math.pi * done)) + 1e-5
+    while (done := (time.process_time() - start) / (60 * lesson.minutes)) < 1:
+        rate = lesson.peak_rate * min(done / settings.warm_up, 0.5 + 0.5 * math.cos(math.pi * done)) + 1e-5
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss, hit = loss_and_hits(model, batch)
+        loss, hit = loss_and_hits(model, getattr(exercises, lesson.name)(done))
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         steps, hits = steps + 1, 0.95 * hits + 0.05 * hit
         if done > shown:
-            print(f"{settings.form} {done:4.0%} step {steps} loss {loss.item():.3f} right {hits:.2f}", flush=True)
+            print(
+                f"{settings.form} {lesson.name} {done:4.0%} step {steps} loss {loss.item():.3f} right {hits:.2f}",
+                flush=True,
+            )
             shown += 0.04
     return steps
 
@@ -81,19 +95,21 @@ def measurements(settings: Settings, model: Any, processor: Any, template: str) 
 
 def make_intern(settings: Settings, template: str, out: Path) -> dict[str, Any]:
     """Train one intern, save it under ``out/<form>``, and return its settings, its size and its scores."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(settings.threads)
     tokenizer = make_tokenizer(settings.form, corpus(template, 3000, settings.seed))
     processor = make_processor(settings.form, tokenizer)
     model = make_model(settings.form, tokenizer, settings.seed)
-    pool = Pool(settings.pool, settings.seed)
+    pool = Pool(settings.pool, settings.seed, faint=len(LESSONS[settings.form]) > 1)
+    exercises = Exercises(pool, processor, template, settings.batch, settings.seed, settings.picture_share)
     model.train()
-    steps = train(settings, model, Exercises(pool, processor, template, settings.batch, settings.seed))
+    steps = {lesson.name: train(settings, lesson, model, exercises) for lesson in LESSONS[settings.form]}
     model.eval()
     folder = out / settings.form
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return {
         "settings": asdict(settings),
+        "lessons": [asdict(lesson) for lesson in LESSONS[settings.form]],
         "steps": steps,
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "weight_bytes": (folder / "model.safetensors").stat().st_size,
@@ -112,25 +128,27 @@ def main() -> None:
     """Train the forms asked for side by side, or measure them again, and write what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--form", choices=FORMS, action="append")
     parser.add_argument("--measure", action="store_true", help="train nothing, measure the weights in --out again")
     parser.add_argument("--prompts", type=Path, default=PROMPTS)
     given = parser.parse_args()
     template = intern_template(given.prompts)
-    plans = [Settings(form, seed=11 + FORMS.index(form), minutes=given.minutes) for form in given.form or FORMS]
+    forms = given.form or FORMS
+    threads = max(1, len(os.sched_getaffinity(0)) // len(forms))
+    plans = [Settings(form, seed=11 + FORMS.index(form), threads=threads) for form in forms]
     given.out.mkdir(parents=True, exist_ok=True)
+    kept = given.out / "metrics.json"
+    interns = json.loads(kept.read_text(encoding="utf-8"))["interns"] if kept.exists() else {}
     with ProcessPoolExecutor(len(plans), mp_context=get_context("spawn")) as workers:
         if given.measure:
-            interns = json.loads((given.out / "metrics.json").read_text(encoding="utf-8"))["interns"]
             scores = {plan.form: workers.submit(measure_again, plan.form, template, given.out) for plan in plans}
-            interns = {form: interns[form] | {"scores": result.result()} for form, result in scores.items()}
+            interns |= {form: interns[form] | {"scores": result.result()} for form, result in scores.items()}
         else:
             running = {plan.form: workers.submit(make_intern, plan, template, given.out) for plan in plans}
-            interns = {form: result.result() for form, result in running.items()}
+            interns |= {form: result.result() for form, result in running.items()}
     digest = hashlib.sha256(template.encode()).hexdigest()
     metrics = {"prompt_sha256": digest, "interns": interns}
-    (given.out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    kept.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     (given.out / "README.md").write_text(report(metrics), encoding="utf-8")
 
 

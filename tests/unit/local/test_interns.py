@@ -2,14 +2,25 @@
 
 import hashlib
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import mics_ray.local
+from mics_ray.local.findings import FINDINGS
 from mics_ray.local.intern_report import report
-from mics_ray.local.intern_texts import KINDS, NOTHING_YET, intern_template, numbered, sample
+from mics_ray.local.intern_texts import (
+    KINDS,
+    NOTHING_YET,
+    describing,
+    intern_template,
+    numbered,
+    sample,
+    writing,
+    writing_shortly,
+)
 
 ROOT = Path(__file__).parents[3]
 INTERNS = Path(mics_ray.local.__file__).parent / "interns"
@@ -54,3 +65,18 @@ def test_an_exercise_is_the_same_for_the_same_seed_and_ends_with_the_prefix(kind
     assert one == sample("{question}|{prefix}", kind, 3, seed=8)
     assert one.prompt.split("|")[1].startswith(NOTHING_YET if kind == "none" else "### Step 1: ")
     assert one.target.startswith("### The final answer is: ")
+
+
+@pytest.mark.parametrize("exercise", [writing, writing_shortly])
+@pytest.mark.parametrize("finding", range(len(FINDINGS)))
+def test_a_chain_to_write_is_about_its_film_alone_and_ends_with_the_answer(exercise: Any, finding: int) -> None:
+    for seed in range(20):
+        text = exercise(finding, random.Random(seed)).target.casefold()
+        assert text.endswith(f"### the final answer is: {FINDINGS[finding].answer.casefold()}")
+        told = [index for index, each in enumerate(FINDINGS) if any(one.casefold() in text for one in each.evidence)]
+        assert told == [finding]
+
+
+def test_a_description_is_the_evidence_and_no_answer() -> None:
+    for finding, each in enumerate(FINDINGS):
+        assert describing(finding, random.Random(3)).target in each.evidence
