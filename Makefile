@@ -13,7 +13,7 @@ INSTALL := --editable ".[$(FLAVOUR),dev]"
 endif
 STAMP := $(VENV)/.ready-$(FLAVOUR)
 
-.PHONY: help env demo loop test test-fast check bench clean
+.PHONY: help env demo loop test test-fast test-cluster check bench clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -34,11 +34,15 @@ demo: env ## search the embedded phantom cases with simulated mentors and real t
 loop: env ## search, export, LoRA, evaluate, compare, all embedded: about 15 minutes on 2 cores (estimated)
 	@$(BIN)/python scripts/loop.py --dir runs/loop-$$(date +%Y%m%d-%H%M%S)
 
-test: env ## all tests
+test: env ## all tests but those of test-cluster
 	@$(BIN)/python -m pytest
 
 test-fast: env ## the layers that need no Ray: a few minutes
-	@$(BIN)/python -m pytest -m "not cluster and not chaos"
+	@$(BIN)/python -m pytest -m "not cluster and not chaos and not outside"
+
+test-cluster: env ## real SLURM and several hosts on this machine; as root, installs Debian packages
+	@command -v slurmctld >/dev/null && command -v munged >/dev/null && command -v ip >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge iproute2; }
+	@$(BIN)/python -m pytest -m outside
 
 check: env ## lint, types, import contracts
 	@$(BIN)/ruff check .

@@ -1,11 +1,11 @@
 """One small call to each model before anything is loaded: a wrong key or an unknown model is found in a second."""
 
 import asyncio
-import os
 
 from mics_ray.assemble import endpoints, providers
 from mics_ray.config import Config
 from mics_ray.errors import RefusedRun
+from mics_ray.keys import key
 from mics_ray.models.endpoint import Endpoint
 from mics_ray.models.types import Refused, Request
 
@@ -28,7 +28,7 @@ async def probe(config: Config) -> None:
 async def _provider(config: Config, names: list[str]) -> list[str]:
     entries = {name: endpoints(config)[name] for name in names}
     variable = entries[names[0]].api_key_env
-    endpoint = Endpoint(entries, os.environ.get(variable) if variable else None, None)
+    endpoint = Endpoint(entries, key(variable) if variable else None, None)
     try:
         first = await _ask(endpoint, config, names[0])
         return first or [

@@ -18,9 +18,12 @@ _PREFERENCE = ("solved", "depth", "dead_end", "failed")
 
 
 def print_closing(console: Console, folder: Folder, summary: Mapping[str, Any]) -> None:
-    """Print the closing tables, one chain with its tree, and the paths."""
+    """Print the closing tables, one chain with its tree, and the paths.
+
+    A chain of real cases is shown on a terminal only: on a cluster this output is a log, where no medical text belongs.
+    """
     console.print(_outcomes(summary), _usage(summary))
-    row = _example(folder)
+    row = _example(folder) if console.is_terminal or summary["simulated"] else None
     if row is not None:
         console.print(chain_view(row))
     console.print(f"rows     {folder.results}/part-*.parquet", highlight=False, soft_wrap=True)

@@ -1,0 +1,36 @@
+"""What the Ray Jobs API starts on the cluster: checks the volume, then becomes the program.
+
+``python -m mics_ray.submit.entry VOLUME PROGRAM ARGUMENT …`` in the unpacked working directory.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from mics_ray.errors import EXIT_REFUSED
+from mics_ray.submit.package import OWN, ROOT
+
+
+def main(argv: Sequence[str]) -> int:
+    """The exit code where the volume is missing; does not return where it is there."""
+    volume, program, *arguments = argv
+    if Path(volume).is_dir() and os.access(volume, os.W_OK):
+        become(volume, program, arguments)
+    sys.stderr.write(f"refused: cluster.volume: no folder to write to on the head node: {volume}\n")
+    return EXIT_REFUSED
+
+
+def become(volume: str, program: str, arguments: Sequence[str]) -> NoReturn:
+    """Replace this process by the program, at work in ``volume``."""
+    os.chdir(volume)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    own = ["--config-dir", str(ROOT / OWN)] if (ROOT / OWN).is_dir() else []
+    command = [sys.executable, "-u", str(ROOT / "scripts" / f"{program}.py"), *own, *arguments]
+    sys.stdout.flush()
+    os.execv(sys.executable, command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

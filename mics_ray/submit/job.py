@@ -1,0 +1,121 @@
+"""What is submitted: a program of ``scripts/`` with its arguments, what it needs of a cluster, and its lasting id."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from eval.config import EvaluateJob
+from mics_ray.compose import compose_job, to_yaml
+from mics_ray.config import Config, EndpointConfig, InternConfig
+from mics_ray.errors import RefusedRun
+from mics_ray.runtime.placement import Need, needs
+from train.config import Backend, TrainJob
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedJob:
+    """One run of a program.
+
+    ``overrides`` are the program's own, ``output`` is its folder as the cluster sees it, ``needs`` is what its models
+    take of GPU nodes, ``key_names`` are the environment variables that must hold keys there.
+    """
+
+    program: str
+    overrides: tuple[str, ...]
+    submission_id: str
+    output: str
+    needs: tuple[Need, ...]
+    key_names: tuple[str, ...]
+    embedded: tuple[str, ...]
+    config_dir: Path | None = None
+
+    def arguments(self, address: str | None, config_dir: str | None = None) -> list[str]:
+        """The program's command line after ``scripts/PROGRAM.py`` on a cluster whose Ray is at ``address``; ``None``
+        leaves that to the caller."""
+        folder = ["--config-dir", config_dir] if config_dir else []
+        return [*folder, *self.overrides, *([f"ray.address={address}"] if address else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """How to read a program's configuration: its schema, its output folder and what it needs."""
+
+    schema: type[Any]
+    output: Callable[[Any], str]
+    needs: Callable[[Any], list[Need]]
+    entries: Callable[[Any], Iterable[EndpointConfig | InternConfig]]
+
+
+def describe(words: Sequence[str], config_dir: Path | None, base: str) -> SubmittedJob:
+    """The job of ``[PROGRAM] override …``; the program is ``generate`` unless named.
+
+    ``base`` is where the cluster takes relative paths from. Raises :class:`RefusedRun`, as the program itself would.
+    """
+    name, overrides = _split(words)
+    program = PROGRAMS[name]
+    if any(override.lstrip("+").startswith("ray.address=") for override in overrides):
+        raise RefusedRun("ray.address is the cluster's to say; leave it out of a submission")
+    config = compose_job(name, program.schema, overrides, config_dir)
+    output = str(PurePosixPath(base) / program.output(config))
+    text = to_yaml(config)
+    keys = {entry.api_key_env for entry in program.entries(config) if entry.api_key_env}
+    return SubmittedJob(
+        program=name,
+        overrides=tuple(overrides),
+        submission_id=f"mics-{name}-{_digest(name, output, text)}",
+        output=output,
+        needs=tuple(program.needs(config)),
+        key_names=tuple(sorted(keys)),
+        embedded=tuple(sorted(_embedded(text))),
+        config_dir=config_dir,
+    )
+
+
+def gpus(wanted: Iterable[Need]) -> float:
+    """All GPUs of the least number of replicas."""
+    return sum(need.replicas * need.gpus * need.stages for need in wanted)
+
+
+def _split(words: Sequence[str]) -> tuple[str, list[str]]:
+    if words and "=" not in words[0] and not words[0].startswith("~"):
+        if words[0] not in PROGRAMS:
+            raise RefusedRun(f"no program {words[0]!r} to submit; there is: {', '.join(PROGRAMS)}")
+        return words[0], list(words[1:])
+    return "generate", list(words)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _embedded(text: str) -> set[str]:
+    """Paths beneath ``mics_ray/local`` that the configuration names as ``embedded:…``."""
+    return {word.removeprefix("embedded:").strip("'\"") for word in text.split() if word.startswith("embedded:")}
+
+
+def _models(config: Config | EvaluateJob) -> list[EndpointConfig | InternConfig]:
+    own = list(config.mentors.values()) if isinstance(config, Config) else [config.serve]
+    return [config.judge, *own, *config.interns.values()]
+
+
+def _served(interns: Mapping[str, InternConfig]) -> list[Need]:
+    return needs(interns, on_gpu=True)
+
+
+def _trainers(job: TrainJob) -> list[Need]:
+    """Training takes whole nodes (``internvl``) or one GPU per process (``peft``)."""
+    if job.train.backend is Backend.internvl:
+        return [Need("trainer", job.train.upstream.nodes, job.train.upstream.gpus_per_node, 1.0)]
+    return [Need("trainer", job.train.workers, 1.0 if job.train.use_gpu else 0.0, 1.0)]
+
+
+PROGRAMS = {
+    "generate": Program(Config, lambda c: str(c.run.dir), lambda c: _served(c.interns), _models),
+    "train": Program(TrainJob, lambda c: str(c.train.dir), _trainers, lambda _: ()),
+    "evaluate": Program(
+        EvaluateJob, lambda c: str(c.eval.dir), lambda c: _served({"model": c.serve, **c.interns}), _models
+    ),
+}
+"""Program -> how its configuration is read."""

@@ -1,0 +1,171 @@
+"""Kubernetes with the KubeRay operator, through ``kubectl``; where there is none, the manifest and the command.
+
+The object's name is the submission id: applying it again changes nothing, so a job never runs twice.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
+from mics_ray.submit.config import KuberayConfig
+from mics_ray.submit.job import SubmittedJob
+from mics_ray.submit.kuberay_manifest import manifests
+from mics_ray.submit.launch import Say
+from mics_ray.submit.package import OWN, contents
+
+POLL_S = 3.0
+ENDED = ("Complete", "Failed")
+"""KubeRay's words for a RayJob that does nothing more."""
+MEMORY = re.compile(r"[1-9]\d*(?:[KMGT]i?)?")
+
+
+class Kuberay:
+    """See :class:`~mics_ray.submit.launch.Cluster`."""
+
+    def __init__(self, config: KuberayConfig, say: Say) -> None:
+        if not config.mount.startswith("/"):
+            raise RefusedRun(f"cluster.mount: {config.mount} is not an absolute path of the pods")
+        for name in ("head_memory", "memory_per_gpu"):
+            if not MEMORY.fullmatch(getattr(config, name)):
+                raise RefusedRun(f"cluster.{name}: {getattr(config, name)} is not a size such as 64Gi")
+        self._config, self._say = config, say
+        self.base = config.mount
+
+    def submit(self, job: SubmittedJob, detach: bool) -> int:
+        """See the protocol. A job that was stopped or failed goes on as a new RayJob of the same name."""
+        path = self._write(job)
+        if shutil.which("kubectl") is None:
+            self._say(f"no kubectl here: {path} is written; apply it with: kubectl apply -f {shlex.quote(str(path))}")
+            return EXIT_OK
+        self._check(job)
+        standing = self._standing(job)
+        if standing.get("jobStatus") == "SUCCEEDED":
+            self._say(f"{job.submission_id}: done already; its results are in {job.output}")
+            return EXIT_OK
+        if standing.get("jobDeploymentStatus") in ENDED:
+            self._kubectl("delete", "rayjob", job.submission_id, "--wait=true")
+        self._say(self._kubectl("apply", "-f", str(path)).strip())
+        if self._config.standing:
+            self._say(_reach(self._config, job))
+        return EXIT_OK if detach or self._config.standing else self._follow(job)
+
+    def status(self, job: SubmittedJob) -> int:
+        """See the protocol."""
+        standing = self._there(job)
+        words = [standing.get("jobDeploymentStatus") or "new", standing.get("jobStatus"), standing.get("message")]
+        self._say(f"{job.submission_id}: {', '.join(filter(None, words))}; output {job.output}")
+        return EXIT_OK
+
+    def stop(self, job: SubmittedJob) -> int:
+        """See the protocol."""
+        standing = self._there(job)
+        if standing.get("jobDeploymentStatus") not in ENDED:
+            self._kubectl("exec", self._head(standing), "-c", "ray-head", "--", *_ray("stop", job))
+        self._say(f"{job.submission_id}: stopped; the same command goes on")
+        return EXIT_OK
+
+    def _write(self, job: SubmittedJob) -> Path:
+        if job.key_names and not self._config.secret:
+            raise RefusedRun(
+                f"cluster.secret: the job needs {', '.join(job.key_names)}; name a Secret that holds them: kubectl "
+                f"create secret generic mics-keys {' '.join(f'--from-file={name}=FILE' for name in job.key_names)}"
+            )
+        own = [(name.removeprefix(f"{OWN}/"), file) for name, file in contents(job) if name.startswith(f"{OWN}/")]
+        text = yaml.safe_dump_all(manifests(self._config, job, own), sort_keys=False, width=1000)
+        path = Path(self._config.dir) / f"{job.submission_id}.yaml"
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(text)
+        except OSError as error:
+            raise RefusedRun(f"cluster.dir: cannot write {path}: {error.strerror}") from None
+        return path
+
+    def _check(self, job: SubmittedJob) -> None:
+        """Refuse what would leave pods waiting for ever: no operator, no volume, no Secret or not all its keys."""
+        self._kubectl("get", "crd", "rayjobs.ray.io", "-o", "name", hint="is the KubeRay operator installed?")
+        self._kubectl("get", "pvc", self._config.volume_claim, "-o", "name", hint="cluster.volume_claim")
+        if job.key_names:
+            template = "go-template={{range $name, $value := .data}}{{$name}} {{end}}"
+            held = self._kubectl("get", "secret", str(self._config.secret), "-o", template, hint="cluster.secret")
+            if missing := sorted(set(job.key_names) - set(held.split())):
+                raise RefusedRun(f"cluster.secret: {self._config.secret} does not hold {', '.join(missing)}")
+
+    def _standing(self, job: SubmittedJob) -> dict[str, Any]:
+        """The RayJob's status; empty where there is none."""
+        found = self._kubectl("get", "rayjob", job.submission_id, "--ignore-not-found", "-o", "json")
+        status: dict[str, Any] = json.loads(found).get("status") or {"jobDeploymentStatus": ""} if found.strip() else {}
+        return status
+
+    def _there(self, job: SubmittedJob) -> dict[str, Any]:
+        standing = self._standing(job)
+        if not standing:
+            raise RefusedRun(f"{job.submission_id}: not submitted to this cluster")
+        return standing
+
+    def _head(self, standing: dict[str, Any]) -> str:
+        labels = f"ray.io/cluster={standing.get('rayClusterName')},ray.io/node-type=head"
+        name = self._kubectl("get", "pods", "-l", labels, "-o", "name").strip()
+        if not name:
+            raise RefusedRun("the job's head pod is not up; try again in a moment, or delete the RayJob")
+        return name
+
+    def _follow(self, job: SubmittedJob) -> int:
+        """Show the job's log from its beginning until the RayJob has ended; returns the job's exit code."""
+        seen = ""
+        try:
+            while (standing := self._standing(job)).get("jobDeploymentStatus") not in ENDED:
+                if (word := standing.get("jobDeploymentStatus") or "waiting for the operator") != seen:
+                    self._say(f"{job.submission_id}: {word}")
+                seen = word
+                if standing.get("jobStatus") == "RUNNING":
+                    pod = self._head(standing)
+                    subprocess.run(self._command("exec", pod, "-c", "ray-head", "--", *_ray("logs", job)), check=False)
+                time.sleep(POLL_S)
+        except KeyboardInterrupt:
+            self._say(f"{job.submission_id}: goes on without us; the same command follows it again, `stop` ends it")
+            return EXIT_STOPPED
+        self._say(f"{job.submission_id}: {standing.get('jobStatus', 'FAILED').lower()}")
+        return _exit_code(standing)
+
+    def _command(self, *words: str) -> list[str]:
+        return ["kubectl", "--namespace", self._config.namespace, *words]
+
+    def _kubectl(self, *words: str, hint: str = "") -> str:
+        done = subprocess.run(self._command(*words), capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or ["no message"])[-1][:200]
+            raise RefusedRun(f"kubectl {' '.join(words[:2])}: {said}{f' ({hint})' if hint else ''}")
+        return done.stdout
+
+
+def _ray(action: str, job: SubmittedJob) -> list[str]:
+    follow = ["--follow"] if action == "logs" else []
+    return ["ray", "job", action, *follow, "--address", "http://127.0.0.1:8265", job.submission_id]
+
+
+def _exit_code(standing: dict[str, Any]) -> int:
+    """The program's own code, which KubeRay only tells in words; what was lost or stopped goes on by the same
+    command."""
+    if standing.get("jobStatus") == "SUCCEEDED":
+        return EXIT_OK
+    found = re.search(r"exit code (\d+)", standing.get("message") or "")
+    return int(found[1]) if found and int(found[1]) else EXIT_STOPPED
+
+
+def _reach(config: KuberayConfig, job: SubmittedJob) -> str:
+    name, space = job.submission_id, config.namespace
+    return (
+        f"when its pods are up: kubectl -n {space} port-forward service/{name}-head-svc 8265; "
+        f"RAY_AUTH_TOKEN=$(kubectl -n {space} get secret {name} -o jsonpath={{.data.auth_token}} | base64 -d); "
+        f"then submit with cluster=existing cluster.address=http://127.0.0.1:8265 cluster.volume={config.mount}"
+    )

@@ -1,0 +1,196 @@
+"""KubeRay's objects for a job, as plain data: a RayJob or a standing RayCluster, and the group files it needs. Pure.
+
+The head holds the driver, the writer and the endpoints, so only there are the keys mounted; interns get GPU pods.
+"""
+
+import math
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mics_ray.keys import DIRECTORY
+from mics_ray.runtime.placement import Need
+from mics_ray.submit.config import KuberayConfig
+from mics_ray.submit.job import SubmittedJob
+
+API = "ray.io/v1"
+CODE = "/opt/mics"
+"""Where the image of cluster/docker/Dockerfile holds the project."""
+SECRETS = "/run/mics/secrets"
+USER = 1000
+GROUP_FILE = re.compile(r"[^-._a-zA-Z0-9]+")
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """The worker group of one intern: how many pods, and the GPUs of each."""
+
+    name: str
+    least: int
+    most: int
+    gpus: int
+
+
+def groups_of(wanted: Sequence[Need]) -> list[Pods]:
+    """A group for each intern that takes GPUs: a pod for each stage of a replica; small interns share a pod's GPU."""
+    return [_group(need) for need in wanted if need.gpus]
+
+
+def _group(need: Need) -> Pods:
+    together = max(1, int(1 / need.gpus + 1e-9)) if need.stages == 1 else 1
+    least, most = (math.ceil(count * need.stages / together) for count in (need.replicas, need.limit))
+    return Pods(need.intern.lower().replace("_", "-").replace(".", "-"), least, most, math.ceil(need.gpus))
+
+
+def manifests(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]] = ()) -> list[Manifest]:
+    """Everything that is applied, in order. ``own`` are the user's group files: name beneath the folder, and file."""
+    files = [_config_map(config, job, own)] if own else []
+    made = ray_cluster(config, job, own) if config.standing else ray_job(config, job, own)
+    return [*files, made]
+
+
+def ray_job(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]] = ()) -> Manifest:
+    """A cluster for this job alone. HTTPMode: the entrypoint reaches Ray word for word, through no shell of a pod."""
+    words = ["python", "-m", "mics_ray.submit.entry", config.mount, job.program, *job.arguments("auto")]
+    spec = {
+        "jobId": job.submission_id,
+        "entrypoint": shlex.join(words),
+        "submissionMode": "HTTPMode",
+        "runtimeEnvYAML": f"env_vars: {{RAY_JOB_STOP_WAIT_TIME_S: '{config.stop_s}'}}\n",
+        "backoffLimit": config.retries,
+        "shutdownAfterJobFinishes": True,
+        "ttlSecondsAfterFinished": config.keep_s,
+        "rayClusterSpec": _cluster_spec(config, job, own),
+    }
+    return {"apiVersion": API, "kind": "RayJob", "metadata": _metadata(config, job), "spec": spec}
+
+
+def ray_cluster(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]] = ()) -> Manifest:
+    """A cluster of the same form that stays, for ``cluster=existing``."""
+    spec = _cluster_spec(config, job, own)
+    return {"apiVersion": API, "kind": "RayCluster", "metadata": _metadata(config, job), "spec": spec}
+
+
+def _metadata(config: KuberayConfig, job: SubmittedJob) -> Manifest:
+    labels = {"app.kubernetes.io/name": "mics-ray", "app.kubernetes.io/component": job.program}
+    return {"name": job.submission_id, "namespace": config.namespace, "labels": labels}
+
+
+def _cluster_spec(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]]) -> Manifest:
+    return {
+        "rayVersion": metadata.version("ray"),
+        # The operator makes the token's Secret and gives it to every pod.
+        "authOptions": {"mode": "token"},
+        "enableInTreeAutoscaling": True,
+        "autoscalerOptions": {"idleTimeoutSeconds": config.idle_s, "upscalingMode": "Default", "version": "v2"},
+        "headGroupSpec": _head(config, job, own),
+        "workerGroupSpecs": [_workers(config, group) for group in groups_of(job.needs)],
+    }
+
+
+def _head(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]]) -> Manifest:
+    ports = {"gcs-server": 6379, "dashboard": 8265, "metrics": 8080}
+    container = _container(config, "ray-head", config.head_cpus, config.head_memory)
+    container["ports"] = [{"name": name, "containerPort": port} for name, port in ports.items()]
+    spec = _pod_spec(config, container)
+    if job.key_names:
+        items = [{"key": name, "path": name} for name in job.key_names]
+        container["env"].append({"name": DIRECTORY, "value": SECRETS})
+        source = {"secret": {"secretName": config.secret, "defaultMode": 0o440, "items": items}}
+        _mount(spec, container, "keys", SECRETS, source)
+    if own:
+        items = [{"key": _file_key(name), "path": name} for name, _ in own]
+        source = {"configMap": {"name": _files_name(job), "items": items}}
+        _mount(spec, container, "group-files", f"{CODE}/submitted_conf", source)
+    start = {"num-gpus": "0", "dashboard-host": "0.0.0.0", **_store(config)}
+    return {"serviceType": "ClusterIP", "rayStartParams": start, "template": {"spec": spec}}
+
+
+def _workers(config: KuberayConfig, group: Pods) -> Manifest:
+    container = _container(
+        config, "ray-worker", config.cpus_per_gpu * group.gpus, _times(config.memory_per_gpu, group.gpus)
+    )
+    for bound in ("limits", "requests"):
+        container["resources"][bound][config.gpu_resource] = str(group.gpus)
+    # A GPU pod has no business with the Kubernetes API; the head's autoscaler has.
+    spec = _pod_spec(config, container) | {
+        "automountServiceAccountToken": False,
+        "tolerations": [{"key": config.gpu_resource, "operator": "Exists", "effect": "NoSchedule"}],
+    }
+    if config.gpu_nodes:
+        spec["nodeSelector"] = dict(config.gpu_nodes)
+    return {
+        "groupName": group.name,
+        "replicas": group.least,
+        "minReplicas": group.least,
+        "maxReplicas": group.most,
+        "rayStartParams": {"num-gpus": str(group.gpus), **_store(config)},
+        "template": {"spec": spec},
+    }
+
+
+def _container(config: KuberayConfig, name: str, cpus: int, memory: str) -> Manifest:
+    values = {"RAY_USAGE_STATS_ENABLED": "0", "HF_HOME": f"{config.mount}/hub"}
+    return {
+        "name": name,
+        "image": config.image,
+        "env": [{"name": key, "value": value} for key, value in values.items()],
+        "resources": {bound: {"cpu": str(cpus), "memory": memory} for bound in ("limits", "requests")},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "volumeMounts": [],
+    }
+
+
+def _pod_spec(config: KuberayConfig, container: Manifest) -> Manifest:
+    spec: Manifest = {
+        "containers": [container],
+        "restartPolicy": "Never",
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "terminationGracePeriodSeconds": config.stop_s,
+        "volumes": [],
+    }
+    _mount(spec, container, "data", config.mount, {"persistentVolumeClaim": {"claimName": config.volume_claim}})
+    shared = f"{math.ceil(config.object_store_bytes / 2**30) + 1}Gi"
+    _mount(spec, container, "shared-memory", "/dev/shm", {"emptyDir": {"medium": "Memory", "sizeLimit": shared}})
+    return spec
+
+
+def _mount(spec: Manifest, container: Manifest, name: str, path: str, source: Manifest) -> None:
+    spec["volumes"].append({"name": name, **source})
+    read_only = {"readOnly": True} if {"secret", "configMap"} & source.keys() else {}
+    container["volumeMounts"].append({"name": name, "mountPath": path, **read_only})
+
+
+def _store(config: KuberayConfig) -> dict[str, str]:
+    return {"object-store-memory": str(config.object_store_bytes)}
+
+
+def _times(memory: str, count: int) -> str:
+    """A Kubernetes quantity such as ``64Gi``, ``count`` times."""
+    number = re.match(r"\d+", memory)
+    return f"{int(number[0]) * count}{memory[number.end() :]}" if number else memory
+
+
+def _config_map(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]]) -> Manifest:
+    data = {_file_key(name): file.read_text(encoding="utf-8") for name, file in own}
+    about = {**_metadata(config, job), "name": _files_name(job)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": data}
+
+
+def _files_name(job: SubmittedJob) -> str:
+    return f"{job.submission_id}-conf"
+
+
+def _file_key(name: str) -> str:
+    """A ConfigMap's key holds no slash."""
+    return GROUP_FILE.sub("--", name)

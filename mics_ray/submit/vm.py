@@ -1,0 +1,125 @@
+"""Machines of AWS or GCP through Ray's cluster launcher: ``ray up``, then the job over ``ray exec`` on the head.
+
+Without the cloud's Python package the file is written and the commands are said.
+"""
+
+import importlib.util
+import os
+import secrets
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
+from mics_ray.submit.config import VmConfig
+from mics_ray.submit.job import SubmittedJob
+from mics_ray.submit.launch import Say
+from mics_ray.submit.vm_file import CODE, GROUP_FILES, HEAD, PROVIDERS, SECRETS, TOKEN, cluster_file, machines_of
+
+MODULES = {"aws": "boto3", "gcp": "googleapiclient"}
+JOBS = "http://127.0.0.1:8265"
+
+
+class Vm:
+    """See :class:`~mics_ray.submit.launch.Cluster`. On the head the job is one for ``cluster=existing``."""
+
+    def __init__(self, config: VmConfig, say: Say) -> None:
+        if config.provider not in PROVIDERS:
+            raise RefusedRun(f"cluster.provider: {config.provider} is none of {', '.join(PROVIDERS)}")
+        if HEAD not in machines_of(config):
+            raise RefusedRun(f"cluster.{config.provider} names no machine for `{HEAD}`")
+        if config.provider == "gcp" and not config.project:
+            raise RefusedRun("cluster.project: GCP needs the project's id")
+        if not config.volume.startswith("/"):
+            raise RefusedRun(f"cluster.volume: {config.volume} is not an absolute path of the machines")
+        self._config, self._say = config, say
+        self.base = config.volume
+
+    def submit(self, job: SubmittedJob, detach: bool) -> int:
+        """See the protocol. The launcher starts what is not there yet, and the head knows the job by its id."""
+        path = self._write(job)
+        steps = self._steps(path, job, ["--detach"] if detach else [])
+        if importlib.util.find_spec(MODULES[self._config.provider]) is None:
+            self._say(f"{MODULES[self._config.provider]} is not installed here: {path} is written; then:")
+            for step in steps:
+                self._say(f"  {shlex.join(step)}")
+            return EXIT_OK
+        for step in steps[:-1]:
+            if _run(step):
+                raise RefusedRun(f"{shlex.join(step[:2])} failed; what it said stands above")
+        code = _run(steps[-1])
+        self._say(f"the machines stay until: ray down --yes {shlex.quote(str(path))}")
+        # The launcher tells that the command failed, and not with which code.
+        return EXIT_OK if code == 0 else EXIT_STOPPED
+
+    def status(self, job: SubmittedJob) -> int:
+        """See the protocol."""
+        return self._on_head(job, "status")
+
+    def stop(self, job: SubmittedJob) -> int:
+        """See the protocol."""
+        return self._on_head(job, "stop")
+
+    def _on_head(self, job: SubmittedJob, action: str) -> int:
+        path = self._path(job)
+        if not path.exists():
+            raise RefusedRun(f"{job.submission_id}: not submitted from here; there is no {path}")
+        if _run(self._steps(path, job, [action])[-1]):
+            raise RefusedRun(f"{job.submission_id}: the head did not answer; what it said stands above")
+        return EXIT_OK
+
+    def _path(self, job: SubmittedJob) -> Path:
+        return Path(self._config.dir).absolute() / f"{job.submission_id}.yaml"
+
+    def _write(self, job: SubmittedJob) -> Path:
+        self._keys(job)
+        path = self._path(job)
+        token = path.with_suffix(".token")
+        made = cluster_file(self._config, job, str(token))
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not token.exists():
+                _write(token, secrets.token_hex(32))
+            _write(path, yaml.safe_dump(made, sort_keys=False, width=1000))
+        except OSError as error:
+            raise RefusedRun(f"cluster.dir: cannot write {path}: {error.strerror}") from None
+        return path
+
+    def _keys(self, job: SubmittedJob) -> None:
+        """Every key must lie in the folder that goes to the head."""
+        folder = self._config.secrets_dir
+        missing = [name for name in job.key_names if not folder or not (Path(folder) / name).is_file()]
+        if missing:
+            raise RefusedRun(
+                f"cluster.secrets_dir: the job needs {', '.join(missing)}; name a folder with a file for each"
+            )
+
+    def _steps(self, path: Path, job: SubmittedJob, action: list[str]) -> list[list[str]]:
+        """The commands, in order; the last one is this program on the head, for which the cluster is there."""
+        up = [["ray", "up", "--yes", str(path)]]
+        # `rsync-up` reaches the head only.
+        if job.key_names:
+            up.append(["ray", "rsync-up", str(path), f"{self._config.secrets_dir}/", f"{SECRETS}/"])
+        if job.config_dir is not None:
+            up.append(["ray", "rsync-up", str(path), f"{job.config_dir}/", f"{GROUP_FILES}/"])
+        words = [
+            "python", f"{CODE}/scripts/submit.py", *action, *(["--config-dir", GROUP_FILES] if job.config_dir else []),
+            "cluster=existing", f"cluster.address={JOBS}", f"cluster.token_file={TOKEN}",
+            f"cluster.volume={self._config.volume}", f"cluster.stop_s={self._config.stop_s}",
+            *([f"cluster.secrets_dir={SECRETS}"] if job.key_names else []), "--", job.program, *job.overrides,
+        ]  # fmt: skip
+        return [*up, ["ray", "exec", str(path), shlex.join(words)]]
+
+
+def _run(command: list[str]) -> int:
+    tool = Path(sys.executable).with_name("ray")
+    found = [str(tool) if tool.exists() else "ray", *command[1:]]
+    return subprocess.run(found, check=False).returncode
+
+
+def _write(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)

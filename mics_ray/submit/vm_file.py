@@ -1,0 +1,138 @@
+"""The file for Ray's cluster launcher on AWS or GCP, as plain data. Pure.
+
+The head has no GPU and stays; GPU machines come and go with what the interns ask for. Nothing listens outside the
+cluster's own network, and every Ray process asks for the token.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mics_ray.errors import RefusedRun
+from mics_ray.runtime.placement import Need
+from mics_ray.submit.config import Machine, VmConfig
+from mics_ray.submit.job import SubmittedJob
+
+PROVIDERS = ("aws", "gcp")
+HEAD = "head"
+CODE = "/opt/mics"
+"""Where the image of cluster/docker/Dockerfile holds the project."""
+TOKEN, SECRETS, GROUP_FILES = "/home/mics/.ray/auth_token", "/home/mics/secrets", "/home/mics/conf"
+"""In the containers: the token on every machine, keys and group files on the head alone."""
+SDK = {"aws": "boto3==1.40.55", "gcp": "google-api-python-client==2.185.0"}
+"""What the autoscaler on the head starts machines with."""
+GCP_IMAGE = "projects/deeplearning-platform-release/global/images/family/common-cu128-ubuntu-2204"
+
+
+def cluster_file(config: VmConfig, job: SubmittedJob, token_file: str) -> dict[str, Any]:
+    """The launcher's file for a cluster of this job. Raises :class:`RefusedRun` where no machine holds an intern."""
+    machines = machines_of(config)
+    most = machine_counts(job.needs, {name: one for name, one in machines.items() if name != HEAD})
+    types = {HEAD: _node_type(config, machines[HEAD], 0)}
+    types |= {name: _node_type(config, machines[name], count) for name, count in most.items()}
+    return {
+        "cluster_name": job.submission_id,
+        "max_workers": sum(most.values()),
+        "idle_timeout_minutes": config.idle_minutes,
+        "provider": _provider(config),
+        "auth": {"ssh_user": config.user},
+        "docker": _docker(config),
+        "head_node_type": HEAD,
+        "available_node_types": types,
+        "file_mounts": {TOKEN: token_file},
+        "initialization_commands": list(config.mount_commands),
+        # The image holds everything; Ray's defaults would install another version.
+        "setup_commands": [],
+        "head_setup_commands": [f"python -m pip install --quiet {SDK[config.provider]}"],
+        "worker_setup_commands": [],
+        "head_start_ray_commands": ["ray stop", _start(config, "--head --port=6379 --num-gpus=0", _AUTOSCALER)],
+        "worker_start_ray_commands": ["ray stop", _start(config, "--address=$RAY_HEAD_IP:6379")],
+    }
+
+
+def machines_of(config: VmConfig) -> dict[str, Machine]:
+    """The machine types of the chosen provider, by name."""
+    return config.aws if config.provider == "aws" else config.gcp
+
+
+_AUTOSCALER = "--autoscaling-config=~/ray_bootstrap_config.yaml --dashboard-host=127.0.0.1"
+
+
+def machine_counts(wanted: Iterable[Need], machines: Mapping[str, Machine]) -> dict[str, int]:
+    """How many of each machine the interns may take: each goes to the smallest with its GPUs.
+
+    Raises :class:`RefusedRun` with what is needed and the biggest machine there is.
+    """
+    counts: dict[str, int] = {}
+    for need in (need for need in wanted if need.gpus):
+        fitting = sorted((one.gpus, name) for name, one in machines.items() if one.gpus >= need.gpus)
+        if not fitting:
+            biggest = max((one.gpus for one in machines.values()), default=0)
+            raise RefusedRun(
+                f"cluster.aws, cluster.gcp: intern {need.intern} needs {need.gpus:g} GPUs on one machine, "
+                f"the biggest has {biggest}"
+            )
+        gpus, name = fitting[0]
+        counts[name] = counts.get(name, 0) + math.ceil(need.limit * need.stages / _together(need, gpus))
+    return counts
+
+
+def _together(need: Need, gpus: int) -> int:
+    """Replicas, or stages, of an intern that one machine holds: shares of a GPU come from a single one."""
+    return gpus * int(1 / need.gpus + 1e-9) if need.gpus < 1 else gpus // math.ceil(need.gpus)
+
+
+def _provider(config: VmConfig) -> dict[str, Any]:
+    place = {"type": config.provider, "region": config.region, "availability_zone": config.zone}
+    return place | ({"project_id": config.project} if config.provider == "gcp" else {"cache_stopped_nodes": False})
+
+
+def _docker(config: VmConfig) -> dict[str, Any]:
+    environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": TOKEN, "RAY_USAGE_STATS_ENABLED": "0"}
+    environment["HF_HOME"] = f"{config.volume}/hub"
+    variables = [f"-e {name}={value}" for name, value in environment.items()]
+    return {
+        "image": config.image,
+        "container_name": "mics",
+        "pull_before_run": True,
+        "run_options": [*variables, f"-v {config.volume}:{config.volume}", "--ulimit nofile=65536:65536"],
+    }
+
+
+def _start(config: VmConfig, *options: str) -> str:
+    ports = f"--object-manager-port=8076 --object-store-memory={config.object_store_bytes}"
+    return f"ulimit -n 65536; ray start {' '.join(options)} {ports}"
+
+
+def _node_type(config: VmConfig, machine: Machine, most: int) -> dict[str, Any]:
+    spot = config.spot and bool(machine.gpus)
+    made = _aws_node(config, machine, spot) if config.provider == "aws" else _gcp_node(config, machine, spot)
+    resources = {"CPU": machine.cpus, "GPU": machine.gpus} if machine.gpus else {"CPU": machine.cpus}
+    return {"resources": resources, "min_workers": 0, "max_workers": most, "node_config": made}
+
+
+def _aws_node(config: VmConfig, machine: Machine, spot: bool) -> dict[str, Any]:
+    node: dict[str, Any] = {
+        "InstanceType": machine.type,
+        "BlockDeviceMappings": [
+            {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": config.disk_gb, "VolumeType": "gp3", "Encrypted": True}}
+        ],
+        # Two hops: the autoscaler asks for its role from inside a container.
+        "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 2},
+    }
+    if config.machine_image:
+        node["ImageId"] = config.machine_image
+    return node | ({"InstanceMarketOptions": {"MarketType": "spot"}} if spot else {})
+
+
+def _gcp_node(config: VmConfig, machine: Machine, spot: bool) -> dict[str, Any]:
+    disk = {"diskSizeGb": config.disk_gb, "sourceImage": config.machine_image or GCP_IMAGE}
+    node: dict[str, Any] = {
+        "machineType": machine.type,
+        "disks": [{"boot": True, "autoDelete": True, "type": "PERSISTENT", "initializeParams": disk}],
+    }
+    if machine.gpus:
+        # Machines with GPUs cannot be moved while they run.
+        node["scheduling"] = [{"onHostMaintenance": "TERMINATE", "preemptible": spot}]
+        node["metadata"] = {"items": [{"key": "install-nvidia-driver", "value": "True"}]}
+    return node

@@ -1,0 +1,83 @@
+"""Program of ``test_hosts``: a generation job whose interns stand on hosts that are named by their addresses.
+
+``host_driver.py '{"INTERN": "ADDRESS", …}' override …``; else it is ``scripts/generate.py``, exit code included.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ray
+
+from mics_ray.assemble import check
+from mics_ray.cli import ending
+from mics_ray.compose import compose_config
+from mics_ray.config import Config
+from mics_ray.probe import probe
+from mics_ray.runtime.cluster import cluster
+from mics_ray.runtime.interns import cluster_nodes, key_variables, places, spec, start_replica
+from mics_ray.runtime.logs import log_to
+from mics_ray.runtime.placement import Node, Spot
+from mics_ray.runtime.prepare import prepared
+from mics_ray.runtime.progress import Progress
+from mics_ray.runtime.run import StartInterns, search
+
+ATTEMPTS = 10
+
+
+def node_at(address: str) -> Node:
+    """The live node of the cluster with this address."""
+    (found,) = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["NodeManagerAddress"] == address]
+    (node,) = [node for node in cluster_nodes() if node.id == found]
+    return node
+
+
+def pinned(addresses: Mapping[str, str]) -> StartInterns:
+    """Start each intern's replica on its host; Ray restarts it elsewhere when the host is lost."""
+
+    def start(config: Config, cache: str | None, logs: str | None) -> dict[str, list[Any]]:
+        wanted, on_gpu = places(config)
+        started: dict[str, list[Any]] = {}
+        for need in wanted:
+            made, node = spec(config, need, 0, on_gpu, cache, logs), node_at(addresses[need.intern])
+            started[need.intern] = [_on(node, lambda made=made, need=need, node=node: start_replica(
+                made, need, key_variables(config), Spot(need.intern, (node,))
+            ))]  # fmt: skip
+            print("intern", need.intern, "at", addresses[need.intern], flush=True)
+        return started
+
+    return start
+
+
+def _on(node: Node, start: Callable[[], Any]) -> Any:
+    """The actor that ``start`` starts, on ``node``: a wish that Ray may pass over while it gets to know nodes."""
+    for _ in range(ATTEMPTS):
+        handle = start()
+        if ray.get(handle.facts.remote()).node == node.id:
+            return handle
+        ray.kill(handle)
+    raise RuntimeError(f"Ray does not start actors on {node.name}")
+
+
+def run(config: Config, addresses: Mapping[str, str]) -> int:
+    """Check, probe, search; returns the exit code."""
+    check(config)
+    with prepared(config) as job:
+        log_to(job.folder.logs, "driver")
+        asyncio.run(probe(config))
+        with cluster(config.ray):
+            end = search(job, Progress(), pinned(addresses))
+    print("ended", end.code, end.message, flush=True)
+    return end.code
+
+
+def main() -> int:
+    """Read the command line."""
+    addresses, overrides = json.loads(sys.argv[1]), sys.argv[2:]
+    return ending(lambda: run(compose_config(overrides), addresses))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

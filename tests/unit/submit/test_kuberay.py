@@ -1,0 +1,256 @@
+"""KubeRay's objects: valid by the published schemas, sized by the interns, no secret in them; what kubectl is told."""
+
+import copy
+import json
+import os
+import stat
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
+from mics_ray.runtime.placement import Need
+from mics_ray.submit.config import KuberayConfig
+from mics_ray.submit.job import SubmittedJob, describe
+from mics_ray.submit.kuberay import Kuberay
+from mics_ray.submit.kuberay_manifest import Pods, groups_of, manifests
+from mics_ray.submit.launch import Order, launch
+from tests.support.kubernetes import problems
+
+JOB = ("mentors=paper", "interns=paper", "judge=deepseek", "data.cases=cases.jsonl", "run.dir=runs/first")
+CONFIG = KuberayConfig(image="mics:gpu", volume_claim="results", secret="mics-keys")
+
+
+@lru_cache
+def described(*more: str) -> SubmittedJob:
+    return describe([*JOB, *more], None, "/data")
+
+
+def ray_job(*more: str) -> dict[str, Any]:
+    (made,) = manifests(CONFIG, described(*more))
+    return made
+
+
+def pods(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The head's pod, then one of each group."""
+    spec = manifest["spec"].get("rayClusterSpec", manifest["spec"])
+    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
+    return [group["template"]["spec"] for group in groups]
+
+
+def test_a_ray_job_is_valid_by_the_published_schemas() -> None:
+    assert problems(ray_job("interns.internvl3_8b.replicas={min: 1, max: 4}")) == []
+
+
+def test_a_standing_cluster_is_valid_too() -> None:
+    (made,) = manifests(KuberayConfig(image="m", volume_claim="c", secret="s", standing=True), described())
+    assert made["kind"] == "RayCluster"
+    assert problems(made) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("spec", "entryPoint"), "x"),
+        (("spec", "backoffLimit"), "2"),
+        (("spec", "submissionMode"), "HttpMode"),
+        (("spec", "rayClusterSpec", "workerGroupSpecs", 0, "minReplicas"), -1),
+        (("spec", "rayClusterSpec", "headGroupSpec", "rayStartParams", "num-gpus"), 0),
+        (("spec", "rayClusterSpec", "headGroupSpec", "template", "spec", "containers", 0, "imagee"), "x"),
+        (("spec", "rayClusterSpec", "headGroupSpec", "template", "spec", "volumes", 0, "name"), "gone"),
+        (("spec", "rayClusterSpec", "workerGroupSpecs", 0, "replicas"), 9),
+        (("spec", "rayClusterSpec", "headGroupSpec", "template", "spec", "restartPolicy"), "Always"),
+        (("metadata", "name"), "Has_Capitals"),
+    ],
+)
+def test_what_the_api_server_would_refuse_is_found(path: tuple[str | int, ...], value: object) -> None:
+    broken = copy.deepcopy(ray_job())
+    place: Any = broken
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    assert problems(broken)
+
+
+def test_each_intern_has_gpu_pods_of_its_own_size() -> None:
+    assert groups_of([Need("wide_one", 2, 4, 1.0, 5), Need("on_cpu", 1, 0, 0.0)]) == [Pods("wide-one", 2, 5, 4)]
+
+
+def test_small_interns_share_a_gpu_and_stages_have_a_pod_each() -> None:
+    wanted = [Need("third", 4, 1 / 3, 1.0, 7), Need("most", 2, 0.6, 1.0), Need("pipeline", 2, 2, 1.0, 3, 3)]
+    assert groups_of(wanted) == [Pods("third", 2, 3, 1), Pods("most", 2, 2, 1), Pods("pipeline", 6, 9, 2)]
+
+
+def test_gpus_follow_the_interns_in_the_same_configuration() -> None:
+    made = ray_job("interns.internvl3_8b.tensor_parallel=2", "interns.internvl3_8b.replicas={min: 1, max: 3}")
+    groups = {group["groupName"]: group for group in made["spec"]["rayClusterSpec"]["workerGroupSpecs"]}
+    wide = groups["internvl3-8b"]
+    assert (wide["minReplicas"], wide["maxReplicas"]) == (1, 3)
+    (container,) = wide["template"]["spec"]["containers"]
+    assert container["resources"]["limits"] == {"cpu": "16", "memory": "128Gi", "nvidia.com/gpu": "2"}
+    assert container["resources"]["requests"] == container["resources"]["limits"]
+    assert groups["qwen2-vl-7b"]["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+
+
+def test_the_head_does_no_gpu_work_and_the_cluster_scales_and_asks_for_a_token() -> None:
+    spec = ray_job()["spec"]["rayClusterSpec"]
+    head = spec["headGroupSpec"]
+    assert head["rayStartParams"]["num-gpus"] == "0"
+    assert "nvidia.com/gpu" not in head["template"]["spec"]["containers"][0]["resources"]["limits"]
+    assert spec["enableInTreeAutoscaling"] is True
+    assert spec["authOptions"] == {"mode": "token"}
+
+
+def test_keys_are_mounted_in_the_head_only_and_by_reference() -> None:
+    head, *workers = pods(ray_job())
+    (keys,) = [volume for volume in head["volumes"] if "secret" in volume]
+    assert keys["secret"]["secretName"] == "mics-keys"
+    assert {"key": "OPENAI_API_KEY", "path": "OPENAI_API_KEY"} in keys["secret"]["items"]
+    assert all("secret" not in volume for pod in workers for volume in pod["volumes"])
+    assert all("SECRETS" not in variable["name"] for pod in workers for variable in pod["containers"][0]["env"])
+    assert len(workers) == 3
+
+
+def test_every_pod_writes_to_the_volume_and_none_is_root() -> None:
+    for pod in pods(ray_job()):
+        (data,) = [volume for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
+        assert data["persistentVolumeClaim"] == {"claimName": "results"}
+        assert {"name": data["name"], "mountPath": "/data"} in pod["containers"][0]["volumeMounts"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+
+
+def test_the_same_job_has_the_same_name_and_another_one_has_not() -> None:
+    assert ray_job()["metadata"]["name"] == ray_job()["metadata"]["name"] == ray_job()["spec"]["jobId"]
+    assert ray_job()["metadata"]["name"] != ray_job("seed=1")["metadata"]["name"]
+
+
+def test_group_files_of_the_user_travel_as_a_config_map(tmp_path: Path) -> None:
+    (tmp_path / "conf/judge").mkdir(parents=True)
+    text = "{model: deepseek-chat, base_url: 'https://api.example/v1', api_key_env: JUDGE_KEY}\n"
+    (tmp_path / "conf/judge/mine.yaml").write_text(text)
+    job = describe([*JOB, "judge=mine"], tmp_path / "conf", "/data")
+    files, made = manifests(CONFIG, job, [("judge/mine.yaml", tmp_path / "conf/judge/mine.yaml")])
+    assert problems(files) == []
+    assert problems(made) == []
+    (mounted,) = [volume["configMap"] for volume in pods(made)[0]["volumes"] if "configMap" in volume]
+    assert mounted["name"] == files["metadata"]["name"]
+    (item,) = mounted["items"]
+    assert item["path"] == "judge/mine.yaml"
+    assert files["data"][item["key"]] == text
+
+
+KUBECTL = """#!/bin/sh
+echo "$*" >> "$KUBE/log"
+case "$*" in
+  *"get crd"*) [ -e "$KUBE/operator" ] || { echo 'error: the server does not know rayjobs' >&2; exit 1; } ;;
+  *"get pvc"*) [ -e "$KUBE/pvc" ] || { echo 'Error: persistentvolumeclaims "results" not found' >&2; exit 1; } ;;
+  *"get secret"*) cat "$KUBE/secret" ;;
+  *"get rayjob"*) [ ! -e "$KUBE/rayjob" ] || cat "$KUBE/rayjob" ;;
+  *"get pods"*) echo pod/head ;;
+  *"job logs"*) echo 'the log'; cp "$KUBE/after" "$KUBE/rayjob" ;;
+  *apply*) echo 'rayjob created'; [ -e "$KUBE/running" ] && cp "$KUBE/running" "$KUBE/rayjob" || true ;;
+esac
+"""
+
+
+@pytest.fixture
+def kube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for kubectl and the cluster behind it, as files; it logs what it is asked."""
+    folder = tmp_path / "kube"
+    folder.mkdir()
+    program = folder / "kubectl"
+    program.write_text(KUBECTL)
+    program.chmod(0o755)
+    for name in ("operator", "pvc", "log"):
+        (folder / name).touch()
+    (folder / "secret").write_text("OPENAI_API_KEY GEMINI_API_KEY DASHSCOPE_API_KEY DEEPSEEK_API_KEY")
+    monkeypatch.setenv("KUBE", str(folder))
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setattr("mics_ray.submit.kuberay.POLL_S", 0.01)
+    return folder
+
+
+def standing(folder: Path, name: str, **status: str) -> None:
+    (folder / name).write_text(json.dumps({"status": {"rayClusterName": "c", **status}}))
+
+
+def kuberay(tmp_path: Path, said: list[str], **more: Any) -> Kuberay:
+    values = {"image": "m", "volume_claim": "results", "secret": "mics-keys", "dir": str(tmp_path / "out"), **more}
+    return Kuberay(KuberayConfig(**values), said.append)
+
+
+def test_without_kubectl_the_manifest_is_written_and_the_command_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said: list[str] = []
+    assert kuberay(tmp_path, said).submit(described(), detach=False) == EXIT_OK
+    (path,) = (tmp_path / "out").iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    (made,) = yaml.safe_load_all(path.read_text())
+    assert problems(made) == []
+    assert f"kubectl apply -f {path}" in said[-1]
+
+
+def test_a_job_is_applied_followed_and_its_exit_code_comes_back(tmp_path: Path, kube: Path) -> None:
+    standing(kube, "running", jobStatus="RUNNING", jobDeploymentStatus="Running")
+    standing(kube, "after", jobStatus="FAILED", jobDeploymentStatus="Failed", message="entrypoint failed, exit code 73")
+    assert kuberay(tmp_path, []).submit(described(), detach=False) == 73
+    assert "ray job logs --follow" in (kube / "log").read_text()
+
+
+def test_a_job_that_is_done_is_not_applied_again(tmp_path: Path, kube: Path) -> None:
+    standing(kube, "rayjob", jobStatus="SUCCEEDED", jobDeploymentStatus="Complete")
+    said: list[str] = []
+    assert kuberay(tmp_path, said).submit(described(), detach=False) == EXIT_OK
+    assert "done already" in said[-1]
+    assert "apply" not in (kube / "log").read_text()
+
+
+def test_a_job_that_ended_early_goes_on_and_one_that_runs_is_left_alone(tmp_path: Path, kube: Path) -> None:
+    standing(kube, "rayjob", jobStatus="STOPPED", jobDeploymentStatus="Complete")
+    assert kuberay(tmp_path, []).submit(described(), detach=True) == EXIT_OK
+    assert "delete rayjob" in (kube / "log").read_text()
+    (kube / "log").write_text("")
+    standing(kube, "rayjob", jobStatus="RUNNING", jobDeploymentStatus="Running")
+    assert kuberay(tmp_path, []).submit(described(), detach=True) == EXIT_OK
+    assert "delete" not in (kube / "log").read_text()
+
+
+def test_stopping_asks_ray_and_a_stopped_job_ends_75(tmp_path: Path, kube: Path) -> None:
+    standing(kube, "rayjob", jobStatus="RUNNING", jobDeploymentStatus="Running")
+    assert kuberay(tmp_path, []).stop(described()) == EXIT_OK
+    assert f"ray job stop --address http://127.0.0.1:8265 {described().submission_id}" in (kube / "log").read_text()
+    standing(kube, "running", jobStatus="RUNNING", jobDeploymentStatus="Running")
+    standing(kube, "after", jobStatus="STOPPED", jobDeploymentStatus="Complete")
+    assert kuberay(tmp_path, []).submit(described(), detach=False) == EXIT_STOPPED
+
+
+@pytest.mark.parametrize(
+    ("gone", "named"),
+    [("operator", "KubeRay operator"), ("pvc", "cluster.volume_claim"), ("secret", "DEEPSEEK_API_KEY")],
+)
+def test_what_is_missing_in_the_cluster_is_refused_by_name(tmp_path: Path, kube: Path, gone: str, named: str) -> None:
+    if gone == "secret":
+        (kube / "secret").write_text("OPENAI_API_KEY GEMINI_API_KEY DASHSCOPE_API_KEY")
+    else:
+        (kube / gone).unlink()
+    with pytest.raises(RefusedRun, match=named):
+        kuberay(tmp_path, []).submit(described(), detach=True)
+    assert "apply" not in (kube / "log").read_text()
+
+
+def test_a_job_that_needs_keys_wants_a_secret_named(tmp_path: Path) -> None:
+    with pytest.raises(RefusedRun, match=r"cluster\.secret: the job needs .*OPENAI_API_KEY"):
+        kuberay(tmp_path, [], secret=None).submit(described(), detach=True)
+
+
+def test_the_command_line_leads_here(tmp_path: Path, kube: Path) -> None:
+    cluster = ("cluster=kuberay", "cluster.image=m", "cluster.volume_claim=results", "cluster.secret=k",
+               f"cluster.dir={tmp_path}/out")  # fmt: skip
+    said: list[str] = []
+    assert launch(Order("submit", True, cluster, JOB, None), said.append) == EXIT_OK
+    assert said == ["rayjob created"]

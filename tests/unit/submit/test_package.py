@@ -1,0 +1,56 @@
+"""What travels to a cluster: code and group files; no data, weights, results, environments or secrets."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mics_ray.errors import RefusedRun
+from mics_ray.submit.job import describe
+from mics_ray.submit.package import OWN, pack
+
+WORDS = ["mentors=paper", "interns=paper", "judge=deepseek", "data.cases=cases.jsonl", "run.dir=runs/x"]
+
+
+def names(path: Path) -> list[str]:
+    return zipfile.ZipFile(path).namelist()
+
+
+def test_only_code_and_settings_are_packed(tmp_path: Path) -> None:
+    packed = names(pack(describe(WORDS, None, "/v"), tmp_path))
+    assert {name.split("/")[0] for name in packed} == {"mics_ray", "train", "eval", "scripts", "conf"}
+    assert {Path(name).suffix for name in packed} == {".py", ".yaml"}
+    assert {"scripts/generate.py", "conf/generate.yaml", "mics_ray/submit/entry.py"} <= set(packed)
+
+
+def test_the_embedded_models_go_only_when_the_job_names_them(tmp_path: Path) -> None:
+    packed = names(pack(describe(["experiment=demo"], None, "/v"), tmp_path))
+    other = {name for name in packed if Path(name).suffix not in (".py", ".yaml")}
+    assert {"/".join(name.split("/")[:3]) for name in other} == {"mics_ray/local/interns", "mics_ray/local/cases"}
+    assert "mics_ray/local/cases/cases.jsonl" in other
+
+
+def test_of_a_folder_of_ones_own_only_group_files_go(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    for name in ("judge/mine.yaml", "judge/notes.txt", ".env", "token", "cluster/here.yaml", "cases.jsonl"):
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / name).write_text("{model: m, base_url: 'https://m.example/v1', api_key_env: MY_KEY}")
+    job = describe([*WORDS, "judge=mine"], own, "/v")
+    assert "MY_KEY" in job.key_names
+    assert [name for name in names(pack(job, tmp_path)) if name.startswith(OWN)] == [f"{OWN}/judge/mine.yaml"]
+
+
+def test_a_key_in_a_group_file_is_refused_even_where_the_job_does_not_use_it(tmp_path: Path) -> None:
+    (tmp_path / "judge").mkdir()
+    (tmp_path / "judge/other.yaml").write_text("api_key_env: sk-abcdefghijklmnop1234")
+    with pytest.raises(RefusedRun, match=r"other\.yaml holds what looks like a key") as refused:
+        pack(describe(WORDS, tmp_path, "/v"), tmp_path)
+    assert "abcdefghij" not in str(refused.value)
+
+
+def test_the_same_code_gives_the_same_package(tmp_path: Path) -> None:
+    job = describe(WORDS, None, "/v")
+    first, again = tmp_path / "a", tmp_path / "b"
+    first.mkdir()
+    again.mkdir()
+    assert pack(job, first).name == pack(job, again).name

@@ -1,0 +1,143 @@
+"""The sbatch file, and what submits it, against stand-ins of SLURM's programs."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mics_ray.errors import RefusedRun
+from mics_ray.submit.config import SlurmConfig
+from mics_ray.submit.job import SubmittedJob, describe
+from mics_ray.submit.sbatch import BLOCK_PORTS, BLOCKS, FIRST_PORT, script
+from mics_ray.submit.slurm import Slurm
+
+WORDS = ["experiment=demo", 'data.cases="/data/it\'s here.jsonl"', "run.dir=runs/x"]
+
+
+@pytest.fixture
+def job() -> SubmittedJob:
+    return describe(WORDS, None, "/work")
+
+
+def options(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^#SBATCH --([\w-]+)=(.*)$", text, re.M))
+
+
+def test_the_header_is_the_configuration(job: SubmittedJob) -> None:
+    config = SlurmConfig(dir="/s", nodes=3, gpus_per_node=8, cpus_per_node=32, partition="gpu", memory="200G")
+    found = options(script(config, job, "/work"))
+    expected = {
+        "job-name": job.submission_id, "nodes": "3", "gpus-per-node": "8", "cpus-per-task": "32", "partition": "gpu",
+        "mem": "200G", "signal": "B:USR1@120", "dependency": "singleton", "output": f"/s/{job.submission_id}.log",
+    }  # fmt: skip
+    assert expected.items() <= found.items()
+    assert {"account", "qos"}.isdisjoint(found)
+    assert "gpus-per-node" not in script(SlurmConfig(dir="/s"), job, "/work")
+
+
+def test_the_script_is_valid_bash_and_keeps_arguments_whole(job: SubmittedJob, tmp_path: Path) -> None:
+    text = script(SlurmConfig(dir="/s"), job, "/work")
+    (tmp_path / "job").write_text(text)
+    assert subprocess.run(["bash", "-n", str(tmp_path / "job")], capture_output=True, check=False).stderr == b""
+    line = next(line for line in text.splitlines() if "scripts/generate.py" in line)
+    given = line.split("generate.py", 1)[1].split('"ray.address', 1)[0]
+    spoken = subprocess.run(["bash", "-c", f"printf '%s\\n' {given}"], capture_output=True, text=True, check=True)
+    assert spoken.stdout.splitlines() == WORDS
+
+
+def test_ports_of_every_job_lie_below_those_of_the_kernel(job: SubmittedJob) -> None:
+    assert FIRST_PORT > 1024
+    assert FIRST_PORT + BLOCKS * BLOCK_PORTS <= 32768
+
+
+@pytest.mark.parametrize("value", ["x\n#SBATCH --uid=0", "$(reboot)", "a b", "x;y", "'"])
+def test_settings_cannot_become_shell(job: SubmittedJob, value: str) -> None:
+    with pytest.raises(RefusedRun, match=r"cluster\.partition"):
+        script(SlurmConfig(dir="/s", partition=value), job, "/work")
+
+
+def test_interns_that_the_nodes_cannot_hold_are_refused_with_the_sum() -> None:
+    words = ["mentors=local", "judge=local", "interns=paper", "data.cases=c", "run.dir=r"]
+    with pytest.raises(RefusedRun, match=r"interns need 3 GPUs.*the cluster has 2, the biggest node.*1"):
+        script(SlurmConfig(dir="/s", nodes=2, gpus_per_node=1), describe(words, None, "/"), "/")
+
+
+class Queue:
+    """SLURM's programs, as scripts that write down how they were called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.queue, self.calls_file = folder / "queue", folder / "calls"
+        self.queue.write_text("")
+        for name, does in {"squeue": f"cat {self.queue}", "sbatch": "echo 41", "scancel": "true"}.items():
+            (folder / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {self.calls_file}\n{does}\n')
+            (folder / name).chmod(0o755)
+
+    def calls(self, name: str) -> list[str]:
+        lines = self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
+        return [line for line in lines if line.startswith(name)]
+
+
+@pytest.fixture
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Queue:
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
+    return Queue(tmp_path / "bin")
+
+
+def test_a_job_in_the_queue_is_not_submitted_again(queue: Queue, job: SubmittedJob, tmp_path: Path) -> None:
+    said: list[str] = []
+    cluster = Slurm(SlurmConfig(dir=str(tmp_path / "jobs")), said.append)
+    assert cluster.submit(job, detach=True) == 0
+    queue.queue.write_text("41 PENDING\n")
+    assert cluster.submit(job, detach=True) == 0
+    assert len(queue.calls("sbatch")) == 1
+    assert said[-1].endswith("pending already as job 41")
+    assert f"--name={job.submission_id}" in queue.calls("squeue")[-1]
+
+
+@pytest.mark.parametrize(("code", "submitted"), [("0", 0), ("75", 1), ("1", 1)])
+def test_only_what_did_not_end_well_is_submitted_again(
+    queue: Queue, job: SubmittedJob, tmp_path: Path, code: str, submitted: int
+) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / f"jobs/{job.submission_id}.exit").write_text(code)
+    assert Slurm(SlurmConfig(dir=str(tmp_path / "jobs")), lambda _: None).submit(job, detach=True) == 0
+    assert len(queue.calls("sbatch")) == submitted
+
+
+def test_stop_asks_a_running_job_and_takes_a_waiting_one_away(queue: Queue, job: SubmittedJob, tmp_path: Path) -> None:
+    cluster = Slurm(SlurmConfig(dir=str(tmp_path / "jobs")), lambda _: None)
+    queue.queue.write_text("41 RUNNING\n")
+    cluster.stop(job)
+    queue.queue.write_text("41 PENDING\n")
+    cluster.stop(job)
+    assert queue.calls("scancel") == ["scancel --batch --signal=TERM 41", "scancel 41"]
+    queue.queue.write_text("")
+    with pytest.raises(RefusedRun, match="not in the queue"):
+        cluster.stop(job)
+
+
+def test_following_ends_with_the_jobs_own_exit_code(queue: Queue, job: SubmittedJob, tmp_path: Path) -> None:
+    cluster = Slurm(SlurmConfig(dir=str(tmp_path / "jobs")), lambda _: None)
+    assert cluster.submit(job, detach=False) == 75  # it left the queue without a word
+    (tmp_path / "bin/sbatch").write_text(f"#!/bin/sh\necho 78 > {tmp_path}/jobs/{job.submission_id}.exit; echo 42\n")
+    assert cluster.submit(job, detach=False) == 78
+
+
+def test_a_missing_key_or_folder_is_refused_before_anything_is_submitted(
+    queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DEEPSEEK_API_KEY", raising=False)
+    words = ["mentors=local", "judge=deepseek", "interns=tiny", "data.cases=c", "run.dir=r"]
+    keyed = describe(words, None, "/")
+    with pytest.raises(RefusedRun, match="DEEPSEEK_API_KEY"):
+        Slurm(SlurmConfig(dir=str(tmp_path / "jobs")), lambda _: None).submit(keyed, detach=True)
+    with pytest.raises(RefusedRun, match=r"cluster\.dir: no folder"):
+        Slurm(SlurmConfig(dir=str(tmp_path / "gone/jobs")), lambda _: None).submit(keyed, detach=True)
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/DEEPSEEK_API_KEY").write_text("k")
+    config = SlurmConfig(dir=str(tmp_path / "jobs"), secrets_dir=str(tmp_path / "keys"))
+    assert Slurm(config, lambda _: None).submit(keyed, detach=True) == 0
+    assert len(queue.calls("sbatch")) == 1

@@ -1,0 +1,199 @@
+"""Files for Ray's cluster launcher: Ray's own validation takes them; sized by the interns, without a secret."""
+
+import copy
+import os
+import stat
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
+from mics_ray.runtime.growth import launched
+from mics_ray.runtime.placement import Need
+from mics_ray.submit.config import Machine, VmConfig, compose_cluster
+from mics_ray.submit.job import SubmittedJob, describe
+from mics_ray.submit.launch import Order, launch
+from mics_ray.submit.vm import Vm
+from mics_ray.submit.vm_file import cluster_file, machine_counts
+
+JOB = ("mentors=paper", "interns=paper", "judge=deepseek", "data.cases=cases.jsonl", "run.dir=runs/first")
+KEYS = ("DASHSCOPE_API_KEY", "DEEPSEEK_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY")
+CANARY = "sk-canary-0123456789abcdef"
+PLACES = {"aws": ("us-west-2", "us-west-2a", "null"), "gcp": ("us-central1", "us-central1-a", "my-project")}
+
+
+@lru_cache
+def described(*more: str) -> SubmittedJob:
+    return describe([*JOB, *more], None, "/shared")
+
+
+def words(provider: str, folder: Path, *more: str) -> tuple[str, ...]:
+    region, zone, project = PLACES[provider]
+    return (
+        "cluster=vm", f"cluster.provider={provider}", f"cluster.region={region}", f"cluster.zone={zone}",
+        f"cluster.project={project}", "cluster.image=mics:gpu", "cluster.volume=/shared",
+        f"cluster.dir={folder}/out", f"cluster.secrets_dir={folder}/keys", *more,
+    )  # fmt: skip
+
+
+def config(provider: str, folder: Path, *more: str) -> VmConfig:
+    made = compose_cluster(words(provider, folder, *more), None)
+    assert isinstance(made, VmConfig)
+    return made
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    for name in KEYS:
+        (folder / name).write_text(CANARY)
+    return folder
+
+
+@pytest.mark.parametrize("provider", ["aws", "gcp"])
+@pytest.mark.parametrize("spot", ["true", "false"])
+def test_ray_validates_the_file(tmp_path: Path, provider: str, spot: str) -> None:
+    made = cluster_file(config(provider, tmp_path, f"cluster.spot={spot}"), described(), "/token")
+    prepared = prepare_config(copy.deepcopy(made))
+    validate_config(prepared)
+    assert prepared["setup_commands"] == []
+    assert prepared["worker_setup_commands"] == []
+    assert set(prepared["available_node_types"]) == {"head", "gpu_1"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("max_workers",), "3"),
+        (("head_node_type",), "none"),
+        (("available_node_types", "gpu_1", "resources", "GPU"), "one"),
+        (("docker", "imagee"), "x"),
+        (("available_node_types", "gpu_1", "min_workers"), 99),
+    ],
+)
+def test_what_ray_would_refuse_is_found(tmp_path: Path, path: tuple[str, ...], value: object) -> None:
+    made: Any = cluster_file(config("aws", tmp_path), described(), "/token")
+    place = made
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(Exception, match=r".") as raised:
+        validate_config(prepare_config(made))
+    assert not isinstance(raised.value, AttributeError | KeyError)
+
+
+def test_each_intern_goes_to_the_smallest_machine_that_holds_it() -> None:
+    machines = {"one": Machine("a", 8, 1), "four": Machine("b", 48, 4), "eight": Machine("c", 192, 8)}
+    wanted = [Need("small", 1, 0.25, 1.0, 9), Need("wide", 1, 2, 1.0, 3), Need("pipeline", 1, 8, 1.0, 1, 2)]
+    assert machine_counts(wanted, machines) == {"one": 3, "four": 2, "eight": 2}
+    with pytest.raises(RefusedRun, match="intern huge needs 16 GPUs on one machine, the biggest has 8"):
+        machine_counts([Need("huge", 1, 16, 1.0)], machines)
+
+
+def test_machines_follow_the_interns_in_the_same_configuration(tmp_path: Path) -> None:
+    job = described("interns.internvl3_8b.tensor_parallel=4", "interns.qwen2_vl_7b.replicas={min: 1, max: 3}")
+    types = cluster_file(config("gcp", tmp_path), job, "/token")["available_node_types"]
+    assert {name: one["max_workers"] for name, one in types.items()} == {"head": 0, "gpu_1": 4, "gpu_4": 1}
+    assert types["gpu_4"]["resources"] == {"CPU": 48, "GPU": 4}
+    assert "GPU" not in types["head"]["resources"]
+
+
+def test_the_run_on_the_head_sees_what_the_autoscaler_can_add(tmp_path: Path) -> None:
+    file = tmp_path / "ray_bootstrap_config.yaml"
+    file.write_text(yaml.safe_dump(cluster_file(config("aws", tmp_path), described(), "/token")))
+    assert launched(file) == [("gpu_1", 1, 8, 3)]
+
+
+def test_the_cluster_asks_for_a_token_and_listens_inside_only(tmp_path: Path) -> None:
+    made = cluster_file(config("aws", tmp_path), described(), "/token")
+    assert "-e RAY_AUTH_MODE=token" in made["docker"]["run_options"]
+    assert "--dashboard-host=127.0.0.1" in made["head_start_ray_commands"][-1]
+    assert list(made["file_mounts"].values()) == ["/token"]
+
+
+def test_without_the_clouds_package_the_files_are_written_and_the_commands_said(tmp_path: Path, keys: Path) -> None:
+    said: list[str] = []
+    assert launch(Order("submit", True, words("aws", tmp_path), JOB, None), said.append) == EXIT_OK
+    made, token = sorted((tmp_path / "out").iterdir(), key=lambda path: path.suffix, reverse=True)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (made, token)} == {0o600}
+    validate_config(prepare_config(yaml.safe_load(made.read_text())))
+    assert CANARY not in made.read_text() + "".join(said)
+    assert token.read_text() not in made.read_text()
+    assert said[1] == f"  ray up --yes {made}"
+    assert "cluster.secrets_dir=/home/mics/secrets" in said[-1]
+    assert "run.dir=runs/first" in said[-1]
+
+
+def test_a_second_submit_keeps_cluster_and_token(tmp_path: Path, keys: Path) -> None:
+    order = Order("submit", True, words("aws", tmp_path), JOB, None)
+    launch(order, print)
+    first = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    launch(order, print)
+    assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == first
+
+
+@pytest.fixture
+def ray_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for ``ray`` that keeps its arguments; it fails on what the file ``fails`` names."""
+    tool = tmp_path / "bin/ray"
+    tool.parent.mkdir()
+    log, fails = tmp_path / "log", tmp_path / "fails"
+    tool.write_text(f'#!/bin/sh\necho "$*" >> {log}\n[ "$1" != "$(cat {fails} 2>/dev/null)" ]\n')
+    tool.chmod(0o755)
+    monkeypatch.setattr("mics_ray.submit.vm.sys.executable", str(tmp_path / "bin/python"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    return log
+
+
+def test_the_machines_come_up_the_keys_go_to_the_head_and_the_job_starts_there(
+    tmp_path: Path, keys: Path, ray_tool: Path
+) -> None:
+    vm = Vm(config("aws", tmp_path), print)
+    assert vm.submit(described(), detach=False) == EXIT_OK
+    up, sync, job = ray_tool.read_text().splitlines()
+    assert up.startswith("up --yes ")
+    assert sync.endswith(f"{keys}/ /home/mics/secrets/")
+    assert "cluster=existing" in job
+    assert vm.stop(described()) == EXIT_OK
+    assert "submit.py stop cluster=existing" in ray_tool.read_text().splitlines()[-1]
+
+
+@pytest.mark.parametrize(("step", "ending"), [("up", None), ("exec", EXIT_STOPPED)])
+def test_a_step_that_fails_ends_truthfully(
+    tmp_path: Path, keys: Path, ray_tool: Path, step: str, ending: int | None
+) -> None:
+    (tmp_path / "fails").write_text(step)
+    vm = Vm(config("aws", tmp_path), print)
+    if ending is None:
+        with pytest.raises(RefusedRun, match="ray up failed"):
+            vm.submit(described(), detach=False)
+        assert len(ray_tool.read_text().splitlines()) == 1
+    else:
+        assert vm.submit(described(), detach=False) == ending
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ("cluster.provider=azure", "cluster.provider"),
+        ("cluster.volume=shared", "cluster.volume"),
+        ("cluster.project=null", "cluster.project"),
+        ("cluster.secrets_dir=null", "cluster.secrets_dir: the job needs DASHSCOPE_API_KEY"),
+        ("~cluster.gcp.head", "no machine for `head`"),
+    ],
+)
+def test_what_cannot_work_is_refused_by_name(tmp_path: Path, keys: Path, wrong: str, named: str) -> None:
+    with pytest.raises(RefusedRun, match=named):
+        launch(Order("submit", True, words("gcp", tmp_path, wrong), JOB, None), print)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_environment_has_no_part_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+    made = cluster_file(config("aws", tmp_path), described(), "/token")
+    assert os.environ["OPENAI_API_KEY"] not in yaml.safe_dump(made)
