@@ -1,0 +1,128 @@
+"""A run watched by its folder: committed shards, the case log, the driver's sign of life, the closing account."""
+
+import json
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mics_ray.errors import RefusedRun
+from mics_ray.io.tally import Tally
+from mics_ray.runtime import scrape
+from mics_ray.runtime.logs import CASE_LOG, LIVE_FILE
+from mics_ray.runtime.view import View
+
+RECENT = 8
+SILENT_S = 60.0
+"""A driver gives a sign of life every ten seconds; after so long without one it is taken for dead."""
+RETRY_S = 30.0
+"""Before metrics ports that could not be reached are tried again."""
+
+
+class RunFolder:
+    """Looks at one run folder again and again; what was read once is not read again."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises :class:`RefusedRun` where no run is."""
+        if not (folder / "identity.json").is_file():
+            raise RefusedRun(f"run.dir: there is no run in {folder}")
+        self._folder = folder
+        self._tally = Tally(folder / "results")
+        self._lines = CaseLines(folder / "logs" / CASE_LOG)
+        self._unreachable: set[str] = set()
+        self._retry_due = 0.0
+
+    def look(self) -> View:
+        """The run as it is at this moment."""
+        live = _read_json(self._folder / LIVE_FILE)
+        self._tally.update()
+        self._lines.update()
+        view = View(self._folder.resolve().name, self._state(), live.get("records"))
+        view.outcomes, view.quality = Counter(self._tally.outcomes), Counter(self._tally.quality)
+        for name, used in self._tally.usage.items():
+            model = view.model(name)
+            model.replies, model.cached = used.calls, used.cached_calls
+            model.prompt_tokens, model.completion_tokens = used.prompt_tokens, used.completion_tokens
+            model.cost_usd = used.cost_usd
+        view.lost, view.recent = Counter(self._lines.lost), list(self._lines.recent)
+        view.notes = [f"{path.name} is damaged: its rows are not counted" for path in self._tally.damaged]
+        if view.state == "running":
+            self._add_live(view, live.get("metrics", []))
+        return view
+
+    def _state(self) -> str:
+        """Whether it runs, as far as the folder tells."""
+        summary, beat = self._folder / "summary.json", _modified(self._folder / LIVE_FILE)
+        if _modified(summary) >= beat and summary.exists():
+            finished = _read_json(summary).get("finished")
+            return "finished" if finished else "stopped early; the same command goes on"
+        if not beat:
+            return "not searching yet"
+        silent = time.time() - beat
+        return "running" if silent < SILENT_S else f"no sign of life for {silent / 60:.0f} min; see logs/driver.log"
+
+    def _add_live(self, view: View, targets: list[str]) -> None:
+        """What only the metrics of the running job tell."""
+        if time.monotonic() >= self._retry_due:
+            self._retry_due, self._unreachable = time.monotonic() + RETRY_S, set()
+        found, unreachable = scrape.from_targets([one for one in targets if one not in self._unreachable])
+        self._unreachable.update(unreachable)
+        if self._unreachable:
+            view.notes.append(f"metrics that cannot be read from here: {', '.join(sorted(self._unreachable))}")
+        seen = scrape.views(found).get(view.run)
+        if seen is None:
+            return
+        view.open, view.lag_s = seen.open, seen.lag_s
+        for name, live in seen.models.items():
+            model = view.model(name)
+            for figure in ("failures", "retries", "waited_s", "queue", "in_flight", "prompts", "hits"):
+                setattr(model, figure, getattr(live, figure))
+
+
+class CaseLines:
+    """The case log, read on from where the last look ended."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._offset = path, 0
+        self.recent: deque[Mapping[str, Any]] = deque(maxlen=RECENT)
+        self.lost: Counter[str] = Counter()
+
+    def update(self) -> None:
+        """Read the lines that are new; a last one without its end waits."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        return
+                    self._offset += len(line)
+                    self._add(line)
+        except OSError:  # no case is committed yet
+            return
+
+    def _add(self, line: bytes) -> None:
+        try:
+            case = json.loads(line)
+            for kind, count in case["failures"].items():
+                self.lost[kind] += count
+        except (ValueError, TypeError, KeyError, AttributeError):  # cut by a full disk
+            return
+        self.recent.append(case)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A small file; empty where there is none."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _modified(path: Path) -> float:
+    """When a file was written last, in seconds since 1970; 0 where there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

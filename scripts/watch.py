@@ -1,0 +1,83 @@
+"""Watch a run that works elsewhere: by its folder, or by the address of a Ray dashboard or of a node's metrics port."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from mics_ray.cli import ending
+from mics_ray.errors import EXIT_OK, EXIT_USAGE, RefusedRun
+
+EVERY_S = 2.0
+EXAMPLES = """examples:
+  watch.py run.dir=runs/first              as far as the folder tells, live figures where its metrics can be reached
+  watch.py address=head.example:8265       every run of a Ray cluster, by its dashboard (RAY_AUTH_TOKEN is sent)
+  watch.py address=127.0.0.1:44227 --once  one screen of one node's metrics"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Read the command line, watch; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", metavar="run.dir=DIR|address=HOST:PORT")
+    parser.add_argument("--once", action="store_true", help="one screen, then end; so it is without a terminal")
+    try:
+        found = parser.parse_args(list(argv))
+        kind, _, place = found.source.partition("=")
+        if kind not in ("run.dir", "address") or not place:
+            parser.error("give run.dir=DIR or address=HOST:PORT")
+    except SystemExit as ended:
+        return EXIT_USAGE if ended.code else EXIT_OK
+    return ending(lambda: watch(kind, place, found.once))
+
+
+def watch(kind: str, place: str, once: bool) -> int:
+    """Draw until Ctrl-C, or once."""
+    draw = drawer(kind, place)
+    console = Console(highlight=False)
+    if once or not console.is_terminal:
+        console.print(draw())
+        return EXIT_OK
+    last = draw()
+    try:
+        with Live(last, console=console, screen=True, auto_refresh=False) as live:
+            while True:
+                time.sleep(EVERY_S)
+                try:
+                    last = draw()
+                    live.update(last, refresh=True)
+                except RefusedRun as refused:  # the job ended, or the network is away for a moment
+                    live.update(Group(last, Text(f"{time.strftime('%H:%M:%S')} {refused}", "red")), refresh=True)
+    except KeyboardInterrupt:
+        return EXIT_OK
+
+
+def drawer(kind: str, place: str) -> Callable[[], RenderableType]:
+    """What draws the next screen. Raises :class:`RefusedRun` where there is nothing to watch."""
+    from pathlib import Path
+
+    from mics_ray.runtime.run_folder import RunFolder
+    from mics_ray.runtime.scrape import samples, views
+    from mics_ray.runtime.watch_screen import Pace, screen
+
+    paces: dict[str, Pace] = {}
+    folder = RunFolder(Path(place)) if kind == "run.dir" else None
+
+    def draw() -> RenderableType:
+        seen = [folder.look()] if folder else [view for _, view in sorted(views(samples(place)).items())]
+        if not seen:
+            raise RefusedRun(f"address: no run publishes metrics at {place} (its first come 10 s after its start)")
+        for view in seen:
+            paces.setdefault(view.run, Pace()).note(time.monotonic(), view)
+        return Group(*(screen(view, paces[view.run]) for view in seen))
+
+    return draw
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
