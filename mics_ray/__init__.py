@@ -1,3 +1,3 @@
 """MICS on Ray: Mentor-Intern Collaborative Search as a distributed job."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

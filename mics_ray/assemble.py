@@ -1,6 +1,5 @@
 """The composition root: from a configuration to the objects of a search. Needs no ray."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +12,13 @@ from mics_ray.config import (
     InternConfig,
     SearchConfig,
     StrategyKind,
+    replica_range,
 )
 from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.mics import Mics
 from mics_ray.core.ports import Panel, Strategy
 from mics_ray.errors import RefusedRun
+from mics_ray.keys import key
 from mics_ray.models.adapter import served_rank
 from mics_ray.models.chat import check_base_url
 from mics_ray.models.prompts import check_templates, mentor_system
@@ -143,7 +144,7 @@ def check(config: Config) -> None:
 
 def model_problems(config: Config) -> list[str]:
     """What is wrong with the prompts, the models and how many there are of anything, one line each."""
-    problems = [*_check_numbers(config), *check_templates(config.prompts)]
+    problems = [*size_problems(config), *check_templates(config.prompts)]
     for name, entry in endpoints(config).items():
         problems += _check_endpoint(name, entry)
     for name, intern in config.interns.items():
@@ -162,6 +163,27 @@ def _check_served(intern: InternConfig) -> list[str]:
             served_rank(intern.adapter)
         except ValueError as error:
             problems.append(f"adapter: {error}")
+    return problems
+
+
+def size_problems(config: Config) -> list[str]:
+    """What is wrong with how many there are of anything, one line each."""
+    sizes = [f"interns.{name}.{problem}" for name, intern in config.interns.items() for problem in _check_size(intern)]
+    return [*_check_numbers(config), *sizes]
+
+
+def _check_size(intern: InternConfig) -> list[str]:
+    """What is wrong with the number of an intern's replicas and their share of GPUs."""
+    problems = []
+    try:
+        replica_range(intern.replicas)
+    except ValueError as error:
+        problems.append(f"replicas: {error}")
+    if intern.gpus is not None:
+        if not 0 < intern.gpus <= 1:
+            problems.append(f"gpus: {intern.gpus:g} is not a share of one GPU (above 0, at most 1)")
+        if (intern.tensor_parallel, intern.pipeline_parallel) != (1, 1):
+            problems.append("gpus: a share goes only with tensor_parallel 1 and pipeline_parallel 1")
     return problems
 
 
@@ -199,8 +221,8 @@ def _check_numbers(config: Config) -> list[str]:
         "ray.workers": (1 if config.ray.workers is None else config.ray.workers, 1),
     }  # fmt: skip
     for name, intern in config.interns.items():
-        least[f"interns.{name}.replicas"] = (intern.replicas, 1)
         least[f"interns.{name}.tensor_parallel"] = (intern.tensor_parallel, 1)
+        least[f"interns.{name}.pipeline_parallel"] = (intern.pipeline_parallel, 1)
         least[f"interns.{name}.max_tokens"] = (intern.max_tokens, 1)
     return [f"{name}: {value} is below {low}" for name, (value, low) in least.items() if value < low]
 
@@ -215,7 +237,7 @@ def _check_endpoint(name: str, entry: EndpointConfig) -> list[str]:
     if (variable := entry.api_key_env) is not None:
         if looks_like_key(variable) or not variable.isidentifier():
             problems.append(f"{name}.api_key_env: must be the NAME of an environment variable, not a key")
-        elif not os.environ.get(variable):
+        elif key(variable) is None:
             problems.append(f"{name}.api_key_env: {variable} is not set{nearest_variable(variable)}")
     for limit in ("requests_per_minute", "tokens_per_minute", "max_in_flight", "deadline_s", "max_tokens"):
         if (value := getattr(entry, limit)) is not None and value <= 0:

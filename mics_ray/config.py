@@ -66,8 +66,10 @@ class InternConfig:
 
     revision: str | None = None
     adapter: str | None = None  # a folder with a LoRA adapter on the language model, served on top of `model`
-    replicas: int = 1
-    tensor_parallel: int = 1
+    replicas: Any = 1  # how many serve it, or {min: a, max: b}; see `replica_range`
+    tensor_parallel: int = 1  # GPUs of one node that share a stage of the model
+    pipeline_parallel: int = 1  # stages, each on one node
+    gpus: float | None = None  # of one GPU, for a small model; None: whole ones
     max_model_len: int | None = None
     trust_remote_code: bool = False  # only with a full commit hash as revision
     engine_kwargs: dict[str, Any] = field(default_factory=dict)  # vLLM's AsyncEngineArgs, by name
@@ -80,6 +82,28 @@ class InternConfig:
     max_in_flight: int | None = None
     deadline_s: float = 300.0
     price: Price = field(default_factory=Price)
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """How many replicas serve an intern: at least ``min``, at most ``max`` as its queue grows."""
+
+    min: int
+    max: int
+
+
+def replica_range(value: Any) -> Replicas:
+    """Read ``InternConfig.replicas``. Raises :class:`ValueError` that says what is wrong, without the field's name."""
+    if isinstance(value, Replicas):
+        return value
+    pair = value if isinstance(value, dict) else {"min": value, "max": value}
+    if set(pair) != {"min", "max"} or any(type(count) is not int for count in pair.values()):
+        raise ValueError("must be a whole number or {min: a, max: b}")
+    if pair["min"] < 1:
+        raise ValueError(f"{pair['min']} is below 1")
+    if pair["max"] < pair["min"]:
+        raise ValueError(f"max {pair['max']} is below min {pair['min']}")
+    return Replicas(pair["min"], pair["max"])
 
 
 @dataclass

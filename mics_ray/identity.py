@@ -16,7 +16,7 @@ from mics_ray.config import Config
 
 PLACES = {
     "base_url", "api_key_env", "requests_per_minute", "tokens_per_minute", "max_in_flight", "deadline_s", "price",
-    "replicas", "tensor_parallel",
+    "replicas", "tensor_parallel", "pipeline_parallel", "gpus",
 }  # fmt: skip
 """Fields that say where a model is reached, how fast, and by how many copies."""
 

@@ -27,13 +27,16 @@ class Gate:
 
     def __init__(self, limits: Limits) -> None:
         self.budget = Budget(limits)
+        self.waited_s = 0.0
         self._waiting: dict[Ticket, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self, tokens: float) -> Ticket:
         """Wait for a permit for one call of about ``tokens`` tokens; :meth:`leave` it afterwards."""
         ticket = self.budget.request(tokens)
-        admitted = self._waiting[ticket] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        admitted = self._waiting[ticket] = loop.create_future()
+        asked = loop.time()
         self._pump()
         try:
             await admitted
@@ -44,6 +47,8 @@ class Gate:
             else:  # admitted, but cancelled before it could go
                 self.leave(ticket, 0.0)
             raise
+        finally:
+            self.waited_s += loop.time() - asked
         return ticket
 
     def leave(self, ticket: Ticket, tokens: float) -> None:
@@ -153,6 +158,10 @@ class Endpoint:
             }
             for name, entry in self._entries.items()
         }
+
+    def waited_s(self) -> dict[str, float]:
+        """Per entry: the seconds that calls have waited for a permit, those that still wait left out."""
+        return {name: entry.gate.waited_s for name, entry in self._entries.items()}
 
     def halt(self) -> None:
         """Send nothing more: whoever waits for a permit is turned away, calls under way come home."""

@@ -19,6 +19,8 @@ from mics_ray.models.images import decode
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
 
 KV_CACHE_BYTES = 256 * 2**20
+GPU_MEMORY_SHARE = 0.9
+"""Of a GPU, or of a replica's share of one: what its engine may fill with weights and cache."""
 DECODED_CASES = 16
 """Cases whose decoded pictures are kept; five of 2048 x 2048 pixels take 60 MB."""
 ATTEMPTS = 2
@@ -29,6 +31,7 @@ _OWN_FIELDS = frozenset(
         "model",
         "revision",
         "tensor_parallel_size",
+        "pipeline_parallel_size",
         "max_model_len",
         "trust_remote_code",
         "mm_processor_kwargs",
@@ -71,6 +74,7 @@ def engine_args(config: InternConfig, on_gpu: bool) -> dict[str, Any]:
         "code_revision": config.revision,
         "tokenizer_revision": config.revision,
         "tensor_parallel_size": config.tensor_parallel,
+        "pipeline_parallel_size": config.pipeline_parallel,
         "max_model_len": config.max_model_len,
         "trust_remote_code": config.trust_remote_code,
         "mm_processor_kwargs": dict(config.processor_kwargs) or None,
@@ -84,7 +88,12 @@ def engine_args(config: InternConfig, on_gpu: bool) -> dict[str, Any]:
 def _defaults(config: InternConfig, on_gpu: bool) -> dict[str, Any]:
     """Settings that ``engine_kwargs`` may replace; on GPUs vLLM's own are right."""
     common: dict[str, Any] = {"disable_log_stats": True, "enable_log_requests": False}
-    if config.tensor_parallel > 1:
+    if config.gpus is not None and on_gpu:
+        common["gpu_memory_utilization"] = round(GPU_MEMORY_SHARE * config.gpus, 3)
+    if config.pipeline_parallel > 1 and on_gpu:
+        # Its workers take the bundles of the placement group that the actor was started in.
+        common["distributed_executor_backend"] = "ray"
+    elif config.tensor_parallel > 1 or config.pipeline_parallel > 1:
         # Inside a Ray actor vLLM may choose its Ray executor, which would ask for the actor's GPUs a second time.
         common["distributed_executor_backend"] = "mp"
     if on_gpu:
@@ -140,6 +149,10 @@ class VllmEngine:
         """``adapter`` is vLLM's ``LoRARequest``, laid over the model in every request."""
         self._llm, self._adapter = llm, adapter
         self._numbers = itertools.count()
+        self.prompt_tokens = 0
+        """Of all prompts so far."""
+        self.prefix_hits = 0
+        """Those of them that came from the prefix cache."""
         self._decoded: OrderedDict[str, asyncio.Future[list[Any]]] = OrderedDict()
 
     @classmethod
@@ -224,6 +237,8 @@ class VllmEngine:
             last = output
         done = last.outputs[0]
         used = len(last.prompt_token_ids)
+        self.prompt_tokens += used
+        self.prefix_hits += last.num_cached_tokens or 0
         return Reply(done.text, done.finish_reason or "abort", used, len(done.token_ids))
 
     async def _outputs(self, request: Request, prompt: Any, in_parts: bool) -> AsyncIterator[Any]:

@@ -6,7 +6,6 @@ brings back everything that is done. A message between actors costs 1-2 ms of CP
 
 import asyncio
 import itertools
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,12 @@ from ray.exceptions import RayActorError
 
 from mics_ray.config import EndpointConfig
 from mics_ray.core.types import Failure, LostCall
+from mics_ray.keys import key
 from mics_ray.models.cache import ResponseCache
 from mics_ray.models.endpoint import Endpoint
 from mics_ray.models.types import Pictures, Refused, Reply, Request
+from mics_ray.runtime import metrics
+from mics_ray.runtime.cluster import own_node
 from mics_ray.runtime.pictures import PictureRefs
 
 Answer = Reply | Failure | Refused
@@ -42,9 +44,10 @@ class EndpointActor:
     def __init__(self, entries: Mapping[str, EndpointConfig], cache_folder: str, name: str) -> None:
         variable = next(iter(entries.values())).api_key_env
         self._cache = ResponseCache(Path(cache_folder), name)
-        self._endpoint = Endpoint(entries, os.environ.get(variable) if variable else None, self._cache)
+        self._endpoint = Endpoint(entries, key(variable) if variable else None, self._cache)
         self._done: dict[str, asyncio.Queue[tuple[int, Answer, str]]] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._meters = metrics.Meters(metrics.run_name(cache_folder), self._read).start()
 
     async def submit(self, client: str, calls: list[Call]) -> None:
         """Start calls; their answers are fetched by :meth:`collect` under the same ``client``."""
@@ -74,20 +77,42 @@ class EndpointActor:
             await asyncio.wait(self._running, timeout=timeout_s)
         await self._endpoint.close()
         await self._cache.close()
+        self._meters.publish()
 
     async def _answer(self, call: Call, queue: "asyncio.Queue[tuple[int, Answer, str]]") -> None:
+        answer, text = await self._ask(call)
+        self._count(call.request.entry, answer)
+        queue.put_nowait((call.ticket, answer, text))
+
+    async def _ask(self, call: Call) -> tuple[Answer, str]:
+        """The answer, and a lost call's text; whatever goes wrong is an answer, for its waiter must hear of it."""
         try:
             pictures = await call.pictures if call.pictures is not None else None
-            queue.put_nowait((call.ticket, await self._endpoint.ask(call.request, pictures), ""))
+            return await self._endpoint.ask(call.request, pictures), ""
         except LostCall as lost:
-            queue.put_nowait((call.ticket, lost.failure, lost.text))
+            return lost.failure, lost.text
         except OSError as error:
-            full = Failure("disk", f"the cache of replies cannot be written: {error.strerror}")
-            queue.put_nowait((call.ticket, Refused(full), ""))
+            return Refused(Failure("disk", f"the cache of replies cannot be written: {error.strerror}")), ""
         except Refused as refused:
-            queue.put_nowait((call.ticket, refused, ""))
-        except Exception as error:  # the call's waiter must hear of it, whatever it is
-            queue.put_nowait((call.ticket, Failure("internal", type(error).__name__), ""))
+            return refused, ""
+        except Exception as error:
+            return Failure("internal", type(error).__name__), ""
+
+    def _count(self, entry: str, answer: Answer) -> None:
+        if isinstance(answer, Reply):
+            self._meters.reply(entry, answer)
+        else:
+            failure = answer.failure if isinstance(answer, Refused) else answer
+            self._meters.add(metrics.CALLS, 1, entry, failure.kind)
+
+    def _read(self, meters: metrics.Meters) -> None:
+        """What the endpoint counts itself."""
+        for entry, counted in self._endpoint.stats().items():
+            meters.total(metrics.RETRIES, counted["retries"], entry)
+            meters.level(metrics.LIMITER_QUEUE, counted["waiting"], entry)
+            meters.level(metrics.IN_FLIGHT, counted["in_flight"], entry)
+        for entry, seconds in self._endpoint.waited_s().items():
+            meters.total(metrics.WAITED, seconds, entry)
 
 
 class RemoteEndpoint:
@@ -161,6 +186,9 @@ def _resolve(future: "asyncio.Future[Reply]", answer: Answer, text: str) -> None
 
 
 def start_endpoint(entries: Mapping[str, EndpointConfig], cache_folder: str, name: str) -> Any:
-    """Start the actor of one provider. It takes no CPU slot: it waits for the network nearly all the time."""
-    options = {"num_cpus": 0, "max_restarts": -1, "max_concurrency": 1000}
+    """Start the actor of one provider on the driver's own node, where the keys and the run's cache are.
+
+    It takes no CPU slot: it waits for the network nearly all the time.
+    """
+    options = {"num_cpus": 0, "max_restarts": -1, "max_concurrency": 1000, "scheduling_strategy": own_node()}
     return ray.remote(EndpointActor).options(**options).remote(dict(entries), cache_folder, name)

@@ -57,8 +57,9 @@ def _models(config: Config) -> Table:
     with cluster(config.ray):
         wanted, _ = places(config)
     for need in wanted:
-        place = f"{need.gpus} GPUs each" if need.gpus else "on the CPU"
-        table.add_row(need.intern, config.interns[need.intern].model, f"vLLM, {need.replicas} x, {place}")
+        place = f"{need.gpus * need.stages:g} GPUs each" if need.gpus else "on the CPU"
+        count = f"{need.replicas}" if need.limit == need.replicas else f"{need.replicas} to {need.limit}"
+        table.add_row(need.intern, config.interns[need.intern].model, f"vLLM, {count} x, {place}")
     return table
 
 

@@ -16,6 +16,7 @@ from mics_ray.config import InternConfig
 from mics_ray.models.cache import ResponseCache
 from mics_ray.models.types import Failure, LostCall, Model, Pictures, Reply, Request
 from mics_ray.models.vllm_engine import EngineDead, VllmEngine
+from mics_ray.runtime import metrics
 from mics_ray.runtime.logs import log_to
 from mics_ray.runtime.router import ENGINE, ENGINE_DEAD, Answer
 
@@ -31,7 +32,10 @@ _SECRET_ENDINGS = ("_API_KEY", "_TOKEN", "_SECRET", "_SECRET_KEY", "_SECRET_ACCE
 
 
 class InternEngine(Model, Protocol):
-    """A model in this process that can be probed."""
+    """A model in this process that can be probed; it counts its prompts' tokens and those from its prefix cache."""
+
+    prompt_tokens: int
+    prefix_hits: int
 
     async def probe(self) -> None:
         """Generate one token. Raises :class:`EngineDead`."""
@@ -86,6 +90,8 @@ class InternReplica:
         self._cache = _cache(spec)
         self._failures = 0
         self._leaving = False
+        self._open = 0
+        self._meters = metrics.Meters(metrics.run_name(spec.cache_folder or "/"), self._read).start()
 
     async def ready(self) -> None:
         """Return when the engine has loaded; an error of its start is raised, and the process ends."""
@@ -111,7 +117,14 @@ class InternReplica:
         """Answer requests that share their pictures (no reference or one), in order."""
         engine = await self._started()
         shown = await self._resolve(requests[0].pictures, pictures[0]) if pictures else None
-        return await asyncio.gather(*(self._ask(engine, request, shown) for request in requests))
+        self._open += len(requests)
+        try:
+            answers = await asyncio.gather(*(self._ask(engine, request, shown) for request in requests))
+        finally:
+            self._open -= len(requests)
+        for answer in answers:
+            self._count(answer)
+        return answers
 
     async def _started(self) -> InternEngine:
         if self._engine is None:
@@ -153,6 +166,21 @@ class InternReplica:
         self._failures = 0
         await self._keep(request, reply)
         return reply
+
+    def _count(self, answer: Answer) -> None:
+        if isinstance(answer, Reply):
+            self._meters.reply(self._spec.name, answer)
+        else:
+            self._meters.add(metrics.CALLS, 1, self._spec.name, answer.failure.kind)
+
+    def _read(self, meters: metrics.Meters) -> None:
+        """What is looked up once a second."""
+        name = self._spec.name
+        meters.level(metrics.REPLICA_REQUESTS, self._open, name, str(self._spec.number))
+        if self._engine is not None and self._engine.done() and not self._engine.exception():
+            engine = self._engine.result()
+            meters.total(metrics.PREFIX_TOKENS, engine.prompt_tokens, name, "seen")
+            meters.total(metrics.PREFIX_TOKENS, engine.prefix_hits, name, "hit")
 
     async def _keep(self, request: Request, reply: Reply) -> None:
         """Store a reply; where that fails it only means that a resumed run generates it again."""

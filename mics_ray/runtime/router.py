@@ -1,18 +1,16 @@
 """One intern's replicas seen as one model: case affinity, batching, calls that outlive a dead replica. No Ray here."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
+from mics_ray.runtime.affinity import Load, choose
 
 log = logging.getLogger(__name__)
 
-SLACK = 16
-"""Requests that a replica may have in flight beyond twice the mean before its cases spill over."""
 ENGINE_FAILURES = 2
 """Engine failures that a request may be part of; then it is taken for their cause."""
 REPLICA_DEATHS = 5
@@ -46,34 +44,18 @@ class Replica(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """One live replica: its number among all replicas, and the requests it has in flight."""
-
-    number: int
-    in_flight: int
-
-
-def choose(case_id: str, live: Sequence[Load]) -> int:
-    """The replica for a case, of at least one: always the same (rendezvous hashing) unless that one is overloaded."""
-    ranked = sorted(live, key=lambda load: _weight(case_id, load.number), reverse=True)
-    mean = sum(load.in_flight for load in live) / len(live)
-    if ranked[0].in_flight <= 2 * mean + SLACK:
-        return ranked[0].number
-    return min(ranked, key=lambda load: load.in_flight).number
-
-
-def _weight(case_id: str, number: int) -> bytes:
-    return hashlib.blake2b(f"{number}:{case_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
-
 @dataclass(slots=True, eq=False)
 class _Seat:
-    """A replica as this router sees it; ``life`` counts its restarts, ``heard`` is when it last gave a sign of life."""
+    """A replica as this router sees it; ``life`` counts its restarts, ``heard`` is when it last gave a sign of life.
+
+    A ``retired`` one gets no further calls; ``idle`` is set while it has none in flight.
+    """
 
     number: int
     replica: Replica
     up: bool = True
+    retired: bool = False
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
     life: int = 0
     in_flight: int = 0
     heard: float = 0.0
@@ -126,6 +108,33 @@ class Router:
         self._tasks: set[asyncio.Task[None]] = set()
         self._any_up = asyncio.Event()
         self._any_up.set()
+        self._queued = 0
+
+    @property
+    def queued(self) -> int:
+        """Requests that were asked and have no answer yet."""
+        return self._queued
+
+    async def staff(self, replicas: Sequence[Replica]) -> None:
+        """Serve with these replicas from here on; the ones that are known keep their places.
+
+        Returns when those that are left out have answered what they had been asked.
+        """
+        old = self._seats
+        self._seats = [
+            old[number] if number < len(old) and old[number].replica == replica else _Seat(number, replica)
+            for number, replica in enumerate(replicas)
+        ]
+        if any(seat.up for seat in self._seats):
+            self._any_up.set()
+        else:
+            self._any_up.clear()
+        leaving = [seat for seat in old if seat not in self._seats]
+        for seat in leaving:
+            seat.retired = True
+        for seat in leaving:
+            if seat.in_flight:
+                await seat.idle.wait()
 
     def bound(self, case_id: str) -> BoundModel:
         """A model whose calls keep to the case's replica, where its pictures and question are cached."""
@@ -143,7 +152,11 @@ class Router:
             loop.call_soon(self._send, key, pictures)
         call = _Call(request, loop.create_future())
         self._gathering[key].append(call)
-        answer = await call.future
+        self._queued += 1
+        try:
+            answer = await call.future
+        finally:
+            self._queued -= 1
         if isinstance(answer, LostCall):
             raise answer
         return answer
@@ -188,6 +201,7 @@ class Router:
         if not seat.in_flight:
             seat.heard = loop.time()
         seat.in_flight += len(requests)
+        seat.idle.clear()
         work = asyncio.ensure_future(seat.replica.ask_many(requests, pictures))
         try:
             while not (await asyncio.wait({work}, timeout=self._stall_s))[0]:
@@ -196,6 +210,8 @@ class Router:
             return work.result()
         finally:
             seat.in_flight -= len(requests)
+            if not seat.in_flight:
+                seat.idle.set()
             work.cancel()
 
     async def _look_after(self, seat: _Seat) -> None:
@@ -226,14 +242,15 @@ class Router:
         self._spawn(self._revive(seat))
 
     async def _revive(self, seat: _Seat) -> None:
-        while not seat.up:
+        while not seat.up and not seat.retired:
             try:
                 await seat.replica.ready()
                 seat.up, seat.heard = True, asyncio.get_running_loop().time()
             except ReplicaDown:
                 await asyncio.sleep(self._poll_s)
-        log.warning("intern %s: replica %d is back", self._name, seat.number)
-        self._any_up.set()
+        if not seat.retired:
+            log.warning("intern %s: replica %d is back", self._name, seat.number)
+            self._any_up.set()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)

@@ -1,12 +1,13 @@
 """The driver: starts the actors, feeds the workers, watches, and ends with an account that is true."""
 
+import json
 import math
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -17,10 +18,13 @@ from mics_ray.assemble import providers
 from mics_ray.config import Config
 from mics_ray.core.types import Failure
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_REFUSED, EXIT_STOPPED, RefusedRun
+from mics_ray.runtime.beacon import Beacon
 from mics_ray.runtime.cluster import cluster
 from mics_ray.runtime.dataset import shards
 from mics_ray.runtime.endpoints import start_endpoint
+from mics_ray.runtime.fleet import Fleet
 from mics_ray.runtime.interns import start_interns
+from mics_ray.runtime.latency import LATENCIES, together
 from mics_ray.runtime.prepare import Job, survey_again
 from mics_ray.runtime.progress import Progress, Snapshot
 from mics_ray.runtime.worker import Hands, SearchWorker, WorkerState
@@ -109,21 +113,24 @@ class _Driver:
         self._workers: list[Any] = []
         self._opened: list[Any] = []
         self._hands: Hands | None = None
+        self._fleet: Fleet | None = None
         self._states: list[WorkerState] = []
         self._counts: dict[str, Any] = {"outcomes": {}, "failure": None}
         self._began: float | None = None
+        self._beacon = Beacon(job.folder, job.survey.records)
 
     def start(self, interns: StartInterns) -> None:
         """Start all actors and wait until they are ready."""
         job, config = self._job, self._job.config
         cache, logs = str(job.folder.cache.absolute()), str(job.folder.logs.absolute())
-        writer = start_writer(job.folder.results.absolute())
+        writer = start_writer(job.folder.results.absolute(), job.folder.logs.absolute())
         endpoints = {
             provider: start_endpoint(entries, cache, f"endpoint-{number}")
             for number, (provider, entries) in enumerate(providers(config).items())
         }
         replicas = interns(config, cache, logs)
         self._hands = Hands(endpoints, replicas, writer)
+        self._fleet = Fleet(config, replicas, cache, logs)
         window = min(config.window, job.survey.pending)
         count = config.ray.workers or worker_count(ray.cluster_resources().get("CPU", 1.0), window)
         actor = ray.remote(SearchWorker).options(num_cpus=0, max_restarts=-1, max_concurrency=100)
@@ -183,11 +190,13 @@ class _Driver:
 
     def _look(self) -> None:
         """Ask the actors where they stand; one that is just restarting is asked again next time."""
+        self._beacon.shine()
         try:
             self._counts = ray.get(self._need().writer.counts.remote(), timeout=POLL_S)
             self._states = ray.get([worker.state.remote() for worker in self._workers], timeout=POLL_S)
         except (RayActorError, GetTimeoutError):
             return
+        self._scale()
         calls = Counter[str]()
         for used in (used for state in self._states for used in state.usage.values()):
             calls.update(calls=used.calls, cached=used.cached_calls)
@@ -202,6 +211,19 @@ class _Driver:
                 seconds=self._seconds(),
             )
         )
+
+    def _scale(self) -> None:
+        """More replicas of an intern where its queue grows, fewer where it empties."""
+        if self._fleet is None or not self._fleet.elastic:
+            return
+        queued = Counter[str]()
+        for state in self._states:
+            queued.update(state.queued)
+        if self._fleet.step(time.monotonic(), queued, self._workers):
+            self._hands = replace(self._need(), replicas=self._fleet.replicas)
+        for line in self._fleet.changes:
+            self._progress.phase(line)
+        self._fleet.changes.clear()
 
     def _early_end(self) -> End | None:
         """Why the workers ended before their shards did, if they did."""
@@ -222,11 +244,22 @@ class _Driver:
         """Stop the workers, let paid calls come home into the cache and searched cases onto the disk."""
         if self._hands is None:
             return
+        self._note_latencies()
         stops = [worker.stop.remote() for worker in self._workers]
         ray.wait(stops, num_returns=len(stops), timeout=2)
         ends = [endpoint.drain.remote(DRAIN_S) for endpoint in self._hands.endpoints.values()]
         ends.append(self._hands.writer.flush.remote())
         ray.wait(ends, num_returns=len(ends), timeout=DRAIN_S + 5)
+        if self._fleet is not None:
+            self._fleet.close()
+
+    def _note_latencies(self) -> None:
+        """Leave what a later job can be planned from."""
+        latencies = together(state.latencies for state in self._states)
+        if latencies and self._fleet is not None:
+            replicas = {name: len(handles) for name, handles in self._fleet.replicas.items()}
+            noted = {"search_seconds": self._seconds(), "replicas": replicas, "latencies": latencies}
+            self._job.folder.write(LATENCIES, json.dumps(noted))
 
     def _need(self) -> Hands:
         if self._hands is None:
@@ -241,6 +274,7 @@ class _Driver:
         while refs:
             done, refs = ray.wait(refs, num_returns=len(refs), timeout=POLL_S)
             ray.get(done)
+            self._beacon.shine()
             if self._stopper.asked:
                 raise _Stop
 

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
+from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.models.images import PictureError, for_roles
 from mics_ray.models.roles import Meter
 from mics_ray.models.types import Model, Pictures, Refused
+from mics_ray.runtime import metrics
 from mics_ray.runtime.dataset import Record, Records, Shard
 from mics_ray.runtime.endpoints import RemoteEndpoint
-from mics_ray.runtime.interns import connect
+from mics_ray.runtime.interns import connect, remote_replicas
+from mics_ray.runtime.latency import Buckets, Timed
 from mics_ray.runtime.logs import log_to
 from mics_ray.runtime.pictures import PictureRefs
 from mics_ray.runtime.router import Router
@@ -42,12 +45,17 @@ class Hands:
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """A worker seen from the driver; ``refused`` and ``broken`` say why it stopped by itself."""
+    """A worker seen from the driver; ``refused`` and ``broken`` say why it stopped by itself.
+
+    ``queued``: requests without an answer yet, by intern; ``latencies``: calls by model and how long they took.
+    """
 
     searching: int
     usage: Mapping[str, Usage]
     refused: Failure | None
     broken: str | None
+    queued: Mapping[str, int] = field(default_factory=dict)
+    latencies: Mapping[str, Buckets] = field(default_factory=dict)
 
 
 class SearchWorker:
@@ -62,14 +70,17 @@ class SearchWorker:
         self._models: dict[str, Model] = {}
         self._routers: dict[str, Router] = {}
         self._writer: Any = None
+        self._pictures = PictureRefs()
         self._records: Records | None = None
         self._window = window
         self._tasks: set[asyncio.Task[None]] = set()
         self._meters: dict[str, Meter] = {}
         self._usage: dict[str, Usage] = {}
+        self._latencies: defaultdict[str, Counter[int]] = defaultdict(Counter)
         self._refused: Failure | None = None
         self._broken: str | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._metrics = metrics.Meters(Path(config.run.dir).name, self._read).start()
 
     async def open(self, hands: Hands, shard: Shard) -> None:
         """Take a shard and begin to read it.
@@ -99,13 +110,19 @@ class SearchWorker:
         usage = dict(self._usage)
         for meter in self._meters.values():
             _add(usage, meter.usage)
-        return WorkerState(len(self._meters), usage, self._refused, self._broken)
+        queued = {name: router.queued for name, router in self._routers.items()}
+        return WorkerState(len(self._meters), usage, self._refused, self._broken, queued, self._latencies)
+
+    async def staff(self, replicas: Mapping[str, list[Any]]) -> None:
+        """Ask these replicas from here on; returns when those that are left out owe nothing any more."""
+        seats = {name: remote_replicas(handles, self._pictures) for name, handles in replicas.items()}
+        await asyncio.gather(*(router.staff(seats[name]) for name, router in self._routers.items()))
 
     def _take(self, hands: Hands) -> None:
         """Connect to the actors, once: routers and endpoint handles know what is under way."""
         if self._writer is not None:
             return
-        self._writer, pictures = hands.writer, PictureRefs()
+        self._writer, pictures = hands.writer, self._pictures
         for provider, entries in providers(self._config).items():
             handle = RemoteEndpoint(hands.endpoints[provider], f"worker-{self._number}", pictures)
             self._models |= dict.fromkeys(entries, handle)
@@ -151,6 +168,7 @@ class SearchWorker:
         started = time.monotonic()
         meter = self._meters[case.id] = Meter()
         models = self._models | {name: router.bound(case.id) for name, router in self._routers.items()}
+        models = {name: Timed(model, self._latencies[name]) for name, model in models.items()}
         panel = Cast(self._config, models).panel(pictures["mentor"], pictures["intern"], meter)
         search = self._config.search
         try:
@@ -190,9 +208,11 @@ class SearchWorker:
 
     async def _commit(self, row: dict[str, Any]) -> None:
         """Hand the row in; a writer that died is started again by Ray and refuses what it had committed."""
+        ended = time.monotonic()
         while True:
             try:
                 await self._writer.add.remote(row)
+                self._metrics.observe(metrics.COMMIT_LAG, time.monotonic() - ended)
                 return
             except RayActorError:
                 await asyncio.sleep(0.5)
@@ -200,6 +220,12 @@ class SearchWorker:
                 self._broken = str(error)
                 self._halt()
                 return
+
+    def _read(self, meters: metrics.Meters) -> None:
+        """What is looked up once a second."""
+        meters.level(metrics.OPEN, len(self._meters), str(self._number))
+        for name, router in list(self._routers.items()):
+            meters.level(metrics.INTERN_QUEUE, router.queued, name)
 
     def _halt(self) -> None:
         """End early from within: no further search, the open ones given up."""

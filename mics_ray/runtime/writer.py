@@ -10,6 +10,9 @@ import ray
 
 from mics_ray.io.lock import LockHeld, RunLock
 from mics_ray.io.shards import ShardStore
+from mics_ray.runtime import metrics
+from mics_ray.runtime.cluster import own_node
+from mics_ray.runtime.logs import CaseLog, lost_calls
 
 ROWS_PER_SHARD = 64
 FIRST_AGE_S, LAST_AGE_S, AGE_SHARE = 2.0, 60.0, 0.02
@@ -18,10 +21,15 @@ TAKEOVER_S = 30.0
 
 
 class WriterActor:
-    """Commits rows to ``folder``; it refuses ids that are committed already, so a row can be handed in twice safely."""
+    """Commits rows to ``folder``; it refuses ids that are committed already, so a row can be handed in twice safely.
 
-    def __init__(self, folder: str) -> None:
+    For each case that it commits it writes a line into the case log in ``log_folder``.
+    """
+
+    def __init__(self, folder: str, log_folder: str) -> None:
         self._folder = Path(folder)
+        self._case_log = CaseLog(Path(log_folder))
+        self._meters = metrics.Meters(metrics.run_name(folder)).start()
         self._lock = self._take_over()
         self._store = ShardStore(self._folder)
         self._rows: list[tuple[dict[str, Any], asyncio.Future[None]]] = []
@@ -66,7 +74,7 @@ class WriterActor:
                 return
             rows = [row for row, _ in batch]
             try:
-                await asyncio.to_thread(self._store.commit, rows)
+                commit = await asyncio.to_thread(self._store.commit, rows)
             except OSError as error:
                 self._failure = error
                 for _, future in batch:
@@ -76,6 +84,16 @@ class WriterActor:
             self._quality.update(row["quality"] for row in rows if row["outcome"] in ("solved", "depth"))
             for _, future in batch:
                 future.set_result(None)
+            written = set(commit.written)
+            await asyncio.to_thread(self._report, [row for row in rows if row["case_id"] in written])
+
+    def _report(self, rows: list[dict[str, Any]]) -> None:
+        """Log and count cases that were just committed."""
+        self._case_log.write(rows)
+        for row in rows:
+            self._meters.add(metrics.CASES, 1, row["outcome"], row["quality"])
+            for kind, count in lost_calls(row).items():
+                self._meters.add(metrics.LOST, count, kind)
 
     async def counts(self) -> dict[str, Any]:
         """What was committed in this session: rows by outcome, kept chains by quality; whether writing failed."""
@@ -96,10 +114,7 @@ class WriterActor:
                 await self.flush()
 
 
-def start_writer(folder: Path) -> Any:
+def start_writer(folder: Path, log_folder: Path) -> Any:
     """Start the writer on the driver's own node, where the run's folder is."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    options = {"num_cpus": 0, "max_restarts": -1, "max_concurrency": 1000, "scheduling_strategy": here}
-    return ray.remote(WriterActor).options(**options).remote(str(folder))
+    options = {"num_cpus": 0, "max_restarts": -1, "max_concurrency": 1000, "scheduling_strategy": own_node()}
+    return ray.remote(WriterActor).options(**options).remote(str(folder), str(log_folder))

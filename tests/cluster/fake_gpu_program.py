@@ -1,6 +1,6 @@
 """A Ray cluster that pretends to have GPUs, and replicas on it with a stand-in for the engine; prints what it saw.
 
-The head has no GPU, two nodes have two each. A program of its own, since a process can hold one cluster only.
+The head has one GPU, two nodes have two each. A program of its own, since a process can hold one cluster only.
 """
 
 import json
@@ -9,20 +9,25 @@ from typing import Any
 
 import ray
 from ray.cluster_utils import Cluster
+from ray.util.placement_group import placement_group_table
 
 from mics_ray.config import InternConfig
 from mics_ray.models.types import Pictures, Reply, Request
-from mics_ray.runtime.interns import cluster_nodes, start_replica
-from mics_ray.runtime.placement import fits, needs
+from mics_ray.runtime.interns import cluster_nodes, pipeline, start_replica
+from mics_ray.runtime.placement import fits, needs, place
 from mics_ray.runtime.replica import ReplicaSpec
 
 INTERNS = {"wide": InternConfig(model="w", tensor_parallel=2), "narrow": InternConfig(model="n", replicas=2)}
+SHARED = {"shared": InternConfig(model="s", replicas=2, gpus=0.5)}
+DEEP = {"deep": InternConfig(model="d", pipeline_parallel=2)}
 TOO_WIDE = {"huge": InternConfig(model="h", tensor_parallel=3)}
 TOO_MANY = {"many": InternConfig(model="m", replicas=5)}
 
 
 class StubEngine:
     """Stands in for vLLM, which would need the GPUs to be real."""
+
+    prompt_tokens = prefix_hits = 0
 
     @classmethod
     async def start(cls, config: InternConfig, on_gpu: bool) -> "StubEngine":
@@ -35,20 +40,37 @@ class StubEngine:
         return None
 
 
-def seen() -> dict[str, Any]:
-    """Start the replicas and say where each is and what it sees."""
-    wanted = needs(INTERNS, on_gpu=True)
-    specs = [
-        (ReplicaSpec(need.intern, n, INTERNS[need.intern], True, start=StubEngine.start), need)
-        for need in wanted
-        for n in range(need.replicas)
+def started(interns: dict[str, InternConfig]) -> tuple[list[Any], list[list[str]]]:
+    """Start all replicas; their handles, and intern, node and GPUs of each."""
+    wanted = needs(interns, on_gpu=True)
+    each = [need for need in wanted for _ in range(need.replicas)]
+    handles = [
+        start_replica(ReplicaSpec(need.intern, n, interns[need.intern], True, start=StubEngine.start), need, (), spot)
+        for n, (need, spot) in enumerate(zip(each, place(wanted, cluster_nodes()) or [], strict=True))
     ]
-    handles = [start_replica(spec, need) for spec, need in specs]
     ray.get([handle.ready.remote() for handle in handles], timeout=120)
     facts = ray.get([handle.facts.remote() for handle in handles])
+    return handles, [[need.intern, one.node, one.gpus] for need, one in zip(each, facts, strict=True)]
+
+
+def seen() -> dict[str, Any]:
+    """Start the replicas and say where each is and what it sees."""
+    nodes = cluster_nodes()
+    (head,) = (node.id for node in nodes if node.head)
+    handles, first = started(INTERNS)
+    for handle in handles:
+        ray.kill(handle)
+    handles, second = started(SHARED)
+    (deep,) = needs(DEEP, on_gpu=True)
+    (spot,) = place([deep], nodes) or []
+    group = pipeline(deep, spot)
+    ray.get(group.ready(), timeout=60)
     return {
-        "fits": fits(wanted, cluster_nodes()),
-        "replicas": [[spec.name, one.node, one.gpus] for (spec, _), one in zip(specs, facts, strict=True)],
+        "head": head,
+        "fits": fits(needs(INTERNS, on_gpu=True), nodes),
+        "replicas": first,
+        "shared": second,
+        "stages": list(placement_group_table(group)["bundles_to_node_id"].values()),
         "too wide": fits(needs(TOO_WIDE, on_gpu=True), cluster_nodes()),
         "too many": fits(needs(TOO_MANY, on_gpu=True), cluster_nodes()),
     }
@@ -56,7 +78,7 @@ def seen() -> dict[str, Any]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="mr", dir="/tmp") as folder:
-        head = {"num_cpus": 1, "num_gpus": 0, "include_dashboard": False, "temp_dir": folder}
+        head = {"num_cpus": 1, "num_gpus": 1, "include_dashboard": False, "temp_dir": folder}
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
             for _ in range(2):

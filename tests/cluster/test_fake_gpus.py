@@ -40,10 +40,21 @@ def test_a_stub_replica_of_tensor_parallel_2_has_two_pretended_gpus_of_one_node(
 def test_what_no_pretended_node_can_hold_is_refused_with_the_biggest(seen: dict[str, Any]) -> None:
     (problem,) = seen["too wide"]
     assert problem.startswith("intern huge needs 3 GPUs on one node: the cluster has 4, the biggest node")
-    assert problem.endswith(" 2")
+    assert problem.endswith(" 2; 1 of the head node stay free")
 
 
 def test_more_than_the_pretended_gpus_in_all_is_refused_with_the_sum(seen: dict[str, Any]) -> None:
     (problem,) = seen["too many"]
     assert problem.startswith("interns need 5 GPUs (many 5 x 1)")
     assert "the cluster has 4" in problem
+
+
+def test_the_head_does_no_gpu_work_where_others_have_gpus(seen: dict[str, Any]) -> None:
+    nodes = [node for _, node, _ in seen["replicas"] + seen["shared"]] + seen["stages"]
+    assert len(nodes) == 7
+    assert seen["head"] not in nodes
+
+
+def test_two_small_stub_replicas_share_a_pretended_gpu(seen: dict[str, Any]) -> None:
+    (first, second) = [(node, visible) for _, node, visible in seen["shared"]]
+    assert first == second

@@ -10,9 +10,23 @@ from eval.config import EvaluateJob, InferJob
 from mics_ray.assemble import check
 from mics_ray.compose import CONF, choices, compose_config, compose_job, groups, to_yaml
 from mics_ray.config import Config
+from mics_ray.plan.config import PlanJob
+from mics_ray.submit.config import compose_cluster
 from train.config import TrainJob
 from train.export.config import ExportJob
 
+CLUSTERS = {
+    "existing": ["cluster.address=https://ray.example", "cluster.volume=/data"],
+    "slurm": ["cluster.dir=/data"],
+    "kuberay": ["cluster.image=mics:gpu", "cluster.volume_claim=data"],
+    "vm": [
+        "cluster.image=mics:gpu",
+        "cluster.volume=/data",
+        "cluster.provider=aws",
+        "cluster.region=r",
+        "cluster.zone=z",
+    ],
+}
 VARIABLES = {"OPENAI_API_KEY", "GEMINI_API_KEY", "DASHSCOPE_API_KEY", "DEEPSEEK_API_KEY"}
 BASES = {
     "demo": ["experiment=demo"],
@@ -25,12 +39,13 @@ BASES = {
     ],
 }
 CHOICES = [(group, name) for group in groups("generate") for name in choices(group)]
-SCHEMAS = {"export": ExportJob, "train": TrainJob, "evaluate": EvaluateJob, "infer": InferJob}
+SCHEMAS = {"export": ExportJob, "train": TrainJob, "evaluate": EvaluateJob, "infer": InferJob, "plan": PlanJob}
 SMALLEST = {
     "export": ["run.dir=runs/x", "export.dir=x"],
     "train": ["train=tiny", "export.dir=x", "train.dir=x"],
     "evaluate": ["eval=chiron", "judge=local", "model=x", "eval.dir=x"],
     "infer": ["model=x", "question=x"],
+    "plan": ["mentors=paper", "interns=paper", "judge=deepseek"],
 }
 """The least that each other job needs on its command line."""
 AFTER = [(job, group, name) for job in SCHEMAS for group in groups(job) for name in choices(group)]
@@ -48,6 +63,12 @@ def test_each_file_composes_with_the_rest_of_the_demo(group: str, name: str) -> 
     config = compose_config([*overrides, f"{group}={name}"])
     check(config)
     assert yaml.safe_load(to_yaml(config))["search"]["restarts"] in (0, 1)
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_each_cluster_composes_with_the_least_that_it_needs(name: str) -> None:
+    composed = compose_cluster((f"cluster={name}", *CLUSTERS[name]), None)
+    assert composed.kind == name
 
 
 @pytest.mark.parametrize("search", choices("search"))
@@ -68,9 +89,9 @@ def test_several_benchmarks_are_chosen_by_commas() -> None:
 
 
 def test_every_file_is_a_choice_of_a_known_group() -> None:
-    jobs = {Path(f"{job}.yaml") for job in ("generate", *SCHEMAS)}
+    jobs = {Path(f"{job}.yaml") for job in ("generate", "submit", *SCHEMAS)}
     files = {path.relative_to(CONF) for path in CONF.rglob("*.yaml")} - jobs
-    known = {(group, name) for _, group, name in AFTER} | set(CHOICES)
+    known = {(group, name) for _, group, name in AFTER} | set(CHOICES) | {("cluster", name) for name in CLUSTERS}
     assert {Path(group) / f"{name}.yaml" for group, name in known} == files
 
 

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from mics_ray.assemble import Cast, cases_file, check, embedded, endpoints, image_root, providers, strategy
 from mics_ray.compose import compose_config
-from mics_ray.config import Config, EndpointConfig, Engine, InternConfig, SearchConfig
+from mics_ray.config import Config, EndpointConfig, Engine, InternConfig, Replicas, SearchConfig, replica_range
 from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.mics import Mics
 from mics_ray.core.types import Case, Note
@@ -176,6 +176,18 @@ def test_every_problem_is_named_at_once() -> None:
         (["ray.workers=0"], ["ray.workers: 0"]),
         (["pictures.mentor_max_side=0"], ["pictures.mentor_max_side: 0"]),
         (["interns.tiny_internvl.replicas=0"], ["interns.tiny_internvl.replicas: 0"]),
+        (["interns.tiny_internvl.replicas=two"], ["interns.tiny_internvl.replicas: must be a whole number or {min"]),
+        (["interns.tiny_internvl.replicas={min: 2}"], ["interns.tiny_internvl.replicas: must be a whole number or"]),
+        (["interns.tiny_internvl.replicas={min: 3, max: 2}"], ["tiny_internvl.replicas: max 2 is below min 3"]),
+        (["interns.tiny_internvl.replicas={min: 0, max: 2}"], ["interns.tiny_internvl.replicas: 0 is below 1"]),
+        (["interns.tiny_internvl.replicas=true"], ["interns.tiny_internvl.replicas: must be a whole number"]),
+        (["interns.tiny_internvl.pipeline_parallel=0"], ["interns.tiny_internvl.pipeline_parallel: 0 is below 1"]),
+        (["interns.tiny_internvl.gpus=1.5"], ["interns.tiny_internvl.gpus: 1.5 is not a share of one GPU"]),
+        (["interns.tiny_internvl.gpus=0"], ["interns.tiny_internvl.gpus: 0 is not a share of one GPU"]),
+        (
+            ["interns.tiny_internvl.gpus=0.5", "interns.tiny_internvl.tensor_parallel=2"],
+            ["interns.tiny_internvl.gpus: a share goes only with tensor_parallel 1"],
+        ),
         (["judge.max_in_flight=0"], ["judge.max_in_flight: 0"]),
         (["judge.requests_per_minute=-5"], ["judge.requests_per_minute: -5"]),
         (["judge.deadline_s=0"], ["judge.deadline_s: 0"]),
@@ -218,3 +230,10 @@ def test_a_set_key_is_accepted_and_never_shown(monkeypatch: pytest.MonkeyPatch) 
 def test_input_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
     assert "data.cases: no such file: /nowhere/cases.jsonl" in refusal(composed("data.cases=/nowhere/cases.jsonl"))
     assert "data.image_root: no such folder: /nowhere" in refusal(composed("data.image_root=/nowhere"))
+
+
+def test_a_range_of_replicas_is_read() -> None:
+    config = composed("interns.tiny_internvl.replicas={min: 1, max: 4}")
+    check(config)
+    assert replica_range(config.interns["tiny_internvl"].replicas) == Replicas(1, 4)
+    assert replica_range(3) == Replicas(3, 3)

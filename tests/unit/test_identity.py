@@ -74,7 +74,10 @@ def test_where_and_how_fast_is_no_difference(config: Config) -> None:
         config,
         judge=moved(config.judge),
         mentors={name: moved(entry) for name, entry in config.mentors.items()},
-        interns={name: replace(moved(e), replicas=4, tensor_parallel=2) for name, e in config.interns.items()},
+        interns={
+            name: replace(moved(e), replicas={"min": 1, "max": 4}, tensor_parallel=2, pipeline_parallel=2, gpus=0.5)
+            for name, e in config.interns.items()
+        },
         run=replace(config.run, dir="elsewhere"),
         data=replace(config.data, cases="/copied/cases.jsonl", image_root="/copied"),
         ray=replace(config.ray, address="auto", workers=9),

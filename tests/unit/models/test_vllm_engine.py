@@ -50,6 +50,16 @@ def test_tensor_parallel_stays_inside_the_actor() -> None:
     assert (args["tensor_parallel_size"], args["distributed_executor_backend"]) == (2, "mp")
 
 
+def test_a_pipelines_workers_take_the_placement_group() -> None:
+    args = engine_args(InternConfig(model="m", tensor_parallel=2, pipeline_parallel=3), on_gpu=True)
+    assert (args["pipeline_parallel_size"], args["distributed_executor_backend"]) == (3, "ray")
+
+
+def test_a_share_of_a_gpu_is_a_share_of_its_memory() -> None:
+    assert engine_args(InternConfig(model="m", gpus=0.25), on_gpu=True)["gpu_memory_utilization"] == 0.225
+    assert "gpu_memory_utilization" not in engine_args(InternConfig(model="m"), on_gpu=True)
+
+
 def test_configuration_reaches_the_engine() -> None:
     config = InternConfig(model="m", revision=COMMIT, max_model_len=4096, processor_kwargs={"max_pixels": 1003520})
     args = engine_args(config, on_gpu=True)

@@ -1,7 +1,7 @@
 """Placement of intern replicas, without Ray."""
 
 from mics_ray.config import Engine, InternConfig
-from mics_ray.runtime.placement import Need, Node, fits, needs
+from mics_ray.runtime.placement import Need, Node, Spot, fits, needs, place, usable
 
 INTERNS = {
     "small": InternConfig(model="a", replicas=2),
@@ -47,3 +47,58 @@ def test_a_node_without_cores_holds_no_replica() -> None:
 
 def test_gpus_wanted_of_a_cluster_without_nodes() -> None:
     assert "the cluster has 0" in fits([Need("a", 1, 1, 1)], [])[0]
+
+
+HEAD = Node("head", gpus=4, cpus=16, head=True)
+
+
+def names(spots: list[Spot] | None) -> list[tuple[str, list[str]]]:
+    return [(spot.intern, [node.name for node in spot.nodes]) for spot in spots or []]
+
+
+def test_the_least_number_must_fit_the_most_need_not() -> None:
+    (need,) = needs({"a": InternConfig(model="a", replicas={"min": 2, "max": 9})}, on_gpu=True)
+    assert (need.replicas, need.limit) == (2, 9)
+    assert fits([need], [Node("n1", 2, 8)]) == []
+    assert "interns need 2 GPUs (a 2 x 1)" in fits([need], [Node("n1", 1, 8)])[0]
+
+
+def test_the_head_stays_free_where_another_node_has_gpus() -> None:
+    assert usable([HEAD, NODE]) == [NODE]
+    assert usable([HEAD, Node("n2", 0, 8)]) == [HEAD]
+    assert names(place([Need("a", 1, 4, 1)], [HEAD, NODE])) == [("a", ["n1"])]
+    (problem,) = fits([Need("a", 2, 4, 1)], [HEAD, NODE])
+    assert problem.endswith("the cluster has 4, the biggest node (n1) 4; 4 of the head node stay free")
+
+
+def test_wide_replicas_come_first_and_narrow_ones_fill_the_fullest_node() -> None:
+    nodes = [Node("n1", 4, 16), Node("n2", 2, 16)]
+    assert names(place([Need("a", 2, 1, 1), Need("b", 1, 4, 1)], nodes)) == [
+        ("a", ["n2"]),
+        ("a", ["n2"]),
+        ("b", ["n1"]),
+    ]
+
+
+def test_shares_come_from_one_gpu_each() -> None:
+    assert place([Need("a", 2, 0.6, 1)], [Node("n1", 2, 8)]) is not None
+    assert place([Need("a", 3, 0.6, 1)], [Node("n1", 2, 8)]) is None, "1.8 of 2, but no GPU has 0.6 left"
+    assert place([Need("a", 4, 0.25, 1), Need("b", 1, 1, 1)], [Node("n1", 2, 8)]) is not None
+    assert place([Need("a", 10, 0.1, 0)], [Node("n1", 1, 8)]) is not None
+    assert place([Need("a", 1, 0.5, 0)], [Node("n1", 0.5, 8)]) is not None
+    assert place([Need("a", 1, 1, 0)], [Node("n1", 1.5, 8)]) is not None
+    assert place([Need("a", 2, 0.75, 0)], [Node("n1", 1.5, 8)]) is None
+
+
+def test_a_pipeline_has_each_stage_on_one_node() -> None:
+    (need,) = needs({"a": InternConfig(model="a", tensor_parallel=2, pipeline_parallel=2)}, on_gpu=True)
+    assert need.bundles == [{"GPU": 1, "CPU": 0.5}] * 4
+    assert names(place([need], [Node("n1", 3, 8), Node("n2", 2, 8)])) == [("a", ["n2", "n1"])]
+    assert place([need], [Node("n1", 3, 8), Node("n2", 1, 8)]) is None
+    (problem,) = fits([need], [Node("n1", 3, 8)])
+    assert problem.startswith("interns need 4 GPUs (a 1 x 2 stages of 2)")
+
+
+def test_a_share_of_a_gpu_is_asked_of_ray_as_it_is() -> None:
+    (need,) = needs({"a": InternConfig(model="a", gpus=0.25)}, on_gpu=True)
+    assert need.ray_options == {"num_gpus": 0.25, "num_cpus": 1.0}

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
-from mics_ray.runtime.router import ENGINE_FAILURES, REPLICA_DEATHS, SLACK, Answer, Load, ReplicaDown, Router, choose
+from mics_ray.runtime.affinity import SLACK, Load, choose
+from mics_ray.runtime.router import ENGINE_FAILURES, REPLICA_DEATHS, Answer, ReplicaDown, Router
 
 CASES = [f"case-{number}" for number in range(300)]
 
@@ -258,3 +259,58 @@ async def test_an_unforeseen_error_is_not_swallowed() -> None:
 
     with pytest.raises(ZeroDivisionError):
         await Router("tiny", [LocalReplica(behave)]).ask("case", request(), None)
+
+
+async def test_a_further_replica_takes_its_share_and_the_known_ones_keep_their_cases() -> None:
+    first, second = LocalReplica(), LocalReplica()
+    router = Router("tiny", [first])
+    await router.staff([first, second])
+    await asyncio.gather(*(router.ask(case, request(case), None) for case in CASES))
+    homes = {case: choose(case, [Load(0, 0), Load(1, 0)]) for case in CASES}
+    assert [call[0].text for call in first.calls] == [case for case in CASES if homes[case] == 0]
+    assert [call[0].text for call in second.calls] == [case for case in CASES if homes[case] == 1]
+
+
+async def test_a_retired_replica_answers_what_it_was_asked_and_is_asked_nothing_more() -> None:
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def slow(requests: Sequence[Request]) -> list[Answer]:
+        asked.set()
+        await release.wait()
+        return await answer(requests)
+
+    stays, goes = LocalReplica(), LocalReplica(slow)
+    router = Router("tiny", [stays, goes])
+    case = next(case for case in CASES if choose(case, [Load(0, 0), Load(1, 0)]) == 1)
+    under_way = asyncio.ensure_future(router.ask(case, request("early"), None))
+    await asked.wait()
+    drained = asyncio.ensure_future(router.staff([stays]))
+    assert await router.ask(case, request("late"), None) == Reply("late@0.3")
+    assert not drained.done(), "the early call is still on its way"
+    assert router.queued == 1
+    release.set()
+    await drained
+    assert await under_way == Reply("early@0.3")
+    assert len(goes.calls) == 1, "asked once only"
+    assert router.queued == 0
+
+
+async def test_a_retired_replica_that_dies_hands_its_calls_to_the_others() -> None:
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def dying(requests: Sequence[Request]) -> list[Answer]:
+        asked.set()
+        await release.wait()
+        raise ReplicaDown
+
+    stays, goes = LocalReplica(), LocalReplica(dying)
+    router = Router("tiny", [stays, goes], poll_s=0.001)
+    case = next(case for case in CASES if choose(case, [Load(0, 0), Load(1, 0)]) == 1)
+    under_way = asyncio.ensure_future(router.ask(case, request(), None))
+    await asked.wait()
+    drained = asyncio.ensure_future(router.staff([stays]))
+    await asyncio.sleep(0)
+    release.set()
+    await drained
+    assert await under_way == Reply("q@0.3")
+    assert len(stays.calls) == 1

@@ -1,0 +1,143 @@
+"""What a finished run tells about calls: how long they take, their tokens and price, how many are answered twice."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mics_ray.assemble import JUDGE, endpoints
+from mics_ray.config import Config, Price
+from mics_ray.core.usage import Usage
+from mics_ray.errors import RefusedRun
+from mics_ray.io.shards import ShardError, iter_rows
+from mics_ray.models.budget import Limits
+from mics_ray.plan.config import Assumed, PlanConfig
+from mics_ray.plan.shape import Shape, assumed, calls, recorded
+from mics_ray.plan.simulate import Service
+from mics_ray.runtime.latency import LATENCIES, middle
+
+QUANTILES = 400
+"""Latencies that stand for a recorded distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One model's calls: latencies in seconds, tokens, US dollars each, and how many a replica works on at a time."""
+
+    seconds: tuple[float, ...]
+    tokens: float
+    cost_usd: float
+    per_replica: float
+    cached: float = 0.0
+    again: float = 0.0
+
+    @property
+    def mean_s(self) -> float:
+        """The mean latency."""
+        return sum(self.seconds) / len(self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a plan is reckoned from."""
+
+    shapes: list[Shape]
+    calls: Mapping[str, Call]
+
+
+def basis(config: Config, plan: PlanConfig) -> Basis:
+    """From the run that ``plan.run`` names, else assumed. Raises :class:`RefusedRun`."""
+    if plan.run is None:
+        return Basis(
+            assumed(config, plan.sample, config.seed), {name: _assumed(config, plan, name) for name in _names(config)}
+        )
+    folder = Path(plan.run)
+    try:
+        rows = list(iter_rows(folder / "results", ["nodes", "usage"]))
+        noted = json.loads((folder / LATENCIES).read_text())
+    except (OSError, ValueError, ShardError) as error:
+        raise RefusedRun(
+            f"plan.run: {folder} holds no finished run with {LATENCIES} ({type(error).__name__})"
+        ) from None
+    shapes = recorded(rows)
+    strangers = sorted(set(calls(shapes, JUDGE)) ^ set(_names(config)))
+    if strangers:
+        raise RefusedRun(f"plan.run: {folder} was searched by other models; the names differ in {', '.join(strangers)}")
+    return Basis(shapes, _calls(config, rows, shapes, noted))
+
+
+def _names(config: Config) -> list[str]:
+    return [*config.mentors, *config.interns, JUDGE]
+
+
+def _assumed(config: Config, plan: PlanConfig, name: str) -> Call:
+    call: Assumed = plan.judge if name == JUDGE else plan.mentor if name in config.mentors else plan.intern
+    price = _price(config, name)
+    cost = (call.prompt_tokens * price.input_per_mtok + call.completion_tokens * price.output_per_mtok) / 1e6
+    spread = tuple(call.seconds * (0.5 + number / 20) for number in range(21))
+    return Call(spread, call.prompt_tokens + call.completion_tokens, cost, call.per_replica)
+
+
+def _price(config: Config, name: str) -> Price:
+    entry = endpoints(config).get(name)
+    return entry.price if entry else Price()
+
+
+def _calls(
+    config: Config, rows: Sequence[Mapping[str, Any]], shapes: Sequence[Shape], noted: Mapping[str, Any]
+) -> dict[str, Call]:
+    """Every model's calls as the run made them."""
+    usage: dict[str, Usage] = {}
+    for name, used in ((name, used) for row in rows for name, used in row["usage"].items()):
+        usage[name] = usage.get(name, Usage()) + Usage(**used)
+    structural = calls(shapes, JUDGE)
+    found = {}
+    for name in _names(config):
+        buckets = {int(number): count for number, count in noted["latencies"].get(name, {}).items()}
+        if not buckets or name not in usage:
+            raise RefusedRun(f"plan.run: no call of {name} was timed; its replies all came from the cache")
+        found[name] = _call(usage[name], structural[name], buckets, noted, name)
+    return found
+
+
+def _call(used: Usage, structural: int, buckets: Mapping[int, int], noted: Mapping[str, Any], name: str) -> Call:
+    sent = max(1, used.calls - used.cached_calls)
+    open_calls = sum(middle(number) * count for number, count in buckets.items()) / max(noted["search_seconds"], 1e-9)
+    return Call(
+        _quantiles(buckets),
+        (used.prompt_tokens + used.completion_tokens) / used.calls,
+        used.cost_usd / sent,
+        max(1.0, open_calls / noted["replicas"].get(name, 1)),
+        used.cached_calls / used.calls,
+        max(0.0, min(1.0, used.calls / structural - 1)),
+    )
+
+
+def _quantiles(buckets: Mapping[int, int]) -> tuple[float, ...]:
+    """Evenly spaced quantiles of what the buckets hold."""
+    numbers, total = sorted(buckets), sum(buckets.values())
+    ends, upto = [], 0
+    for number in numbers:
+        upto += buckets[number]
+        ends.append(upto)
+    found, place = [], 0
+    for step in range(QUANTILES):
+        while ends[place] < (step + 0.5) / QUANTILES * total:
+            place += 1
+        found.append(middle(numbers[place]))
+    return tuple(found)
+
+
+def services(config: Config, ground: Basis, replicas: Mapping[str, int]) -> dict[str, Service]:
+    """Every model as a service: an API with its limits, ``replicas`` with the calls that they work on at a time."""
+    found = {}
+    for name, call in ground.calls.items():
+        entry = endpoints(config).get(name)
+        if entry is None:
+            limits = Limits(max_in_flight=math.ceil(replicas[name] * call.per_replica))
+        else:
+            limits = Limits(entry.requests_per_minute, entry.tokens_per_minute, entry.max_in_flight)
+        found[name] = Service(limits, call.seconds, call.tokens, call.cached, call.again)
+    return found

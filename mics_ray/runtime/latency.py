@@ -1,0 +1,51 @@
+"""How long calls take as a worker sees them, counted in buckets, so that a later job can be planned from them."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from mics_ray.models.types import Model, Pictures, Reply, Request
+
+LATENCIES = "latencies.json"
+"""The file in a run's folder: counts by model and bucket, of the last session."""
+STEP = 1.05
+"""A bucket's upper bound over its lower one."""
+
+Buckets = Mapping[int, int]
+
+
+def bucket(seconds: float) -> int:
+    """The bucket of a duration."""
+    return round(math.log(max(seconds, 1e-4), STEP))
+
+
+def middle(number: int) -> float:
+    """The duration, in seconds, that a bucket stands for."""
+    return float(STEP**number)
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A :class:`~mics_ray.models.types.Model` whose calls are timed, waiting for permits included, cached ones not."""
+
+    model: Model
+    buckets: Counter[int]
+
+    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+        """See the protocol."""
+        asked = time.monotonic()
+        reply = await self.model.ask(request, pictures)
+        if not reply.cached:
+            self.buckets[bucket(time.monotonic() - asked)] += 1
+        return reply
+
+
+def together(parts: Iterable[Mapping[str, Buckets]]) -> dict[str, dict[int, int]]:
+    """The counts of several workers, by model."""
+    total: dict[str, Counter[int]] = {}
+    for part in parts:
+        for name, buckets in part.items():
+            total.setdefault(name, Counter()).update(buckets)
+    return {name: dict(sorted(buckets.items())) for name, buckets in sorted(total.items())}

@@ -1,0 +1,177 @@
+"""Replicas that come and go with the queue, on a real Ray with a stand-in for the engine."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from mics_ray.compose import compose_config
+from mics_ray.config import Config, EndpointConfig, InternConfig
+from mics_ray.io.shards import iter_rows
+from mics_ray.models.types import Request
+from mics_ray.runtime import fleet as fleet_module
+from mics_ray.runtime.fleet import Fleet
+from mics_ray.runtime.interns import connect, remote_replicas, start_replica
+from mics_ray.runtime.pictures import PictureRefs
+from mics_ray.runtime.placement import Need
+from mics_ray.runtime.prepare import prepared, with_server
+from mics_ray.runtime.progress import Progress
+from mics_ray.runtime.replica import ReplicaSpec
+from mics_ray.runtime.run import search
+from mics_ray.runtime.scaling import Depths
+from tests.support.slow_engine import SlowEngine
+
+pytestmark = pytest.mark.cluster
+
+NAME = "slow"
+DEPTHS = Depths(high=8, goal=4, low=4, up_s=1, down_s=10, cool_s=2)
+REQUESTS = 120
+
+
+def slow_spec(config: Config, need: Need, number: int, *_: Any) -> ReplicaSpec:
+    return ReplicaSpec(need.intern, number, config.interns[need.intern], False, start=SlowEngine.start)
+
+
+@pytest.fixture
+def slow_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_module, "spec", slow_spec)
+
+
+class Asker:
+    """A worker with nothing but its routers."""
+
+    async def take(self, replicas: dict[str, list[Any]]) -> None:
+        self.router = connect(replicas, PictureRefs())[NAME]
+
+    async def staff(self, replicas: dict[str, list[Any]]) -> None:
+        await self.router.staff(remote_replicas(replicas[NAME], PictureRefs()))
+
+    async def ask(self, first: int) -> list[str]:
+        asked = [Request(NAME, "m", "", "", f"q{first + n}", "", 0.0, 8, n) for n in range(REQUESTS)]
+        replies = await asyncio.gather(*(self.router.ask(one.text, one, None) for one in asked))
+        return [reply.text.split("\n")[0] for reply in replies]
+
+    async def queued(self) -> int:
+        return self.router.queued
+
+
+def config(least: int, most: int) -> Config:
+    model = EndpointConfig(model="m", base_url="local")
+    intern = InternConfig(model="m", replicas={"min": least, "max": most})
+    return Config(mentors={"a": model, "b": model}, interns={NAME: intern}, judge=model)
+
+
+def first_replica() -> Any:
+    spec = ReplicaSpec(NAME, 0, InternConfig(model="m"), False, start=SlowEngine.start)
+    return start_replica(spec, Need(NAME, 1, 0, 0))
+
+
+def until(done: Callable[[], bool], act: Callable[[], object]) -> None:
+    """Act again and again until it is done; a minute at most."""
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline, "nothing happens"
+        act()
+        time.sleep(0.05)
+
+
+def test_a_deep_queue_brings_replicas_up_to_the_most_and_an_empty_one_takes_them_away(
+    ray_cluster: None, slow_replicas: None
+) -> None:
+    fleet = Fleet(config(1, 3), {NAME: [first_replica()]}, "", "", DEPTHS)
+    asker = ray.remote(Asker).options(num_cpus=0, max_concurrency=100).remote()
+    ray.get(asker.take.remote(fleet.replicas))
+    under_way, clock = [asker.ask.remote(0)], 0.0
+
+    def step() -> None:
+        nonlocal clock
+        clock += 1.0
+        fleet.step(clock, {NAME: ray.get(asker.queued.remote())}, [asker])
+
+    until(lambda: len(fleet.replicas[NAME]) == 3, step)
+    under_way.append(asker.ask.remote(REQUESTS))
+    step()
+    texts = [text for answers in ray.get(under_way, timeout=60) for text in answers]
+    assert sorted(text.split(" by ")[0] for text in texts) == sorted(f"q{n}" for n in range(2 * REQUESTS))
+    assert len(Counter(text.split(" by ")[1] for text in texts[REQUESTS:])) == 3, "all three answered"
+    everybody = list(fleet.replicas[NAME])
+    until(lambda: len(fleet.replicas[NAME]) == 1, step)
+    assert fleet.replicas[NAME] == everybody[:1], "the last to come are the first to go"
+    step()
+    for gone in everybody[1:]:
+        until(lambda gone=gone: not alive(gone), step)  # type: ignore[misc]
+    assert alive(everybody[0])
+    assert [line.split(":")[1].split(",")[0] for line in fleet.changes] == [
+        " 1 -> 3 replicas",
+        " 3 -> 2 replicas",
+        " 2 -> 1 replicas",
+    ]
+    fleet.close()
+    ray.kill(everybody[0])
+    ray.kill(asker)
+
+
+def alive(handle: Any) -> bool:
+    try:
+        ray.get(handle.facts.remote(), timeout=10)
+    except ray.exceptions.RayActorError:
+        return False
+    return True
+
+
+def test_a_replica_retired_under_load_answers_first_and_nothing_is_asked_twice(
+    ray_cluster: None, slow_replicas: None
+) -> None:
+    fleet = Fleet(config(1, 2), {NAME: [first_replica()]}, "", "", DEPTHS)
+    asker = ray.remote(Asker).options(num_cpus=0, max_concurrency=100).remote()
+    ray.get(asker.take.remote(fleet.replicas))
+    clock = iter(range(10_000))
+    until(lambda: len(fleet.replicas[NAME]) == 2, lambda: fleet.step(float(next(clock)), {NAME: 100}, [asker]))
+    pids = [ray.get(handle.facts.remote()).pid for handle in fleet.replicas[NAME]]
+    under_way = asker.ask.remote(0)
+    until(lambda: ray.get(asker.queued.remote()) == REQUESTS, lambda: None)
+    until(lambda: len(fleet.replicas[NAME]) == 1, lambda: fleet.step(float(next(clock)), {NAME: 0}, [asker]))
+    until(lambda: bool(ray.wait([under_way], timeout=0)[0]), lambda: fleet.step(float(next(clock)), {NAME: 6}, [asker]))
+    texts = ray.get(under_way)
+    assert sorted(text.split(" by ")[0] for text in texts) == sorted(f"q{n}" for n in range(REQUESTS))
+    assert any(text.endswith(str(pids[1])) for text in texts), "the retired one kept what it had been asked"
+    fleet.close()
+    for handle in fleet.replicas[NAME]:
+        ray.kill(handle)
+    ray.kill(asker)
+
+
+def test_a_run_that_scales_ends_with_every_row_exactly_once(
+    ray_cluster: None, slow_replicas: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mics_ray.runtime.fleet.Depths", lambda: Depths(8, 4, 4, up_s=0, down_s=1, cool_s=0.5))
+    job_config = compose_config(
+        [
+            "experiment=demo",
+            f"run.dir={tmp_path}/run",
+            "~interns.tiny_qwen25vl",
+            "interns.tiny_internvl.replicas={min: 1, max: 3}",
+        ]
+    )
+    phases: list[str] = []
+    monkeypatch.setattr(Progress, "phase", lambda self, text: phases.append(text))
+    handle = first_replica()
+    with prepared(job_config) as job, with_server(job.config, job.folder) as served:
+        end = search(job.at(served), Progress(), lambda *_: {"tiny_internvl": [handle]})
+    ray.kill(handle)
+    assert end.code == 0, end.message
+    rows = list(iter_rows(tmp_path / "run/results"))
+    assert len(rows) == len({row["case_id"] for row in rows}) == 32
+    assert all(vote["failure"] is None for row in rows for node in row["nodes"] for vote in node["votes"])
+    noted = json.loads((tmp_path / "run/latencies.json").read_text())
+    assert set(noted["latencies"]) == {"tiny_internvl", "judge", *job_config.mentors}
+    assert sum(noted["latencies"]["tiny_internvl"].values()) >= sum(
+        len(node["votes"]) for row in rows for node in row["nodes"]
+    )
+    assert any("1 -> 3 replicas" in text for text in phases), phases
