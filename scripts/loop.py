@@ -32,9 +32,9 @@ def main(argv: Sequence[str]) -> int:
     """Run every step that is not done in ``--dir`` yet; returns the exit code of the first that fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dir", type=Path, required=True, help="where everything goes; the same folder goes on")
-    parser.add_argument("--cases", type=int, default=600, help="phantom cases to search")
+    parser.add_argument("--cases", type=int, default=280, help="phantom cases to search")
     parser.add_argument("--held-out", type=int, default=700, help="phantom cases to evaluate on")
-    parser.add_argument("--steps", type=int, default=260, help="training steps of each arm")
+    parser.add_argument("--steps", type=int, default=220, help="training steps of each arm")
     try:
         given = parser.parse_args(list(argv))
     except SystemExit as end:
