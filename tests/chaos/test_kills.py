@@ -101,7 +101,8 @@ def test_an_actor_killed_mid_run(tmp_path: Path, actor: str) -> None:
 
 def test_a_second_driver_is_turned_away(tmp_path: Path) -> None:
     write_cases(tmp_path / "cases.jsonl", CASES)
-    with Provider(latency_s=0.05) as provider:
+    # Slow replies: the first run must outlast the start of the second on a loaded machine.
+    with Provider(latency_s=0.5) as provider:
         provider.write_groups(tmp_path / "conf")
         with start(tmp_path) as run:
             until(lambda: provider.log)
