@@ -1,5 +1,7 @@
 """The plan against the clock: a run is recorded, then runs of another window and quota are predicted and timed.
 
+``python -m benchmarks.plan``, from the project's folder.
+
 Every run has a provider of its own with the latencies of `latency_server.py` times ``--slower``, so that they, and not
 this machine's cores, decide. The error is (predicted - measured) / measured of the search phase.
 """
@@ -20,16 +22,14 @@ import ray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import latency_server, speed
+from mics_ray.assemble import JUDGE
+from mics_ray.compose import compose_job
+from mics_ray.plan.config import PlanJob
+from mics_ray.plan.record import basis, services
+from mics_ray.plan.simulate import simulate
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)
-
-from benchmarks import latency_server, speed  # noqa: E402
-from mics_ray.assemble import JUDGE  # noqa: E402
-from mics_ray.compose import compose_job  # noqa: E402
-from mics_ray.plan.config import PlanJob  # noqa: E402
-from mics_ray.plan.record import basis, services  # noqa: E402
-from mics_ray.plan.simulate import simulate  # noqa: E402
-
 STARTS = 8
 PREDICTED: tuple[tuple[str, float, list[str]], ...] = (
     ("window doubled", 2.0, []),
@@ -57,8 +57,8 @@ def ray_here() -> Iterator[str]:
 @contextmanager
 def provider(slower: float) -> Iterator[str]:
     """The simulated provider's address for a while."""
-    command = [sys.executable, __file__, "--serve", "--slower", str(slower)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    command = [sys.executable, "-m", "benchmarks.plan", "--serve", "--slower", str(slower)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         assert server.stdin is not None
         yield json.loads(server.stdout.readline())["url"]

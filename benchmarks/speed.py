@@ -26,7 +26,7 @@ def groups(folder: Path, url: str) -> None:
         "judge": {"model": "judge-0", "base_url": url},
     }
     for name, block in blocks.items():
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / name / "bench.yaml").write_text(json.dumps(block))
 
 

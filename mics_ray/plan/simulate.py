@@ -8,6 +8,7 @@ import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from mics_ray.models.budget import Budget, Limits, Ticket
 from mics_ray.plan.shape import Candidate, Shape
@@ -131,8 +132,7 @@ class _Job:
         """One call, now and then a second one; a cached one takes no time."""
         queue = self._queues[name]
         if tries > 1 and self._rng.random() < queue.service.again:
-            again = then
-            then = lambda: self._call(name, again, 1)  # noqa: E731
+            then = partial(self._call, name, then, 1)
         if self._rng.random() < queue.service.cached:
             then()
             return

@@ -7,6 +7,7 @@ import re
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -161,9 +162,9 @@ def test_the_case_log_has_a_line_for_each_case_and_counts_what_the_row_counts(wa
     found = {row["case_id"]: row for row in rows(watched.run)}
     assert set(lines) == set(found)
     for name, line in lines.items():
-        row = found[name]
+        row: Any = found[name]
         assert line["outcome"] == row["outcome"]
-        assert line["calls"] == sum(used["calls"] for used in row["usage"].values())  # type: ignore[attr-defined]
+        assert line["calls"] == sum(used["calls"] for used in row["usage"].values())
         assert line["failures"]["no_answer"] >= 1
 
 

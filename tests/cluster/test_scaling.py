@@ -5,6 +5,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,8 @@ def test_a_deep_queue_brings_replicas_up_to_the_most_and_an_empty_one_takes_them
     assert fleet.replicas[NAME] == everybody[:1], "the last to come are the first to go"
     step()
     for gone in everybody[1:]:
-        until(lambda gone=gone: not alive(gone), step)  # type: ignore[misc]
-    assert alive(everybody[0])
+        until(partial(dead, gone), step)
+    assert not dead(everybody[0])
     assert [line.split(":")[1].split(",")[0] for line in fleet.changes] == [
         " 1 -> 3 replicas",
         " 3 -> 2 replicas",
@@ -117,12 +118,12 @@ def test_a_deep_queue_brings_replicas_up_to_the_most_and_an_empty_one_takes_them
     ray.kill(asker)
 
 
-def alive(handle: Any) -> bool:
+def dead(handle: Any) -> bool:
     try:
         ray.get(handle.facts.remote(), timeout=10)
     except ray.exceptions.RayActorError:
-        return False
-    return True
+        return True
+    return False
 
 
 def test_a_replica_retired_under_load_answers_first_and_nothing_is_asked_twice(

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,9 @@ def test_the_same_command_goes_on_after_ctrl_c_and_after_a_killed_driver(
         f"train.dir={folder}",
         *overrides,
     ]
-    with subprocess.Popen(command) as driver:
+    # A test run in the background has SIGINT ignored, and would hand that on.
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, preexec_fn=heeding) as driver:
         until(lambda: last_step(folder) > 1)
         driver.send_signal(signal.SIGINT)
         assert driver.wait(300) == EXIT_STOPPED

@@ -3,7 +3,7 @@
 import pytest
 
 from mics_ray.models.budget import PACE, Limits
-from mics_ray.plan.shape import Candidate
+from mics_ray.plan.shape import Candidate, Shape
 from mics_ray.plan.simulate import Course, Service, Use, simulate
 
 ONE_ROUND = ((Candidate("m", ("i", "i")),),)
@@ -15,8 +15,8 @@ def services(**limits: Limits) -> dict[str, Service]:
     return {name: Service(limits.get(name, Limits()), (each,), 100.0) for name, each in seconds.items()}
 
 
-def course(shape: object, cases: int, window: int, **limits: Limits) -> Course:
-    return simulate(services(**limits), [shape], "judge", cases, window)  # type: ignore[list-item]
+def course(shape: Shape, cases: int, window: int, **limits: Limits) -> Course:
+    return simulate(services(**limits), [shape], "judge", cases, window)
 
 
 def test_a_case_takes_the_longest_way_through_each_of_its_rounds() -> None:

@@ -1,6 +1,7 @@
 """The screen: figures that are known, none that are not, and no markup from names."""
 
 from collections import Counter
+from io import StringIO
 
 from rich.console import Console
 
@@ -9,7 +10,7 @@ from mics_ray.runtime.watch_screen import PACE_S, Pace, screen
 
 
 def drawn(view: View, pace: Pace | None = None) -> str:
-    console = Console(width=150, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=150, record=True, file=StringIO())
     console.print(screen(view, pace or Pace()))
     return console.export_text()
 
