@@ -123,10 +123,11 @@ def _cells(model: ModelView) -> dict[str, str]:
 
 
 def _recent(lines: list[Mapping[str, object]]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("last cases", no_wrap=True, max_width=30)
-    for name in ("committed (UTC)", "outcome", "quality", "rounds", "calls", "USD", "seconds", "failures"):
+    for name in ("UTC", "outcome", "quality", "rounds", "calls", "USD", "s"):
         table.add_column(name, no_wrap=True)
+    table.add_column("failures")  # the one that a narrow terminal breaks
     for line in lines:
         failures = line["failures"]
         table.add_row(
