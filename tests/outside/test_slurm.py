@@ -56,6 +56,7 @@ def test_a_job_over_two_nodes_ends_with_its_rows_and_is_not_run_again(tmp_path: 
     assert len(rows(tmp_path / "run")) == 6
     assert "ended, exit code 0" in submit(tmp_path, action="status").stdout
     assert KEY not in everything(tmp_path)
+    assert "Observation" not in everything(tmp_path), "the text of a chain is in a log"
     assert {file.stat().st_mode & 0o077 for file in (tmp_path / "jobs").glob("*")} == {0}
     assert not list((tmp_path / "jobs").glob("*.token-*"))
 
