@@ -23,8 +23,6 @@ from mics_ray.runtime.progress import Progress
 from mics_ray.runtime.router import ReplicaDown, Router
 from mics_ray.runtime.run import DRAIN_S, End, StartInterns, Stopper, refusal
 
-CLIENT = "evaluation"
-
 
 def examine(work: Work, progress: Progress, interns: StartInterns = start_interns) -> End:
     """Answer every pending item, in the Ray that this process is connected to; ``interns`` gives the replicas' handles.
@@ -98,7 +96,7 @@ class _Hall:
         }
         hall = cls(actors, interns(work.config, cache, logs))
         for provider, entries in groups.items():
-            handle = RemoteEndpoint(actors[provider], CLIENT, hall.pictures)
+            handle = RemoteEndpoint(actors[provider], hall.pictures)
             hall.remote |= dict.fromkeys(entries, handle)
         hall.routers = connect(hall.replicas, hall.pictures)
         return hall

@@ -6,6 +6,7 @@ brings back everything that is done. A message between actors costs 1-2 ms of CP
 
 import asyncio
 import itertools
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,8 +122,10 @@ class RemoteEndpoint:
     When the actor dies, Ray restarts it and every call without an answer is sent again; what was paid is in its cache.
     """
 
-    def __init__(self, actor: Any, client: str, pictures: PictureRefs) -> None:
-        self._actor, self._client, self._pictures = actor, client, pictures
+    def __init__(self, actor: Any, pictures: PictureRefs) -> None:
+        self._actor, self._pictures = actor, pictures
+        # Not the worker's name: what a lost worker still waits for is not its successor's, whose tickets begin anew.
+        self._client = uuid.uuid4().hex
         self._tickets = itertools.count()
         self._waiting: dict[int, tuple[Call, asyncio.Future[Reply]]] = {}
         self._outbox: list[Call] = []

@@ -124,7 +124,7 @@ class SearchWorker:
             return
         self._writer, pictures = hands.writer, self._pictures
         for provider, entries in providers(self._config).items():
-            handle = RemoteEndpoint(hands.endpoints[provider], f"worker-{self._number}", pictures)
+            handle = RemoteEndpoint(hands.endpoints[provider], pictures)
             self._models |= dict.fromkeys(entries, handle)
         self._routers = connect(hands.replicas, pictures)
 
