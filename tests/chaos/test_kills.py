@@ -37,11 +37,28 @@ def committed(folder: Path) -> int:
     return len(list((folder / "run/results").glob("part-*.parquet")))
 
 
-def check_rows(folder: Path) -> None:
-    assert [row["case_id"] for row in rows(folder / "run")] == [f"case-{number:04}" for number in range(CASES)]
+def result(folder: Path) -> list[list[object]]:
+    """What must not depend on faults, row by row."""
+    return [
+        [row[name] for name in ("case_id", "outcome", "steps", "scores", "mentors", "nodes")]
+        for row in rows(folder / "run")
+    ]
 
 
-def test_the_driver_killed_twice_and_resumed(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
+    """The result of a run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("calm")
+    write_cases(folder / "cases.jsonl", CASES)
+    with Provider(latency_s=0.05) as provider:
+        provider.write_groups(folder / "conf")
+        assert generate(*arguments(folder)).returncode == 0
+    found = result(folder)
+    assert [row[0] for row in found] == [f"case-{number:04}" for number in range(CASES)]
+    return found
+
+
+def test_the_driver_killed_twice_and_resumed(tmp_path: Path, calm: list[list[object]]) -> None:
     write_cases(tmp_path / "cases.jsonl", CASES)
     with Provider(latency_s=0.05) as provider:
         provider.write_groups(tmp_path / "conf")
@@ -52,22 +69,14 @@ def test_the_driver_killed_twice_and_resumed(tmp_path: Path) -> None:
                 kill(run.pid)
         resumed = generate(*arguments(tmp_path))
         assert resumed.returncode == 0, resumed.stderr
-        check_rows(tmp_path)
+        assert result(tmp_path) == calm
         assert provider.repeated() <= 2 * provider.most_open
-
-        # The same result as a run that nobody disturbed.
-        (tmp_path / "calm").mkdir()
-        provider.write_groups(tmp_path / "calm/conf")
-        write_cases(tmp_path / "calm/cases.jsonl", CASES)
-        assert generate(*arguments(tmp_path / "calm")).returncode == 0
-        same = ("case_id", "outcome", "steps", "scores", "mentors", "nodes")
-        assert [[row[name] for name in same] for row in rows(tmp_path / "run")] == [
-            [row[name] for name in same] for row in rows(tmp_path / "calm/run")
-        ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_keeps_what_was_done_and_the_same_command_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_stop_keeps_what_was_done_and_the_same_command_goes_on(
+    tmp_path: Path, number: signal.Signals, calm: list[list[object]]
+) -> None:
     write_cases(tmp_path / "cases.jsonl", CASES)
     with Provider(latency_s=0.05) as provider:
         provider.write_groups(tmp_path / "conf")
@@ -80,12 +89,12 @@ def test_a_stop_keeps_what_was_done_and_the_same_command_goes_on(tmp_path: Path,
         assert 0 < before < CASES
         resumed = generate(*arguments(tmp_path))
         assert resumed.returncode == 0, resumed.stderr
-        check_rows(tmp_path)
+        assert result(tmp_path) == calm
         assert provider.repeated() == 0, "a clean stop lets paid calls come home"
 
 
 @pytest.mark.parametrize("actor", ["SearchWorker", "WriterActor", "EndpointActor"])
-def test_an_actor_killed_mid_run(tmp_path: Path, actor: str) -> None:
+def test_an_actor_killed_mid_run(tmp_path: Path, actor: str, calm: list[list[object]]) -> None:
     write_cases(tmp_path / "cases.jsonl", CASES)
     with Provider(latency_s=0.05) as provider:
         provider.write_groups(tmp_path / "conf")
@@ -95,7 +104,7 @@ def test_an_actor_killed_mid_run(tmp_path: Path, actor: str) -> None:
             assert victims, "nothing to kill"
             kill(victims[0])
             assert run.wait(240) == 0, (tmp_path / "stderr").read_text()
-        check_rows(tmp_path)
+        assert result(tmp_path) == calm
         assert provider.repeated() <= provider.most_open
 
 
