@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mics_ray.config import EndpointConfig
+from mics_ray.models.breaker import OUTAGE_KINDS, Breaker
 from mics_ray.models.budget import Budget, Limits, Ticket
 from mics_ray.models.cache import ResponseCache
 from mics_ray.models.chat import Chat
@@ -117,6 +118,7 @@ class Endpoint:
         self._chat = Chat(addresses.pop(), key, connections)
         self._entries = {name: _Entry(config) for name, config in entries.items()}
         self._cache = cache
+        self._breaker = Breaker()
         self._flights: dict[bytes, _Flight] = {}
 
     async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
@@ -192,7 +194,8 @@ class Endpoint:
         course = Course(request.key, entry.config.deadline_s)
         outcome = await self._attempt(entry, request, pictures, course)
         while isinstance(outcome, Fault):
-            await asyncio.sleep(course.after(outcome))
+            if not self._is_out(outcome):  # an outage of the provider is not the call's fault
+                await asyncio.sleep(course.after(outcome))
             outcome = await self._attempt(entry, request, pictures, course)
         reply = replace(outcome, cost_usd=entry.cost_usd(outcome))
         if self._cache is not None:
@@ -207,6 +210,11 @@ class Endpoint:
             raise Refused(entry.refused)
         tokens = estimate_tokens(request, pictures)
         ticket = await entry.gate.enter(tokens)
+        try:
+            await self._closed(entry)  # it may have opened while this call waited for its permit
+        except BaseException:
+            entry.gate.leave(ticket, 0.0)
+            raise
         entry.calls += 1
         entry.retries += course.attempts > 0
         loop = asyncio.get_running_loop()
@@ -217,10 +225,38 @@ class Endpoint:
                 tokens = outcome.prompt_tokens + outcome.completion_tokens or tokens
             else:
                 self._heed(entry, outcome)
+            self._judge(request.key, outcome)
+            if isinstance(outcome, Reply) or not self._is_out(outcome):
+                course.spent(loop.time() - started)
         finally:
-            course.spent(loop.time() - started)
             entry.gate.leave(ticket, tokens)
         return outcome
+
+    async def _closed(self, entry: _Entry) -> None:
+        """Wait until the breaker lets this call go. Raises :class:`Refused` after a long outage, or a refusal."""
+        loop = asyncio.get_running_loop()
+        while wait := self._breaker.wait_s(loop.time()):
+            if entry.refused is not None:
+                raise Refused(entry.refused)
+            await asyncio.sleep(wait)
+        if entry.refused is not None:
+            raise Refused(entry.refused)
+
+    def _is_out(self, fault: Fault) -> bool:
+        return self._breaker.open and fault.failure.kind in OUTAGE_KINDS
+
+    def _judge(self, call: bytes, outcome: Reply | Fault) -> None:
+        """Tell the breaker; an outage beyond its bound ends the calls of every entry."""
+        now = asyncio.get_running_loop().time()
+        if isinstance(outcome, Fault) and outcome.failure.kind in OUTAGE_KINDS:
+            self._breaker.fault(call, now)
+        else:  # a refusal or a 429 too: the provider is there
+            self._breaker.success()
+        if self._breaker.outage(now):
+            failure = Failure("outage", "the provider has not answered for 10 minutes")
+            for each in self._entries.values():
+                each.refused = failure
+                each.gate.turn_away(failure)
 
     def _heed(self, entry: _Entry, fault: Fault) -> None:
         """What a fault means for other calls, before the place becomes free for the next of them."""

@@ -281,5 +281,5 @@ class _Driver:
 
 def refusal(failure: Failure) -> tuple[int, str]:
     """Exit code and message of a run that a provider or a full disk ended."""
-    code = {"quota": EXIT_STOPPED, "disk": EXIT_CANNOT_WRITE}.get(failure.kind, EXIT_REFUSED)
+    code = {"quota": EXIT_STOPPED, "outage": EXIT_STOPPED, "disk": EXIT_CANNOT_WRITE}.get(failure.kind, EXIT_REFUSED)
     return code, f"{failure.kind}: {failure.message}; what was paid is kept, the same command goes on"

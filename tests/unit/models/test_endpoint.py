@@ -413,3 +413,32 @@ def test_tokens_that_were_not_used_are_credited() -> None:
     sent, seconds = play(lambda endpoint: many(endpoint, 600), lambda _: None, tokens_per_minute=6000)
     assert len(sent.made) == 600
     assert 0.95 * 60 <= 600 / (seconds / 60) <= 60
+
+
+async def test_an_outage_longer_than_the_deadline_loses_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mics_ray.models.breaker.PROBE_EVERY_S", 0.02)
+    async with served(*[error(500)] * 100, deadline_s=0.5) as (endpoint, server):
+        replies = await asyncio.gather(*(endpoint.ask(request(number), None) for number in range(8)))
+    assert [reply.text for reply in replies] == ["fine"] * 8
+    assert len(server.seen) == 100 + 8
+    probes = [seen.at for seen in server.seen[16:100]]  # the first ones were under way when the breaker opened
+    assert probes[-1] - probes[0] >= 0.9 * 0.02 * (len(probes) - 1)
+
+
+async def test_a_refusal_while_the_breaker_is_open_closes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mics_ray.models.breaker.PROBE_EVERY_S", 0.02)
+    async with served(*[error(500)] * 12, error(429)) as (endpoint, server):
+        await asyncio.gather(*(endpoint.ask(request(number), None) for number in range(8)))
+        assert not endpoint._breaker.open
+        assert len(server.seen) == 13 + 8
+
+
+async def test_a_long_outage_is_refused_for_every_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mics_ray.models.breaker.PROBE_EVERY_S", 0.02)
+    monkeypatch.setattr("mics_ray.models.breaker.OUTAGE_S", 0.2)
+    async with served(*[error(500)] * 200) as (endpoint, server):
+        asked = [endpoint.ask(request(number), None) for number in range(8)]
+        ends = await asyncio.gather(*asked, return_exceptions=True)
+    assert {end.failure.kind for end in ends if isinstance(end, Refused)} == {"outage"}
+    assert all(isinstance(end, Refused) for end in ends)
+    assert len(server.seen) < 40
