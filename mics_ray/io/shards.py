@@ -127,8 +127,13 @@ def committed_ids(folder: Path, kind: RowKind = CASES) -> IdSet:
 def iter_rows(folder: Path, columns: Sequence[str] | None = None, kind: RowKind = CASES) -> Iterator[dict[str, Any]]:
     """All committed rows, a few at a time, page checksums verified. Raises :class:`ShardError`."""
     for path in shards(folder):
-        for rows in _read(path, list(columns or kind.schema.names), kind):
-            yield from rows
+        yield from read_shard(path, columns or kind.schema.names, kind)
+
+
+def read_shard(path: Path, columns: Sequence[str], kind: RowKind = CASES) -> Iterator[dict[str, Any]]:
+    """The rows of one shard, a few at a time, page checksums verified. Raises :class:`ShardError`."""
+    for rows in _read(path, list(columns), kind):
+        yield from rows
 
 
 def _read(path: Path, columns: list[str], kind: RowKind) -> Iterator[list[dict[str, Any]]]:
