@@ -33,6 +33,7 @@ def summarise(results: Path) -> dict[str, Any]:
         "rounds": dict(sorted(rounds.items())),
         "attempts": attempts,
         "chosen_steps": dict(chosen),
+        "chosen_share": {name: count / chosen.total() for name, count in chosen.items()},
         "usage": {name: _plain(used) for name, used in sorted(usage.items())},
         "cost_usd": cost,
         "cost_usd_per_kept_chain": cost / kept if kept else None,

@@ -1,0 +1,20 @@
+from pathlib import Path
+
+import pytest
+
+from mics_ray.io.shards import ShardStore
+from mics_ray.io.summary import summarise
+from tests.support.run_folders import row
+
+
+def test_each_mentors_share_of_the_chosen_steps_is_told(tmp_path: Path) -> None:
+    ShardStore(tmp_path).commit([row("a", chosen="aa"), row("b", chosen="ab"), row("c", outcome="dead_end")])
+    found = summarise(tmp_path)
+    assert found["chosen_steps"] == {"ann": 3, "bob": 1}
+    assert found["chosen_share"] == {"ann": pytest.approx(0.75), "bob": pytest.approx(0.25)}
+    assert found["outcomes"] == {"solved": 2, "dead_end": 1}
+
+
+def test_an_empty_folder_has_an_account_too(tmp_path: Path) -> None:
+    found = summarise(tmp_path)
+    assert (found["cases"], found["chosen_share"], found["cost_usd_per_kept_chain"]) == (0, {}, None)
