@@ -31,7 +31,7 @@ $(STAMP): requirements/cpu.txt pyproject.toml scripts/env/install_hook.py script
 demo: env ## search the embedded phantom cases with simulated mentors and real tiny interns
 	@$(BIN)/python scripts/generate.py experiment=demo run.dir=runs/demo-$$(date +%Y%m%d-%H%M%S)
 
-loop: env ## search, export, LoRA, evaluate, compare, all embedded: about 15 minutes on 2 cores
+loop: env ## search, export, LoRA, evaluate, compare, all embedded: up to 20 minutes on 2 cores
 	@$(BIN)/python scripts/loop.py --dir runs/loop-$$(date +%Y%m%d-%H%M%S)
 
 test: env ## all tests but those of test-cluster
