@@ -64,7 +64,7 @@ def _verify(run: Path, repair: bool, console: Console) -> int:
     if found.sound:
         return EXIT_OK
     if found.twice.count or found.unasked.count:
-        console.print("rows that the input does not ask for: is this the input of that run?", style="red")
+        console.print("rows twice, or not asked for by the input: is this the input of that run?", style="red")
         return EXIT_CANNOT_WRITE
     if found.damaged and not repair:
         console.print("run again with --repair to set the damaged shards aside", style="yellow")
