@@ -22,7 +22,7 @@ from mics_ray.errors import EXIT_OK, EXIT_USAGE
 from mics_ray.local.phantoms import HELD_OUT_QUESTIONS, write_cases
 
 SCRIPTS = Path(__file__).resolve().parent
-TRAINING_SEED, HELD_OUT_SEED = 5_001, 7_002
+TRAINING_SEED, HELD_OUT_SEED = 5_001, 7_003
 BASE = "embedded:interns/internvl"
 ARMS = {"searched": ["search=paper", "search.restarts=4"], "control": ["search=best_of_n"]}
 """What is trained on, and the search that makes it. Restarts: findings that interns miss are dead ends at first."""
@@ -33,9 +33,9 @@ def main(argv: Sequence[str]) -> int:
     """Run every step that is not done in ``--dir`` yet; returns the exit code of the first that fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dir", type=Path, required=True, help="where everything goes; the same folder goes on")
-    parser.add_argument("--cases", type=int, default=600, help="phantom cases to search")
-    parser.add_argument("--held-out", type=int, default=1200, help="phantom cases to evaluate on")
-    parser.add_argument("--steps", type=int, default=60, help="training steps of each arm")
+    parser.add_argument("--cases", type=int, default=450, help="phantom cases to search")
+    parser.add_argument("--held-out", type=int, default=900, help="phantom cases to evaluate on")
+    parser.add_argument("--steps", type=int, default=120, help="training steps of each arm")
     try:
         given = parser.parse_args(list(argv))
     except SystemExit as end:

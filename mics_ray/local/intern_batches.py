@@ -74,9 +74,9 @@ class Exercises:
         """Chains in every second batch; the others keep what was learnt before."""
         self._turn += 1
         match self._turn % 8:
-            case 0:
+            case 0 | 4:
                 return self._spoken(writing, self._size)
-            case 2 | 4 | 6:
+            case 2 | 6:
                 return self._spoken(writing_shortly, 2 * self._size)
             case 1:
                 return self._spoken(describing, 2 * self._size)

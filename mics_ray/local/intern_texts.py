@@ -235,8 +235,9 @@ def _chain(prompt: str, finding: int, steps: Sequence[str]) -> Sample:
 
 
 def describing(finding: int, rng: random.Random) -> Sample:
-    """The exercise of describing a film in the words of the evidence."""
-    return Sample(DESCRIBING_PROMPT, finding, finding, DESCRIBING, rng.choice(FINDINGS[finding].evidence))
+    """The exercise of describing a film in the words of the evidence, half of the time behind where it is seen."""
+    region = f"{_region(finding, rng)} " if rng.random() < 0.5 else ""
+    return Sample(DESCRIBING_PROMPT, finding, finding, DESCRIBING, region + rng.choice(FINDINGS[finding].evidence))
 
 
 def random_sample(template: str, seed: int) -> Sample:

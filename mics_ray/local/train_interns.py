@@ -42,7 +42,7 @@ class Lesson:
 
 ANSWERING = Lesson("answering", 8.0, 2e-3)
 LESSONS: dict[Form, tuple[Lesson, ...]] = {
-    "internvl": (ANSWERING, Lesson("describing", 13.0, 2e-3), Lesson("writing", 15.0, 1.5e-3)),
+    "internvl": (ANSWERING, Lesson("describing", 24.0, 2e-3), Lesson("writing", 28.0, 1.5e-3)),
     "qwen25vl": (ANSWERING,),
 }
 
