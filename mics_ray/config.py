@@ -156,6 +156,13 @@ class RunConfig:
 
 
 @dataclass
+class CacheConfig:
+    """The paid replies of a run, in ``run.dir/cache``."""
+
+    max_gb: float | None = None  # 10^9 bytes; then no further call is paid and the run ends (74); nothing is dropped
+
+
+@dataclass
 class RayConfig:
     """The cluster: ``address: null`` starts one on this machine, ``auto`` joins the one that is there."""
 
@@ -175,7 +182,10 @@ class Config:
     pictures: PicturesConfig = field(default_factory=PicturesConfig)
     data: DataConfig = field(default_factory=DataConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
     ray: RayConfig = field(default_factory=RayConfig)
     seed: int = 0
     window: int = 64  # open searches at a time, over all workers
+    budget_usd: float | None = None  # hard cap on what this run folder may spend, earlier sessions included
     preflight: bool = False  # check and estimate, then stop
+    replay: bool = False  # search again on the replies that the run in `run.dir` recorded

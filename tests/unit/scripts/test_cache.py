@@ -1,0 +1,114 @@
+"""`scripts/cache.py` on a run's folder: exit codes, what it prints, what it refuses."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pyarrow.parquet as pq
+import pytest
+
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_LOCKED, EXIT_OK, EXIT_REFUSED, EXIT_USAGE
+from mics_ray.io.lock import RunLock
+from mics_ray.models.cache import ResponseCache
+from mics_ray.models.types import Reply
+
+SCRIPT = Path(__file__).parents[3] / "scripts/cache.py"
+SECRET = "a lesion in the left lung"
+
+
+@pytest.fixture(scope="module")
+def program() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("cache_script", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+async def run(tmp_path: Path) -> Path:
+    """A run that is not finished: three replies of its judge, two of a model that it does not name."""
+    root = tmp_path / "run"
+    store = ResponseCache(root / "cache", "endpoint-0")
+    for number in range(5):
+        await store.put(number.to_bytes(32, "big"), "judge-m" if number < 3 else "gone-m", Reply(SECRET, "stop", 10, 1))
+    await store.close()
+    (root / "config.yaml").write_text("judge: {model: judge-m}\nmentors: {a: {model: mentor-m}}\n")
+    return root
+
+
+def test_stats_for_programs(program: ModuleType, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["stats", f"run.dir={run}", "--json"]) == EXIT_OK
+    told = json.loads(capsys.readouterr().out)
+    assert told["entries"] == 5
+    assert (told["models"]["judge-m"]["entries"], told["models"]["gone-m"]["prompt_tokens"]) == (3, 20)
+    assert program.main(["stats", str(run / "cache")]) == EXIT_OK
+    printed = capsys.readouterr().out
+    assert "judge-m" in printed
+    assert SECRET not in printed
+
+
+def test_verify_names_the_damaged_file(program: ModuleType, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["verify", str(run)]) == EXIT_OK
+    path = run / "cache/endpoint-0.sqlite"
+    path.write_bytes(path.read_bytes().replace(SECRET.encode(), SECRET.upper().encode(), 1))
+    assert program.main(["verify", str(run)]) == EXIT_CANNOT_WRITE
+    printed = capsys.readouterr().out
+    assert "endpoint-0.sqlite: 5 replies, 1 damaged" in printed
+    assert program.main(["verify", str(run), "--json"]) == EXIT_CANNOT_WRITE
+    assert json.loads(capsys.readouterr().out)["files"][0]["damaged"] == 1
+
+
+def test_what_the_run_needs_goes_only_when_asked(
+    program: ModuleType, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(["prune", str(run), "--model", "gone-m"]) == EXIT_OK
+    everything = ["prune", str(run), "--max-gb", "0"]
+    assert program.main([*everything, "--dry-run"]) == EXIT_OK
+    assert "judge-m" in capsys.readouterr().out
+    assert program.main(everything) == EXIT_REFUSED
+    assert "is not finished; it goes on from replies of judge-m" in capsys.readouterr().err
+    (run / "summary.json").write_text('{"finished": true}')
+    assert program.main(everything) == EXIT_REFUSED
+    assert "repaired and replayed" in capsys.readouterr().err
+    assert program.main([*everything, "--pay-again"]) == EXIT_OK
+    capsys.readouterr()
+    assert program.main(["stats", str(run), "--json"]) == EXIT_OK
+    assert json.loads(capsys.readouterr().out)["entries"] == 0
+
+
+def test_a_run_that_is_writing_is_left_alone(program: ModuleType, run: Path) -> None:
+    with RunLock(run / ".lock"):
+        assert program.main(["prune", str(run), "--max-gb", "0", "--pay-again"]) == EXIT_LOCKED
+        assert program.main(["stats", str(run)]) == EXIT_OK
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_an_export_is_whole_and_private(program: ModuleType, run: Path, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"replies.{suffix}"
+    assert program.main(["export", str(run), "--out", str(out)]) == EXIT_OK
+    rows = (
+        pq.read_table(out).to_pylist() if suffix == "parquet" else [json.loads(line) for line in out.open()]
+    )  # fmt: skip
+    assert [row["model"] for row in rows] == ["judge-m"] * 3 + ["gone-m"] * 2
+    assert {row["text"] for row in rows} == {SECRET}
+    assert rows[1]["key"] == f"{1:064x}"
+    assert out.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["stats", "/nowhere"], EXIT_REFUSED),
+        (["prune", "{run}"], EXIT_REFUSED),
+        (["prune", "{run}", "--max-gb", "-1"], EXIT_REFUSED),
+        (["export", "{run}", "--out", "x.csv"], EXIT_REFUSED),
+        (["export", "{run}", "--out", "/nowhere/x.jsonl"], EXIT_CANNOT_WRITE),
+        (["mend", "{run}"], EXIT_USAGE),
+        ([], EXIT_USAGE),
+    ],
+)
+def test_wrong_commands(program: ModuleType, run: Path, arguments: list[str], code: int) -> None:
+    assert program.main([argument.format(run=run) for argument in arguments]) == code
