@@ -10,6 +10,7 @@ from mics_ray.config import (
     EndpointConfig,
     Engine,
     InternConfig,
+    Price,
     SearchConfig,
     StrategyKind,
     replica_range,
@@ -137,7 +138,16 @@ def judge_template(config: Config) -> Request:
 
 def check(config: Config) -> None:
     """Refuse what cannot work, before anything is started. Raises :class:`RefusedRun` with every problem found."""
-    problems = [*_check_input(config), *_check_panel(config), *model_problems(config)]
+    problems = [*_check_input(config), *_check_panel(config), *model_problems(config), *_check_budget(config)]
+    if problems:
+        raise RefusedRun("\n".join(problems))
+
+
+def check_recorded(config: Config) -> None:
+    """:func:`check` for a search on recorded replies: nobody is reached, so no key and no weights are asked for."""
+    problems = [
+        *_check_input(config), *_check_panel(config), *size_problems(config), *check_templates(config.prompts)
+    ]  # fmt: skip
     if problems:
         raise RefusedRun("\n".join(problems))
 
@@ -145,12 +155,23 @@ def check(config: Config) -> None:
 def model_problems(config: Config) -> list[str]:
     """What is wrong with the prompts, the models and how many there are of anything, one line each."""
     problems = [*size_problems(config), *check_templates(config.prompts)]
+    if config.cache.max_gb is not None and config.cache.max_gb <= 0:
+        problems.append(f"cache.max_gb: {config.cache.max_gb:g} is not above 0")
     for name, entry in endpoints(config).items():
         problems += _check_endpoint(name, entry)
     for name, intern in config.interns.items():
         if intern.engine is Engine.vllm:
             problems += [f"interns.{name}: {problem}" for problem in _check_served(intern)]
     return problems
+
+
+def _check_budget(config: Config) -> list[str]:
+    """What is wrong with the cap on money: a model behind a key without a price would not count."""
+    if config.budget_usd is None:
+        return []
+    problems = [] if config.budget_usd > 0 else [f"budget_usd: {config.budget_usd:g} is not above 0"]
+    free = [name for name, entry in endpoints(config).items() if entry.api_key_env and entry.price == Price()]
+    return problems + [f"{name}.price: not given, so budget_usd cannot count its calls" for name in free]
 
 
 def _check_served(intern: InternConfig) -> list[str]:

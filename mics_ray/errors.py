@@ -8,6 +8,14 @@ EXIT_STOPPED = 75
 EXIT_REFUSED = 78
 
 
+_BY_KIND = {"quota": EXIT_STOPPED, "outage": EXIT_STOPPED, "budget": EXIT_STOPPED, "disk": EXIT_CANNOT_WRITE}
+
+
+def exit_code(kind: str) -> int:
+    """The exit code of a run that a failure of this kind ended for all calls."""
+    return _BY_KIND.get(kind, EXIT_REFUSED)
+
+
 class RefusedRun(Exception):
     """The run is refused before anything is spent; the message says what to do next. Exit code 78."""
 

@@ -60,7 +60,7 @@ class Chat:
                 async with self._open().post(self._url, data=body, allow_redirects=False) as answer:
                     return await self._read(answer, request)
         except (aiohttp.ClientError, OSError) as error:  # OSError: timeouts too, and no free file handle
-            return of_exception(error)
+            return of_exception(error, sent=not isinstance(error, aiohttp.ClientConnectorError))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,82 +1,30 @@
 """One OpenAI-compatible provider: cache, coalescing, quotas, attempts and money around the chat client."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from mics_ray.config import EndpointConfig
 from mics_ray.models.breaker import OUTAGE_KINDS, Breaker
-from mics_ray.models.budget import Budget, Limits, Ticket
+from mics_ray.models.budget import Limits
 from mics_ray.models.cache import ResponseCache
 from mics_ray.models.chat import Chat
+from mics_ray.models.gate import Gate
+from mics_ray.models.ledger import Grant, Ledger
+from mics_ray.models.price import bill_usd, most_usd
 from mics_ray.models.retry import Action, Course, Fault
 from mics_ray.models.types import Failure, Pictures, Refused, Reply, Request
 
 PROBE_S = 8.0
 PICTURE_TOKENS = 765  # what a provider counts for one, about
 KEY_WIDE = ("auth", "quota")  # refusals that concern every model behind the key
+LATER_S = 0.05  # between two looks at a ledger whose rest is held back for calls under way
 
 
 def estimate_tokens(request: Request, pictures: Pictures | None) -> float:
     """Tokens that a call may take, prompt and completion, before it is known: an upper bound for most text."""
     count = len(pictures.files) if pictures is not None else 0
     return (len(request.system) + len(request.text)) / 4 + PICTURE_TOKENS * count + request.max_tokens
-
-
-class Gate:
-    """A :class:`Budget` that can be awaited, on the clock of the running loop."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.budget = Budget(limits)
-        self.waited_s = 0.0
-        self._waiting: dict[Ticket, asyncio.Future[None]] = {}
-        self._timer: asyncio.TimerHandle | None = None
-
-    async def enter(self, tokens: float) -> Ticket:
-        """Wait for a permit for one call of about ``tokens`` tokens; :meth:`leave` it afterwards."""
-        ticket = self.budget.request(tokens)
-        loop = asyncio.get_running_loop()
-        admitted = self._waiting[ticket] = loop.create_future()
-        asked = loop.time()
-        self._pump()
-        try:
-            await admitted
-        except BaseException:
-            if self._waiting.pop(ticket, None) is not None:
-                self.budget.withdraw(ticket)
-                self._pump()
-            else:  # admitted, but cancelled before it could go
-                self.leave(ticket, 0.0)
-            raise
-        finally:
-            self.waited_s += loop.time() - asked
-        return ticket
-
-    def leave(self, ticket: Ticket, tokens: float) -> None:
-        """End a call that really took ``tokens``."""
-        self.budget.settle(ticket, asyncio.get_running_loop().time(), tokens)
-        self._pump()
-
-    def park(self, seconds: float) -> None:
-        """Let nobody in for so long."""
-        self.budget.park(asyncio.get_running_loop().time() + seconds)
-
-    def turn_away(self, failure: Failure) -> None:
-        """End everybody's waiting with :class:`Refused`."""
-        for admitted in self._waiting.values():
-            if not admitted.done():
-                admitted.set_exception(Refused(failure))
-
-    def _pump(self) -> None:
-        loop = asyncio.get_running_loop()
-        tickets, wake = self.budget.ready(loop.time())
-        for ticket in tickets:
-            admitted = self._waiting.pop(ticket)
-            if not admitted.done():
-                admitted.set_result(None)
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None if wake is None else loop.call_at(wake, self._pump)
 
 
 class _Entry:
@@ -87,11 +35,16 @@ class _Entry:
         self.gate = Gate(Limits(config.requests_per_minute, config.tokens_per_minute, config.max_in_flight))
         self.refused: Failure | None = None
         self.calls = self.cached = self.retries = 0
+        self.underrated = 1.0
+        """How many times what was reserved for a call the dearest one really cost; at least 1."""
 
-    def cost_usd(self, reply: Reply) -> float:
-        price = self.config.price
-        paid = price.input_per_mtok * reply.prompt_tokens + price.output_per_mtok * reply.completion_tokens
-        return paid / 1e6
+    def bill_usd(self, outcome: Reply | Fault, held: float) -> float:
+        """What an attempt is taken to have cost: what was held for it, where nobody tells and it may be charged."""
+        if isinstance(outcome, Fault):
+            return held if outcome.charged else 0.0
+        bill = bill_usd(self.config.price, outcome)
+        self.underrated = max(self.underrated, self.underrated * bill / held) if held else 1.0
+        return bill if outcome.prompt_tokens or outcome.completion_tokens else held
 
 
 @dataclass(slots=True, eq=False)
@@ -109,7 +62,13 @@ class Endpoint:
     ``ask`` and ``probe`` raise :class:`Refused` and :class:`LostCall`; a disk that takes no replies raises ``OSError``.
     """
 
-    def __init__(self, entries: Mapping[str, EndpointConfig], key: str | None, cache: ResponseCache | None) -> None:
+    def __init__(
+        self,
+        entries: Mapping[str, EndpointConfig],
+        key: str | None,
+        cache: ResponseCache | None,
+        ledger: Ledger | None = None,
+    ) -> None:
         """``key`` is the secret itself. Raises :class:`ValueError` for several addresses or a forbidden one."""
         if len(addresses := {config.base_url for config in entries.values()}) != 1:
             raise ValueError("the entries of an endpoint share one base_url")
@@ -118,6 +77,7 @@ class Endpoint:
         self._chat = Chat(addresses.pop(), key, connections)
         self._entries = {name: _Entry(config) for name, config in entries.items()}
         self._cache = cache
+        self._ledger = ledger
         self._breaker = Breaker()
         self._flights: dict[bytes, _Flight] = {}
 
@@ -167,9 +127,7 @@ class Endpoint:
 
     def halt(self) -> None:
         """Send nothing more: whoever waits for a permit is turned away, calls under way come home."""
-        for entry in self._entries.values():
-            entry.refused = Failure("stopped", "the run is stopping")
-            entry.gate.turn_away(entry.refused)
+        self._refuse(self._entries.values(), Failure("stopped", "the run is stopping"))
 
     async def close(self) -> None:
         """End the calls under way and close the connections; the cache stays open, it is its maker's."""
@@ -197,7 +155,7 @@ class Endpoint:
             if not self._is_out(outcome):  # an outage of the provider is not the call's fault
                 await asyncio.sleep(course.after(outcome))
             outcome = await self._attempt(entry, request, pictures, course)
-        reply = replace(outcome, cost_usd=entry.cost_usd(outcome))
+        reply = replace(outcome, cost_usd=bill_usd(entry.config.price, outcome))
         if self._cache is not None:
             await self._cache.put(request.key, request.model, reply)
         return reply
@@ -212,6 +170,7 @@ class Endpoint:
         ticket = await entry.gate.enter(tokens)
         try:
             await self._closed(entry)  # it may have opened while this call waited for its permit
+            held = await self._afford(entry, request, pictures)
         except BaseException:
             entry.gate.leave(ticket, 0.0)
             raise
@@ -219,18 +178,36 @@ class Endpoint:
         entry.retries += course.attempts > 0
         loop = asyncio.get_running_loop()
         started = loop.time()
+        paid = held  # an attempt that is cut off may be charged
         try:
             outcome = await self._chat.attempt(request, pictures, course.attempt_s)
             if isinstance(outcome, Reply):
                 tokens = outcome.prompt_tokens + outcome.completion_tokens or tokens
             else:
                 self._heed(entry, outcome)
+            paid = entry.bill_usd(outcome, held)
             self._judge(request.key, outcome)
             if isinstance(outcome, Reply) or not self._is_out(outcome):
                 course.spent(loop.time() - started)
         finally:
             entry.gate.leave(ticket, tokens)
+            if self._ledger is not None and held:
+                self._ledger.settle(held, paid)
         return outcome
+
+    async def _afford(self, entry: _Entry, request: Request, pictures: Pictures | None) -> float:
+        """Hold back what the attempt may cost, and return it. Raises :class:`Refused` where the budget has no room."""
+        usd = most_usd(entry.config.price, request, pictures) * entry.underrated
+        if self._ledger is None or not usd:
+            return 0.0
+        while (grant := self._ledger.reserve(usd)) is not Grant.YES:
+            if grant is Grant.NEVER and entry.refused is None:
+                failure = Failure("budget", f"the next call may cost ${usd:.4f}, more than is left of budget_usd")
+                self._refuse(self._entries.values(), failure)
+            if entry.refused is not None:
+                raise Refused(entry.refused)
+            await asyncio.sleep(LATER_S)
+        return usd
 
     async def _closed(self, entry: _Entry) -> None:
         """Wait until the breaker lets this call go. Raises :class:`Refused` after a long outage, or a refusal."""
@@ -254,15 +231,19 @@ class Endpoint:
             self._breaker.success()
         if self._breaker.outage(now):
             failure = Failure("outage", "the provider has not answered for 10 minutes")
-            for each in self._entries.values():
-                each.refused = failure
-                each.gate.turn_away(failure)
+            self._refuse(self._entries.values(), failure)
+
+    @staticmethod
+    def _refuse(entries: Iterable[_Entry], failure: Failure) -> None:
+        """Take no calls any more, and turn away whoever waits for a permit."""
+        for entry in entries:
+            entry.refused = failure
+            entry.gate.turn_away(failure)
 
     def _heed(self, entry: _Entry, fault: Fault) -> None:
         """What a fault means for other calls, before the place becomes free for the next of them."""
         if fault.retry_after is not None:
             entry.gate.park(fault.retry_after)
         if fault.action is Action.STOP:
-            for each in self._entries.values() if fault.failure.kind in KEY_WIDE else [entry]:
-                each.refused = fault.failure
-                each.gate.turn_away(fault.failure)
+            wide = fault.failure.kind in KEY_WIDE
+            self._refuse(self._entries.values() if wide else [entry], fault.failure)

@@ -83,6 +83,12 @@ def decode(data: bytes) -> Image.Image:
     return image
 
 
+def size_of(data: bytes) -> tuple[int, int]:
+    """Width and height in pixels of a file of :func:`encode`, from its head."""
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture:
+        return picture.size
+
+
 def case_pictures(root: Path, paths: Sequence[str], max_side: int) -> Pictures | None:
     """A case's pictures in order, at most ``max_side`` pixels long; None without paths. May raise PictureError."""
     return for_roles(root, paths, {"all": max_side})["all"]

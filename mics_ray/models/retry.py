@@ -41,11 +41,15 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An attempt without a usable reply. ``retry_after`` in seconds; ``text`` is what came instead, as evidence."""
+    """An attempt without a usable reply. ``retry_after`` in seconds; ``text`` is what came instead, as evidence.
+
+    ``charged``: whether the provider may charge for it.
+    """
 
     action: Action
     failure: Failure
     retry_after: float | None = None
+    charged: bool = True
     text: str = field(default="", repr=False)
 
 
@@ -62,16 +66,19 @@ def broken(what: str, text: str = "") -> Fault:
     return Fault(Action.AGAIN_PAID, Failure("broken_reply", what), text=text)
 
 
-def of_exception(error: Exception) -> Fault:
-    """No answer: timeout, reset, refused, DNS, TLS. Only the error's type is told; its text may hold anything."""
+def of_exception(error: Exception, sent: bool = True) -> Fault:
+    """No answer: timeout, reset, refused, DNS, TLS. Only the error's type is told; its text may hold anything.
+
+    ``sent`` is false where no connection came about.
+    """
     kind = "timeout" if isinstance(error, TimeoutError) else "connection"
-    return Fault(Action.AGAIN, Failure(kind, type(error).__name__))
+    return Fault(Action.AGAIN, Failure(kind, type(error).__name__), charged=sent)
 
 
 def of_status(status: int, error: ErrorBody | None, retry_after: float | None = None, safe_code: str = "") -> Fault:
     """Classify an HTTP status that is not 200. ``error`` is ``None`` for a body that is not an error in JSON."""
     action, kind = _class(status, error)
-    return Fault(action, Failure(kind, f"{status} {safe_code}".strip()), retry_after)
+    return Fault(action, Failure(kind, f"{status} {safe_code}".strip()), retry_after, charged=False)
 
 
 def _class(status: int, error: ErrorBody | None) -> tuple[Action, str]:
@@ -113,7 +120,7 @@ def _seconds_until(date: str, server_now: str) -> float:
 def _date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or a zone of too many digits is an overflow
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 

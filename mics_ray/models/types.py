@@ -66,7 +66,8 @@ class Model(Protocol):
 class Refused(Exception):
     """The provider refuses every call (bad key, unknown model, quota used up): the run stops and keeps what it has.
 
-    ``failure.kind`` is ``auth``, ``unknown_model``, ``quota``, or ``disk`` where its replies cannot be kept.
+    ``failure.kind`` is ``auth``, ``unknown_model``, ``quota``, ``outage``, ``budget`` where the next call does not fit
+    into the run's, or ``disk`` where its replies cannot be kept.
     """
 
     def __init__(self, failure: Failure) -> None:

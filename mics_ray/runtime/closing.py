@@ -23,6 +23,10 @@ def print_closing(console: Console, folder: Folder, summary: Mapping[str, Any]) 
     A chain of real cases is shown on a terminal only: on a cluster this output is a log, where no medical text belongs.
     """
     console.print(_outcomes(summary), _usage(summary))
+    if per_chain := summary["cost_usd_per_kept_chain"]:
+        spent = f"spent ${summary['spent_usd']:.4f}, ${per_chain:.4f} for each kept chain"
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in summary["chosen_share"].items())
+        console.print(f"{spent}; chosen steps by mentor: {shares}", highlight=False, markup=False)
     row = _example(folder) if console.is_terminal or summary["simulated"] else None
     if row is not None:
         console.print(chain_view(row))

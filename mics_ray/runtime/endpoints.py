@@ -18,8 +18,9 @@ from ray.exceptions import RayActorError
 from mics_ray.config import EndpointConfig
 from mics_ray.core.types import Failure, LostCall
 from mics_ray.keys import key
-from mics_ray.models.cache import ResponseCache
+from mics_ray.models.cache import GB, ResponseCache
 from mics_ray.models.endpoint import Endpoint
+from mics_ray.models.ledger import Ledger
 from mics_ray.models.types import Pictures, Refused, Reply, Request
 from mics_ray.runtime import metrics
 from mics_ray.runtime.cluster import own_node
@@ -42,10 +43,18 @@ class Call:
 class EndpointActor:
     """The Ray actor around one provider's :class:`Endpoint`. Only here are keys read from the environment."""
 
-    def __init__(self, entries: Mapping[str, EndpointConfig], cache_folder: str, name: str) -> None:
+    def __init__(
+        self,
+        entries: Mapping[str, EndpointConfig],
+        cache_folder: str,
+        name: str,
+        budget_usd: float | None = None,
+        max_gb: float | None = None,
+    ) -> None:
         variable = next(iter(entries.values())).api_key_env
-        self._cache = ResponseCache(Path(cache_folder), name)
-        self._endpoint = Endpoint(entries, key(variable) if variable else None, self._cache)
+        self._cache = ResponseCache(Path(cache_folder), name, None if max_gb is None else round(max_gb * GB))
+        ledger = Ledger(Path(cache_folder), name, budget_usd)
+        self._endpoint = Endpoint(entries, key(variable) if variable else None, self._cache, ledger)
         self._done: dict[str, asyncio.Queue[tuple[int, Answer, str]]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._meters = metrics.Meters(metrics.run_name(cache_folder), self._read).start()
@@ -188,10 +197,16 @@ def _resolve(future: "asyncio.Future[Reply]", answer: Answer, text: str) -> None
         future.set_exception(LostCall(answer, text))
 
 
-def start_endpoint(entries: Mapping[str, EndpointConfig], cache_folder: str, name: str) -> Any:
+def start_endpoint(
+    entries: Mapping[str, EndpointConfig],
+    cache_folder: str,
+    name: str,
+    budget_usd: float | None = None,
+    max_gb: float | None = None,
+) -> Any:
     """Start the actor of one provider on the driver's own node, where the keys and the run's cache are.
 
     It takes no CPU slot: it waits for the network nearly all the time.
     """
     options = {"num_cpus": 0, "max_restarts": -1, "max_concurrency": 1000, "scheduling_strategy": own_node()}
-    return ray.remote(EndpointActor).options(**options).remote(dict(entries), cache_folder, name)
+    return ray.remote(EndpointActor).options(**options).remote(dict(entries), cache_folder, name, budget_usd, max_gb)

@@ -21,6 +21,7 @@ from mics_ray.io.shards import ShardError, committed_ids, shards
 from mics_ray.local.launch import simulated_server
 from mics_ray.models.images import PictureError
 from mics_ray.models.images import check as check_picture
+from mics_ray.models.ledger import spent_usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,10 @@ class Job:
 def prepared(config: Config) -> Iterator[Job]:
     """Hold the run's folder and look at the input. Raises :class:`RefusedRun` and :class:`LockedRun`."""
     with held(config.run.dir, "run.dir") as folder:
-        yield _job(config, folder)
+        job = _job(config, folder)
+        if job.survey.pending:
+            _refuse_spent(config.budget_usd, folder)
+        yield job
 
 
 @contextmanager
@@ -102,6 +106,16 @@ def held(path: str, setting: str) -> Iterator[Folder]:
         raise LockedRun(f"another run is writing to {folder.root}; wait for it, or give another {setting}") from None
     with lock:
         yield folder
+
+
+def _refuse_spent(budget_usd: float | None, folder: Folder) -> None:
+    """Nothing is started where there is no money left."""
+    try:
+        spent = spent_usd(folder.cache)
+    except OSError as error:
+        raise RefusedRun(f"run.dir: what the run has spent cannot be read: {error}") from None
+    if budget_usd is not None and spent >= budget_usd:
+        raise RefusedRun(f"budget_usd: {budget_usd:g} is spent already (${spent:.4f} so far); give more to go on")
 
 
 def survey_again(job: Job) -> Job:

@@ -17,7 +17,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from mics_ray.assemble import providers
 from mics_ray.config import Config
 from mics_ray.core.types import Failure
-from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_REFUSED, EXIT_STOPPED, RefusedRun
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, exit_code
 from mics_ray.runtime.beacon import Beacon
 from mics_ray.runtime.cluster import cluster
 from mics_ray.runtime.dataset import shards
@@ -125,7 +125,7 @@ class _Driver:
         cache, logs = str(job.folder.cache.absolute()), str(job.folder.logs.absolute())
         writer = start_writer(job.folder.results.absolute(), job.folder.logs.absolute())
         endpoints = {
-            provider: start_endpoint(entries, cache, f"endpoint-{number}")
+            provider: start_endpoint(entries, cache, f"endpoint-{number}", config.budget_usd, config.cache.max_gb)
             for number, (provider, entries) in enumerate(providers(config).items())
         }
         replicas = interns(config, cache, logs)
@@ -281,5 +281,5 @@ class _Driver:
 
 def refusal(failure: Failure) -> tuple[int, str]:
     """Exit code and message of a run that a provider or a full disk ended."""
-    code = {"quota": EXIT_STOPPED, "outage": EXIT_STOPPED, "disk": EXIT_CANNOT_WRITE}.get(failure.kind, EXIT_REFUSED)
-    return code, f"{failure.kind}: {failure.message}; what was paid is kept, the same command goes on"
+    more = "the same command with more budget_usd" if failure.kind == "budget" else "the same command"
+    return exit_code(failure.kind), f"{failure.kind}: {failure.message}; what was paid is kept, {more} goes on"

@@ -198,6 +198,9 @@ def test_every_problem_is_named_at_once() -> None:
         (["interns.tiny_internvl.trust_remote_code=true"], ["interns.tiny_internvl", "40 hex"]),
         (["prompts.intern='{answer}'"], ["prompts.intern", "'answer'"]),
         (["interns.tiny_internvl.engine=endpoint"], ["tiny_internvl.base_url"]),
+        (["cache.max_gb=0"], ["cache.max_gb: 0 is not above 0"]),
+        (["budget_usd=0"], ["budget_usd: 0 is not above 0"]),
+        (["budget_usd=1", "judge.api_key_env=MICS_TEST_KEY"], ["judge.price: not given"]),
     ],
 )
 def test_what_is_refused(overrides: list[str], words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ import pytest
 from mics_ray.config import EndpointConfig, Price
 from mics_ray.models.cache import ResponseCache
 from mics_ray.models.endpoint import Endpoint, estimate_tokens
+from mics_ray.models.ledger import Ledger, spent_usd
+from mics_ray.models.price import most_usd
 from mics_ray.models.retry import Action, Fault
 from mics_ray.models.types import Failure, LostCall, Pictures, Refused, Reply, Request
 from tests.support.faulty_server import (
@@ -46,12 +48,16 @@ def _short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def served(
-    *script: Behaviour, cache: ResponseCache | None = None, names: str = "m", **config: object
+    *script: Behaviour,
+    cache: ResponseCache | None = None,
+    ledger: Ledger | None = None,
+    names: str = "m",
+    **config: object,
 ) -> AsyncIterator[tuple[Endpoint, FaultyServer]]:
     async with FaultyServer(list(script)) as server:
         settings = {"deadline_s": 5.0, "price": PRICE, **config}
         entries = {name: EndpointConfig(model=name, base_url=server.url, **settings) for name in names}  # type: ignore[arg-type]
-        endpoint = Endpoint(entries, SECRET, cache)
+        endpoint = Endpoint(entries, SECRET, cache, ledger)
         try:
             yield endpoint, server
         finally:
@@ -427,9 +433,15 @@ async def test_an_outage_longer_than_the_deadline_loses_no_call(monkeypatch: pyt
 
 async def test_a_refusal_while_the_breaker_is_open_closes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mics_ray.models.breaker.PROBE_EVERY_S", 0.02)
-    async with served(*[error(500)] * 12, error(429)) as (endpoint, server):
-        await asyncio.gather(*(endpoint.ask(request(number), None) for number in range(8)))
-        assert not endpoint._breaker.open
+    gate = asyncio.Event()
+    async with served(*[error(500)] * 12, error(429), *[held(gate)] * 8) as (endpoint, server):
+        asked = [asyncio.create_task(endpoint.ask(request(number), None)) for number in range(8)]
+        await until(lambda: len(server.seen) > 8)
+        assert endpoint._breaker.open
+        await until(lambda: len(server.seen) > 13)
+        assert not endpoint._breaker.open, "no reply has come yet: it was the 429"
+        gate.set()
+        await asyncio.gather(*asked)
         assert len(server.seen) == 13 + 8
 
 
@@ -442,3 +454,62 @@ async def test_a_long_outage_is_refused_for_every_entry(monkeypatch: pytest.Monk
     assert {end.failure.kind for end in ends if isinstance(end, Refused)} == {"outage"}
     assert all(isinstance(end, Refused) for end in ends)
     assert len(server.seen) < 40
+
+
+MOST = most_usd(PRICE, request(10), None)
+
+
+async def test_the_budget_is_a_hard_cap_and_what_is_under_way_is_kept(tmp_path: Path) -> None:
+    cap = 20 * PAID.cost_usd + MOST
+    async with served(ledger=Ledger(tmp_path, "a", cap), names="mn") as (endpoint, server):
+        asked = [endpoint.ask(request(number), None) for number in range(10, 70)]
+        ends = await asyncio.gather(*asked, return_exceptions=True)
+        replies = [end for end in ends if isinstance(end, Reply)]
+        assert {end.failure.kind for end in ends if isinstance(end, Refused)} == {"budget"}
+        assert len(replies) == len(server.seen) == round(spent_usd(tmp_path) / PAID.cost_usd)
+        assert cap - MOST < spent_usd(tmp_path) <= cap, "nothing that would have fitted was turned away"
+        with pytest.raises(Refused, match="budget_usd"):
+            await endpoint.ask(request(99, "n"), None)
+
+
+async def test_concurrent_calls_reserve_before_they_are_sent(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with served(*[held(gate)] * 5, ledger=Ledger(tmp_path, "a", 3.5 * MOST)) as (endpoint, server):
+        asked = [asyncio.create_task(endpoint.ask(request(number), None)) for number in range(10, 15)]
+        await until(lambda: len(server.seen) == 3)
+        await asyncio.sleep(0.2)
+        assert len(server.seen) == 3, "the others wait for money"
+        assert spent_usd(tmp_path) == pytest.approx(3 * MOST)
+        gate.set()
+        assert await asyncio.gather(*asked) == [PAID] * 5, "there is room once the first are settled"
+        assert spent_usd(tmp_path) == pytest.approx(5 * PAID.cost_usd)
+
+
+@pytest.mark.parametrize(
+    ("fault", "charged"),
+    [
+        (error(500), 0),
+        (error(429), 0),
+        (reset, 1),
+        (answer({"choices": []}), 1),
+        (answer(completion() | {"usage": None}), 1),
+    ],
+)
+async def test_an_attempt_that_may_be_charged_keeps_what_was_held(
+    fault: Behaviour, charged: int, tmp_path: Path
+) -> None:
+    async with served(fault, ledger=Ledger(tmp_path, "a", None)) as (endpoint, server):
+        await endpoint.ask(request(10), None)
+        last = PAID.cost_usd if len(server.seen) == 2 else 0.0
+    assert spent_usd(tmp_path) == pytest.approx(charged * MOST + last)
+
+
+async def test_a_provider_that_bills_more_than_was_reserved_is_believed_from_then_on(tmp_path: Path) -> None:
+    dear = answer(completion() | {"usage": {"prompt_tokens": 100_000, "completion_tokens": 0}})
+    async with served(*[dear] * 99, ledger=Ledger(tmp_path, "a", 0.45)) as (endpoint, server):
+        await endpoint.ask(request(10), None)
+        await endpoint.ask(request(11), None)
+        with pytest.raises(Refused, match="budget"):
+            await endpoint.ask(request(12), None)
+    assert len(server.seen) == 2
+    assert spent_usd(tmp_path) <= 0.45

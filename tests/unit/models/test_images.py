@@ -385,6 +385,14 @@ def test_bytes_overwritten_anywhere_give_a_picture_or_a_picture_error(tmp_path: 
                 assert images.load(tmp_path, "hurt").mode == "RGB"
 
 
+@pytest.mark.parametrize("load", [images.load, images.check])
+def test_a_tiff_that_leads_to_a_place_that_no_file_has_is_damaged(tmp_path: Path, load: Any) -> None:
+    """The system calls that an invalid argument; it is no fault of the system."""
+    (tmp_path / "far.tif").write_bytes(b"II+\0\x08\0\0\0" + (2**63 - 1).to_bytes(8, "little"))
+    with pytest.raises(PictureError, match=r"'far\.tif': damaged"):
+        load(tmp_path, "far.tif")
+
+
 def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -700,3 +708,7 @@ def test_check_is_no_slower_than_load(tmp_path: Path) -> None:
         return time.process_time() - start
 
     assert min(seconds(images.check) for _ in range(3)) < min(seconds(images.load) for _ in range(3))
+
+
+def test_the_size_of_an_encoded_picture_is_read_from_its_head() -> None:
+    assert images.size_of(images.encode(Image.new("RGB", (60, 40)), 512)) == (60, 40)

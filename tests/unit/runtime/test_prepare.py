@@ -11,6 +11,7 @@ from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import rejected_row
 from mics_ray.io.shards import ShardStore
+from mics_ray.models.ledger import Ledger
 from mics_ray.runtime.prepare import Folder, prepared, simulated
 from tests.support.provider import record
 
@@ -32,6 +33,18 @@ def test_a_folder_of_ours_is_private_and_one_of_the_users_stays_as_it_is(tmp_pat
     assert mode(theirs) == 0o755
     assert {mode(theirs / name) for name in ("results", "cache", "logs")} == {0o700}
     assert mode(theirs / "config.yaml") == mode(theirs / "identity.json") == 0o600
+
+
+def test_a_run_without_money_left_is_refused_until_it_is_given_more(tmp_path: Path) -> None:
+    Ledger(tmp_path / "run/cache", "endpoint-0", None).settle(0.0, 2.5)
+    with (
+        pytest.raises(RefusedRun, match=r"budget_usd: 2.5 is spent already \(\$2.5000 so far\)"),
+        prepared(config(tmp_path, "budget_usd=2.5")),
+    ):
+        pass
+    for more in ("budget_usd=3", "budget_usd=null"):
+        with prepared(config(tmp_path, more)) as job:
+            assert job.survey.pending == 32
 
 
 def test_a_folder_without_rows_binds_nobody_and_one_with_rows_does(tmp_path: Path) -> None:
