@@ -9,19 +9,21 @@ from typing import Any
 from rich.console import Console
 
 from mics_ray.cli import ending, parse
-from mics_ray.compose import compose_config
 from mics_ray.config import Config
-from mics_ray.errors import EXIT_OK
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK
+from mics_ray.replay.recorded import composed
 
 
 def main(argv: Sequence[str]) -> int:
     """Compose, check, search; returns the exit code."""
     command = parse(argv, __doc__ or "")
-    return ending(lambda: generate(compose_config(command.overrides, command.config_dir)))
+    return ending(lambda: generate(composed(command.overrides, command.config_dir)))
 
 
 def generate(config: Config) -> int:
     """Run the job that ``config`` describes."""
+    if config.replay:
+        return _replay(config)
     # Each import waits until it is needed: a wrong configuration is refused before the HTTP client and Ray are loaded.
     from mics_ray.assemble import check
 
@@ -52,6 +54,21 @@ def generate(config: Config) -> int:
     return end.code
 
 
+def _replay(config: Config) -> int:
+    from mics_ray.replay.account import print_account
+    from mics_ray.replay.run import replay
+    from mics_ray.runtime.progress import Progress
+
+    console = Console(highlight=False)
+    try:
+        account = replay(config, Progress())
+    except OSError as error:
+        console.print(f"cannot write {error.filename or config.run.dir}: {error.strerror}", style="red", markup=False)
+        return EXIT_CANNOT_WRITE
+    print_account(console, account)
+    return account.code
+
+
 def _preflight(config: Config, job: Any, console: Console) -> int:
     from mics_ray.probe import probe
     from mics_ray.runtime.preflight import print_report
@@ -65,11 +82,12 @@ def _preflight(config: Config, job: Any, console: Console) -> int:
 
 def _close(console: Console, job: Any, end: Any, simulated: bool) -> None:
     from mics_ray.io.summary import summarise
+    from mics_ray.models.ledger import spent_usd
     from mics_ray.runtime.closing import print_closing
 
     path = job.folder.summary
     earlier = json.loads(path.read_text())["search_seconds"] if path.exists() else 0.0
-    summary = summarise(job.folder.results) | {
+    summary = summarise(job.folder.results, spent_usd(job.folder.cache)) | {
         "finished": end.code == EXIT_OK,
         "search_seconds": round(earlier + end.search_seconds, 3),
         "simulated": simulated,

@@ -1,7 +1,8 @@
 """Check a run's results: every shard readable and whole, every input case in exactly one row.
 
 ``python scripts/verify.py run.dir=FOLDER [--repair]``. With ``--repair`` damaged shards are set aside (renamed, never
-deleted); the command that made the run then writes their rows again, from the replies that lie in its cache.
+deleted), and the rows that are missing are rebuilt from the recorded replies in the run's cache, without a network, a
+key, a GPU or Ray. Cases that the record does not reach are left to the command that made the run.
 
 Exit codes: 0 sound, 73 a run is writing there, 74 damaged, 75 whole so far: the same command goes on, 78 no run there.
 """
@@ -22,7 +23,7 @@ if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
 from mics_ray.cli import ending
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, LockedRun, RefusedRun
 from mics_ray.io.cases import InputError
-from mics_ray.io.check import Check, check_results, set_aside
+from mics_ray.io.check import EXAMPLES, Check, check_results, set_aside
 from mics_ray.io.lock import LockHeld, RunLock
 
 
@@ -30,7 +31,9 @@ def main(argv: Sequence[str]) -> int:
     """Check, repair, tell; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", metavar="run.dir=FOLDER")
-    parser.add_argument("--repair", action="store_true", help="set damaged shards aside")
+    parser.add_argument(
+        "--repair", action="store_true", help="set damaged shards aside and rebuild their rows from the record"
+    )
     try:
         given = parser.parse_args(list(argv))
     except SystemExit as end:
@@ -58,22 +61,50 @@ def _verify(run: Path, repair: bool, console: Console) -> int:
     cases = Path(embedded(str(OmegaConf.load(run / "config.yaml").data.cases)))
     try:
         found = check_results(run / "results", cases)
+        _show(console, found)
+        if repair and not (found.twice.count or found.unasked.count) and not found.sound:
+            _repair(run, found, console)
+            found = check_results(run / "results", cases)
+            _show(console, found)
     except InputError as error:
         raise RefusedRun(str(error)) from None
-    _show(console, found)
+    except OSError as error:
+        console.print(f"cannot write {error.filename or run}: {error.strerror}", style="red", markup=False)
+        return EXIT_CANNOT_WRITE
     if found.sound:
         return EXIT_OK
     if found.twice.count or found.unasked.count:
         console.print("rows twice, or not asked for by the input: is this the input of that run?", style="red")
         return EXIT_CANNOT_WRITE
-    if found.damaged and not repair:
-        console.print("run again with --repair to set the damaged shards aside", style="yellow")
+    if found.damaged:
+        console.print("run again with --repair to rebuild the rows of the damaged shards", style="yellow")
         return EXIT_CANNOT_WRITE
-    for path in found.damaged:
-        console.print(f"set aside as {set_aside(path).name}")
     again = f"{found.missing.count} cases have no row; the command that made the run goes on with them"
     console.print(f"{again}, and pays for no reply that lies in {run / 'cache'}", style="yellow", soft_wrap=True)
     return EXIT_STOPPED
+
+
+def _repair(run: Path, found: Check, console: Console) -> None:
+    """Set damaged shards aside and rebuild what the record holds; says what could not be."""
+    from mics_ray.replay.recorded import recorded_config
+    from mics_ray.replay.run import rebuild
+    from mics_ray.runtime.prepare import Folder
+    from mics_ray.runtime.progress import Progress
+
+    for path in found.damaged:
+        console.print(f"set aside as {set_aside(path).name}")
+    try:
+        ends = rebuild(recorded_config(run), Folder(run), Progress())
+    except RefusedRun as refused:
+        console.print(
+            f"no row could be rebuilt from the record: {refused}", style="yellow", markup=False, soft_wrap=True
+        )
+        return
+    console.print(f"{found.missing.count - len(ends)} rows rebuilt from the record")
+    for one in ends[:EXAMPLES]:
+        console.print(f"{one.case}: the record ends in round {one.round} of attempt {one.attempt}", markup=False)
+    if ends:
+        console.print(f"the record does not reach {len(ends)} cases", style="yellow")
 
 
 def _show(console: Console, found: Check) -> None:

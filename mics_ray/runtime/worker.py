@@ -5,21 +5,19 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ray.exceptions import RayActorError
 
 from mics_ray.assemble import Cast, image_root, providers, strategy
+from mics_ray.casework import broken, leaf, searched, seen
 from mics_ray.config import Config
-from mics_ray.core.search import SearchResult, search_case
-from mics_ray.core.tree import SearchTree
-from mics_ray.core.types import Case, Failure, Outcome, Quality
+from mics_ray.core.types import Case, Failure
 from mics_ray.core.usage import Usage
 from mics_ray.io.cases import Place, Rejection
 from mics_ray.io.rows import Stamp, rejected_row, result_row
-from mics_ray.models.images import PictureError, for_roles
 from mics_ray.models.roles import Meter
 from mics_ray.models.types import Model, Pictures, Refused
 from mics_ray.runtime import metrics
@@ -66,7 +64,6 @@ class SearchWorker:
         self._number, self._config, self._stamp = number, config, stamp
         self._root = image_root(config)
         self._strategy = strategy(config.search, tuple(config.mentors))
-        self._sides = {"mentor": config.pictures.mentor_max_side, "intern": config.pictures.intern_max_side}
         self._models: dict[str, Model] = {}
         self._routers: dict[str, Router] = {}
         self._writer: Any = None
@@ -156,12 +153,9 @@ class SearchWorker:
     async def _row(self, place: Place, record: Case | Rejection) -> dict[str, Any]:
         if isinstance(record, Rejection):
             return rejected_row(record, self._stamp)
-        try:
-            pictures = await asyncio.to_thread(for_roles, self._root, record.images, self._sides)
-        except PictureError as error:
-            reason = f"{place}: {error}"
-            rejection = Rejection(place.position, record.id, reason, record.question, record.answer, record.images)
-            return rejected_row(rejection, self._stamp)
+        pictures = await asyncio.to_thread(seen, self._config, self._root, place, record)
+        if isinstance(pictures, Rejection):
+            return rejected_row(pictures, self._stamp)
         return await self._search(record, pictures)
 
     async def _search(self, case: Case, pictures: Mapping[str, Pictures | None]) -> dict[str, Any]:
@@ -170,13 +164,10 @@ class SearchWorker:
         models = self._models | {name: router.bound(case.id) for name, router in self._routers.items()}
         models = {name: Timed(model, self._latencies[name]) for name, model in models.items()}
         panel = Cast(self._config, models).panel(pictures["mentor"], pictures["intern"], meter)
-        search = self._config.search
         try:
-            result = await search_case(case, self._strategy, panel, self._stamp.seed, search.restarts)
+            result = await searched(self._config, self._strategy, case, panel)
         finally:
             _add(self._usage, self._meters.pop(case.id).usage)
-        if not search.quality_control and result.chain is not None:
-            result = replace(result, quality=Quality.KEEP)
         return result_row(result, meter.usage, time.monotonic() - started, self._stamp)
 
     def _search_broke(
@@ -186,24 +177,13 @@ class SearchWorker:
         refusals = group.subgroup(Refused)
         if refusals is None:
             return self._internal(record, group)
-        refused = _leaf(refusals)
+        refused = leaf(refusals)
         self._refused = refused.failure if isinstance(refused, Refused) else None
         self._halt()
         return None
 
     def _internal(self, record: Case | Rejection, error: BaseException) -> dict[str, Any]:
-        frames = []
-        trace = _leaf(error).__traceback__
-        while trace is not None:
-            frames.append(f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}")
-            trace = trace.tb_next
-        # The message of an unforeseen error may quote a case, so only its type and place are written down.
-        kind = type(_leaf(error)).__name__
-        log.error("case %s failed: %s at %s", record.id, kind, " > ".join(frames))
-        case = record if isinstance(record, Case) else Case(record.id, record.question, record.answer, record.images)
-        tree = SearchTree(case.id, self._stamp.seed)
-        reason = f"internal error {kind}, see logs/"
-        failed = SearchResult(case, Outcome.FAILED, reason, Quality.ZERO, None, None, (tree,))
+        failed = broken(record, error, self._stamp.seed)
         return result_row(failed, {}, 0.0, self._stamp)
 
     async def _commit(self, row: dict[str, Any]) -> None:
@@ -237,7 +217,3 @@ class SearchWorker:
 def _add(total: dict[str, Usage], more: Mapping[str, Usage]) -> None:
     for name, used in more.items():
         total[name] = total.get(name, Usage()) + used
-
-
-def _leaf(error: BaseException) -> BaseException:
-    return _leaf(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,1 @@
+"""A run again from its record: without a network, a GPU, a key or Ray."""

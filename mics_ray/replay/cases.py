@@ -1,0 +1,107 @@
+"""One case again, from the record: its row, or the place where the record ends."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from mics_ray.assemble import JUDGE, Cast, image_root, strategy
+from mics_ray.casework import broken, searched, seen
+from mics_ray.config import Config
+from mics_ray.core.ports import Move, Strategy
+from mics_ray.core.tree import SearchTree
+from mics_ray.core.types import Case
+from mics_ray.io.cases import Place, Rejection, Span, read_places
+from mics_ray.io.rows import Stamp, rejected_row, result_row
+from mics_ray.io.shards import ShardStore
+from mics_ray.models.record import BeyondRecord, Record
+from mics_ray.models.roles import Meter
+from mics_ray.replay.lost import Lost, losing
+
+OPEN = 32
+"""Cases at a time: their pictures are decoded side by side and held in memory."""
+SHARD_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEnd:
+    """The record has no reply of ``model`` to what the case asks in this round (from 1) of this attempt (from 1)."""
+
+    case: str
+    attempt: int
+    round: int
+    model: str
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A strategy that remembers how far its search came."""
+
+    of: Strategy
+    rounds: dict[int, int] = field(default_factory=dict)
+
+    def next_move(self, tree: SearchTree) -> Move:
+        """See :class:`mics_ray.core.ports.Strategy`."""
+        self.rounds[tree.seed] = tree.rounds + 1
+        return self.of.next_move(tree)
+
+
+class Replayer:
+    """Searches cases on recorded replies. ``lost`` are the calls that the run lost, by case id."""
+
+    def __init__(self, config: Config, stamp: Stamp, record: Record, lost: Mapping[str, Lost]) -> None:
+        self._config, self._stamp, self._lost = config, stamp, lost
+        self._root = image_root(config)
+        self._strategy = strategy(config.search, tuple(config.mentors))
+        self._cast = Cast(config, dict.fromkeys([*config.mentors, *config.interns, JUDGE], record))
+
+    async def fill(self, store: ShardStore, spans: Iterable[Span], told: Callable[[int], None]) -> list[RecordEnd]:
+        """Commit a row for every pending case that the record reaches; the others are returned.
+
+        ``told`` hears how many cases are through. Stopped early, it keeps the rows that it has. Raises
+        :class:`mics_ray.io.cases.InputError`, ``OSError``.
+        """
+        places = (pair for span in spans for pair in read_places(span))
+        ends: list[RecordEnd] = []
+        rows: list[dict[str, Any]] = []
+        try:
+            while batch := list(islice(places, OPEN)):
+                found = await asyncio.gather(*(self._row(*pair) for pair in batch))
+                rows += [one for one in found if not isinstance(one, RecordEnd)]
+                ends += [one for one in found if isinstance(one, RecordEnd)]
+                told(len(batch))
+                if len(rows) >= SHARD_ROWS:
+                    full, rows = rows, []
+                    store.commit(full)
+        finally:
+            store.commit(rows)
+        return ends
+
+    async def _row(self, place: Place, record: Case | Rejection) -> dict[str, Any] | RecordEnd:
+        """An error of ours fails its case and no other, as in the run."""
+        if isinstance(record, Rejection):
+            return rejected_row(record, self._stamp)
+        try:
+            pictures = await asyncio.to_thread(seen, self._config, self._root, place, record)
+            if isinstance(pictures, Rejection):
+                return rejected_row(pictures, self._stamp)
+            meter, watched, started = Meter(), _Watched(self._strategy), time.monotonic()
+            panel = losing(
+                self._cast.panel(pictures["mentor"], pictures["intern"], meter), self._lost.get(record.id, {})
+            )
+            result = await searched(self._config, watched, record, panel)
+            return result_row(result, meter.usage, time.monotonic() - started, self._stamp)
+        except Exception as error:
+            if missing := _missing(error):
+                return RecordEnd(record.id, len(watched.rounds), list(watched.rounds.values())[-1], missing.entry)
+            return result_row(broken(record, error, self._stamp.seed), {}, 0.0, self._stamp)
+
+
+def _missing(error: Exception) -> BeyondRecord | None:
+    """The request without a reply that ended a search, if one did."""
+    if isinstance(error, BeyondRecord):
+        return error
+    inner = error.exceptions if isinstance(error, ExceptionGroup) else ()
+    return next((found for one in inner if (found := _missing(one))), None)

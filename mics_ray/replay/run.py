@@ -1,0 +1,171 @@
+"""A replay from end to end: the run's folder held and read, its cases searched again, the two held side by side."""
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from mics_ray.assemble import cases_file, check_recorded
+from mics_ray.compose import to_yaml
+from mics_ray.config import Config
+from mics_ray.errors import RefusedRun
+from mics_ray.identity import code_version, differences, digest, identity
+from mics_ray.io.cases import InputError, Survey, scan
+from mics_ray.io.rows import Stamp
+from mics_ray.io.shards import ShardError, ShardStore, committed_ids
+from mics_ray.io.summary import summarise
+from mics_ray.models.record import Record
+from mics_ray.replay.account import Account
+from mics_ray.replay.cases import RecordEnd, Replayer
+from mics_ray.replay.committed import committed, compare
+from mics_ray.runtime.logs import log_to
+from mics_ray.runtime.prepare import Folder, held, same_or_refused, simulated
+from mics_ray.runtime.progress import Progress, clock
+
+ENDS = "record_ends.jsonl"
+"""In a replay's folder: where the record ends, a line for each case that it does not reach."""
+_MADE_BY = "made_by.json"
+
+
+def replay(config: Config, progress: Progress) -> Account:
+    """Search every case of ``config`` again from the record of ``run.dir``; the run's own results stay as they are.
+
+    The rows go to a folder of their own for each configuration, ``run.dir/replay/DIGEST``. A replay that was stopped
+    goes on; one that had ended is replaced. Raises :class:`RefusedRun`, :class:`mics_ray.errors.LockedRun`, ``OSError``
+    where its rows cannot be written.
+    """
+    run = Path(config.run.dir)
+    if not (run / "identity.json").is_file():
+        raise RefusedRun(f"run.dir: there is no run in {run}")
+    check_recorded(config)
+    with held(config.run.dir, "run.dir") as folder:
+        log_to(folder.logs, "replay")
+        with _refusing():
+            return _replay(config, folder, progress)
+
+
+def rebuild(config: Config, folder: Folder, progress: Progress) -> list[RecordEnd]:
+    """Commit the rows that a run lacks, as far as its record reaches; the other cases are returned.
+
+    The caller holds the run's lock. Raises :class:`RefusedRun` where the record is not that of this configuration and
+    input, ``OSError``.
+    """
+    check_recorded(config)
+    with _refusing():
+        survey = scan(str(cases_file(config)), committed_ids(folder.results))
+        view = identity(config, survey.sha256)
+        same_or_refused(folder, view, "run.dir")
+        stamp = Stamp(config.seed, digest(view), code_version())
+        with _opened(folder) as record:
+            return _search(Replayer(config, stamp, record, {}), survey, ShardStore(folder.results), progress)
+
+
+def _replay(config: Config, folder: Folder, progress: Progress) -> Account:
+    run = committed(folder.results)
+    survey = scan(str(cases_file(config)))
+    view = identity(config, survey.sha256)
+    changed = differences(json.loads((folder.root / "identity.json").read_text()), view)
+    stamp, started = Stamp(config.seed, digest(view), code_version()), time.monotonic()
+    target = _target(folder, stamp, progress)
+    survey = scan(survey.path, committed_ids(target.results))
+    progress.phase(f"{survey.pending} of {survey.records} cases from the record in {folder.cache}")
+    with _opened(folder) as record:
+        ends = _search(Replayer(config, stamp, record, run.lost), survey, ShardStore(target.results), progress)
+        problems = dict(record.problems)
+    account = Account(
+        folder=target.root,
+        records=survey.records,
+        rows=len(run.digests),
+        ends=ends,
+        lacking=sum(end.case in run.digests for end in ends),
+        comparison=compare(target.results, run),
+        changed=changed,
+        problems=problems,
+        seconds=time.monotonic() - started,
+    )
+    _write(target, config, view, account)
+    return account
+
+
+def _search(again: Replayer, survey: Survey, store: ShardStore, progress: Progress) -> list[RecordEnd]:
+    done, started, records = survey.records - survey.pending, time.monotonic(), survey.records
+    before = done
+
+    def told(more: int) -> None:
+        nonlocal done
+        done += more
+        left = (records - done) * (time.monotonic() - started) / (done - before)
+        progress.update(done, records, Text(f"{done}/{records} cases from the record  {clock(left)} left"))
+
+    try:
+        return asyncio.run(again.fill(store, survey.spans, told))
+    finally:
+        progress.close()
+
+
+def _target(folder: Folder, stamp: Stamp, progress: Progress) -> Folder:
+    """The folder of this configuration's replay; rows of a stopped one stay where the same code made them."""
+    target = Folder(folder.root / "replay" / stamp.config_digest)
+    if target.root.exists() and not _goes_on(target, stamp):
+        progress.phase(f"replaces the earlier replay in {target.root}")
+        shutil.rmtree(target.root)
+    for path in (target.root.parent, target.root):
+        path.mkdir(mode=0o700, exist_ok=True)
+    target.write(_MADE_BY, json.dumps(stamp.code_version))
+    return target
+
+
+def _goes_on(target: Folder, stamp: Stamp) -> bool:
+    """Whether a replay of the same code was stopped here, and its rows can be read."""
+    made_by = target.root / _MADE_BY
+    if target.summary.exists() or not made_by.exists():
+        return False
+    try:
+        committed_ids(target.results)
+        return bool(json.loads(made_by.read_text()) == stamp.code_version)
+    except (ShardError, ValueError):
+        return False
+
+
+def _write(target: Folder, config: Config, view: dict[str, Any], account: Account) -> None:
+    """What makes the folder one that reads like a run's; the summary last, for it says that the replay has ended."""
+    target.write("config.yaml", to_yaml(replace(config, replay=False)))
+    target.write("identity.json", json.dumps(view, indent=1, sort_keys=True))
+    lines = (json.dumps({name: getattr(end, name) for name in RecordEnd.__slots__}) for end in account.ends)
+    target.write(ENDS, "".join(f"{line}\n" for line in lines))
+    summary = summarise(target.results) | {
+        "finished": not account.ends,
+        "search_seconds": round(account.seconds, 3),
+        "simulated": simulated(config),
+        "config_digest": digest(view),
+        "code_version": code_version(),
+        "replay": account.plain(),
+    }
+    target.write("summary.json", json.dumps(summary, indent=1))
+
+
+@contextmanager
+def _opened(folder: Folder) -> Iterator[Record]:
+    record = Record(folder.cache)
+    try:
+        yield record
+    finally:
+        record.close()
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """An input or a shard that cannot be read refuses the replay."""
+    try:
+        yield
+    except ShardError as error:
+        raise RefusedRun(f"{error}; scripts/verify.py --repair rebuilds its rows from the record") from None
+    except InputError as error:
+        raise RefusedRun(str(error)) from None

@@ -1,0 +1,121 @@
+"""Finished runs of scripted models with a real record, made without Ray as `scripts/generate.py` leaves them."""
+
+import asyncio
+import json
+import re
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+from mics_ray.assemble import JUDGE, Cast, strategy
+from mics_ray.casework import searched, seen
+from mics_ray.compose import compose_config
+from mics_ray.config import Config
+from mics_ray.core.types import Case
+from mics_ray.io.cases import Rejection, read_places
+from mics_ray.io.rows import rejected_row, result_row
+from mics_ray.io.shards import ShardStore
+from mics_ray.models.cache import ResponseCache
+from mics_ray.models.roles import Meter
+from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
+from mics_ray.runtime.prepare import Job, prepared
+from tests.support.run_folders import noise
+
+STEPS = 5
+
+
+@dataclass
+class Scripted:
+    """A model whose reply is drawn by the request's key, kept in a cache; a share ``loss`` of its calls is lost."""
+
+    cache: ResponseCache
+    loss: float
+
+    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+        if kept := self.cache.get(request.key):
+            return kept
+        chance = int.from_bytes(request.key[:4], "big") / 2**32
+        if chance < self.loss:
+            raise LostCall(Failure("timeout", "no reply in time"))
+        reply = Reply(_text(request, chance), prompt_tokens=7, completion_tokens=3, cost_usd=0.01)
+        await self.cache.put(request.key, request.model, reply)
+        return reply
+
+
+def _text(request: Request, chance: float) -> str:
+    if request.entry == JUDGE:
+        return "Yes" if chance < 0.15 else "No" if chance < 0.97 else "Perhaps."
+    if request.entry.startswith("tiny"):
+        agreed = crc32(request.text.encode())  # every vote on half of the prefixes is the same
+        answer = f"### The final answer is: finding {agreed if agreed % 2 else request.key.hex()[:6]}"
+        return answer if chance < 0.95 else "No answer here."
+    first = int(match[1]) if (match := re.search(r"The next one is step (\d+)", request.text)) else 1
+    steps = [f"### Step {k}: {request.entry} sees {request.key.hex()[:6]} {k}." for k in range(first, STEPS + 1)]
+    return "\n\n".join([*steps, "### The final answer is: Gold"])
+
+
+def overrides(folder: Path) -> list[str]:
+    """The command line that made the run in ``folder/run``."""
+    return ["experiment=demo", f"data.cases={folder}/cases.jsonl", f"run.dir={folder}/run", "search.restarts=1"]
+
+
+def write_cases(folder: Path, count: int) -> None:
+    """``count`` cases with a picture each, and one record that cannot be used."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for number in range(count):
+        noise(number).save(folder / f"{number}.png")
+        messages = [{"role": "user", "content": "What is shown?"}, {"role": "assistant", "content": "Gold"}]
+        lines.append({"rid": f"case-{number}", "messages": messages, "images": [f"{number}.png"]})
+    lines.append({"rid": "unusable", "messages": [], "images": []})
+    (folder / "cases.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def recorded_run(folder: Path, count: int = 12, loss: float = 0.0) -> Path:
+    """Make the cases and search them; returns the run's folder."""
+    write_cases(folder, count)
+    config = compose_config(overrides(folder))
+    with prepared(config) as job:
+        asyncio.run(_search(config, job, loss))
+    return folder / "run"
+
+
+async def _search(config: Config, job: Job, loss: float) -> None:
+    # Mentors and judge share a provider, each intern replica has a file of its own.
+    names = {JUDGE: "endpoint-0", **dict.fromkeys(config.mentors, "endpoint-0")}
+    names |= {name: f"intern-{name}-0" for name in config.interns}
+    caches = {file: ResponseCache(job.folder.cache, file) for file in set(names.values())}
+    cast = Cast(config, {name: Scripted(caches[file], loss) for name, file in names.items()})
+    store = ShardStore(job.folder.results)
+    rows = []
+    for place, record in (pair for span in job.survey.spans for pair in read_places(span)):
+        rows.append(await _row(config, job, cast, place, record))
+    for first in range(0, len(rows), 5):
+        store.commit(rows[first : first + 5])
+    for cache in caches.values():
+        await cache.close()
+
+
+async def _row(config: Config, job: Job, cast: Cast, place: object, record: Case | Rejection) -> dict[str, object]:
+    if isinstance(record, Rejection):
+        return rejected_row(record, job.stamp)
+    pictures = seen(config, Path(str(job.config.data.image_root)), place, record)  # type: ignore[arg-type]
+    assert not isinstance(pictures, Rejection)
+    meter = Meter()
+    panel = cast.panel(pictures["mentor"], pictures["intern"], meter)
+    result = await searched(config, strategy(config.search, tuple(config.mentors)), record, panel)
+    return result_row(result, meter.usage, 1.5, job.stamp)
+
+
+def forget(run: Path, share: float) -> int:
+    """Take a share of the recorded replies away, drawn by key; returns how many are left."""
+    left = 0
+    for path in (run / "cache").glob("*.sqlite"):
+        with sqlite3.connect(path) as connection:
+            keys = [key for (key,) in connection.execute("SELECT key FROM replies")]
+            gone = [(key,) for key in keys if key[5] / 256 < share]
+            connection.executemany("DELETE FROM replies WHERE key = ?", gone)
+            left += len(keys) - len(gone)
+        connection.close()
+    return left

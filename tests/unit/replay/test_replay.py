@@ -1,0 +1,242 @@
+import asyncio
+import json
+import os
+import shutil
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mics_ray.core.types import Case, Failure, LostCall
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, LockedRun, RefusedRun
+from mics_ray.io.lock import RunLock
+from mics_ray.io.shards import iter_rows, shards
+from mics_ray.replay.account import Account
+from mics_ray.replay.cases import OPEN, Replayer
+from mics_ray.replay.committed import NOT_CANONICAL, canonical
+from mics_ray.replay.recorded import composed
+from mics_ray.replay.run import ENDS, replay
+from mics_ray.runtime.progress import Progress
+from tests.support.recorded_run import forget, overrides, recorded_run
+
+CASES = 12
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without lost calls."""
+    folder = tmp_path_factory.mktemp("made")
+    recorded_run(folder, CASES)
+    return folder
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may spoil."""
+    return shutil.copytree(made / "run", tmp_path / "run")
+
+
+def again(run: Path, *more: str) -> Account:
+    return replay(composed(["replay=true", f"run.dir={run}", *more]), Progress())
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """What lies there; SQLite's `-shm` is a place for readers' locks, so only its name counts."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(p.relative_to(folder)): b"" if p.name.endswith("-shm") else p.read_bytes() for p in paths}
+
+
+def found(folder: Path) -> dict[str, dict[str, object]]:
+    """Rows by id, without what says how they were made."""
+    return {
+        row["case_id"]: {name: value for name, value in row.items() if name not in NOT_CANONICAL}
+        for row in iter_rows(folder / "results")
+    }
+
+
+def test_the_run_s_own_configuration_gives_the_run_s_own_rows(run: Path) -> None:
+    before = {name: files(run / name) for name in ("results", "cache")}
+    account = again(run)
+    assert (account.code, account.changed, list(account.ends)) == (EXIT_OK, [], [])
+    assert (account.completed, account.comparison.same, account.comparison.differing) == (CASES + 1, CASES + 1, 0)
+    rows = found(run)
+    assert found(account.folder) == rows
+    assert len({row["rounds"] for row in rows.values()}) > 2  # searches of several lengths, and restarts
+    assert {row["attempts"] for row in rows.values()} >= {0, 1, 2}
+    assert {name: files(run / name) for name in before} == before
+    assert not account.problems
+
+
+def test_a_replayed_row_says_that_its_calls_cost_nothing(run: Path) -> None:
+    for row in iter_rows(again(run).folder / "results"):
+        for used in row["usage"].values():
+            assert used["cached_calls"] == used["calls"] > 0
+            assert used["cost_usd"] == 0
+
+
+def test_calls_that_the_run_lost_are_lost_again(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path, CASES, loss=0.1)
+    lost = Counter(
+        "mentor" if thing is node else "judge" if thing["answer"] else "intern"
+        for row in iter_rows(run / "results")
+        for node in row["nodes"]
+        for thing in (node, *node["votes"])
+        if (thing["failure"] or "").startswith("timeout")
+    )
+    assert set(lost) == {"mentor", "intern", "judge"}
+    account = again(run)
+    assert (account.code, account.comparison.same) == (EXIT_OK, CASES + 1)
+    assert found(account.folder) == found(run)
+
+
+def test_where_the_record_ends_is_told_with_the_round_and_the_other_cases_are_the_same(run: Path) -> None:
+    assert forget(run, 0.02)
+    account = again(run)
+    assert account.code == EXIT_CANNOT_WRITE
+    assert 0 < len(account.ends) < CASES
+    assert account.lacking == len(account.ends)
+    assert account.comparison.same == account.completed == CASES + 1 - len(account.ends)
+    rows = found(run)
+    for end in account.ends:
+        nodes = rows[end.case]["nodes"]
+        rounds = {(node["attempt"], node["round"]) for node in nodes}  # type: ignore[attr-defined]
+        assert (end.attempt, end.round) in rounds
+    lines = [json.loads(line) for line in (account.folder / ENDS).read_text().splitlines()]
+    assert [line["case"] for line in lines] == [end.case for end in account.ends]
+    told = json.loads((account.folder / "summary.json").read_text())
+    assert told["finished"] is False
+    assert sum(row["cases"] for row in told["replay"]["record_ends"]) == told["replay"]["beyond_record"]
+
+
+def test_the_round_is_the_first_one_with_a_reply_missing(run: Path) -> None:
+    forget(run, 1.0)
+    account = again(run)
+    assert account.completed == 1  # the record that cannot be used asks nobody
+    assert account.by_round() == [{"attempt": 1, "round": 1, "cases": CASES}]
+
+
+def test_a_shorter_search_is_evaluated_on_the_record_to_its_end(run: Path) -> None:
+    account = again(run, "search.max_rounds=2")
+    assert account.changed == ["search.max_rounds: 4 -> 2"]
+    assert (account.code, account.completed) == (EXIT_OK, CASES + 1)
+    rows = found(account.folder)
+    assert max(row["rounds"] for row in rows.values()) == 2  # type: ignore[type-var]
+    longer = [row for row in iter_rows(run / "results") if any(node["round"] > 2 for node in row["nodes"])]
+    assert account.comparison.differing == len(longer) > 0
+    assert account.comparison.after.total() == account.comparison.before.total() == CASES + 1
+
+
+def test_another_strategy_is_told_where_the_record_ends(run: Path) -> None:
+    account = again(run, "search=best_of_n")
+    assert (account.code, account.by_round()) == (EXIT_OK, [{"attempt": 1, "round": 1, "cases": CASES}])
+    assert {end.model for end in account.ends} <= {"tiny_internvl", "tiny_qwen25vl"}  # mentors wrote whole chains
+    assert account.folder.parent == run / "replay"
+
+
+def test_more_restarts_end_in_the_attempt_that_was_not_made(run: Path) -> None:
+    account = again(run, "search.restarts=2")
+    dead = [row["case_id"] for row in found(run).values() if row["outcome"] in ("dead_end", "failed")]
+    assert dead
+    assert sorted(end.case for end in account.ends) == sorted(dead)
+    assert {(end.attempt, end.round) for end in account.ends} == {(3, 1)}
+
+
+def test_each_configuration_has_a_folder_and_an_ended_replay_is_replaced_aloud(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, shorter = again(run), again(run, "search.max_rounds=1")
+    assert own.folder != shorter.folder
+    kept = files(own.folder)
+    capsys.readouterr()
+    assert again(run, "search.max_rounds=1").folder == shorter.folder
+    assert "replaces the earlier replay" in capsys.readouterr().err.replace("\n", " ")
+    assert files(own.folder) == kept
+    assert oct(own.folder.stat().st_mode)[-3:] == "700"
+    assert {oct(path.stat().st_mode)[-3:] for path in own.folder.rglob("*") if path.is_file()} == {"600"}
+
+
+def test_a_stopped_replay_keeps_its_rows_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = recorded_run(tmp_path, OPEN + 4)
+    row = Replayer._row
+
+    async def interrupted(self: Replayer, place: object, record: Case) -> object:
+        if record.id == f"case-{OPEN + 1}":
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(60)
+        return await row(self, place, record)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Replayer, "_row", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            again(run)
+    stopped = next((run / "replay").iterdir())
+    assert len(found(stopped)) == OPEN
+    assert not (stopped / "summary.json").exists()
+    account = again(run)
+    assert f"5 of {OPEN + 5} cases" in capsys.readouterr().err
+    assert (account.code, account.comparison.same) == (EXIT_OK, OPEN + 5)
+    assert found(stopped) == found(run)
+
+
+def test_a_row_that_differs_from_the_run_s_is_named(run: Path) -> None:
+    from mics_ray.io.shards import ShardStore
+
+    first = shards(run / "results")[0]
+    rows = list(iter_rows(run / "results"))[:5]
+    first.unlink()
+    spoilt = next(row for row in rows if row["nodes"])
+    spoilt["nodes"][0]["votes"][0]["text"] += "!"
+    ShardStore(run / "results").commit(rows)
+    account = again(run)
+    assert (account.code, account.comparison.examples) == (EXIT_CANNOT_WRITE, [spoilt["case_id"]])
+
+
+def test_usage_and_time_are_no_part_of_the_canonical_result(run: Path) -> None:
+    row = next(iter_rows(run / "results"))
+    same = canonical(row)
+    assert canonical(row | {"usage": {}, "seconds": 9.0, "code_version": "x", "config_digest": "y"}) == same
+    assert canonical(row | {"reason": "other"}) != same
+
+
+def test_what_holds_no_run_is_refused_and_made_nothing_of(tmp_path: Path) -> None:
+    with pytest.raises(RefusedRun, match="no run in"):
+        again(tmp_path / "none")
+    with pytest.raises(RefusedRun, match="no run in"):
+        replay(composed(["replay=true", *overrides(tmp_path)]), Progress())
+    with pytest.raises(RefusedRun, match=r"give run\.dir"):
+        composed(["replay=true"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_is_being_written_is_left_alone(run: Path) -> None:
+    with RunLock(run / ".lock"), pytest.raises(LockedRun):
+        again(run)
+
+
+def test_a_damaged_shard_is_refused_with_what_repairs_it(run: Path) -> None:
+    shards(run / "results")[0].write_bytes(b"PAR1")
+    with pytest.raises(RefusedRun, match=r"verify\.py --repair"):
+        again(run)
+
+
+def test_an_unforeseen_error_fails_its_case_only(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mics_ray.replay import cases
+
+    real = cases.searched
+
+    async def breaks(config: object, strategy: object, case: Case, panel: object) -> object:
+        if case.id == "case-3":
+            raise ZeroDivisionError("What is shown?")
+        if case.id == "case-4":
+            raise LostCall(Failure("timeout", "outside of any search"))
+        return await real(config, strategy, case, panel)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cases, "searched", breaks)
+    account = again(run)
+    assert sorted(account.comparison.examples) == ["case-3", "case-4"]
+    rows = found(account.folder)
+    assert rows["case-3"]["reason"] == "internal error ZeroDivisionError, see logs/"
+    assert "What is shown?" not in (run / "logs" / "replay.log").read_text()
