@@ -2,11 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from eval.config import EvaluateJob, InferJob
+from eval.rejudge.config import RejudgeJob
 from mics_ray.assemble import check
 from mics_ray.compose import CONF, choices, compose_config, compose_job, groups, to_yaml
 from mics_ray.config import Config
@@ -39,12 +41,16 @@ BASES = {
     ],
 }
 CHOICES = [(group, name) for group in groups("generate") for name in choices(group)]
-SCHEMAS = {"export": ExportJob, "train": TrainJob, "evaluate": EvaluateJob, "infer": InferJob, "plan": PlanJob}
+SCHEMAS: dict[str, Any] = {
+    "export": ExportJob, "train": TrainJob, "evaluate": EvaluateJob, "infer": InferJob, "plan": PlanJob,
+    "rejudge": RejudgeJob,
+}  # fmt: skip
 SMALLEST = {
     "export": ["run.dir=runs/x", "export.dir=x"],
     "train": ["train=tiny", "export.dir=x", "train.dir=x"],
     "evaluate": ["eval=chiron", "judge=local", "model=x", "eval.dir=x"],
     "infer": ["model=x", "question=x"],
+    "rejudge": ["judge=local", "run.dir=x"],
     "plan": ["mentors=paper", "interns=paper", "judge=deepseek"],
 }
 """The least that each other job needs on its command line."""

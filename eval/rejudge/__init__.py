@@ -1,0 +1,1 @@
+"""Another judge over the answers of a finished search: agreement, flipped verdicts, steps chosen otherwise."""

@@ -1,0 +1,66 @@
+"""The report of another judge as Markdown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+EXAMPLES = 20
+"""Ids and rounds that the Markdown shows of each kind; the JSON has all."""
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The account for a reader; no medical text."""
+    found = report["agreement"]
+    lines = [
+        f"# {report['judge']} over the answers that {report['recorded_judge']} judged",
+        "",
+        f"{report['votes']} votes of {report['cases']} cases; {found['answers']} different answers known to both.",
+        "",
+        f"- equal verdicts: {_share(found['equal'])}",
+        f"- Cohen's kappa: {_number(found['kappa'])}{_interval(found)}",
+        f"- unknown votes: {report['unknown'].get('recorded', 0)} recorded, {report['unknown'].get('other', 0)} here",
+        f"- cost: ${report['usage']['cost_usd']:.4f}, {report['usage']['calls']} calls, "
+        f"{report['usage']['cached_calls']} of them answered from the cache",
+        "",
+        "## Flipped verdicts",
+        "",
+        "| from, to | votes | cases | ids |",
+        "|---|---|---|---|",
+    ]
+    for kind, flip in report["flips"].items():
+        lines.append(f"| {kind.replace('_', ' ')} | {flip['votes']} | {len(flip['cases'])} | {_some(flip['cases'])} |")
+    lines += [
+        "",
+        "## Steps that would be chosen otherwise",
+        "",
+        f"{report['changed_rounds']} of {report['rounds']} rounds, in {report['changed_cases']} cases; in "
+        f"{report['other_step']} of them another candidate, in the rest the search stops or goes on instead. "
+        "Each round is decided as the search came to it, by the run's own policy.",
+        "",
+    ]
+    if report["not_reproduced"]:
+        lines += [f"{report['not_reproduced']} rounds are left out: this code does not choose as the run did.", ""]
+    lines += ["| case | attempt | round | chosen | would be |", "|---|---|---|---|---|"]
+    for one in report["changed"][:EXAMPLES]:
+        before, after = _move(one, "from"), _move(one, "to")
+        lines.append(f"| {one['case_id']} | {one['attempt']} | {one['round']} | {before} | {after} |")
+    return "\n".join([*lines, ""])
+
+
+def _move(one: Mapping[str, Any], side: str) -> str:
+    return " ".join(filter(None, [one[f"{side}_mentor"] or "none", one[f"{side}_end"] and f"({one[f'{side}_end']})"]))
+
+
+def _some(ids: list[str]) -> str:
+    return ", ".join(ids[:EXAMPLES]) + (", …" if len(ids) > EXAMPLES else "")
+
+
+def _share(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.1%}"
+
+
+def _number(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.3f}"
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    return "" if found["low"] is None else f", 95 % interval {found['low']:.3f} to {found['high']:.3f}"

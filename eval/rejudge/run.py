@@ -1,0 +1,155 @@
+"""From a finished search and another judge to its verdicts and the report."""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.text import Text
+
+from eval.files import write_private
+from eval.rejudge.account import SCHEMA, Account
+from eval.rejudge.ask import Stopped, endpoint, hear
+from eval.rejudge.config import RejudgeJob
+from eval.rejudge.recorded import COLUMNS, Rules, rules
+from eval.rejudge.report import markdown
+from mics_ray.assemble import JUDGE, model_problems
+from mics_ray.config import Config, SearchConfig
+from mics_ray.core.usage import Usage
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, exit_code
+from mics_ray.io.shards import ShardError, iter_rows, shards
+from mics_ray.models.cache import GB, ResponseCache
+from mics_ray.models.roles import Meter
+from mics_ray.models.types import Refused
+from mics_ray.probe import probe
+from mics_ray.runtime.logs import log_to
+from mics_ray.runtime.prepare import Folder, held, with_server
+from mics_ray.runtime.progress import Progress
+
+GROUP = 2000
+"""Rows of verdicts that are written at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is asked, of whom, and where the answers go."""
+
+    config: Config
+    rules: Rules
+    folder: Folder
+    place: Path
+    cases: int
+
+
+def rejudge(job: RejudgeJob) -> int:
+    """Ask about every recorded answer and write the report; returns the exit code. Raises :class:`RefusedRun`."""
+    run = Path(job.run.dir)
+    if not shards(run / "results"):
+        raise RefusedRun(f"run.dir: no results in {run}; is it a run.dir of scripts/generate.py?")
+    found = rules(run)
+    config = _config(job, found)
+    if problems := model_problems(config):
+        raise RefusedRun("\n".join(problems))
+    with held(job.run.dir, "run.dir") as folder:
+        log_to(folder.logs, "rejudge")
+        place = folder.root / "rejudge" / _name(job)
+        for one in (place.parent, place):
+            one.mkdir(exist_ok=True, mode=0o700)
+        with with_server(config, folder) as served:
+            asyncio.run(probe(served))
+            work = _Work(served, found, folder, place, _count(folder.results))
+            return asyncio.run(_rejudge(work, job, Progress()))
+
+
+def _config(job: RejudgeJob, found: Rules) -> Config:
+    """The judge alone as a generation job; it does not sample."""
+    judge = replace(job.judge, temperature=0.0)
+    search = SearchConfig(judge_temperature=0.0)
+    prompts, window = found.prompts, job.window
+    return Config(mentors={}, interns={}, judge=judge, search=search, prompts=prompts, cache=job.cache, window=window)
+
+
+async def _rejudge(work: _Work, job: RejudgeJob, progress: Progress) -> int:
+    limit = work.config.cache.max_gb
+    cache = ResponseCache(work.folder.cache, f"rejudge-{work.place.name}", None if limit is None else round(limit * GB))
+    judge, meter = endpoint(work.config, cache), Meter()
+    account = Account(work.rules.policy)
+    code, message = EXIT_OK, ""
+    progress.phase(f"asking {job.judge.model} about the answers of {work.cases} cases")
+    try:
+        await _write(work, judge, meter, account, progress)
+    except Stopped:
+        code, message = EXIT_STOPPED, "stopped; what was paid is kept, the same command goes on"
+    except Refused as refused:
+        code, message = exit_code(refused.failure.kind), f"{refused}; what was paid is kept"
+    except OSError as error:
+        code, message = EXIT_CANNOT_WRITE, f"cannot write: {error.strerror}"
+    except ShardError as error:
+        raise RefusedRun(str(error)) from None
+    finally:
+        progress.close()
+        await judge.close()
+        await cache.close()
+    if code == EXIT_OK:
+        _report(work, job, account, meter)
+    else:
+        Console(stderr=True, soft_wrap=True).print(message, style="yellow", markup=False)
+    return code
+
+
+async def _write(work: _Work, judge: Any, meter: Meter, account: Account, progress: Progress) -> None:
+    """Verdicts case by case into a file that is there whole or not at all."""
+    path = work.place / "verdicts.parquet"
+    temporary = path.with_suffix(".tmp")
+    rows: list[dict[str, Any]] = []
+    try:
+        with (
+            os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file,
+            pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer,
+        ):
+            async with aclosing(hear(_recorded(work.folder.results), work.config, judge, meter)) as heard:
+                async for one in heard:
+                    rows += account.add(one.case_id, one.trees, one.said)
+                    if len(rows) >= GROUP:
+                        writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+                        rows = []
+                    told = f"{account.votes} votes  {account.flips.total()} flips"
+                    progress.update(account.cases, work.cases, Text(f"{account.cases}/{work.cases} cases  {told}"))
+            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _report(work: _Work, job: RejudgeJob, account: Account, meter: Meter) -> None:
+    names = {"judge": job.judge.model, "recorded_judge": work.rules.judge}
+    report = names | {"usage": asdict(meter.usage.get(JUDGE, Usage()))} | account.report()
+    write_private(work.place / "report.json", json.dumps(report, indent=1).encode())
+    write_private(work.place / "report.md", markdown(report).encode())
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(markdown(report | {"changed": []}).partition("| case |")[0].rstrip(), markup=False)
+    console.print(f"\nverdicts {work.place}/verdicts.parquet   report {work.place}/report.md, .json", markup=False)
+
+
+def _recorded(results: Path) -> Iterable[Mapping[str, Any]]:
+    return iter_rows(results, COLUMNS)
+
+
+def _count(results: Path) -> int:
+    try:
+        return sum(1 for _ in iter_rows(results, ["case_id"]))
+    except ShardError as error:
+        raise RefusedRun(str(error)) from None
+
+
+def _name(job: RejudgeJob) -> str:
+    """A folder's name for the judge."""
+    return re.sub(r"[^\w.-]+", "-", job.rejudge.name or job.judge.model).strip(".-") or "judge"

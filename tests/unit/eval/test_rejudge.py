@@ -1,0 +1,226 @@
+"""Another judge over recorded answers: kappa by hand, flips, steps chosen otherwise, and the whole program."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from eval.rejudge.account import Account, Said
+from eval.rejudge.agreement import agreement, table
+from eval.rejudge.recorded import COLUMNS, rules, trees
+from mics_ray.compose import compose_config, to_yaml
+from mics_ray.core.draws import derive_seed
+from mics_ray.core.mics import Mics
+from mics_ray.core.search import SearchResult
+from mics_ray.core.tree import Node, SearchTree
+from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, Verdict, Vote
+from mics_ray.errors import EXIT_OK, EXIT_REFUSED, EXIT_STOPPED
+from mics_ray.io.rows import Stamp, result_row
+from mics_ray.io.shards import ShardStore, iter_rows
+
+ROOT = Path(__file__).resolve().parents[3]
+RIGHT, WRONG, UNKNOWN = Verdict.RIGHT, Verdict.WRONG, Verdict.UNKNOWN
+POLICY = Mics(("a", "b"))
+SEED = 7
+
+
+def votes(*answers: str) -> tuple[Vote, ...]:
+    """Recorded votes: the run's judge takes only ``gold`` for right; an empty answer is a lost call."""
+    return tuple(
+        Vote("i", 0.3, "text", answer, RIGHT if answer == "gold" else WRONG, "said")
+        if answer
+        else Vote("i", 0.3, failure=Failure("timeout", "after 300 s"))
+        for answer in answers
+    )
+
+
+def node(number: int, parent: int | None, mentor: str, *answers: str) -> Node:
+    rest = Continuation(("later",), "end")
+    return Node(number, parent, 1 if parent is None else 2, mentor, (f"s{number}",), rest, votes(*answers))
+
+
+TREE = SearchTree(
+    "c1",
+    derive_seed(SEED, 1),
+    (
+        node(0, None, "a", "gold", "other"),
+        node(1, None, "b", "swap", "swap"),
+        node(2, 0, "a", "gold", "gold", ""),
+        node(3, 0, "b", "bad", "bad"),
+    ),
+)
+DEAD = SearchTree("c1", derive_seed(SEED, 0), (node(0, None, "a", "bad"), node(1, None, "b", "bad")))
+RESULT = SearchResult(
+    Case("c1", "What is it?", "gold"), Outcome.SOLVED, "why", Quality.KEEP,
+    Continuation(("s0", "s2", "later"), "end"), 2, (DEAD, TREE),
+)  # fmt: skip
+OTHER = {"gold": WRONG, "other": WRONG, "swap": RIGHT, "bad": WRONG}
+"""What the other judge says: it takes only ``swap`` for right."""
+
+
+def make_run(folder: Path) -> Path:
+    ShardStore(folder / "results").commit([result_row(RESULT, {}, 1.0, Stamp(SEED, "digest", "1"))])
+    (folder / "config.yaml").write_text(to_yaml(compose_config(["experiment=demo", f"run.dir={folder}"])))
+    return folder
+
+
+def test_kappa_and_its_interval_by_hand() -> None:
+    # 20, 5, 10 and 15 answers of a case each: p = 0.5, q = 0.6, equal 0.7, by chance 0.5. The pulls are 0.48, -1.52,
+    # -1.28 and 0.72, their squares sum up to 40.32; error = sqrt(40.32 * 50 / 49) / 50 = 0.12829, t(49) = 2.00958.
+    found = agreement(Counter({(1, 0, 0, 0): 20, (0, 1, 0, 0): 5, (0, 0, 1, 0): 10, (0, 0, 0, 1): 15}))
+    assert (found.answers, found.cases, found.equal) == (50, 50, 0.7)
+    assert found.kappa == pytest.approx(0.4)
+    assert found.low == pytest.approx(0.4 - 2.00958 * 0.128286, abs=1e-4)
+    assert found.high == pytest.approx(0.4 + 2.00958 * 0.128286, abs=1e-4)
+
+
+def test_answers_of_one_case_widen_the_interval() -> None:
+    alone = agreement(Counter({(1, 0, 0, 0): 20, (0, 1, 0, 0): 5, (0, 0, 1, 0): 10, (0, 0, 0, 1): 15}))
+    alike = agreement(Counter({(5, 0, 0, 0): 4, (0, 5, 0, 0): 1, (0, 0, 5, 0): 2, (0, 0, 0, 5): 3}))
+    assert alike.kappa == pytest.approx(alone.kappa)
+    assert alone.low is not None
+    assert alike.low is not None
+    assert alike.low < alone.low
+
+
+def test_unknown_verdicts_and_judges_that_never_vary_have_no_kappa() -> None:
+    assert table([(RIGHT, UNKNOWN), (UNKNOWN, WRONG), (RIGHT, WRONG)]) == (0, 1, 0, 0)
+    assert agreement(Counter({(0, 0, 0, 0): 3})).answers == 0
+    same = agreement(Counter({(2, 0, 0, 0): 3}))
+    assert (same.equal, same.kappa, same.low) == (1.0, None, None)
+
+
+def test_the_trees_of_a_row_are_those_of_the_search(tmp_path: Path) -> None:
+    (row,) = iter_rows(make_run(tmp_path) / "results", COLUMNS)
+    found = trees(row)
+    assert [(tree.case_id, tree.seed) for tree in found] == [("c1", DEAD.seed), ("c1", TREE.seed)]
+    for tree, wanted in zip(found, (DEAD, TREE), strict=True):
+        for one, other in zip(tree.nodes, wanted.nodes, strict=True):
+            assert (one.id, one.parent, one.round, one.mentor, one.steps) == (
+                other.id, other.parent, other.round, other.mentor, other.steps
+            )  # fmt: skip
+            assert one.votes == other.votes
+    assert rules(tmp_path).judge == "simulated-judge-terms"
+
+
+def test_flips_and_steps_that_would_be_chosen_otherwise() -> None:
+    account = Account(POLICY)
+    rows = account.add("c1", [DEAD, TREE], {answer: Said(said, "r") for answer, said in OTHER.items()})
+    report = account.report()
+    assert len(rows) == report["votes"] == 10  # a vote without an answer is nothing to judge
+    assert report["flips"] == {
+        "right_to_wrong": {"votes": 3, "cases": ["c1"]},
+        "wrong_to_right": {"votes": 2, "cases": ["c1"]},
+    }
+    # gold: right, wrong; swap: wrong, right; other and bad: wrong, wrong. p = q = 1/4, by chance 5/8, equal 1/2.
+    assert report["agreement"]["kappa"] == pytest.approx(-1 / 3)
+    assert (report["rounds"], report["changed_rounds"], report["changed_cases"], report["other_step"]) == (3, 2, 1, 1)
+    first, second = report["changed"]
+    assert (first["attempt"], first["round"]) == (2, 1)
+    assert (first["from_mentor"], first["from_end"], first["to_mentor"], first["to_end"]) == ("a", "", "b", "solved")
+    assert (second["from_end"], second["to"], second["to_end"]) == ("solved", None, "dead_end")
+
+
+def test_the_same_verdicts_change_nothing() -> None:
+    account = Account(POLICY)
+    account.add("c1", [DEAD, TREE], {answer: Said(RIGHT if answer == "gold" else WRONG, "r") for answer in OTHER})
+    report = account.report()
+    assert (report["flips"], report["changed"], report["not_reproduced"]) == ({}, [], 0)
+    assert report["agreement"]["kappa"] == 1
+
+
+class Judge(ThreadingHTTPServer):
+    """The other judge on loopback. ``open`` lets answers out; ``asked`` counts, the probe left out."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.open, self.first, self.asked = threading.Event(), threading.Event(), 0
+        self.open.set()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        server: Any = self.server
+        prompt = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"][-1]["content"]
+        prompt = prompt if isinstance(prompt, str) else prompt[-1]["text"]
+        if "## " in prompt:
+            server.asked += 1
+            server.first.set()
+            server.open.wait(30)
+        text = "Yes" if prompt.endswith("swap") else "No"
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        body = json.dumps({"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 1}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def judge() -> Iterator[Judge]:
+    with Judge() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def command(tmp_path: Path, server: Judge, *more: str) -> list[str]:
+    block = {"model": "other-judge", "base_url": f"http://127.0.0.1:{server.server_address[1]}/v1", "max_in_flight": 1}
+    (tmp_path / "conf/judge").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "conf/judge/other.yaml").write_text(json.dumps(block))
+    given = ["--config-dir", str(tmp_path / "conf"), f"run.dir={tmp_path / 'run'}", "judge=other", *more]
+    return [sys.executable, str(ROOT / "scripts/rejudge.py"), *given]
+
+
+def test_a_stopped_program_goes_on_and_pays_for_nothing_twice(tmp_path: Path, judge: Judge) -> None:
+    make_run(tmp_path / "run")
+    judge.open.clear()
+    program = subprocess.Popen(command(tmp_path, judge), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert judge.first.wait(60)
+    program.send_signal(signal.SIGINT)
+    judge.open.set()
+    told = program.communicate(timeout=60)
+    assert program.returncode == EXIT_STOPPED, told
+    folder = tmp_path / "run/rejudge/other"
+    assert not list(folder.iterdir()), "a part is no result"
+    again = subprocess.run(command(tmp_path, judge), capture_output=True, text=True, check=False, timeout=60)
+    assert again.returncode == EXIT_OK, again.stderr
+    assert judge.asked == len(OTHER)
+    report = json.loads((folder / "report.json").read_text())
+    assert report["agreement"]["kappa"] == pytest.approx(-1 / 3)
+    assert (report["changed_rounds"], report["judge"]) == (2, "other-judge")
+    assert 1 <= report["usage"]["cached_calls"] < len(OTHER)
+    assert len(pq.read_table(folder / "verdicts.parquet")) == 10
+    assert "would be" in (folder / "report.md").read_text()
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+
+
+def test_without_its_key_nothing_is_asked(tmp_path: Path, judge: Judge) -> None:
+    make_run(tmp_path / "run")
+    done = subprocess.run(
+        command(tmp_path, judge, "judge.api_key_env=NOT_SET_ANYWHERE"), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == EXIT_REFUSED
+    assert "NOT_SET_ANYWHERE is not set" in done.stderr
+    assert judge.asked == 0
+    assert not (tmp_path / "run/rejudge").exists()
+
+
+def test_a_folder_without_a_run_is_refused_and_not_made(tmp_path: Path, judge: Judge) -> None:
+    done = subprocess.run(command(tmp_path, judge), capture_output=True, text=True, check=False)
+    assert done.returncode == EXIT_REFUSED
+    assert "no results" in done.stderr
+    assert not (tmp_path / "run").exists()
