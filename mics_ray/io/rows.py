@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from mics_ray.core.leaks import LeakGuard
 from mics_ray.core.quality import grade
 from mics_ray.core.search import SearchResult
 from mics_ray.core.text import format_chain
@@ -15,7 +16,7 @@ from mics_ray.core.usage import Usage
 from mics_ray.io.records import Rejection
 from mics_ray.io.storable import storable_value
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _TEXTS = pa.list_(pa.string())
 _VOTE = pa.struct(
@@ -41,10 +42,12 @@ _NODE = pa.struct(
         ("rest", pa.string()),
         ("score", pa.float64()),
         ("chosen", pa.bool_()),
+        ("leaks", _TEXTS),
         ("failure", pa.string()),
         ("votes", pa.list_(_VOTE)),
     ]
 )
+_LEAK = pa.struct([("step", pa.int32()), ("kind", pa.string())])
 _USAGE = pa.struct(
     [
         ("calls", pa.int64()),
@@ -66,6 +69,7 @@ SCHEMA = pa.schema(
         ("steps", _TEXTS),
         ("final_answer", pa.string()),
         ("reasoning", pa.string()),
+        ("leaks", pa.list_(_LEAK)),
         ("rounds", pa.int32()),
         ("mentors", _TEXTS),
         ("scores", pa.map_(pa.string(), pa.list_(pa.float64()))),
@@ -79,7 +83,28 @@ SCHEMA = pa.schema(
         ("schema_version", pa.int32()),
     ]
 )
-"""Columns of a row. Null only where it means something: no parent, no score, no failure."""
+"""Columns of a row. Null only where it means something: no parent, no score, no failure; leaks that nobody looked for.
+
+``leaks`` are those of the chain (steps numbered from 1), ``leaks`` of a node the kinds in its own steps; see
+:mod:`mics_ray.core.leaks`.
+"""
+
+
+def _version_1() -> pa.Schema:
+    """The schema before the leaks, in rows and in nodes."""
+    node = pa.struct([field for field in _NODE if field.name != "leaks"])
+    fields = (pa.field("nodes", pa.list_(node)) if field.name == "nodes" else field for field in SCHEMA)
+    return pa.schema([field for field in fields if field.name != "leaks"])
+
+
+SCHEMA_1 = _version_1()
+"""Of rows of version 1, which are read as well."""
+
+
+def from_version_1(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of version 1, or some of its columns, with the columns of later versions: nobody looked for leaks."""
+    nodes = {"nodes": [{**node, "leaks": None} for node in row["nodes"]]} if "nodes" in row else {}
+    return {**row, **nodes, "leaks": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +118,7 @@ class Stamp:
 
 def result_row(result: SearchResult, usage: Mapping[str, Usage], seconds: float, stamp: Stamp) -> dict[str, Any]:
     """The row of a searched case; ``usage`` is by model. Rounds, mentors and scores are those of the last attempt."""
-    tree, chain = result.tree, result.chain
+    tree, chain, guard = result.tree, result.chain, LeakGuard(result.case)
     return _row(
         stamp,
         case_id=result.case.id,
@@ -106,10 +131,11 @@ def result_row(result: SearchResult, usage: Mapping[str, Usage], seconds: float,
         steps=chain.steps if chain else (),
         final_answer=chain.answer if chain else "",
         reasoning=format_chain(chain) if chain else "",
+        leaks=_leaks(guard, chain.steps if chain else ()),
         rounds=tree.rounds,
         mentors=[node.mentor for node in tree.path(result.leaf)],
         scores={name: tree.scores(name) for name in dict.fromkeys(node.mentor for node in tree.nodes)},
-        nodes=_nodes(result.attempts, result.leaf),
+        nodes=_nodes(result.attempts, result.leaf, guard),
         usage={model: asdict(used) for model, used in usage.items()},
         attempts=len(result.attempts),
         seconds=seconds,
@@ -130,6 +156,7 @@ def rejected_row(rejection: Rejection, stamp: Stamp) -> dict[str, Any]:
         steps=(),
         final_answer="",
         reasoning="",
+        leaks=(),
         rounds=0,
         mentors=(),
         scores={},
@@ -146,19 +173,26 @@ def _row(stamp: Stamp, **columns: object) -> dict[str, Any]:
     return {name: storable_value(columns[name]) for name in SCHEMA.names}
 
 
-def _nodes(attempts: Sequence[SearchTree], leaf: int | None) -> list[dict[str, Any]]:
+def _leaks(guard: LeakGuard, steps: Sequence[str]) -> list[dict[str, Any]]:
+    return [{"step": number, "kind": kind.value} for number, step in enumerate(steps, 1) for kind in guard.find(step)]
+
+
+def _nodes(attempts: Sequence[SearchTree], leaf: int | None, guard: LeakGuard) -> list[dict[str, Any]]:
     """The candidates of all attempts; ids go on from one attempt to the next, so that they are unique in a row."""
     rows: list[dict[str, Any]] = []
     for number, tree in enumerate(attempts, 1):
         last = leaf if number == len(attempts) else tree.last_parent()
         chosen = {node.id for node in tree.path(last)}
         shift = len(rows)
-        rows += [_node(tree, node, number, shift) | {"chosen": node.id in chosen} for node in tree.nodes]
+        for node in tree.nodes:
+            kinds = [kind.value for step in node.steps for kind in guard.find(step)]
+            found = {"chosen": node.id in chosen, "leaks": list(dict.fromkeys(kinds))}
+            rows.append(_node(tree, node, number, shift) | found)
     return rows
 
 
 def _node(tree: SearchTree, node: Node, attempt: int, shift: int) -> dict[str, Any]:
-    """One candidate as a struct, all but ``chosen``."""
+    """One candidate as a struct, all but ``chosen`` and ``leaks``."""
     before = len(tree.prefix(node.parent)) + len(node.steps)
     return {
         "id": node.id + shift,

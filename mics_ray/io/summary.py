@@ -1,18 +1,25 @@
 """The closing account of a run's folder, from its committed rows alone."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mics_ray.core.leaks import Leak
 from mics_ray.core.usage import Usage
 from mics_ray.io.shards import iter_rows
 
-COLUMNS = ["outcome", "quality", "rounds", "mentors", "usage", "attempts"]
+COLUMNS = ["outcome", "quality", "rounds", "mentors", "usage", "attempts", "leaks"]
 
 
-def summarise(results: Path) -> dict[str, Any]:
-    """Counts over all committed rows: outcomes, quality and rounds of kept chains, chosen steps, usage per model."""
+def summarise(results: Path, spent_usd: float = 0.0) -> dict[str, Any]:
+    """Counts over all committed rows: outcomes, quality and rounds of kept chains, chosen steps, usage per model.
+
+    ``leaks`` are kept chains with a leak of ``any`` kind, and of each; ``unknown`` are rows of schema version 1.
+    ``spent_usd`` is the ledger's: calls of lost searches and attempts without a reply too, which no row accounts for.
+    """
     outcomes, quality, rounds, chosen = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    leaks = Counter[str](dict.fromkeys(("any", *(kind.value for kind in Leak), "unknown"), 0))
     usage: dict[str, Usage] = {}
     attempts = 0
     for row in iter_rows(results, COLUMNS):
@@ -22,10 +29,12 @@ def summarise(results: Path) -> dict[str, Any]:
             quality[row["quality"]] += 1
             rounds[str(row["rounds"])] += 1
             chosen.update(row["mentors"])
+            leaks.update(_kinds(row["leaks"]))
         for name, used in row["usage"].items():
             usage[name] = usage.get(name, Usage()) + Usage(**used)
     kept = outcomes["solved"] + outcomes["depth"]
     cost = sum(used.cost_usd for used in usage.values())
+    spent = max(spent_usd, cost)
     return {
         "cases": sum(outcomes.values()),
         "outcomes": dict(outcomes),
@@ -34,10 +43,19 @@ def summarise(results: Path) -> dict[str, Any]:
         "attempts": attempts,
         "chosen_steps": dict(chosen),
         "chosen_share": {name: count / chosen.total() for name, count in chosen.items()},
+        "leaks": dict(leaks),
         "usage": {name: _plain(used) for name, used in sorted(usage.items())},
         "cost_usd": cost,
-        "cost_usd_per_kept_chain": cost / kept if kept else None,
+        "spent_usd": spent,
+        "cost_usd_per_kept_chain": spent / kept if kept else None,
     }
+
+
+def _kinds(leaks: Sequence[Mapping[str, Any]] | None) -> set[str]:
+    """What a chain is counted under; ``leaks`` as rows hold them."""
+    if leaks is None:
+        return {"unknown"}
+    return {leak["kind"] for leak in leaks} | ({"any"} if leaks else set())
 
 
 def _plain(used: Usage) -> dict[str, float]:

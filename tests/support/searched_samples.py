@@ -44,6 +44,7 @@ def node(
         "rest": rest,
         "score": votes.count("r") / known if known else None,
         "chosen": chosen,
+        "leaks": [],
         "failure": None if votes else "timeout: no reply",
         "votes": [{"intern": f"i{n}", "verdict": VERDICTS[letter]} for n, letter in enumerate(votes)],
     }

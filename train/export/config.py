@@ -19,6 +19,14 @@ class ImageMode(Enum):
     reference = "reference"
 
 
+class LeakFilter(Enum):
+    """Which chains are left out for a leak: any with one, those whose scored steps have one, or none."""
+
+    drop = "drop"
+    scored = "scored"
+    keep = "keep"
+
+
 @dataclass
 class RunFolders:
     """The runs to export: one folder, or a list of them."""
@@ -36,6 +44,7 @@ class SelectionConfig:
     min_rounds: int = 1
     max_rounds: int | None = None
     mentors: list[str] | None = None  # only chains whose chosen steps all come from these
+    leaks: LeakFilter = LeakFilter.scored  # closing steps, which no intern was scored on, may name the diagnosis
     deduplicate: bool = True  # by question and pictures; of equals the higher score stays
 
 

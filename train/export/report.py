@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from mics_ray.identity import code_version
-from train.export.config import ExportJob
+from train.export.config import ExportJob, LeakFilter
 from train.export.jsonl import write_text
 from train.export.runs import Run
 from train.export.sample import Sample
@@ -40,7 +40,7 @@ def build_report(
         "tokens": _lengths([sample.tokens for sample in kept]) | _limit(job),
         "files": found["files"],
         "long_pairs": found["long_pairs"],
-        "notes": [*_notes(job, runs), *_pair_notes(found["long_pairs"]), *found["notes"]],
+        "notes": [*_notes(job, runs), *_leak_notes(job, kept), *_pair_notes(found["long_pairs"]), *found["notes"]],
         "runs": [_run(run, kept, dropped) for run in runs],
         "config_digest": ", ".join(sorted({sample.config_digest for sample in kept})),
         "code_version": code_version(),
@@ -99,6 +99,17 @@ def _notes(job: ExportJob, runs: Sequence[Run]) -> Iterator[str]:
             yield f"run {run.name} is not finished; some of its cases have no row yet"
         if run.intern_prompt != job.prompts.intern:
             yield f"run {run.name} asked its interns by another template than this export (prompts=…)"
+
+
+def _leak_notes(job: ExportJob, kept: Sequence[Sample]) -> Iterator[str]:
+    """Losing candidates that give something away, and rows whose leaks the search did not look for."""
+    if job.select.leaks is LeakFilter.keep:
+        return
+    found = [node["leaks"] for sample in kept for node in sample.nodes]
+    if leaking := sum(bool(leaks) for leaks in found):
+        yield f"{leaking} candidates leak; they and what goes on from them are in no pair and no reward"
+    if None in found:
+        yield "rows of schema version 1 were looked through here, without their captions: quoted captions are not found"
 
 
 def _pair_notes(long: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -1,12 +1,14 @@
 """Which rows become samples: the selection by what the search says, and the duplicates among what is left."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mics_ray.compose import nearest
+from mics_ray.core.leaks import find_leaks
+from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
-from train.export.config import SelectionConfig
+from train.export.config import LeakFilter, SelectionConfig
 from train.export.pictures import Picture
 from train.export.runs import Run
 
@@ -59,7 +61,7 @@ def _judge(run: Run, row: Row, config: SelectionConfig, patient: Callable[[str],
         return Dropped(run.name, row["case_id"], "no chain", "no score")
     if person is None:
         return Dropped(run.name, row["case_id"], "patient", "export.patient_pattern finds none in the id")
-    return Kept(run, lean(row), person, score)
+    return Kept(run, lean(_untainted(row) if config.leaks is not LeakFilter.keep else row), person, score)
 
 
 def _why_not(row: Row, score: float | None, config: SelectionConfig) -> tuple[str, str] | None:
@@ -76,14 +78,45 @@ def _why_not(row: Row, score: float | None, config: SelectionConfig) -> tuple[st
     if rounds < config.min_rounds or (most is not None and rounds > most):
         return "rounds", str(rounds)
     others = sorted(set(row["mentors"]) - set(config.mentors)) if config.mentors is not None else []
-    return ("mentors", ", ".join(others)) if others else None
+    if others:
+        return "mentors", ", ".join(others)
+    leaks = _leaks(row, config.leaks)
+    return ("leaks", ", ".join(f"{leak['kind']} in step {leak['step']}" for leak in leaks)) if leaks else None
+
+
+def _leaks(row: Row, wanted: LeakFilter) -> list[Mapping[str, Any]]:
+    """The leaks for which a chain is left out. In rows that were not looked through they are found here."""
+    if wanted is LeakFilter.keep:
+        return []
+    leaks = row["leaks"]
+    if leaks is None:
+        case = Case(row["case_id"], row["question"], row["answer"])
+        leaks = [{"step": step, "kind": kind.value} for step, kind in find_leaks(case, row["steps"])]
+    last = len(row["steps"]) if wanted is LeakFilter.drop else sum(len(node["steps"]) for node in _chosen(row))
+    return [leak for leak in leaks if leak["step"] <= last]
+
+
+def _untainted(row: Row) -> Row:
+    """A row whose candidates have no score where they or what they go on from leak: such a score is no evidence."""
+    case = Case(row["case_id"], row["question"], row["answer"])
+    tainted: set[int] = set()
+    for node in row["nodes"]:  # parents come before their children
+        leaks = find_leaks(case, node["steps"]) if node["leaks"] is None else node["leaks"]
+        if leaks or node["parent"] in tainted:
+            tainted.add(node["id"])
+    return row | {"nodes": [{**node, "score": None} if node["id"] in tainted else node for node in row["nodes"]]}
 
 
 def last_score(row: Row) -> float | None:
     """The score of the last chosen candidate of the last attempt."""
-    chosen = [node for node in row["nodes"] if node["chosen"] and node["attempt"] == row["attempts"]]
+    chosen = _chosen(row)
     score: float | None = max(chosen, key=lambda node: int(node["round"]))["score"] if chosen else None
     return score
+
+
+def _chosen(row: Row) -> list[Mapping[str, Any]]:
+    """The chosen candidates of the last attempt."""
+    return [node for node in row["nodes"] if node["chosen"] and node["attempt"] == row["attempts"]]
 
 
 def lean(row: Row) -> Row:

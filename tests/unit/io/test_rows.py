@@ -5,7 +5,7 @@ import pytest
 
 from mics_ray.core.search import SearchResult
 from mics_ray.core.tree import Node, SearchTree
-from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, Verdict, Vote
+from mics_ray.core.types import Case, Continuation, Failure, Note, Outcome, Quality, Verdict, Vote
 from mics_ray.core.usage import Usage
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import SCHEMA, SCHEMA_VERSION, Stamp, rejected_row, result_row
@@ -54,6 +54,7 @@ def test_the_row_of_a_solved_case() -> None:
         "final_answer": "end",
         "reasoning": "### Step 1: one\n\n### Step 2: two\n\n### Step 3: s3\n\n### Step 4: later 3\n\n"
         "### The final answer is: end",
+        "leaks": [],
         "rounds": 2,
         "mentors": ["b", "b"],
         "scores": {"a": [0.0, None], "b": [0.5, 1.0]},
@@ -97,6 +98,29 @@ def test_all_evidence_is_in_the_nodes() -> None:
     assert (lost["verdict"], lost["failure"]) == ("unknown", "timeout: after 300 s")
 
 
+def test_leaks_are_flagged_in_the_chain_and_in_every_candidate() -> None:
+    bulla = Case("c1", "What is it?", "Bulla", (), (Note("Findings", "a short caption"),))
+    rest = Continuation(("The caption… as the caption says.", "Answer: bulla"), "bulla")
+    tree = SearchTree(
+        "c1",
+        1,
+        (
+            node(0, None, "a", WRONG, steps=("A bulla.", "No, a bulla, and the report says so.")),
+            node(1, None, "b", RIGHT, steps=("It is dark.", "A bulla?"), rest=rest),
+        ),
+    )
+    chain = Continuation((*tree.nodes[1].steps, *rest.steps), "bulla")
+    row = result_row(SearchResult(bulla, Outcome.SOLVED, "why", Quality.KEEP, chain, 1, (tree,)), {}, 0, STAMP)
+    assert [node["leaks"] for node in row["nodes"]] == [["answer", "caption"], ["answer"]]
+    assert row["leaks"] == [
+        {"step": 2, "kind": "answer"},
+        {"step": 3, "kind": "caption"},
+        {"step": 4, "kind": "answer"},
+        {"step": 4, "kind": "final_answer"},
+    ]
+    assert CASES.to_table([row]).to_pylist(maps_as_pydicts="strict") == [row]
+
+
 def test_a_case_without_a_chain_keeps_its_tree() -> None:
     dead = SearchResult(CASE, Outcome.DEAD_END, "why", Quality.FLAT, None, 0, (DEAD,))
     row = result_row(dead, {}, 0, STAMP)
@@ -111,7 +135,7 @@ def test_the_row_of_a_rejected_record() -> None:
     row = rejected_row(Rejection(3, "line-3", "x.jsonl, line 3: no id", "Q", "A", ("p.png",)), STAMP)
     assert (row["case_id"], row["outcome"], row["reason"]) == ("line-3", "rejected", "x.jsonl, line 3: no id")
     assert (row["question"], row["answer"], row["images"], row["quality"]) == ("Q", "A", ["p.png"], "zero")
-    assert (row["attempts"], row["nodes"], row["scores"], row["usage"]) == (0, [], {}, {})
+    assert (row["attempts"], row["nodes"], row["leaks"], row["scores"], row["usage"]) == (0, [], [], {}, {})
     assert CASES.to_table([row]).to_pylist(maps_as_pydicts="strict") == [row]
 
 

@@ -75,6 +75,26 @@ def test_the_report_accounts_for_every_row(tmp_path: Path, run: Path) -> None:
     assert "cc-by-4.0" in (tmp_path / "x/dataset/README.md").read_text()
 
 
+def test_leaks_are_left_out_and_told(tmp_path: Path) -> None:
+    told = row("told", last_step="So emphysema.", gold="Emphysema")
+    sibling = row("sibling", ({"ann": "rrww", "bob": "rwww"}, {"ann": "rrrr", "bob": "wwww"}), question="What else?")
+    sibling["nodes"][1] |= {"leaks": ["answer"]}
+    run = make_run(tmp_path / "run", [told, sibling])
+    export(job(run, tmp_path / "x", "select.leaks=drop"))
+    found = report(tmp_path / "x")
+    assert found["dropped_ids"] == {"leaks": [{"id": "told", "run": "run", "detail": "answer in step 3"}]}
+    assert found["notes"] == ["1 candidates leak; they and what goes on from them are in no pair and no reward"]
+    assert len(lines(tmp_path / "x/rewards.jsonl")) == 3
+    export(job(run, tmp_path / "y", "select.leaks=keep"))
+    assert report(tmp_path / "y")["dropped"] == {}
+    assert report(tmp_path / "y")["notes"] == []
+    assert len(lines(tmp_path / "y/rewards.jsonl")) == 8
+    old = [one | {"leaks": None, "nodes": [node | {"leaks": None} for node in one["nodes"]]} for one in (told, row())]
+    export(job(make_run(tmp_path / "old", old), tmp_path / "z", "select.leaks=drop"))
+    assert report(tmp_path / "z")["dropped"] == {"leaks": 1}
+    assert ["without their captions" in note for note in report(tmp_path / "z")["notes"]] == [True]
+
+
 def test_no_medical_text_is_in_the_report(tmp_path: Path, run: Path) -> None:
     export(job(run, tmp_path / "x"))
     for name in ("report.json", "report.md"):

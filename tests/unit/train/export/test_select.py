@@ -5,7 +5,7 @@ import pytest
 
 from mics_ray.errors import RefusedRun
 from tests.support.run_folders import make_run, row
-from train.export.config import SelectionConfig
+from train.export.config import LeakFilter, SelectionConfig
 from train.export.pictures import Picture
 from train.export.runs import open_runs
 from train.export.select import Dropped, Kept, deduplicate, select
@@ -65,6 +65,50 @@ def test_other_qualities_are_kept_where_they_are_asked_for(tmp_path: Path) -> No
 def test_a_row_without_a_chain_is_left_out(tmp_path: Path) -> None:
     rows = [row("none") | {"steps": []}, row("open") | {"final_answer": ""}]
     assert set(found(tmp_path, rows).values()) == {"no chain: no step or no final answer"}
+
+
+LATE = row("late", last_step="So a bulla.", gold="Bulla")
+EARLY = row("early", gold="Bulla") | {"leaks": [{"step": 1, "kind": "answer"}, {"step": 3, "kind": "caption"}]}
+
+
+def test_chains_that_give_something_away_are_left_out_by_step_and_kind(tmp_path: Path) -> None:
+    assert found(tmp_path, [LATE, EARLY, row("clean")], leaks=LeakFilter.drop) == {
+        "late": "leaks: answer in step 3",
+        "early": "leaks: answer in step 1, caption in step 3",
+        "clean": "kept",
+    }
+
+
+def test_only_scored_steps_count_unless_told_otherwise_and_none_where_leaks_are_kept(tmp_path: Path) -> None:
+    assert found(tmp_path, [LATE, EARLY]) == {
+        "late": "kept",
+        "early": "leaks: answer in step 1",
+    }
+    assert set(found(tmp_path / "x", [LATE, EARLY], leaks=LeakFilter.keep).values()) == {"kept"}
+
+
+def test_rows_of_version_1_are_looked_through_without_their_captions(tmp_path: Path) -> None:
+    rows = [one | {"leaks": None, "nodes": [node | {"leaks": None} for node in one["nodes"]]} for one in (LATE, row())]
+    assert found(tmp_path, rows, leaks=LeakFilter.drop) == {"late": "leaks: answer in step 3", "case-1": "kept"}
+
+
+@pytest.mark.parametrize("known", [["answer"], None])
+def test_a_candidate_that_leaks_or_goes_on_from_one_has_no_score_to_train_on(
+    tmp_path: Path, known: list[str] | None
+) -> None:
+    whole = row("one", gold="Bulla", chosen="ab")
+    steps = {0: ["So a bulla."], 3: ["Bob sees 2."]}
+    nodes = [node | {"steps": steps.get(node["id"], node["steps"])} for node in whole["nodes"]]
+    nodes[0] |= {"leaks": known, "chosen": False}
+    nodes += [nodes[1] | {"id": 4, "parent": 1, "round": 2, "chosen": True, "score": 1.0}]
+    runs = open_runs(str(make_run(tmp_path / "run", [whole | {"nodes": nodes}])), None)
+    for filtered, scores in (
+        (LeakFilter.drop, [None, 0.25, None, None, 1.0]),
+        (LeakFilter.keep, [0.5, 0.25, 1.0, 0.5, 1.0]),
+    ):
+        (one,) = select(runs, SelectionConfig(leaks=filtered), lambda case_id: case_id)
+        assert isinstance(one, Kept)
+        assert [node["score"] for node in one.row["nodes"]] == scores
 
 
 def test_an_unknown_mentor_is_refused_with_the_nearest(tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""Words of a text, told apart by what they say: whether a text mentions a given wording, nearly or word for word."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+
+SHARE = 0.8
+"""Of a wording's words that must be there; of up to four words all: "left lung" is not mentioned by "left kidney"."""
+SLIP_LETTERS = 6
+"""Words of at least so many letters may differ in one letter behind their first ("typical" is not "atypical")."""
+TELLING_LETTERS = 4
+
+_FUNCTION = """
+a an and are as at be been by due for from has have in is it its most of on or probable probably likely suspected that
+the their there these this those to was were which with
+"""
+_COMMON = """
+yes no not none without absent present positive negative normal abnormal unremarkable true false
+left right both bilateral unilateral upper lower middle mid superior inferior anterior posterior medial lateral central
+peripheral proximal distal side base apex apical basal center centre above below single multiple many
+small large larger smaller mild moderate severe acute chronic increased decreased high low dense bright dark white black
+grey gray round area region part structure view film picture image scan finding change sign evidence
+patient male female man woman child adult year day week month
+head neck chest thorax abdomen pelvis spine limb back brain skull heart cardiac lung pulmonary pleural pleura lobe rib
+bone liver hepatic spleen kidney renal stomach bowel colon bladder breast skin muscle joint knee hip shoulder elbow
+wrist ankle hand foot arm leg artery arterial vein venous vessel aorta nerve tissue soft chamber wall
+xray radiograph radiography radiology tomography ultrasound sonography magnetic resonance imaging computed angiography
+plain frontal axial coronal sagittal contrast weighted tube line
+associated secondary related potential possible consistent typical disease syndrome diagnosis condition
+"""
+_FUNCTION_WORDS = frozenset(_FUNCTION.split())
+_COMMON_WORDS = frozenset(_COMMON.split())
+
+
+def plain(text: str) -> str:
+    """Lower case without accents."""
+    if text.isascii():
+        return text.lower()
+    spelled = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(mark for mark in spelled if not unicodedata.combining(mark))
+
+
+def all_words(text: str) -> list[str]:
+    """Every word, plain and in the singular."""
+    return [_singular(word) for word in re.findall(r"[^\W_]+", plain(text))]
+
+
+def words(text: str) -> list[str]:
+    """The words that carry meaning: no articles, prepositions, forms of "be"."""
+    return [word for word in all_words(text) if word not in _FUNCTION_WORDS]
+
+
+def is_telling(word: str) -> bool:
+    """Whether a word says more than descriptions of pictures say anyway (yes, left, chest, radiograph, a number)."""
+    return len(word) >= TELLING_LETTERS and word not in _COMMON_WORDS and not word.isdigit()
+
+
+def mentions(said: Sequence[str], wording: tuple[str, ...]) -> bool:
+    """Whether a stretch of ``said``, little longer than ``wording``, holds its words: in any order, :data:`SHARE` of
+    them, and of the telling ones too. Both as :func:`words` gives them."""
+    size = len(wording)
+    if not wording or _joined(said, "".join(wording), size):
+        return bool(wording)
+    wanted, telling = Counter(wording), Counter(filter(is_telling, wording))
+    stretch = size + max(1, size // 3) if size > 1 else 1
+    heard = [_nearest(word, wording) for word in said]
+    for at, first in enumerate(heard):
+        if first:
+            held = Counter(word for word in heard[at : at + stretch] if word) & wanted
+            if held.total() >= SHARE * size and (held & telling).total() >= SHARE * telling.total():
+                return True
+    return False
+
+
+def _joined(said: Sequence[str], wording: str, size: int) -> bool:
+    """Whether a stretch about as long as the wording is the same as one word: "post-traumatic" is "posttraumatic"."""
+    if wording not in "".join(said):
+        return False
+    spans = range(max(1, size - 1), size + 2)
+    return any("".join(said[at : at + span]) == wording for span in spans for at in range(len(said) - span + 1))
+
+
+@lru_cache(maxsize=65_536)
+def _nearest(word: str, wording: tuple[str, ...]) -> str | None:
+    """The word of the wording that ``word`` is, perhaps with a slip."""
+    return word if word in wording else next((wanted for wanted in wording if _slipped(word, wanted)), None)
+
+
+def _slipped(one: str, other: str) -> bool:
+    """Whether two long words differ in one letter: another, missing, added, or swapped with its neighbour."""
+    if one[0] != other[0] or min(len(one), len(other)) < SLIP_LETTERS or abs(len(one) - len(other)) > 1:
+        return False
+    at = next(
+        (at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), min(len(one), len(other))
+    )
+    a, b = one[at:], other[at:]
+    return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
+
+
+@lru_cache(maxsize=65_536)
+def _singular(word: str) -> str:
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    if len(word) > 4 and word.endswith(("sses", "xes", "ches", "shes")):
+        return word[:-2]
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
