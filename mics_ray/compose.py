@@ -61,6 +61,13 @@ def compose_job(job: str, schema: type[T], overrides: Sequence[str], config_dir:
         mark = getattr(error, "problem_mark", None)
         place = f"{mark.name}, line {mark.line + 1}" if mark else getattr(error, "name", "one of the files")
         raise RefusedRun(f"not valid YAML: {place}") from None
+    except RefusedRun:
+        raise
+    except Exception as error:  # the boundary to parsers that raise anything on odd text, and may quote it
+        raise RefusedRun(
+            f"cannot compose the configuration ({type(error).__name__}); look for odd characters or nesting in the "
+            "overrides and in the files of --config-dir"
+        ) from None
     if not isinstance(config, schema):
         raise RefusedRun(f"{job}.yaml does not begin with the schema")
     _refuse_unknown(config, composed)

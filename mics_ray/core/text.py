@@ -59,9 +59,9 @@ def parse_continuation(text: str, prefix: Sequence[str] = ()) -> Continuation | 
     body = _FINAL.split(text, maxsplit=1)[0]
     marks = list(_STEP.finditer(body))
     ends = [*(mark.start() for mark in marks), len(body)][1:]
-    blocks = ((int(mark[1]), body[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True))
-    steps = [_bold_closed(block) for number, block in blocks if block and not _repeats(number, block, prefix)]
-    return Continuation(tuple(steps), answer)
+    blocks = ((int(mark[1]), _bold_closed(body[mark.end() : end])) for mark, end in zip(marks, ends, strict=True))
+    steps = tuple(block for number, block in blocks if block and not _repeats(number, block, prefix))
+    return Continuation(steps, answer)
 
 
 def _repeats(number: int, step: str, prefix: Sequence[str]) -> bool:
@@ -71,7 +71,7 @@ def _repeats(number: int, step: str, prefix: Sequence[str]) -> bool:
 
 def _bold_closed(text: str) -> str:
     """A step without the one half of a pair of ``**`` that its marker leaves behind (``### **Step 1: Look.** …``)."""
-    return text.replace("**", "", 1) if text.count("**") % 2 else text
+    return (text.replace("**", "", 1) if text.count("**") % 2 else text).strip()
 
 
 def _words(text: str) -> list[str]:

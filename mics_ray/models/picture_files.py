@@ -26,12 +26,13 @@ class Defect(Exception):
 def named(relative: str) -> Iterator[None]:
     """Turn what goes wrong inside into a :class:`PictureError` about ``relative``; faults of the system pass through.
 
+    An invalid argument is none of them: a hostile file sends its decoder to a place that no file has.
     The broad ``except`` is the boundary to decoders, which raise anything on hostile bytes and may quote the file.
     """
     try:
         yield
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         reason = str(error) if isinstance(error, Defect) else f"damaged or cut short ({type(error).__name__})"
         raise PictureError(f"picture {relative[:300]!r}: {reason}") from None

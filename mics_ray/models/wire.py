@@ -13,6 +13,7 @@ import msgspec
 from mics_ray.models.retry import Action, ErrorBody, Fault, broken
 from mics_ray.models.types import Failure, Pictures, Reply, Request
 
+MAX_TOKENS = 2**31 - 1  # of one reply; a count beyond it, or below zero, is garbage
 PICTURE_CACHE = 64 * 2**20  # bytes of encoded pictures that are kept
 
 
@@ -97,7 +98,8 @@ def parse_reply(body: bytes) -> Reply | Fault:
     if message.content is None and finish != "length":  # a model that thinks may run out of tokens before it writes
         return broken("200 without content")
     usage = completion.usage or _Usage()
-    return Reply(_utf8(message.content or ""), finish, usage.prompt_tokens or 0, usage.completion_tokens or 0)
+    tokens = _count(usage.prompt_tokens), _count(usage.completion_tokens)
+    return Reply(_utf8(message.content or ""), finish, *tokens)
 
 
 def parse_error(body: bytes) -> ErrorBody | None:
@@ -123,6 +125,11 @@ def _parse(body: bytes) -> _Completion:
         raise
     except msgspec.DecodeError:  # lone surrogates, which the fast parser does not take
         return msgspec.convert(json.loads(body), _Completion)
+
+
+def _count(tokens: int | None) -> int:
+    """A count of tokens that money can be reckoned with and a row can hold; garbage is taken as not told."""
+    return tokens if tokens is not None and 0 <= tokens <= MAX_TOKENS else 0
 
 
 def _utf8(text: str) -> str:

@@ -272,3 +272,11 @@ def test_the_program_refuses_before_it_loads_ray(arguments: list[str], code: int
     assert json.loads(done.stdout) == {"code": code, "heavy": []}, done.stderr
     assert word in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "odd", ["interns.x" + "9" * 5000 + "=1", "run.dir=a\0", "seed\udcff=1", "++a" + ".b" * 3000 + "=1"]
+)
+def test_whatever_hydra_raises_is_a_refusal(odd: str) -> None:
+    """Names that no file can have, bytes of a command line that are no text, nesting without end."""
+    refusal(DEMO, "run.dir=runs/x", odd)

@@ -146,3 +146,8 @@ def test_the_same_words_under_another_number_are_a_step() -> None:
 )
 def test_neutralise(text: str, plain: str) -> None:
     assert neutralise(text) == plain
+
+
+def test_a_step_of_nothing_but_half_a_pair_of_stars_is_no_step() -> None:
+    text = "### Step 1: **\n### Step 2: ** Look.\n### The final answer is: x"
+    assert parse_continuation(text) == Continuation(("Look.",), "x")

@@ -164,3 +164,10 @@ def test_backoff_counts_whatever_its_length() -> None:
     with pytest.raises(LostCall):
         play(course, [AGAIN] * 1000)
     assert course.attempts < 12
+
+
+@pytest.mark.parametrize(
+    "date", ["Wed, 25 Nov 2026 10:00:07 +99999999999999999999", "25 Nov 99999999999999999999 10:00:00"]
+)
+def test_a_date_of_too_many_digits_is_garbage(date: str) -> None:
+    assert retry_after({"Retry-After": date}) is None

@@ -37,6 +37,14 @@ def test_pictures_go_before_the_text_in_their_order() -> None:
     assert text == {"type": "text", "text": "Why?"}
 
 
+@pytest.mark.parametrize("count", ["-5", "9" * 25, "2147483648", "null"])
+def test_a_count_of_tokens_that_cannot_be_is_taken_as_not_told(count: str) -> None:
+    """A negative one would lower what was spent, a huge one could not be written into a row."""
+    usage = f'{{"prompt_tokens": {count}, "completion_tokens": 7}}'
+    body = f'{{"choices": [{{"message": {{"content": "x"}}}}], "usage": {usage}}}'
+    assert parse_reply(body.encode()) == Reply("x", "stop", 0, 7)
+
+
 def test_recent_pictures_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded = []
     real = base64.b64encode

@@ -1,0 +1,83 @@
+"""Fuzz the parsers: nearly valid inputs by the hundred thousand, each held against what its parser promises.
+
+``python scripts/fuzz.py --target NAME|all [--inputs N] [--seed S]``. The targets live in ``tests/fuzz``.
+Exit codes: 0 every promise kept, 1 one broken (the input is written to ``fuzz-NAME-NUMBER.bin``), 64 usage.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+# This file's folder comes first on the path, and its programs would stand for packages of the same name.
+if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
+    sys.path.pop(0)
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mics_ray.errors import EXIT_OK, EXIT_USAGE
+from tests.fuzz.targets import TARGETS, Target, generator
+
+EXIT_BROKEN = 1
+MOST_SAID = 6_000  # characters of a traceback, which may quote the input
+
+
+def main(argv: Sequence[str]) -> int:
+    """Fuzz one target or all; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--target", choices=[*TARGETS, "all"], default="all")
+    parser.add_argument("--inputs", type=int, default=100_000, help="of each target (100,000)")
+    parser.add_argument("--seed", type=int, default=0)
+    try:
+        given = parser.parse_args(list(argv))
+    except SystemExit as end:
+        return EXIT_USAGE if end.code else EXIT_OK
+    console = Console(highlight=False)
+    names = TARGETS if given.target == "all" else [given.target]
+    broken = [name for name in names if not fuzz(TARGETS[name], given.inputs, given.seed, console)]
+    return EXIT_BROKEN if broken else EXIT_OK
+
+
+def fuzz(target: Target, inputs: int, seed: int, console: Console) -> bool:
+    """Run one target to its end or to the first broken promise; whether it kept them all."""
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        check = target.open(Path(folder))
+        _silence()
+        for number in track(range(inputs), target.name, console=console, transient=True):
+            data = target.make(generator(seed, target.name, number))
+            if not _kept(check, data, console):
+                path = Path(f"fuzz-{target.name}-{number}.bin")
+                path.write_bytes(data)
+                console.print(f"{target.name}: broken by input {number} of seed {seed}, written to {path}", style="red")
+                return False
+    seconds = time.perf_counter() - begun
+    console.print(f"{target.name}: {inputs:,} inputs in {seconds:.0f} s, {inputs / seconds:,.0f} a second, all kept")
+    return True
+
+
+def _silence() -> None:
+    """Decoders in C complain to the standard error of the process, about every input."""
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), sys.stderr.fileno())
+
+
+def _kept(check: Callable[[bytes], None], data: bytes, console: Console) -> bool:
+    """The broad ``except`` is what fuzzing is for: whatever comes out of a parser and is not promised."""
+    try:
+        check(data)
+    except Exception as error:
+        said = "".join(traceback.format_exception(error, limit=-8, chain=False))
+        console.print(said[:MOST_SAID], markup=False, soft_wrap=True)
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

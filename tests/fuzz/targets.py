@@ -1,0 +1,190 @@
+"""The targets: of each parser how an input is made, and what the parser promises of any input.
+
+A check returns when the promise is kept: a documented exception, or a value with its invariants. Anything else raised
+is a failure.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mics_ray.compose import compose_config, looks_like_key, to_yaml
+from mics_ray.core.leaks import LeakGuard
+from mics_ray.core.text import format_chain, neutralise, parse_answer, parse_continuation
+from mics_ray.core.types import Case, Note, Verdict
+from mics_ray.core.verdict import parse_verdict
+from mics_ray.errors import RefusedRun
+from mics_ray.io.cases import InputError, read_span, scan
+from mics_ray.models.images import PictureError, check, load
+from mics_ray.models.picture_limits import MAX_PIXELS
+from mics_ray.models.retry import Fault, of_status, retry_after
+from mics_ray.models.types import Reply
+from mics_ray.models.wire import parse_error, parse_reply
+from tests.fuzz import seeds
+from tests.fuzz.mutate import mutated
+
+CONTROL = ("<image>", "<img>", "<img_context>", "<|image_pad|>", "<|im_start|>", "<|endoftext|>", "<video>", "<box>")
+MOST_TOKENS = 2**31
+Check = Callable[[bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """``name``; ``make`` gives an input; ``open`` a check for as long as its context is open, with a folder to use."""
+
+    name: str
+    make: Callable[[random.Random], bytes]
+    open: Callable[[Path], Check]
+
+
+def text(data: bytes) -> None:
+    """Replies of mentors and interns: read or not, never an exception; what is read is clean."""
+    said = data.decode("utf-8", "surrogateescape")
+    plain = neutralise(said)
+    assert neutralise(plain) == plain
+    assert not any(token in plain.lower() for token in CONTROL)
+    answer, chain = parse_answer(said), parse_continuation(said, ("The film is good.",))
+    assert answer is None or answer.strip() == answer != ""
+    assert (chain is None) == (answer is None)
+    if chain is not None:
+        assert chain.answer == answer
+        assert all(step == step.strip() != "" for step in chain.steps)
+        assert parse_answer(format_chain(chain)) is not None
+    for case in _CASES:
+        kinds = LeakGuard(case).find(said)
+        assert len(set(kinds)) == len(kinds)
+    LeakGuard(Case("c", said, said, (), (Note("Findings", said),))).find("There is a pneumothorax, as the report says.")
+
+
+_CASES = (
+    Case("a", "What is it?", "Pneumothorax", (), (Note("Findings", "a thin white line " * 8),)),
+    Case("b", "Is it so?", "No"),
+)
+
+
+def verdict(data: bytes) -> None:
+    """A judge's reply: right only where it says yes, wrong only where it says no."""
+    said = data.decode("utf-8", "surrogateescape")
+    found = parse_verdict(said)
+    assert found in Verdict
+    assert found is not Verdict.RIGHT or "yes" in said.lower()
+    assert found is not Verdict.WRONG or "no" in said.lower()
+
+
+def reply(data: bytes) -> None:
+    """An endpoint's answer: ``status``, ``Retry-After`` and ``Date`` on the first lines, the body behind them."""
+    status, after, date, body = [*data.split(b"\n", 3), b"", b"", b""][:4]
+    headers = {"Retry-After": after.decode("latin-1"), "Date": date.decode("latin-1")}
+    seconds = retry_after(headers)
+    assert seconds is None or 0 < seconds <= 86_400
+    code = int(status) if status.isdigit() and len(status) < 4 else 500
+    fault = of_status(code, parse_error(body), seconds)
+    assert fault.failure.message == str(code)
+    found = parse_reply(body)
+    if isinstance(found, Reply):
+        found.text.encode()
+        assert 0 <= found.prompt_tokens < MOST_TOKENS
+        assert 0 <= found.completion_tokens < MOST_TOKENS
+        assert found.cost_usd == 0
+    else:
+        assert isinstance(found, Fault)
+        assert found.failure.message.isascii()
+
+
+def cases(folder: Path) -> Check:
+    """A file of cases: refused whole, or each record exactly one case or rejection, of an id of its own."""
+    paths = [str(folder / f"x.{suffix}") for suffix in ("jsonl", "json")]
+
+    def read(data: bytes) -> None:
+        path = paths[data[:1] in (b"[", b"\n")]
+        with open(path, "wb") as file:
+            file.write(data)
+        try:
+            survey = scan(path)
+        except InputError:
+            return
+        found = [item for span in survey.spans for item in read_span(span)]
+        ids = {item.id for item in found}
+        assert len(ids) == len(found) == survey.records == survey.pending > 0
+        assert sum(not isinstance(item, Case) for item in found) == survey.rejections
+        assert all(item.id.strip() and item.id.encode() for item in found)
+        for item in found:
+            if isinstance(item, Case):
+                "\n".join((item.question, item.answer, *item.images, *(note.text for note in item.notes))).encode()
+                assert item.question.strip()
+                assert item.answer.strip()
+
+    return read
+
+
+def picture(folder: Path) -> Check:
+    """A picture: an RGB image within the limits and without metadata, or an error that names it."""
+    path = folder / "x.png"
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        try:
+            image = load(folder, "x.png")
+        except PictureError:
+            return
+        assert image.mode == "RGB"
+        assert not image.info
+        assert 0 < image.width * image.height <= MAX_PIXELS
+        check(folder, "x.png")
+
+    return read
+
+
+def config(folder: Path) -> Check:
+    """Overrides, one a line, then ``---`` and group files of the user's: a configuration, or one clear line."""
+    for group in ("mentors", "judge"):
+        (folder / group).mkdir(exist_ok=True)
+
+    def read(data: bytes) -> None:
+        lines, _, body = data.partition(b"\n---\n")
+        for group in ("mentors", "judge"):
+            (folder / group / "mine.yaml").write_bytes(body)
+        said = ""
+        try:
+            found = compose_config(lines.decode("utf-8", "surrogateescape").split("\n"), folder)
+        except RefusedRun as refused:
+            said = str(refused)
+            assert_one_line(said)
+        else:
+            said = to_yaml(found)
+        assert not looks_like_key(said)
+
+    return read
+
+
+def assert_one_line(said: str) -> None:
+    """A message that a person can read at a glance."""
+    assert said.strip()
+    assert not {"\n", "\r"} & set(said)
+
+
+def _plain(check: Check) -> Callable[[Path], Check]:
+    return lambda folder: check
+
+
+def _making(seeds: Sequence[bytes], tokens: Sequence[bytes]) -> Callable[[random.Random], bytes]:
+    return lambda rng: mutated(rng, seeds, tokens)
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("text", _making(seeds.CHAINS, seeds.CHAIN_TOKENS), _plain(text)),
+        Target("verdict", _making(seeds.VERDICTS, seeds.VERDICT_TOKENS), _plain(verdict)),
+        Target("reply", _making(seeds.REPLIES, seeds.REPLY_TOKENS), _plain(reply)),
+        Target("cases", _making(seeds.CASES, seeds.CASE_TOKENS), cases),
+        Target("pictures", lambda rng: mutated(rng, seeds.pictures(), seeds.PICTURE_TOKENS), picture),
+        Target("config", _making(seeds.OVERRIDES, seeds.OVERRIDE_TOKENS), config),
+    )
+}
+
+
+def generator(seed: int, name: str, number: int) -> random.Random:
+    """The generator of one input, whatever came before it."""
+    return random.Random(f"{seed} {name} {number}")
