@@ -3,10 +3,11 @@
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 
 from mics_ray.config import RayConfig
 from mics_ray.errors import RefusedRun
@@ -19,7 +20,16 @@ OBJECT_STORE_BYTES = 1 << 30
 def cluster(config: RayConfig) -> Iterator[None]:
     """A connected Ray for a while; one that was started here ends with it. Raises :class:`RefusedRun`."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    address, options = config.address, {}
+    with _on_loopback() if config.address is None else nullcontext():
+        _connect(config.address)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _connect(address: str | None) -> None:
+    options: dict[str, Any] = {}
     if address is None:
         address, options = "local", {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     try:
@@ -27,10 +37,26 @@ def cluster(config: RayConfig) -> Iterator[None]:
     except (ConnectionError, ValueError) as error:
         hint = "is it up, and are RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH the same there and here?"
         raise RefusedRun(f"ray.address: cannot join {address} ({type(error).__name__}); {hint}") from None
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """While this lasts, a Ray that starts listens on loopback alone, where nobody needs a token.
+
+    Ray has this for Windows and macOS only; its ``_node_ip_address`` takes no loopback address. The variable is for its
+    processes, the constant for this one, which has read the variable already.
+    """
+    name, before = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, ray_constants.ENABLE_RAY_CLUSTER
+    given = os.environ.get(name)
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
     try:
         yield
     finally:
-        ray.shutdown()
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        if given is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = given
 
 
 def own_node() -> Any:
