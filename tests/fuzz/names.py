@@ -1,0 +1,3 @@
+"""The names of the targets, for what must not import the parsers yet."""
+
+NAMES = ("text", "verdict", "reply", "cases", "pictures", "config")
