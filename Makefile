@@ -13,7 +13,7 @@ INSTALL := --editable ".[$(FLAVOUR),dev]"
 endif
 STAMP := $(VENV)/.ready-$(FLAVOUR)
 
-.PHONY: help env demo loop test test-fast test-cluster check bench clean
+.PHONY: help env demo loop test test-fast test-chaos test-cluster soak check bench clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -34,11 +34,14 @@ demo: env ## search the embedded phantom cases with simulated mentors and real t
 loop: env ## search, export, LoRA, evaluate, compare, all embedded: up to 20 minutes on 2 cores
 	@$(BIN)/python scripts/loop.py --dir runs/loop-$$(date +%Y%m%d-%H%M%S)
 
-test: env ## all tests but those of test-cluster
+test: env ## all tests but those of test-chaos and test-cluster
 	@$(BIN)/python -m pytest
 
 test-fast: env ## the layers that need no Ray: a few minutes
-	@$(BIN)/python -m pytest -m "not cluster and not chaos and not outside"
+	@$(BIN)/python -m pytest -m "not cluster and not chaos and not outside and not long"
+
+test-chaos: env ## faults and kills that need minutes, and the short ones: about 20 minutes
+	@$(BIN)/python -m pytest -m "(chaos or long) and not outside"
 
 test-cluster: env ## real SLURM and several hosts on this machine; as root, installs Debian packages
 	@command -v slurmctld >/dev/null && command -v munged >/dev/null && command -v ip >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge iproute2; }
@@ -49,6 +52,9 @@ check: env ## lint, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+soak: env ## 30 minutes of 2 % faults and a kill every 20 s; the report goes to runs/soak-*
+	@PYTHONPATH=. $(BIN)/python benchmarks/soak.py
 
 bench: env ## speed against the sequential reference
 	@$(BIN)/python benchmarks/speed.py
