@@ -7,28 +7,29 @@ from mics_ray.config import Config
 from mics_ray.errors import RefusedRun
 from mics_ray.keys import key
 from mics_ray.models.endpoint import Endpoint
+from mics_ray.models.ledger import Ledger
 from mics_ray.models.types import Refused, Request
 
 TEXT = "Reply with the one word: ready."
 
 
-async def probe(config: Config) -> None:
+async def probe(config: Config, ledger: Ledger | None = None) -> None:
     """Ask every model once, providers side by side; a provider's first answer decides whether its others are asked.
 
     So a wrong key is used once. Only a refusal counts; for an endpoint that is down for a moment the run can wait.
-    Raises :class:`RefusedRun`.
+    What the words cost goes into ``ledger``. Raises :class:`RefusedRun`.
     """
     async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(_provider(config, names)) for names in map(list, providers(config).values())]
+        asked = [group.create_task(_provider(config, names, ledger)) for names in map(list, providers(config).values())]
     problems = [line for task in asked for line in task.result()]
     if problems:
         raise RefusedRun("\n".join(problems))
 
 
-async def _provider(config: Config, names: list[str]) -> list[str]:
+async def _provider(config: Config, names: list[str], ledger: Ledger | None) -> list[str]:
     entries = {name: endpoints(config)[name] for name in names}
     variable = entries[names[0]].api_key_env
-    endpoint = Endpoint(entries, key(variable) if variable else None, None)
+    endpoint = Endpoint(entries, key(variable) if variable else None, None, ledger)
     try:
         first = await _ask(endpoint, config, names[0])
         return first or [

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 from rich.console import Console
@@ -28,7 +29,6 @@ def generate(config: Config) -> int:
     from mics_ray.assemble import check
 
     check(config)
-    from mics_ray.probe import probe
     from mics_ray.runtime.logs import log_to
     from mics_ray.runtime.prepare import prepared, simulated, with_server
     from mics_ray.runtime.progress import Progress
@@ -47,7 +47,7 @@ def generate(config: Config) -> int:
         if survey.pending:
             with with_server(job.config, job.folder) as served:
                 progress.phase("asking every model for one word")
-                asyncio.run(probe(served))
+                _probe(served, job)
                 end = run(job.at(served), progress)
         progress.phase(f"ended with exit code {end.code} {end.message}")
         _close(console, job, end, simulated(config))
@@ -69,13 +69,20 @@ def _replay(config: Config) -> int:
     return account.code
 
 
-def _preflight(config: Config, job: Any, console: Console) -> int:
+def _probe(served: Config, job: Any) -> None:
+    from mics_ray.models.ledger import Ledger
     from mics_ray.probe import probe
+
+    with closing(Ledger(job.folder.cache, "probe", served.budget_usd)) as ledger:
+        asyncio.run(probe(served, ledger))
+
+
+def _preflight(config: Config, job: Any, console: Console) -> int:
     from mics_ray.runtime.preflight import print_report
     from mics_ray.runtime.prepare import with_server
 
     with with_server(job.config, job.folder) as served:
-        asyncio.run(probe(served))
+        _probe(served, job)
     print_report(console, job)
     return EXIT_OK
 

@@ -5,6 +5,7 @@ held back for calls under way counts as spent when its successor opens the accou
 """
 
 import contextlib
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ class Ledger:
             self._connection.execute(SCHEMA)
             self._connection.execute(OPEN, (name,))
         except sqlite3.Error as error:
-            raise OSError(f"{LEDGER}: {error}") from None
+            raise OSError(errno.EIO, str(error), LEDGER) from None
 
     def reserve(self, usd: float) -> Grant:
         """Hold ``usd`` back for a call, if spent and held stay within the cap. Raises :class:`OSError`."""
@@ -80,7 +81,7 @@ class Ledger:
             finally:
                 self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise OSError(f"{LEDGER}: {error}") from None
+            raise OSError(errno.EIO, str(error), LEDGER) from None
 
 
 def spent_usd(folder: Path) -> float:
@@ -92,7 +93,7 @@ def spent_usd(folder: Path) -> float:
         try:
             spent, held = connection.execute(TOTALS).fetchone()
         except sqlite3.Error as error:
-            raise OSError(f"{path}: {error}") from None
+            raise OSError(errno.EIO, str(error), str(path)) from None
     return float((spent + held) * UNIT)
 
 

@@ -53,8 +53,8 @@ class EndpointActor:
     ) -> None:
         variable = next(iter(entries.values())).api_key_env
         self._cache = ResponseCache(Path(cache_folder), name, None if max_gb is None else round(max_gb * GB))
-        ledger = Ledger(Path(cache_folder), name, budget_usd)
-        self._endpoint = Endpoint(entries, key(variable) if variable else None, self._cache, ledger)
+        self._ledger = Ledger(Path(cache_folder), name, budget_usd)
+        self._endpoint = Endpoint(entries, key(variable) if variable else None, self._cache, self._ledger)
         self._done: dict[str, asyncio.Queue[tuple[int, Answer, str]]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._meters = metrics.Meters(metrics.run_name(cache_folder), self._read).start()
@@ -87,6 +87,7 @@ class EndpointActor:
             await asyncio.wait(self._running, timeout=timeout_s)
         await self._endpoint.close()
         await self._cache.close()
+        self._ledger.close()
         self._meters.publish()
 
     async def _answer(self, call: Call, queue: "asyncio.Queue[tuple[int, Answer, str]]") -> None:
@@ -102,7 +103,7 @@ class EndpointActor:
         except LostCall as lost:
             return lost.failure, lost.text
         except OSError as error:
-            return Refused(Failure("disk", f"the cache of replies cannot be written: {error.strerror}")), ""
+            return Refused(Failure("disk", f"the cache of replies cannot be written: {error.strerror or error}")), ""
         except Refused as refused:
             return refused, ""
         except Exception as error:
