@@ -1,11 +1,15 @@
 """For every test: no way out of this machine, and law tests that draw the same examples on every run."""
 
 import ipaddress
+import signal
 import socket
 import sys
 from typing import Any
 
 from hypothesis import settings
+
+# A shell's background job ignores Ctrl-C, and so would every program that a test starts and stops by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("tests", derandomize=True, deadline=None, database=None)
 settings.load_profile("tests")
