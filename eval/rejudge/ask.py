@@ -82,8 +82,11 @@ async def _first(waiting: "deque[asyncio.Task[Heard]]", asked: "asyncio.Task[boo
 async def _case(row: Mapping[str, Any], judge: ModelJudge) -> Heard:
     case, found = Case(row["case_id"], row["question"], row["answer"]), trees(row)
     texts = answers(found)
-    said = await asyncio.gather(*(_answer(judge, case, text) for text in texts))
-    return Heard(case.id, found, dict(zip(texts, said, strict=True)))
+    # A refusal of one does not end the wait for the others: one of them may be a paid call on its way home.
+    said = await asyncio.gather(*(_answer(judge, case, text) for text in texts), return_exceptions=True)
+    if broken := next((one for one in said if isinstance(one, BaseException)), None):
+        raise broken
+    return Heard(case.id, found, {text: one for text, one in zip(texts, said, strict=True) if isinstance(one, Said)})
 
 
 async def _answer(judge: ModelJudge, case: Case, text: str) -> Said:
