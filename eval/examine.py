@@ -21,7 +21,8 @@ from mics_ray.runtime.interns import RayReplica, connect, start_interns
 from mics_ray.runtime.pictures import PictureRefs
 from mics_ray.runtime.progress import Progress
 from mics_ray.runtime.router import ReplicaDown, Router
-from mics_ray.runtime.run import DRAIN_S, End, StartInterns, Stopper, refusal
+from mics_ray.runtime.run import DRAIN_S, End, StartInterns, refusal
+from mics_ray.runtime.stopper import Stopper
 
 
 def examine(work: Work, progress: Progress, interns: StartInterns = start_interns) -> End:

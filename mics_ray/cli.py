@@ -1,6 +1,7 @@
 """What all programs of `scripts/` share: reading the command line, ending with a message and a truthful exit code."""
 
 import argparse
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from mics_ray.compose import choices, groups
-from mics_ray.errors import EXIT_STOPPED, EXIT_USAGE, RefusedRun
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_STOPPED, EXIT_USAGE, RefusedRun
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+"""What the system says when a disk takes no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,18 @@ def parse(argv: Sequence[str], purpose: str, job: str = "generate") -> Command:
 
 
 def ending(program: Callable[[], int]) -> int:
-    """Run ``program``; a refusal becomes one clear message on standard error and its exit code."""
+    """Run ``program``; a refusal or a full disk becomes one clear message on standard error and its exit code."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         return program()
     except RefusedRun as refused:
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
         console.print("refused:", refused, style="red", markup=False)
         return refused.code
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        place = error.filename or "the output"
+        console.print(f"cannot write {place}: {error.strerror}", style="red", markup=False)
+        return EXIT_CANNOT_WRITE
     except KeyboardInterrupt:
         return EXIT_STOPPED

@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 
 
 def log_to(folder: Path, name: str) -> None:
-    """Send this process's log records of ``mics_ray`` to ``folder/NAME.log``."""
+    """Send this process's log records of ``mics_ray`` to ``folder/NAME.log``; on a full disk they are missing."""
+    logging.raiseExceptions = False
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{name}.log"
     os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))

@@ -1,14 +1,13 @@
 """The driver: starts the actors, feeds the workers, watches, and ends with an account that is true."""
 
 import json
+import logging
 import math
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from types import FrameType
 from typing import Any
 
 import ray
@@ -27,16 +26,22 @@ from mics_ray.runtime.interns import start_interns
 from mics_ray.runtime.latency import LATENCIES, together
 from mics_ray.runtime.prepare import Job, survey_again
 from mics_ray.runtime.progress import Progress, Snapshot
+from mics_ray.runtime.scaling import worker_count
+from mics_ray.runtime.stopper import Stopper
 from mics_ray.runtime.worker import Hands, SearchWorker, WorkerState
 from mics_ray.runtime.writer import start_writer
+
+log = logging.getLogger(__name__)
 
 StartInterns = Callable[[Config, str, str], Mapping[str, list[Any]]]
 
 POLL_S = 0.5
 DRAIN_S = 15.0
 """How long paid calls may take to come home when a run is stopped."""
-LEAST_PER_WORKER = 8
-"""Open searches below which a further worker process is not worth its start."""
+RESTART_S = 60.0
+"""How long a lost worker may take to be back."""
+BARREN_PASSES = 10
+"""Passes in a row that lose a worker and bring no row: then it is no accident."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,33 +51,6 @@ class End:
     code: int
     message: str
     search_seconds: float
-
-
-def worker_count(cpus: float, window: int) -> int:
-    """Search workers for a cluster: one per two cores, at most 8, each with enough open searches to be worth it."""
-    return max(1, min(8, int(cpus) // 2, window // LEAST_PER_WORKER))
-
-
-class Stopper:
-    """Ctrl-C or SIGTERM asks for a clean stop; the second one ends the program at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Install the handlers for a while."""
-        previous = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
 
 
 class _Stop(Exception):
@@ -152,19 +130,23 @@ class _Driver:
         """Pass after pass over what has no row yet; more than one only when a worker was lost."""
         self._began = time.monotonic()
         self._progress.phase(f"searching {self._job.survey.pending} cases, {len(self._workers)} worker(s)")
+        barren = 0
         while True:
-            self._pass()
+            lost = self._pass()
             if end := self._early_end():
                 return end
-            ray.get(self._need().writer.flush.remote())
+            with suppress(RayActorError):  # a writer that died holds nothing that anybody was told of
+                ray.get(self._need().writer.flush.remote())
             self._look()
             if self._before + sum(self._counts["outcomes"].values()) == self._job.survey.records:
                 return self.end(EXIT_OK, "")
             left, self._job = self._job.survey.pending, survey_again(self._job)
             if not self._job.survey.pending:
                 return self.end(EXIT_OK, "")
-            if self._job.survey.pending >= left:
+            barren = barren + 1 if self._job.survey.pending >= left else 0
+            if barren and (not lost or barren >= BARREN_PASSES):
                 return self.end(EXIT_STOPPED, f"{left} cases without a row; see {self._job.folder.logs}")
+            self._regain()
             self._open_shards()
 
     def _open_shards(self) -> None:
@@ -172,8 +154,13 @@ class _Driver:
         pairs = zip(self._workers, shards(self._job.survey.spans, len(self._workers)), strict=True)
         self._opened = [worker.open.remote(self._hands, shard) for worker, shard in pairs]
 
-    def _pass(self) -> None:
-        self._await(self._opened)
+    def _pass(self) -> bool:
+        """Run the workers to the end of their shards; whether one of them was lost on the way."""
+        lost = False
+        try:
+            self._await(self._opened)
+        except RayError as error:
+            return self._tell_loss(error)
         running = [worker.run.remote() for worker in self._workers]
         while running:
             done, running = ray.wait(running, num_returns=len(running), timeout=POLL_S)
@@ -184,9 +171,23 @@ class _Driver:
                 try:
                     ray.get(ref)
                 except RayError as error:
-                    # A lost worker's cases are found again by the next pass; its calls are in the cache.
-                    lost = f"a search worker was lost ({type(error).__name__}); its cases are searched again"
-                    self._progress.phase(lost)
+                    lost = self._tell_loss(error)
+        return lost
+
+    def _tell_loss(self, error: RayError) -> bool:
+        """A lost worker's cases are found again by the next pass; its calls are in the cache."""
+        self._progress.phase(f"a search worker was lost ({type(error).__name__}); its cases are searched again")
+        return True
+
+    def _regain(self) -> None:
+        """Wait until every worker answers: Ray turns calls to an actor away while it starts it again."""
+        deadline = time.monotonic() + RESTART_S
+        while time.monotonic() < deadline and not self._stopper.asked:
+            try:
+                ray.get([worker.state.remote() for worker in self._workers], timeout=RESTART_S)
+                return
+            except (RayActorError, GetTimeoutError):
+                time.sleep(POLL_S)
 
     def _look(self) -> None:
         """Ask the actors where they stand; one that is just restarting is asked again next time."""
@@ -254,12 +255,15 @@ class _Driver:
             self._fleet.close()
 
     def _note_latencies(self) -> None:
-        """Leave what a later job can be planned from."""
+        """Leave what a later job can be planned from; on a full disk it is missing."""
         latencies = together(state.latencies for state in self._states)
         if latencies and self._fleet is not None:
             replicas = {name: len(handles) for name, handles in self._fleet.replicas.items()}
             noted = {"search_seconds": self._seconds(), "replicas": replicas, "latencies": latencies}
-            self._job.folder.write(LATENCIES, json.dumps(noted))
+            try:
+                self._job.folder.write(LATENCIES, json.dumps(noted))
+            except OSError as error:
+                log.warning("%s is not written (%s)", LATENCIES, error.strerror)
 
     def _need(self) -> Hands:
         if self._hands is None:

@@ -11,6 +11,14 @@ from dataclasses import dataclass
 
 from mics_ray.config import Replicas
 
+LEAST_PER_WORKER = 8
+"""Open searches below which a further worker process is not worth its start."""
+
+
+def worker_count(cpus: float, window: int) -> int:
+    """Search workers for a cluster: one per two cores, at most 8, each with enough open searches to be worth it."""
+    return max(1, min(8, int(cpus) // 2, window // LEAST_PER_WORKER))
+
 
 @dataclass(frozen=True, slots=True)
 class Depths:

@@ -1,7 +1,7 @@
 """The progress line."""
 
 from mics_ray.runtime.progress import Snapshot, line
-from mics_ray.runtime.run import worker_count
+from mics_ray.runtime.scaling import worker_count
 
 
 def test_the_line_tells_cases_outcomes_calls_rate_and_time_left() -> None:
