@@ -51,7 +51,7 @@ class Provider:
         await site.start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
 
-    async def _chat(self, request: web.Request) -> web.Response:
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = json.loads(await request.read())
         prompt, model = text_of(body), body["model"]
         probe = "## " not in prompt
@@ -69,11 +69,16 @@ class Provider:
             await asyncio.sleep(self.latency_s)
         finally:
             self.open -= 1
+        return web.json_response(self.completion(body))
+
+    def completion(self, body: dict[str, Any]) -> dict[str, Any]:
+        """What the model of a request answers: the same for the same request."""
+        prompt = text_of(body)
         rng = random.Random(f"{body.get('seed')}{body['temperature']}{prompt}")
-        text = reply(model.split("-")[0], prompt, rng)
+        text = reply(body["model"].split("-")[0], prompt, rng)
         usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": len(text) // 4}
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        return web.json_response({"object": "chat.completion", "choices": [choice], "usage": usage})
+        return {"object": "chat.completion", "choices": [choice], "usage": usage}
 
     def calls(self) -> Counter[str]:
         """Requests by kind of model, probes left out."""
@@ -84,9 +89,9 @@ class Provider:
         bodies = Counter(json.dumps(call["body"], sort_keys=True) for call in self.log if not call["probe"])
         return sum(bodies.values()) - len(bodies)
 
-    def write_groups(self, folder: Path, interns: bool = True, key_env: str | None = None) -> None:
-        """Group files named ``test`` that lead here."""
-        more = {"base_url": self.url} | ({"api_key_env": key_env} if key_env else {})
+    def write_groups(self, folder: Path, interns: bool = True, key_env: str | None = None, **settings: Any) -> None:
+        """Group files named ``test`` that lead here; ``settings`` stand in every entry."""
+        more = {"base_url": self.url} | ({"api_key_env": key_env} if key_env else {}) | settings
         blocks: dict[str, Any] = {
             "mentors": {f"mentor_{i}": {"model": f"mentor-{i}", **more} for i in range(3)},
             "judge": {"model": "judge-0", **more},

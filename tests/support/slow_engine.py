@@ -30,3 +30,16 @@ class SlowEngine:
 
     async def probe(self) -> None:
         return None
+
+
+class DeadlyEngine(SlowEngine):
+    """Its process dies of a request that says ``poison``, as of a picture that runs it out of memory."""
+
+    @classmethod
+    async def start(cls, config: InternConfig, on_gpu: bool) -> "DeadlyEngine":
+        return cls()
+
+    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+        if "poison" in request.text:
+            os._exit(1)
+        return await super().ask(request, pictures)

@@ -1,0 +1,82 @@
+"""Replicas that hang and requests that kill them, on a real Ray with a stand-in for the engine."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import ray
+from ray.exceptions import RayActorError
+
+from mics_ray.config import InternConfig
+from mics_ray.models.types import LostCall, Reply, Request
+from mics_ray.runtime.interns import remote_replicas, start_replica
+from mics_ray.runtime.pictures import PictureRefs
+from mics_ray.runtime.placement import Need
+from mics_ray.runtime.replica import ReplicaFacts, ReplicaSpec, StartEngine
+from mics_ray.runtime.router import REPLICA_DEATHS, Router
+from tests.support.slow_engine import DeadlyEngine, SlowEngine
+
+pytestmark = [pytest.mark.cluster, pytest.mark.chaos]
+
+NAME = "slow"
+Start = Callable[[StartEngine], Any]
+
+
+@pytest.fixture
+def start(ray_cluster: None) -> Iterator[Start]:
+    """Starts a replica around an engine; it is gone at the end."""
+    started = []
+
+    def replica(engine: StartEngine) -> Any:
+        spec = ReplicaSpec(NAME, len(started), InternConfig(model="m"), False, start=engine)
+        started.append(start_replica(spec, Need(NAME, 1, 0, 0)))
+        ray.get(started[-1].ready.remote(), timeout=60)
+        return started[-1]
+
+    yield replica
+    for handle in started:
+        ray.kill(handle)
+
+
+async def pid_of(handle: Any) -> int:
+    """The process of a replica, once it is back."""
+    while True:
+        try:
+            facts: ReplicaFacts = await handle.facts.remote()
+        except RayActorError:
+            await asyncio.sleep(0.2)
+        else:
+            return facts.pid
+
+
+def request(number: int, text: str = "q") -> Request:
+    return Request(NAME, "m", "", "", f"{text} {number}", "", 0.0, 8, number)
+
+
+async def test_a_replica_that_hangs_is_replaced_and_every_call_is_answered(start: Start) -> None:
+    handles = [start(SlowEngine.start), start(SlowEngine.start)]
+    hung: ReplicaFacts = await handles[0].facts.remote()
+    router = Router(NAME, remote_replicas(handles, PictureRefs()), stall_s=3, probe_s=3)
+    calls = [asyncio.ensure_future(router.ask(f"case-{n}", request(n), None)) for n in range(60)]
+    await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+    os.kill(hung.pid, signal.SIGSTOP)
+    assert sum(call.done() for call in calls) < len(calls), "stopped too late to matter"
+    replies = await asyncio.wait_for(asyncio.gather(*calls), timeout=90)
+    assert all(isinstance(reply, Reply) for reply in replies)
+    assert await asyncio.wait_for(pid_of(handles[0]), timeout=60) != hung.pid
+
+
+async def test_a_request_that_kills_replicas_is_given_up_and_the_next_ones_are_answered(start: Start) -> None:
+    handle = start(DeadlyEngine.start)
+    router = Router(NAME, remote_replicas([handle], PictureRefs()))
+    first = await pid_of(handle)
+    with pytest.raises(LostCall) as lost:
+        await asyncio.wait_for(router.ask("poisoned", request(99, "poison"), None), timeout=150)
+    assert lost.value.failure.kind == "poison"
+    assert f"{REPLICA_DEATHS} replicas died" in lost.value.failure.message
+    reply = await asyncio.wait_for(router.ask("case", request(1), None), timeout=60)
+    assert reply.text
+    assert await pid_of(handle) != first
