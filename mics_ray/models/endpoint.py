@@ -157,7 +157,11 @@ class Endpoint:
             outcome = await self._attempt(entry, request, pictures, course)
         reply = replace(outcome, cost_usd=bill_usd(entry.config.price, outcome))
         if self._cache is not None:
-            await self._cache.put(request.key, request.model, reply)
+            try:
+                await self._cache.put(request.key, request.model, reply)
+            except OSError:  # what cannot be kept is not bought
+                self._refuse(self._entries.values(), Failure("disk", "the cache of replies cannot be written"))
+                raise
         return reply
 
     async def _attempt(

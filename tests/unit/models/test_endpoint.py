@@ -1,6 +1,7 @@
 """An endpoint against servers that misbehave, with every paid request counted."""
 
 import asyncio
+import errno
 import random
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -513,3 +514,21 @@ async def test_a_provider_that_bills_more_than_was_reserved_is_believed_from_the
             await endpoint.ask(request(12), None)
     assert len(server.seen) == 2
     assert spent_usd(tmp_path) <= 0.45
+
+
+class FullDisk(ResponseCache):
+    """A stand-in for a disk that is full from the first reply on."""
+
+    async def put(self, key: bytes, model: str, reply: Reply) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+async def test_a_disk_that_takes_no_reply_ends_the_calls_of_everybody(tmp_path: Path) -> None:
+    async with served(cache=FullDisk(tmp_path, "a"), names="mn", max_in_flight=1) as (endpoint, server):
+        asked = [asyncio.create_task(endpoint.ask(request(number), None)) for number in range(20)]
+        ends = await asyncio.gather(*asked, return_exceptions=True)
+        with pytest.raises(Refused, match="disk"):
+            await endpoint.ask(request(99, "n"), None)
+        assert len(server.seen) <= 2, "the one that was not kept, and one that had its permit"
+    assert sum(isinstance(end, OSError) for end in ends) == len(server.seen)
+    assert {end.failure.kind for end in ends if isinstance(end, Refused)} == {"disk"}
