@@ -20,8 +20,9 @@ from mics_ray.runtime.endpoints import RemoteEndpoint, start_endpoint
 from mics_ray.runtime.interns import RayReplica, connect, start_interns
 from mics_ray.runtime.pictures import PictureRefs
 from mics_ray.runtime.progress import Progress
-from mics_ray.runtime.router import ReplicaDown, Router
+from mics_ray.runtime.router import Router
 from mics_ray.runtime.run import DRAIN_S, End, StartInterns, refusal
+from mics_ray.runtime.seats import ReplicaDown
 from mics_ray.runtime.stopper import Stopper
 
 

@@ -20,7 +20,8 @@ from mics_ray.runtime.growth import addable, ask_for
 from mics_ray.runtime.pictures import PictureRefs
 from mics_ray.runtime.placement import Need, Node, Spot, fits, needs, place, usable
 from mics_ray.runtime.replica import InternReplica, ReplicaSpec, secret_names
-from mics_ray.runtime.router import Answer, ReplicaDown, Router
+from mics_ray.runtime.router import Router
+from mics_ray.runtime.seats import Answer, ReplicaDown
 
 HEAD, NODE_ID = "node:__internal_head__", "ray.io/node-id"
 """Ray's resource that only the head node has, and its label with a node's id."""

@@ -18,7 +18,7 @@ from mics_ray.models.types import Failure, LostCall, Model, Pictures, Reply, Req
 from mics_ray.models.vllm_engine import EngineDead, VllmEngine
 from mics_ray.runtime import metrics
 from mics_ray.runtime.logs import log_to
-from mics_ray.runtime.router import ENGINE, ENGINE_DEAD, Answer
+from mics_ray.runtime.seats import ENGINE, ENGINE_DEAD, Answer
 
 log = logging.getLogger(__name__)
 

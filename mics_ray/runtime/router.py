@@ -2,74 +2,27 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
 from mics_ray.runtime.affinity import Load, choose
+from mics_ray.runtime.seats import (
+    DOWN,
+    ENGINE_DEAD,
+    Answer,
+    Call,
+    Replica,
+    ReplicaDown,
+    Seat,
+    count_death,
+    finish,
+    is_free,
+    settle,
+)
 
 log = logging.getLogger(__name__)
-
-ENGINE_FAILURES = 2
-"""Engine failures that a request may be part of; then it is taken for their cause."""
-REPLICA_DEATHS = 5
-"""Deaths from outside (a kill, a lost node) that a request may see; more of them, since it is hardly the cause."""
-ENGINE, ENGINE_DEAD, DOWN, POISON = "engine", "engine_dead", "intern_down", "poison"
-
-Answer = Reply | LostCall
-
-
-class ReplicaDown(Exception):
-    """The replica's process is gone or being restarted; its calls may be made again."""
-
-
-class Replica(Protocol):
-    """One process that serves an intern. Every method raises :class:`ReplicaDown`."""
-
-    async def ready(self) -> None:
-        """Return when the replica takes calls."""
-        ...
-
-    async def ask_many(self, requests: Sequence[Request], pictures: Pictures | None) -> list[Answer]:
-        """Answer requests that share their pictures, in order."""
-        ...
-
-    async def probe(self) -> None:
-        """Generate one token."""
-        ...
-
-    async def replace(self) -> None:
-        """Have the process ended and started again."""
-        ...
-
-
-@dataclass(slots=True, eq=False)
-class _Seat:
-    """A replica as this router sees it; ``life`` counts its restarts, ``heard`` is when it last gave a sign of life.
-
-    A ``retired`` one gets no further calls; ``idle`` is set while it has none in flight.
-    """
-
-    number: int
-    replica: Replica
-    up: bool = True
-    retired: bool = False
-    idle: asyncio.Event = field(default_factory=asyncio.Event)
-    life: int = 0
-    in_flight: int = 0
-    heard: float = 0.0
-    check: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
-@dataclass(slots=True, eq=False)
-class _Call:
-    """One request on its way; ``future`` gets its answer."""
-
-    request: Request
-    future: asyncio.Future[Answer]
-    failures: int = 0
-    deaths: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +55,14 @@ class Router:
         poll_s: float = 0.5,
     ) -> None:
         self._name = name
-        self._seats = [_Seat(number, replica) for number, replica in enumerate(replicas)]
+        self._seats = [Seat(number, replica) for number, replica in enumerate(replicas)]
         self._patience_s, self._stall_s, self._probe_s, self._poll_s = patience_s, stall_s, probe_s, poll_s
-        self._gathering: dict[tuple[str, str, str], list[_Call]] = {}
+        self._gathering: dict[tuple[str, str, str], list[Call]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._any_up = asyncio.Event()
-        self._any_up.set()
+        self._any_free = asyncio.Event()
+        self._isolation = asyncio.Lock()
         self._queued = 0
+        self._tell_free()
 
     @property
     def queued(self) -> int:
@@ -122,13 +76,10 @@ class Router:
         """
         old = self._seats
         self._seats = [
-            old[number] if number < len(old) and old[number].replica == replica else _Seat(number, replica)
+            old[number] if number < len(old) and old[number].replica == replica else Seat(number, replica)
             for number, replica in enumerate(replicas)
         ]
-        if any(seat.up for seat in self._seats):
-            self._any_up.set()
-        else:
-            self._any_up.clear()
+        self._tell_free()
         leaving = [seat for seat in old if seat not in self._seats]
         for seat in leaving:
             seat.retired = True
@@ -150,7 +101,7 @@ class Router:
         if key not in self._gathering:
             self._gathering[key] = []
             loop.call_soon(self._send, key, pictures)
-        call = _Call(request, loop.create_future())
+        call = Call(request, loop.create_future())
         self._gathering[key].append(call)
         self._queued += 1
         try:
@@ -164,38 +115,70 @@ class Router:
     def _send(self, key: tuple[str, str, str], pictures: Pictures | None) -> None:
         self._spawn(self._serve(key[0], self._gathering.pop(key), pictures))
 
-    async def _serve(self, case_id: str, calls: list[_Call], pictures: Pictures | None) -> None:
+    async def _serve(self, case_id: str, calls: list[Call], pictures: Pictures | None) -> None:
         """Ask until every call has its answer; a call that nobody waits for any more is dropped."""
         try:
             while calls := [call for call in calls if not call.future.done()]:
-                seat = await self._seat(case_id)
-                life = seat.life
-                try:
-                    answers = await self._ask(seat, [call.request for call in calls], pictures)
-                except ReplicaDown:
-                    self._mark_down(seat, life)
-                    for call in calls:
-                        _count_death(call)
-                    continue
-                for call, answer in zip(calls, answers, strict=True):
-                    _settle(call, answer)
-                if any(isinstance(answer, LostCall) and answer.failure.kind == ENGINE_DEAD for answer in answers):
-                    self._mark_down(seat, life)
+                suspects = any(call.suspect for call in calls)
+                async with self._alone(case_id) if suspects else self._shared(case_id) as seat:
+                    await self._try(seat, calls, pictures)
         except Exception as error:
             for call in calls:
-                _finish(call, error)
+                finish(call, error)
 
-    async def _seat(self, case_id: str) -> _Seat:
-        """The replica for the case, once one is up. Raises :class:`LostCall` when none comes back in time."""
+    async def _try(self, seat: Seat, calls: list[Call], pictures: Pictures | None) -> None:
+        """Ask once; what has no answer then may be asked again."""
+        life = seat.life
+        try:
+            answers = await self._ask(seat, [call.request for call in calls], pictures)
+        except ReplicaDown:
+            self._mark_down(seat, life)
+            for call in calls:
+                count_death(call)
+            return
+        for call, answer in zip(calls, answers, strict=True):
+            settle(call, answer)
+        if any(isinstance(answer, LostCall) and answer.failure.kind == ENGINE_DEAD for answer in answers):
+            self._mark_down(seat, life)
+
+    @asynccontextmanager
+    async def _shared(self, case_id: str) -> AsyncIterator[Seat]:
+        """A replica beside whatever else it serves."""
+        yield await self._seat(case_id)
+
+    @asynccontextmanager
+    async def _alone(self, case_id: str) -> AsyncIterator[Seat]:
+        """A replica that serves nothing else meanwhile; one suspect after the other."""
+        async with self._isolation:
+            seat = await self._seat(case_id)
+            try:
+                while not await self._emptied(seat):
+                    seat.reserved = False
+                    seat = await self._seat(case_id)
+                yield seat
+            finally:
+                seat.reserved = False
+                self._tell_free()
+
+    async def _emptied(self, seat: Seat) -> bool:
+        """Reserve a replica and wait until it has nothing in flight; whether it is still up then."""
+        seat.reserved = True
+        self._tell_free()
+        if seat.in_flight:
+            await seat.idle.wait()
+        return seat.up and not seat.retired
+
+    async def _seat(self, case_id: str) -> Seat:
+        """The replica for the case, once one is free. Raises :class:`LostCall` when none comes back in time."""
         try:
             async with asyncio.timeout(self._patience_s):
-                while not (live := [Load(seat.number, seat.in_flight) for seat in self._seats if seat.up]):
-                    await self._any_up.wait()
+                while not (live := [Load(seat.number, seat.in_flight) for seat in self._seats if is_free(seat)]):
+                    await self._any_free.wait()
         except TimeoutError:
             raise LostCall(Failure(DOWN, f"no replica came back in {self._patience_s:g} s")) from None
         return self._seats[choose(case_id, live)]
 
-    async def _ask(self, seat: _Seat, requests: list[Request], pictures: Pictures | None) -> list[Answer]:
+    async def _ask(self, seat: Seat, requests: list[Request], pictures: Pictures | None) -> list[Answer]:
         """One call to a replica, watched for silence."""
         loop = asyncio.get_running_loop()
         if not seat.in_flight:
@@ -214,7 +197,7 @@ class Router:
                 seat.idle.set()
             work.cancel()
 
-    async def _look_after(self, seat: _Seat) -> None:
+    async def _look_after(self, seat: Seat) -> None:
         """Probe a replica that has been silent for too long, and have it replaced when it does not answer."""
         loop = asyncio.get_running_loop()
         async with seat.check:
@@ -231,17 +214,16 @@ class Router:
             except ReplicaDown:
                 self._mark_down(seat, seat.life)
 
-    def _mark_down(self, seat: _Seat, life: int) -> None:
+    def _mark_down(self, seat: Seat, life: int) -> None:
         """Send nothing to the replica until it is back; news of an earlier ``life`` says nothing about this one."""
         if not seat.up or seat.life != life:
             return
         seat.up, seat.life = False, life + 1
-        if not any(other.up for other in self._seats):
-            self._any_up.clear()
+        self._tell_free()
         log.warning("intern %s: replica %d is down, waiting for its restart", self._name, seat.number)
         self._spawn(self._revive(seat))
 
-    async def _revive(self, seat: _Seat) -> None:
+    async def _revive(self, seat: Seat) -> None:
         while not seat.up and not seat.retired:
             try:
                 await seat.replica.ready()
@@ -250,35 +232,16 @@ class Router:
                 await asyncio.sleep(self._poll_s)
         if not seat.retired:
             log.warning("intern %s: replica %d is back", self._name, seat.number)
-            self._any_up.set()
+            self._tell_free()
+
+    def _tell_free(self) -> None:
+        """Let calls wait while no replica takes any."""
+        if any(is_free(seat) for seat in self._seats):
+            self._any_free.set()
+        else:
+            self._any_free.clear()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _settle(call: _Call, answer: Answer) -> None:
-    """Give a call its answer, or leave it open for another try after a failure of the engine."""
-    if isinstance(answer, Reply) or answer.failure.kind not in (ENGINE, ENGINE_DEAD):
-        _finish(call, answer)
-        return
-    call.failures += 1
-    if call.failures >= ENGINE_FAILURES:
-        _finish(call, LostCall(Failure(POISON, f"the engine failed {call.failures} times with this request")))
-
-
-def _count_death(call: _Call) -> None:
-    call.deaths += 1
-    if call.deaths >= REPLICA_DEATHS:
-        _finish(call, LostCall(Failure(POISON, f"{call.deaths} replicas died with this request in flight")))
-
-
-def _finish(call: _Call, answer: Answer | Exception) -> None:
-    """Set the answer, unless the caller has gone. An unexpected error is the caller's to see."""
-    if call.future.done():
-        return
-    if isinstance(answer, Reply | LostCall):
-        call.future.set_result(answer)
-    else:
-        call.future.set_exception(answer)

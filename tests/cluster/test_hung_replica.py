@@ -16,7 +16,8 @@ from mics_ray.runtime.interns import remote_replicas, start_replica
 from mics_ray.runtime.pictures import PictureRefs
 from mics_ray.runtime.placement import Need
 from mics_ray.runtime.replica import ReplicaFacts, ReplicaSpec, StartEngine
-from mics_ray.runtime.router import REPLICA_DEATHS, Router
+from mics_ray.runtime.router import Router
+from mics_ray.runtime.seats import REPLICA_DEATHS
 from tests.support.slow_engine import DeadlyEngine, SlowEngine
 
 pytestmark = [pytest.mark.cluster, pytest.mark.chaos]
@@ -69,14 +70,16 @@ async def test_a_replica_that_hangs_is_replaced_and_every_call_is_answered(start
     assert await asyncio.wait_for(pid_of(handles[0]), timeout=60) != hung.pid
 
 
-async def test_a_request_that_kills_replicas_is_given_up_and_the_next_ones_are_answered(start: Start) -> None:
+async def test_a_request_that_kills_replicas_is_given_up_and_all_others_are_answered(start: Start) -> None:
     handle = start(DeadlyEngine.start)
     router = Router(NAME, remote_replicas([handle], PictureRefs()))
     first = await pid_of(handle)
+    beside = [asyncio.ensure_future(router.ask(f"case-{n}", request(n), None)) for n in range(20)]
     with pytest.raises(LostCall) as lost:
         await asyncio.wait_for(router.ask("poisoned", request(99, "poison"), None), timeout=150)
     assert lost.value.failure.kind == "poison"
     assert f"{REPLICA_DEATHS} replicas died" in lost.value.failure.message
+    assert all(isinstance(one, Reply) for one in await asyncio.wait_for(asyncio.gather(*beside), timeout=60))
     reply = await asyncio.wait_for(router.ask("case", request(1), None), timeout=60)
     assert reply.text
     assert await pid_of(handle) != first

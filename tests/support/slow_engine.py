@@ -14,8 +14,6 @@ class SlowEngine:
 
     prompt_tokens = prefix_hits = 0
 
-    prompt_tokens = prefix_hits = 0
-
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
 

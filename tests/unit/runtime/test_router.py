@@ -8,7 +8,8 @@ import pytest
 
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
 from mics_ray.runtime.affinity import SLACK, Load, choose
-from mics_ray.runtime.router import ENGINE_FAILURES, REPLICA_DEATHS, Answer, ReplicaDown, Router
+from mics_ray.runtime.router import Router
+from mics_ray.runtime.seats import ENGINE_FAILURES, REPLICA_DEATHS, Answer, ReplicaDown
 
 CASES = [f"case-{number}" for number in range(300)]
 
@@ -202,6 +203,45 @@ async def test_deaths_from_outside_are_survived_more_often() -> None:
         await Router("tiny", [always]).ask("case", request(), None)
     assert lost.value.failure.kind == "poison"
     assert len(always.calls) == REPLICA_DEATHS
+
+
+class Crowded(LocalReplica):
+    """Serves what is in flight together; of ``poison`` it dies with all of it, as an engine or as a process."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(self.serve)
+        self.how, self.dying = how, asyncio.Event()
+        self.deaths = 0
+
+    async def serve(self, requests: Sequence[Request]) -> list[Answer]:
+        dying = self.dying
+        if any(one.text == "poison" for one in requests):
+            await asyncio.sleep(0.002)
+            self.dying, self.deaths = asyncio.Event(), self.deaths + 1
+            dying.set()
+        try:
+            async with asyncio.timeout(0.005):
+                await dying.wait()
+        except TimeoutError:
+            return await answer(requests)
+        if self.how == "engine":
+            return [dead_engine() for _ in requests]
+        raise ReplicaDown
+
+
+@pytest.mark.parametrize(("how", "deaths"), [("engine", ENGINE_FAILURES), ("process", REPLICA_DEATHS)])
+@pytest.mark.parametrize("count", [1, 2])
+async def test_who_is_in_flight_beside_a_poison_request_gets_a_reply(how: str, deaths: int, count: int) -> None:
+    replicas = [Crowded(how) for _ in range(count)]
+    router = Router("tiny", replicas, poll_s=0.001)
+    asked = [router.ask(case, request("poison" if case == CASES[7] else case), None) for case in CASES[:20]]
+    answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
+    lost = [one for one in answers if isinstance(one, LostCall)]
+    assert [one.failure.kind for one in lost] == ["poison"]
+    assert isinstance(answers[7], LostCall)
+    assert sum(isinstance(one, Reply) for one in answers) == 19
+    assert sum(replica.deaths for replica in replicas) == deaths
+    assert await router.ask("later", request("later"), None) == Reply("later@0.3")
 
 
 async def test_a_silent_replica_that_answers_its_probe_is_left_alone() -> None:

@@ -1,0 +1,108 @@
+"""What a router keeps of its replicas and of its calls, and what a failure means for a call. No Ray here."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
+
+ENGINE_FAILURES = 2
+"""Engine failures that a request may be part of, the second one alone; then it is taken for their cause."""
+SUSPECT_DEATHS = 2
+"""Deaths of the process, more likely a kill or a lost node, after which a request is asked alone."""
+REPLICA_DEATHS = SUSPECT_DEATHS + 2
+"""Deaths of the process, two of them alone, after which a request is taken for their cause."""
+ENGINE, ENGINE_DEAD, DOWN, POISON = "engine", "engine_dead", "intern_down", "poison"
+
+Answer = Reply | LostCall
+
+
+class ReplicaDown(Exception):
+    """The replica's process is gone or being restarted; its calls may be made again."""
+
+
+class Replica(Protocol):
+    """One process that serves an intern. Every method raises :class:`ReplicaDown`."""
+
+    async def ready(self) -> None:
+        """Return when the replica takes calls."""
+        ...
+
+    async def ask_many(self, requests: Sequence[Request], pictures: Pictures | None) -> list[Answer]:
+        """Answer requests that share their pictures, in order."""
+        ...
+
+    async def probe(self) -> None:
+        """Generate one token."""
+        ...
+
+    async def replace(self) -> None:
+        """Have the process ended and started again."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Seat:
+    """A replica as this router sees it; ``life`` counts its restarts, ``heard`` is when it last gave a sign of life.
+
+    A ``retired`` one gets no further calls, a ``reserved`` one those of a suspect alone; ``idle`` is set while it has
+    none in flight.
+    """
+
+    number: int
+    replica: Replica
+    up: bool = True
+    retired: bool = False
+    reserved: bool = False
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    life: int = 0
+    in_flight: int = 0
+    heard: float = 0.0
+    check: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One request on its way; ``future`` gets its answer."""
+
+    request: Request
+    future: asyncio.Future[Answer]
+    failures: int = 0
+    deaths: int = 0
+    suspect: bool = False
+    """An engine or several processes died while it was in flight: it is asked alone, so that no neighbour dies too."""
+
+
+def is_free(seat: Seat) -> bool:
+    """Whether a replica takes calls beside those that it has."""
+    return seat.up and not seat.reserved
+
+
+def settle(call: Call, answer: Answer) -> None:
+    """Give a call its answer, or leave it open for another try after a failure of the engine."""
+    if isinstance(answer, Reply) or answer.failure.kind not in (ENGINE, ENGINE_DEAD):
+        finish(call, answer)
+        return
+    call.failures += 1
+    call.suspect = call.suspect or answer.failure.kind == ENGINE_DEAD
+    if call.failures >= ENGINE_FAILURES:
+        finish(call, LostCall(Failure(POISON, f"the engine failed {call.failures} times with this request")))
+
+
+def count_death(call: Call) -> None:
+    """The process that served the call is gone: it may be asked again, but not for ever."""
+    call.deaths += 1
+    call.suspect = call.suspect or call.deaths >= SUSPECT_DEATHS
+    if call.deaths >= REPLICA_DEATHS:
+        finish(call, LostCall(Failure(POISON, f"{call.deaths} replicas died with this request in flight")))
+
+
+def finish(call: Call, answer: Answer | Exception) -> None:
+    """Set the answer, unless the caller has gone. An unexpected error is the caller's to see."""
+    if call.future.done():
+        return
+    if isinstance(answer, Reply | LostCall):
+        call.future.set_result(answer)
+    else:
+        call.future.set_exception(answer)
