@@ -1,19 +1,16 @@
 """The two programs as a person runs them, in interpreters that let nothing out and say what they loaded."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from mics_ray.io.shards import iter_rows, shards
 from mics_ray.replay.committed import NOT_CANONICAL
-from tests.support.recorded_run import forget, overrides, recorded_run
+from tests.support.recorded_run import forget, overrides
+from tests.unit.replay.conftest import CASES
 
 ROOT = Path(__file__).parents[3]
-CASES = 6
 GUARDED = """
 import runpy, sys
 def refuse(event, arguments):
@@ -26,18 +23,6 @@ try:
 finally:
     print("loaded:", *sorted({"ray", "torch", "vllm", "transformers", "openai"} & set(sys.modules)))
 """
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    recorded_run(folder, CASES)
-    return folder
-
-
-@pytest.fixture
-def run(made: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(made / "run", tmp_path / "run")
 
 
 def program(name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -1,7 +1,6 @@
 import asyncio
 import json
 import os
-import shutil
 import signal
 from collections import Counter
 from pathlib import Path
@@ -19,22 +18,7 @@ from mics_ray.replay.recorded import composed
 from mics_ray.replay.run import ENDS, replay
 from mics_ray.runtime.progress import Progress
 from tests.support.recorded_run import forget, overrides, recorded_run
-
-CASES = 12
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run without lost calls."""
-    folder = tmp_path_factory.mktemp("made")
-    recorded_run(folder, CASES)
-    return folder
-
-
-@pytest.fixture
-def run(made: Path, tmp_path: Path) -> Path:
-    """A copy of it that a test may spoil."""
-    return shutil.copytree(made / "run", tmp_path / "run")
+from tests.unit.replay.conftest import CASES
 
 
 def again(run: Path, *more: str) -> Account:
