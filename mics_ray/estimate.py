@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mics_ray.assemble import JUDGE, endpoints
 from mics_ray.config import Config, Price, StrategyKind
 from mics_ray.core.types import Case
+from mics_ray.models.price import cost_usd
 from mics_ray.models.prompts import intern_text, judge_text, mentor_text
 
 CHARACTERS_PER_TOKEN = 4
@@ -54,7 +55,7 @@ def estimate(config: Config, sample: Sequence[Case], cases: int, rounds: int) ->
 def _line(config: Config, name: str, calls: float, characters: float, pictures: float, completion: int) -> Line:
     price = endpoints(config)[name].price if name in endpoints(config) else Price()
     prompt = calls * (characters / CHARACTERS_PER_TOKEN + pictures)
-    cost = (prompt * price.input_per_mtok + calls * completion * price.output_per_mtok) / 1e6
+    cost = cost_usd(price, prompt, calls * completion)
     return Line(name, calls, prompt, calls * completion, cost)
 
 

@@ -13,6 +13,7 @@ from mics_ray.core.usage import Usage
 from mics_ray.errors import RefusedRun
 from mics_ray.io.shards import ShardError, iter_rows
 from mics_ray.models.budget import Limits
+from mics_ray.models.price import cost_usd
 from mics_ray.plan.config import Assumed, PlanConfig
 from mics_ray.plan.shape import Shape, assumed, calls, recorded
 from mics_ray.plan.simulate import Service
@@ -75,7 +76,7 @@ def _names(config: Config) -> list[str]:
 def _assumed(config: Config, plan: PlanConfig, name: str) -> Call:
     call: Assumed = plan.judge if name == JUDGE else plan.mentor if name in config.mentors else plan.intern
     price = _price(config, name)
-    cost = (call.prompt_tokens * price.input_per_mtok + call.completion_tokens * price.output_per_mtok) / 1e6
+    cost = cost_usd(price, call.prompt_tokens, call.completion_tokens)
     spread = tuple(call.seconds * (0.5 + number / 20) for number in range(21))
     return Call(spread, call.prompt_tokens + call.completion_tokens, cost, call.per_replica)
 

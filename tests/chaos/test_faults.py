@@ -38,7 +38,7 @@ def test_what_always_fails_is_an_unknown_vote_and_never_a_wrong_one(tmp_path: Pa
     assert max(provider.asked.values()) == 3, "a broken reply is paid three times at most"
     assert provider.injected["refusal"] > 0
     assert provider.injected["null_content"] > 0
-    nodes = [node for row in found for node in row["nodes"]]  # type: ignore[attr-defined]
+    nodes = [node for row in found for node in row["nodes"]]
     votes = [vote for node in nodes for vote in node["votes"]]
     lost = [vote for vote in votes if vote["failure"]]
     assert {vote["failure"].split(":")[0] for vote in lost} == {"refused", "broken_reply"}

@@ -100,7 +100,7 @@ async def _search(config: Config, job: Job, loss: float) -> None:
 async def _row(config: Config, job: Job, cast: Cast, place: object, record: Case | Rejection) -> dict[str, object]:
     if isinstance(record, Rejection):
         return rejected_row(record, job.stamp)
-    pictures = seen(config, Path(str(job.config.data.image_root)), place, record)  # type: ignore[arg-type]
+    pictures = seen(config, Path(str(job.config.data.image_root)), place, record)
     assert not isinstance(pictures, Rejection)
     meter = Meter()
     panel = cast.panel(pictures["mentor"], pictures["intern"], meter)

@@ -84,7 +84,7 @@ def test_where_the_record_ends_is_told_with_the_round_and_the_other_cases_are_th
     rows = found(run)
     for end in account.ends:
         nodes = rows[end.case]["nodes"]
-        rounds = {(node["attempt"], node["round"]) for node in nodes}  # type: ignore[attr-defined]
+        rounds = {(node["attempt"], node["round"]) for node in nodes}
         assert (end.attempt, end.round) in rounds
     lines = [json.loads(line) for line in (account.folder / ENDS).read_text().splitlines()]
     assert [line["case"] for line in lines] == [end.case for end in account.ends]
@@ -105,7 +105,7 @@ def test_a_shorter_search_is_evaluated_on_the_record_to_its_end(run: Path) -> No
     assert account.changed == ["search.max_rounds: 4 -> 2"]
     assert (account.code, account.completed) == (EXIT_OK, CASES + 1)
     rows = found(account.folder)
-    assert max(row["rounds"] for row in rows.values()) == 2  # type: ignore[type-var]
+    assert max(row["rounds"] for row in rows.values()) == 2
     longer = [row for row in iter_rows(run / "results") if any(node["round"] > 2 for node in row["nodes"])]
     assert account.comparison.differing == len(longer) > 0
     assert account.comparison.after.total() == account.comparison.before.total() == CASES + 1
@@ -150,7 +150,7 @@ def test_a_stopped_replay_keeps_its_rows_and_goes_on(
         if record.id == f"case-{OPEN + 1}":
             os.kill(os.getpid(), signal.SIGINT)
             await asyncio.sleep(60)
-        return await row(self, place, record)  # type: ignore[arg-type]
+        return await row(self, place, record)
 
     with monkeypatch.context() as patch:
         patch.setattr(Replayer, "_row", interrupted)
@@ -216,7 +216,7 @@ def test_an_unforeseen_error_fails_its_case_only(run: Path, monkeypatch: pytest.
             raise ZeroDivisionError("What is shown?")
         if case.id == "case-4":
             raise LostCall(Failure("timeout", "outside of any search"))
-        return await real(config, strategy, case, panel)  # type: ignore[arg-type]
+        return await real(config, strategy, case, panel)
 
     monkeypatch.setattr(cases, "searched", breaks)
     account = again(run)
