@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mics_ray.core.types import Case
 from mics_ray.io.ids import IdSet
@@ -11,7 +11,7 @@ from mics_ray.io.readers import InputError, Raw
 from mics_ray.io.records import Place, Rejection, as_duplicate, parse_record
 from mics_ray.io.sources import Format, detect, read_records
 
-__all__ = ["InputError", "Place", "Rejection", "Span", "Survey", "read_places", "read_span", "scan"]
+__all__ = ["InputError", "Place", "Rejection", "Span", "Survey", "read_places", "read_span", "scan", "undone"]
 
 LEAST_SPAN, MOST_SPAN = 16, 256
 """Positions that one span covers at most: few at first, so that a short file is shared out evenly too; more later."""
@@ -98,6 +98,16 @@ def read_places(span: Span) -> Iterator[tuple[Place, Case | Rejection]]:
             place = _place(span.path, span.form, raw)
             found = _parse(raw, place)
             yield place, as_duplicate(found, place) if mark == _DUPLICATE else found
+
+
+def undone(span: Span, done: Container[str]) -> Span | None:
+    """What is left of a span without the ids in ``done``; ``None``: nothing. Raises :class:`InputError`."""
+    marks = bytearray(span.marks)
+    for place, found in read_places(span):
+        if found.id in done:
+            marks[place.position - span.first] = _SKIP
+    left = replace(span, marks=bytes(marks))
+    return left if left.count else None
 
 
 def _place(path: str, form: Format, raw: Raw) -> Place:

@@ -11,6 +11,8 @@ from ray._private import ray_constants
 
 from mics_ray.config import RayConfig
 from mics_ray.errors import RefusedRun
+from mics_ray.runtime.head import shutdown
+from mics_ray.runtime.reach import refuse_unreachable
 
 OBJECT_STORE_BYTES = 1 << 30
 """Of a cluster that is started here: pictures of the open searches, and Ray Data's blocks."""
@@ -25,15 +27,22 @@ def cluster(config: RayConfig) -> Iterator[None]:
         try:
             yield
         finally:
-            ray.shutdown()
+            shutdown()
 
 
 def _connect(address: str | None) -> None:
-    options: dict[str, Any] = {}
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
-        address, options = "local", {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        try:
+            ray.init("local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **common)
+        except Exception as error:  # Ray has no type of its own for a start that takes too long
+            raise RefusedRun(
+                f"Ray does not start on this machine ({error}); is it too busy, or its memory full?"
+            ) from None
+        return
+    refuse_unreachable(address)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        ray.init(address, **common)
     except (ConnectionError, ValueError) as error:
         hint = "is it up, and are RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH the same there and here?"
         raise RefusedRun(f"ray.address: cannot join {address} ({type(error).__name__}); {hint}") from None

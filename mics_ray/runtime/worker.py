@@ -16,12 +16,12 @@ from mics_ray.casework import broken, leaf, searched, seen
 from mics_ray.config import Config
 from mics_ray.core.types import Case, Failure
 from mics_ray.core.usage import Usage
-from mics_ray.io.cases import Place, Rejection
+from mics_ray.io.cases import Place, Rejection, Span
 from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.models.roles import Meter
 from mics_ray.models.types import Model, Pictures, Refused
 from mics_ray.runtime import metrics
-from mics_ray.runtime.dataset import Record, Records, Shard
+from mics_ray.runtime.dataset import Record, records
 from mics_ray.runtime.endpoints import RemoteEndpoint
 from mics_ray.runtime.interns import connect, remote_replicas
 from mics_ray.runtime.latency import Buckets, Timed
@@ -57,7 +57,7 @@ class WorkerState:
 
 
 class SearchWorker:
-    """Searches the cases of its shard, ``window`` at a time, and hands every one to the writer as exactly one row."""
+    """Searches cases of the spans dealt to it, ``window`` at a time; hands each to the writer as exactly one row."""
 
     def __init__(self, number: int, config: Config, stamp: Stamp, window: int, log_folder: str) -> None:
         log_to(Path(log_folder), f"worker-{number}")
@@ -68,39 +68,47 @@ class SearchWorker:
         self._routers: dict[str, Router] = {}
         self._writer: Any = None
         self._pictures = PictureRefs()
-        self._records: Records | None = None
-        self._window = window
+        self._slots = asyncio.Semaphore(window)
+        self._spans: dict[int, set[asyncio.Task[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._meters: dict[str, Meter] = {}
         self._usage: dict[str, Usage] = {}
         self._latencies: defaultdict[str, Counter[int]] = defaultdict(Counter)
         self._refused: Failure | None = None
         self._broken: str | None = None
-        self._reader: asyncio.Task[None] | None = None
+        self._ended = False
         self._metrics = metrics.Meters(Path(config.run.dir).name, self._read).start()
 
-    async def open(self, hands: Hands, shard: Shard) -> None:
-        """Take a shard and begin to read it.
+    async def open(self, hands: Hands, number: int, span: Span) -> bool:
+        """Begin to search a span, record by record as the window has room; whether all of it was begun.
 
-        The handles come here and not to the constructor: Ray could not restart an actor whose arguments it lost.
+        It is not after :meth:`stop`, a refusing provider or a full disk. The handles come here and not to the
+        constructor: Ray could not restart an actor whose arguments it lost.
         """
         self._take(hands)
-        self._records = Records(shard, ahead=self._window)
+        tasks = self._spans[number] = set()
+        async for record in records(span):
+            await self._slots.acquire()
+            if self._ended:
+                self._slots.release()
+                break
+            task = asyncio.create_task(self._case(record))
+            for kept in (tasks, self._tasks):
+                kept.add(task)
+                task.add_done_callback(kept.discard)
+        return not self._ended
 
-    async def run(self) -> None:
-        """Search the shard to its end; ends early after :meth:`stop`, a refusing provider or a full disk."""
-        self._reader = asyncio.create_task(self._open_searches())
-        await asyncio.wait([self._reader])
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-        if not self._reader.cancelled() and (error := self._reader.exception()) is not None:
-            raise error
+    async def finish(self, number: int) -> bool:
+        """Wait for the searches of a span that was opened; whether each of its records has its row."""
+        if tasks := self._spans.pop(number):
+            await asyncio.wait(set(tasks))
+        return not self._ended
 
     async def stop(self) -> None:
         """Open no further search and give the open ones up; their replies are in the cache."""
-        for task in [self._reader, *self._tasks]:
-            if task is not None:
-                task.cancel()
+        self._ended = True
+        for task in self._tasks:
+            task.cancel()
 
     async def state(self) -> WorkerState:
         """Where the worker stands; ``usage`` counts open searches too."""
@@ -125,18 +133,7 @@ class SearchWorker:
             self._models |= dict.fromkeys(entries, handle)
         self._routers = connect(hands.replicas, pictures)
 
-    async def _open_searches(self) -> None:
-        """Keep the window full: a slow case holds up nobody but itself."""
-        slots = asyncio.Semaphore(self._window)
-        if self._records is None:
-            raise RuntimeError("open() first")
-        async for record in self._records:
-            await slots.acquire()
-            task = asyncio.create_task(self._case(record, slots))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _case(self, record: Record, slots: asyncio.Semaphore) -> None:
+    async def _case(self, record: Record) -> None:
         """One record to its one row; an error of ours fails that case and no other."""
         row: dict[str, Any] | None = None
         try:
@@ -146,7 +143,7 @@ class SearchWorker:
         except Exception as error:
             row = self._internal(record[1], error)
         finally:
-            slots.release()
+            self._slots.release()
         if row is not None:
             await self._commit(row)
 
@@ -209,9 +206,9 @@ class SearchWorker:
 
     def _halt(self) -> None:
         """End early from within: no further search, the open ones given up."""
-        for task in [self._reader, *(self._tasks - {asyncio.current_task()})]:
-            if task is not None:
-                task.cancel()
+        self._ended = True
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
 
 
 def _add(total: dict[str, Usage], more: Mapping[str, Usage]) -> None:

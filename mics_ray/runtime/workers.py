@@ -1,0 +1,156 @@
+"""The search workers of a run as its driver sees them: spans go out, losses are made good. Lives in the driver."""
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError
+
+from mics_ray.errors import RefusedRun
+from mics_ray.io.cases import InputError, Span, undone
+from mics_ray.io.shards import ShardError, committed_ids
+from mics_ray.runtime.dataset import streamed
+from mics_ray.runtime.dealing import Deal
+from mics_ray.runtime.prepare import Job
+from mics_ray.runtime.worker import Hands, SearchWorker, WorkerState
+
+AGAIN_S = 0.2
+"""Between two looks at a worker that was lost: Ray turns calls to an actor away while it starts it again."""
+_UNSEEN = WorkerState(0, {}, None, None)
+
+
+class _Step(Enum):
+    """What a worker was asked: to open a span, to finish one, or whether it is back."""
+
+    OPEN = auto()
+    FINISH = auto()
+    BACK = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    step: _Step
+    worker: int
+    number: int = -1
+
+
+class Workers:
+    """``states`` are what the workers said last, ``losses`` counts lost ones, ``changes`` are lines for the person."""
+
+    def __init__(self, job: Job, count: int, window: int, log_folder: str) -> None:
+        """Start ``count`` workers that share a window of open searches."""
+        actor = ray.remote(SearchWorker).options(num_cpus=0, max_restarts=-1, max_concurrency=1000)
+        share = math.ceil(window / count)
+        self.actors = [actor.remote(number, job.config, job.stamp, share, log_folder) for number in range(count)]
+        self.states = [_UNSEEN] * count
+        self.losses = 0
+        self.changes: list[str] = []
+        self._results: Path = job.folder.results
+        self._deal = Deal(iter(()), count)
+        self._calls: dict[Any, _Call] = {}
+        self._down: dict[int, float] = {}
+        self._ended: set[int] = set()
+        self._last_up = time.monotonic()
+
+    @property
+    def over(self) -> bool:
+        """Whether every record of the spans that were begun has its row."""
+        return self._deal.over
+
+    @property
+    def away_s(self) -> float:
+        """For how long no worker has been there."""
+        return time.monotonic() - self._last_up if len(self._down) == len(self.actors) else 0.0
+
+    def begin(self, spans: Sequence[Span]) -> None:
+        """Deal these spans from here on; the first is read at once, as Ray Data takes a while to start."""
+        self._deal = Deal(streamed(spans), len(self.actors))
+
+    def step(self, hands: Hands, wait_s: float) -> None:
+        """Deal what there is room for, and take in what is heard within ``wait_s``. Raises :class:`RefusedRun`."""
+        self._ask_after_lost()
+        self._deal_out(hands)
+        if len(self._down) < len(self.actors):
+            self._last_up = time.monotonic()
+        if not self._calls:
+            time.sleep(AGAIN_S)
+            return
+        patience = min(wait_s, AGAIN_S) if self._down else wait_s
+        if ray.wait(list(self._calls), timeout=patience)[0]:
+            for ref in ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)[0]:
+                self._hear(ref)
+
+    def look(self, wait_s: float) -> None:
+        """Ask the workers where they stand; one that does not answer in time is asked again next time."""
+        asked = {actor.state.remote(): n for n, actor in enumerate(self.actors) if n not in self._down}
+        for ref in ray.wait(list(asked), num_returns=len(asked), timeout=wait_s)[0] if asked else []:
+            with suppress(RayActorError):
+                self.states[asked[ref]] = ray.get(ref)
+
+    def stop(self, wait_s: float) -> None:
+        """Have open searches given up."""
+        stops = [actor.stop.remote() for actor in self.actors]
+        ray.wait(stops, num_returns=len(stops), timeout=wait_s)
+
+    def _deal_out(self, hands: Hands) -> None:
+        """One span to each worker in turn, until nobody draws: a short file is shared out evenly too."""
+        drawing = [n for n in range(len(self.actors)) if n not in self._down and n not in self._ended]
+        while drawing:
+            drawing = [worker for worker in drawing if self._dealt(hands, worker)]
+
+    def _dealt(self, hands: Hands, worker: int) -> bool:
+        if (drawn := self._deal.draw(worker)) is None:
+            return False
+        number, span = drawn
+        self._calls[self.actors[worker].open.remote(hands, number, span)] = _Call(_Step.OPEN, worker, number)
+        return True
+
+    def _hear(self, ref: Any) -> None:
+        if (call := self._calls.pop(ref, None)) is None:  # its worker was lost a moment ago
+            return
+        try:
+            whole = ray.get(ref)
+        except RayError as error:
+            if call.step is _Step.BACK:
+                self._down[call.worker] = time.monotonic() + AGAIN_S
+            else:
+                self._lose(call.worker, error)
+            return
+        if call.step is _Step.BACK:
+            del self._down[call.worker]
+        elif not whole:
+            self._ended.add(call.worker)
+        elif call.step is _Step.OPEN:
+            self._deal.opened(call.worker, call.number)
+            finish = self.actors[call.worker].finish.remote(call.number)
+            self._calls[finish] = _Call(_Step.FINISH, call.worker, call.number)
+        else:
+            self._deal.done(call.worker, call.number)
+
+    def _lose(self, worker: int, error: RayError) -> None:
+        """Take back what the worker has no rows for; its calls are in the cache. One that died is waited for."""
+        self._calls = {ref: call for ref, call in self._calls.items() if call.worker != worker}
+        try:
+            self._deal.lost(worker, partial(undone, done=committed_ids(self._results)))
+        except (InputError, ShardError) as problem:
+            raise RefusedRun(str(problem)) from None
+        self.states[worker] = _UNSEEN
+        self.losses += 1
+        self._ended.discard(worker)
+        if isinstance(error, RayActorError):
+            self._down[worker] = time.monotonic() + AGAIN_S
+        self.changes.append(f"a search worker was lost ({type(error).__name__}); its cases are searched again")
+
+    def _ask_after_lost(self) -> None:
+        now = time.monotonic()
+        for worker, due in self._down.items():
+            if due <= now:
+                self._calls[self.actors[worker].state.remote()] = _Call(_Step.BACK, worker)
+                self._down[worker] = math.inf  # until it has answered
