@@ -1,12 +1,12 @@
 """A client of one OpenAI-compatible address: one attempt at one request, the outcome as a value."""
 
-import asyncio
 import ipaddress
 import re
 
 import aiohttp
 from yarl import URL
 
+from mics_ray.models import awake
 from mics_ray.models.retry import Fault, broken, of_exception, of_status, retry_after
 from mics_ray.models.types import Pictures, Reply, Request
 from mics_ray.models.wire import PictureParts, encode, parse_error, parse_reply
@@ -53,12 +53,15 @@ class Chat:
         self._session: aiohttp.ClientSession | None = None
 
     async def attempt(self, request: Request, pictures: Pictures | None, timeout_s: float) -> Reply | Fault:
-        """Ask once, in at most ``timeout_s`` seconds, connecting included. The reply's cost is not filled in."""
+        """Ask once, in at most ``timeout_s`` seconds awake, connecting included. The reply's cost is not filled in."""
         body = encode(request, self._pictures.of(pictures) if pictures is not None else [])
         try:
-            async with asyncio.timeout(timeout_s):  # ours: the client's own read timeout never ends a slow drip
-                async with self._open().post(self._url, data=body, allow_redirects=False) as answer:
-                    return await self._read(answer, request)
+            # A deadline of ours: the client's own read timeout never ends a slow drip.
+            async with (
+                awake.timeout(timeout_s),
+                self._open().post(self._url, data=body, allow_redirects=False) as answer,
+            ):
+                return await self._read(answer, request)
         except (aiohttp.ClientError, OSError) as error:  # OSError: timeouts too, and no free file handle
             return of_exception(error, sent=not isinstance(error, aiohttp.ClientConnectorError))
 

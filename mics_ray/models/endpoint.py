@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from mics_ray.config import EndpointConfig
+from mics_ray.models import awake
 from mics_ray.models.breaker import OUTAGE_KINDS, Breaker
 from mics_ray.models.budget import Limits
 from mics_ray.models.cache import ResponseCache
@@ -101,7 +102,7 @@ class Endpoint:
         """Try a request once, without the cache. Raises :class:`Refused`; other trouble is no reason to refuse."""
         entry = self._entries[request.entry]
         try:
-            async with asyncio.timeout(PROBE_S):
+            async with awake.timeout(PROBE_S):
                 outcome = await self._attempt(entry, request, None, Course(request.key, 2 * PROBE_S))
         except TimeoutError:
             return
@@ -180,8 +181,7 @@ class Endpoint:
             raise
         entry.calls += 1
         entry.retries += course.attempts > 0
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        started = awake.time()
         paid = held  # an attempt that is cut off may be charged
         try:
             outcome = await self._chat.attempt(request, pictures, course.attempt_s)
@@ -192,7 +192,7 @@ class Endpoint:
             paid = entry.bill_usd(outcome, held)
             self._judge(request.key, outcome)
             if isinstance(outcome, Reply) or not self._is_out(outcome):
-                course.spent(loop.time() - started)
+                course.spent(awake.time() - started)
         finally:
             entry.gate.leave(ticket, tokens)
             if self._ledger is not None and held:
@@ -215,8 +215,7 @@ class Endpoint:
 
     async def _closed(self, entry: _Entry) -> None:
         """Wait until the breaker lets this call go. Raises :class:`Refused` after a long outage, or a refusal."""
-        loop = asyncio.get_running_loop()
-        while wait := self._breaker.wait_s(loop.time()):
+        while wait := self._breaker.wait_s(awake.time()):
             if entry.refused is not None:
                 raise Refused(entry.refused)
             await asyncio.sleep(wait)
@@ -228,7 +227,7 @@ class Endpoint:
 
     def _judge(self, call: bytes, outcome: Reply | Fault) -> None:
         """Tell the breaker; an outage beyond its bound ends the calls of every entry."""
-        now = asyncio.get_running_loop().time()
+        now = awake.time()
         if isinstance(outcome, Fault) and outcome.failure.kind in OUTAGE_KINDS:
             self._breaker.fault(call, now)
         else:  # a refusal or a 429 too: the provider is there

@@ -1,4 +1,8 @@
-"""A running job's sign of life in its folder: when it was last seen, how many records it has, where its metrics are."""
+"""A running job's sign of life in its folder: when it was last seen, how many records it has, where its metrics are.
+
+``summary`` says which account it found there: another one is its own, so it has ended. That holds whatever the clock
+does, as "written later" does not.
+"""
 
 import json
 import logging
@@ -6,7 +10,7 @@ import time
 
 import ray
 
-from mics_ray.runtime.logs import LIVE_FILE
+from mics_ray.runtime.logs import LIVE_FILE, written
 from mics_ray.runtime.prepare import Folder
 
 log = logging.getLogger(__name__)
@@ -18,7 +22,7 @@ class Beacon:
     """Writes ``run.dir/live.json`` every ten seconds while the driver works."""
 
     def __init__(self, folder: Folder, records: int) -> None:
-        self._folder, self._records = folder, records
+        self._folder, self._records, self._summary = folder, records, written(folder.summary)
         self._due = 0.0
 
     def shine(self) -> None:
@@ -28,7 +32,7 @@ class Beacon:
         self._due = time.monotonic() + EVERY_S
         try:
             content = {"time": time.time(), "records": self._records, "metrics": metrics_targets()}
-            self._folder.write(LIVE_FILE, json.dumps(content))
+            self._folder.write(LIVE_FILE, json.dumps(content | {"summary": self._summary}))
         except OSError as error:
             log.warning("%s is not written (%s)", LIVE_FILE, error.strerror)
 

@@ -9,11 +9,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mics_ray.core.display import one_line
+
 CASE_LOG = "cases.jsonl"
 LIVE_FILE = "live.json"
 """In the run's folder: the driver's sign of life, see `mics_ray.runtime.beacon`."""
 
 log = logging.getLogger(__name__)
+
+
+def written(path: Path) -> int:
+    """When a file was written last, in nanoseconds since 1970; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def log_to(folder: Path, name: str) -> None:
@@ -23,11 +33,18 @@ def log_to(folder: Path, name: str) -> None:
     path = folder / f"{name}.log"
     os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logger = logging.getLogger("mics_ray")
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     logger.propagate = False
+
+
+class _OneLine(logging.Formatter):
+    """A record is one line, whatever an id holds; only a traceback has lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return one_line(super().formatMessage(record))
 
 
 def lost_calls(row: Mapping[str, Any]) -> Counter[str]:

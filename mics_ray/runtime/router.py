@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from mics_ray.models import awake
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
 from mics_ray.runtime.affinity import Load, choose
 from mics_ray.runtime.seats import (
@@ -38,7 +39,7 @@ class BoundModel:
 
 
 class Router:
-    """Lives in one process and one event loop. All times in seconds.
+    """Lives in one process and one event loop. All times in seconds awake.
 
     ``patience_s``: how long a call waits for any replica to come back. ``stall_s``: silence with calls in flight after
     which a replica is probed; it is replaced when the probe takes longer than ``probe_s``. ``poll_s``: between looks at
@@ -171,7 +172,7 @@ class Router:
     async def _seat(self, case_id: str) -> Seat:
         """The replica for the case, once one is free. Raises :class:`LostCall` when none comes back in time."""
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with awake.timeout(self._patience_s):
                 while not (live := [Load(seat.number, seat.in_flight) for seat in self._seats if is_free(seat)]):
                     await self._any_free.wait()
         except TimeoutError:
@@ -180,16 +181,15 @@ class Router:
 
     async def _ask(self, seat: Seat, requests: list[Request], pictures: Pictures | None) -> list[Answer]:
         """One call to a replica, watched for silence."""
-        loop = asyncio.get_running_loop()
         if not seat.in_flight:
-            seat.heard = loop.time()
+            seat.heard = awake.time()
         seat.in_flight += len(requests)
         seat.idle.clear()
         work = asyncio.ensure_future(seat.replica.ask_many(requests, pictures))
         try:
             while not (await asyncio.wait({work}, timeout=self._stall_s))[0]:
                 await self._look_after(seat)
-            seat.heard = loop.time()
+            seat.heard = awake.time()
             return work.result()
         finally:
             seat.in_flight -= len(requests)
@@ -199,14 +199,13 @@ class Router:
 
     async def _look_after(self, seat: Seat) -> None:
         """Probe a replica that has been silent for too long, and have it replaced when it does not answer."""
-        loop = asyncio.get_running_loop()
         async with seat.check:
-            if loop.time() - seat.heard < self._stall_s or not seat.up:
+            if awake.time() - seat.heard < self._stall_s or not seat.up:
                 return
             try:
-                async with asyncio.timeout(self._probe_s):
+                async with awake.timeout(self._probe_s):
                     await seat.replica.probe()
-                seat.heard = loop.time()
+                seat.heard = awake.time()
             except TimeoutError:
                 log.warning("intern %s: replica %d is silent, probe included; replacing it", self._name, seat.number)
                 await seat.replica.replace()
@@ -227,7 +226,7 @@ class Router:
         while not seat.up and not seat.retired:
             try:
                 await seat.replica.ready()
-                seat.up, seat.heard = True, asyncio.get_running_loop().time()
+                seat.up, seat.heard = True, awake.time()
             except ReplicaDown:
                 await asyncio.sleep(self._poll_s)
         if not seat.retired:

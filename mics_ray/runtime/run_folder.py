@@ -10,7 +10,7 @@ from typing import Any
 from mics_ray.errors import RefusedRun
 from mics_ray.io.tally import Tally
 from mics_ray.runtime import scrape
-from mics_ray.runtime.logs import CASE_LOG, LIVE_FILE
+from mics_ray.runtime.logs import CASE_LOG, LIVE_FILE, written
 from mics_ray.runtime.view import View
 
 RECENT = 8
@@ -30,6 +30,7 @@ class RunFolder:
         self._folder = folder
         self._tally = Tally(folder / "results")
         self._lines = CaseLines(folder / "logs" / CASE_LOG)
+        self._pulse = _Pulse()
         self._unreachable: set[str] = set()
         self._retry_due = 0.0
 
@@ -38,7 +39,7 @@ class RunFolder:
         live = _read_json(self._folder / LIVE_FILE)
         self._tally.update()
         self._lines.update()
-        view = View(self._folder.resolve().name, self._state(), live.get("records"))
+        view = View(self._folder.resolve().name, self._state(live), live.get("records"))
         view.outcomes, view.quality = Counter(self._tally.outcomes), Counter(self._tally.quality)
         for name, used in self._tally.usage.items():
             model = view.model(name)
@@ -51,15 +52,15 @@ class RunFolder:
             self._add_live(view, live.get("metrics", []))
         return view
 
-    def _state(self) -> str:
+    def _state(self, live: Mapping[str, Any]) -> str:
         """Whether it runs, as far as the folder tells."""
-        summary, beat = self._folder / "summary.json", _modified(self._folder / LIVE_FILE)
-        if _modified(summary) >= beat and summary.exists():
-            finished = _read_json(summary).get("finished")
+        account, beat = written(self._folder / "summary.json"), written(self._folder / LIVE_FILE)
+        if account and account != live.get("summary"):
+            finished = _read_json(self._folder / "summary.json").get("finished")
             return "finished" if finished else "stopped early; the same command goes on"
         if not beat:
             return "not searching yet"
-        silent = time.time() - beat
+        silent = self._pulse.silent_s(beat)
         return "running" if silent < SILENT_S else f"no sign of life for {silent / 60:.0f} min; see logs/driver.log"
 
     def _add_live(self, view: View, targets: list[str]) -> None:
@@ -78,6 +79,20 @@ class RunFolder:
             model = view.model(name)
             for figure in ("failures", "retries", "waited_s", "queue", "in_flight", "prompts", "hits"):
                 setattr(model, figure, getattr(live, figure))
+
+
+class _Pulse:
+    """How long a sign of life was not renewed. Only a first look goes by the machine's clock, which may be moved."""
+
+    def __init__(self) -> None:
+        self._beat, self._heard = 0, 0.0
+
+    def silent_s(self, beat: int) -> float:
+        """``beat``: when the sign of life was written, in nanoseconds since 1970 by whatever clock."""
+        if beat != self._beat:
+            age = 0.0 if self._beat else max(0.0, time.time() - beat / 1e9)
+            self._beat, self._heard = beat, time.monotonic() - age
+        return time.monotonic() - self._heard
 
 
 class CaseLines:
@@ -118,11 +133,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _modified(path: Path) -> float:
-    """When a file was written last, in seconds since 1970; 0 where there is none."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0

@@ -50,14 +50,15 @@ class Killer:
         self.sent[target, number.name] += 1
         return victim
 
-    def pause(self, target: str, seconds: float) -> None:
-        """SIGSTOP one process of ``target``, and SIGCONT after a while. Raises ``LookupError`` where there is none."""
-        victim = self.strike(target, signal.SIGSTOP)
-        if victim is None:
-            raise LookupError(target)
+    def pause(self, seconds: float, *targets: str) -> None:
+        """SIGSTOP a process of each target, and SIGCONT after a while. Raises ``LookupError`` where there is none."""
+        victims = {target: self.strike(target, signal.SIGSTOP) for target in targets}
         time.sleep(seconds)
-        os.kill(victim, signal.SIGCONT)
-        self.sent[target, "SIGCONT"] += 1
+        for target, victim in victims.items():
+            if victim is None:
+                raise LookupError(target)
+            os.kill(victim, signal.SIGCONT)
+            self.sent[target, "SIGCONT"] += 1
 
     def strike_any(self, targets: Sequence[str]) -> None:
         """SIGKILL a process of a target that is drawn by the seed."""

@@ -457,6 +457,56 @@ async def test_a_long_outage_is_refused_for_every_entry(monkeypatch: pytest.Monk
     assert len(server.seen) < 40
 
 
+@pytest.fixture
+async def pause(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """What a process sees that was stopped for so many seconds: its loop's clock has jumped."""
+    loop, slept = asyncio.get_running_loop(), [0.0]
+    steady = loop.time
+    monkeypatch.setattr(loop, "time", lambda: steady() + sum(slept))
+    return slept.append
+
+
+async def test_a_reply_that_came_while_the_process_was_stopped_is_in_time(pause: Callable[[float], None]) -> None:
+    gate = asyncio.Event()
+    async with served(held(gate)) as (endpoint, server):
+        asked = asyncio.create_task(endpoint.ask(request(), None))
+        await until(lambda: server.seen)
+        pause(3600)
+        gate.set()
+        assert await asked == PAID
+        assert len(server.seen) == 1
+
+
+async def test_a_connection_that_was_cut_while_the_process_was_stopped_costs_one_retry(
+    pause: Callable[[float], None],
+) -> None:
+    gate = asyncio.Event()
+
+    async def cut(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await gate.wait()
+        await reset(seen, writer)
+
+    async with served(cut) as (endpoint, server):
+        asked = asyncio.create_task(endpoint.ask(request(), None))
+        await until(lambda: server.seen)
+        pause(3600)
+        gate.set()
+        assert await asked == PAID
+        assert len(server.seen) == 2
+
+
+async def test_an_hour_asleep_is_no_outage_of_an_hour(
+    pause: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mics_ray.models.breaker.PROBE_EVERY_S", 0.02)
+    async with served(*[error(500)] * 40) as (endpoint, server):
+        asked = [asyncio.create_task(endpoint.ask(request(number), None)) for number in range(8)]
+        await until(lambda: len(server.seen) > 20)
+        assert endpoint._breaker.open
+        pause(3600)
+        assert [reply.text for reply in await asyncio.gather(*asked)] == ["fine"] * 8
+
+
 MOST = most_usd(PRICE, request(10), None)
 
 

@@ -10,6 +10,7 @@ from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
 from mics_ray.runtime.affinity import SLACK, Load, choose
 from mics_ray.runtime.router import Router
 from mics_ray.runtime.seats import ENGINE_FAILURES, REPLICA_DEATHS, Answer, ReplicaDown
+from tests.support.virtual_loop import VirtualLoop
 
 CASES = [f"case-{number}" for number in range(300)]
 
@@ -172,6 +173,22 @@ async def test_patience_ends() -> None:
     assert lost.value.failure.kind == "intern_down"
 
 
+def test_a_process_that_was_stopped_loses_no_patience() -> None:
+    replica = LocalReplica(failing(1, ReplicaDown()))
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        replica.back.clear()
+        loop.call_later(100, lambda: setattr(loop, "now", loop.now + 3600))
+        loop.call_later(101, replica.back.set)
+        assert await Router("tiny", [replica]).ask("case", request(), None) == Reply("q@0.3")
+        assert loop.now > 3600
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(work())
+
+
 async def test_one_engine_failure_is_forgiven_and_the_second_is_poison() -> None:
     assert ENGINE_FAILURES == 2
     once = LocalReplica(failing(1, dead_engine()))
@@ -261,6 +278,7 @@ async def test_a_hung_replica_is_replaced_and_its_calls_are_made_again() -> None
 
         async def replace(self) -> None:
             self.replaced += 1
+            self.hangs = False
             self.killed.set()
 
     replica = Hung()

@@ -10,7 +10,7 @@ import pytest
 from mics_ray.errors import RefusedRun
 from mics_ray.io.shards import ShardStore
 from mics_ray.runtime import run_folder
-from mics_ray.runtime.logs import CaseLog
+from mics_ray.runtime.logs import CaseLog, written
 from mics_ray.runtime.run_folder import SILENT_S, RunFolder
 from mics_ray.runtime.scrape import Sample
 from tests.support.run_folders import row
@@ -37,9 +37,9 @@ def commit(folder: Path, *names: str, failure: str | None = None) -> None:
 
 
 def live(folder: Path, age_s: float = 0.0, metrics: tuple[str, ...] = ()) -> None:
-    """The driver's sign of life."""
+    """The sign of life of a driver that begins where the folder stands."""
     path = folder / "live.json"
-    path.write_text(json.dumps({"time": 0, "records": 9, "metrics": metrics}))
+    path.write_text(json.dumps({"records": 9, "metrics": metrics, "summary": written(folder / "summary.json")}))
     os.utime(path, (time.time() - age_s,) * 2)
 
 
@@ -95,16 +95,37 @@ def test_the_account_says_how_it_ended(folder: Path, finished: bool, words: str)
     assert RunFolder(folder).look().state == words
 
 
-def test_an_account_of_an_earlier_session_says_nothing_about_this_one(folder: Path) -> None:
-    (folder / "summary.json").write_text(json.dumps({"finished": False}))
-    os.utime(folder / "summary.json", (1, 1))
+@pytest.mark.parametrize("moved_s", [-3600, 0, 3600])
+def test_an_account_tells_of_its_own_session_however_the_clock_was_moved(folder: Path, moved_s: float) -> None:
+    summary = folder / "summary.json"
+    summary.write_text(json.dumps({"finished": False}))
     live(folder)
-    assert RunFolder(folder).look().state == "running"
+    assert RunFolder(folder).look().state == "running", "that account is of an earlier session"
+    summary.write_text(json.dumps({"finished": True}))
+    os.utime(summary, (time.time() + moved_s + 1,) * 2)
+    assert RunFolder(folder).look().state == "finished"
 
 
 def test_a_silent_driver_is_taken_for_dead(folder: Path) -> None:
     live(folder, age_s=SILENT_S + 120)
     assert RunFolder(folder).look().state == "no sign of life for 3 min; see logs/driver.log"
+
+
+@pytest.mark.parametrize("moved_s", [-3600, 3600])
+def test_a_clock_that_is_moved_neither_kills_nor_revives_a_driver(
+    folder: Path, moved_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, steady = time.time(), time.monotonic()
+    live(folder)
+    watched = RunFolder(folder)
+    assert watched.look().state == "running"
+    monkeypatch.setattr(time, "time", lambda: now + moved_s)
+    assert watched.look().state == "running"
+    live(folder, age_s=-moved_s)
+    monkeypatch.setattr(time, "monotonic", lambda: steady + SILENT_S)
+    assert watched.look().state == "running", "it has given another sign"
+    monkeypatch.setattr(time, "monotonic", lambda: steady + 2 * SILENT_S + 1)
+    assert watched.look().state == "no sign of life for 1 min; see logs/driver.log"
 
 
 def test_live_figures_come_from_the_metrics_of_this_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
