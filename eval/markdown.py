@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mics_ray.core.display import one_line
+
 IN_DOMAIN = (
     "\\* In-domain: the paper's training mix holds this set's training split, so the paper's own models, and any that "
     "is trained on that mix, have seen its like. Such figures say how well it was learnt, not how far it carries."
@@ -12,11 +14,13 @@ PAPER = (
     "out of its count. They are a landmark, not a comparison under equal terms; `scripts/compare.py` makes one."
 )
 
+_WRITTEN = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("](", "]\\("))
+
 
 def as_markdown(report: Mapping[str, Any]) -> str:
     """The whole report as text that ends with a newline."""
     parts = [
-        f"# Evaluation of {_cell(report['model'])}",
+        f"# Evaluation of {cell(report['model'])}",
         _results(report),
         *_notes(report),
         *_beside_the_paper(report["benchmarks"]),
@@ -28,7 +32,7 @@ def as_markdown(report: Mapping[str, Any]) -> str:
 
 def _results(report: Mapping[str, Any]) -> str:
     """The table of benchmarks; the scores have a column where any row has them."""
-    named = {f"{name}{' *' if found['in_domain'] else ''}": found for name, found in report["benchmarks"].items()}
+    named = {f"{cell(name)}{' *' if found['in_domain'] else ''}": found for name, found in report["benchmarks"].items()}
     if len(named) > 1:
         named["all items"] = report["all"]
     scores = [name for name in ("mics_score", "bert_score") if any(found[name] is not None for found in named.values())]
@@ -82,16 +86,16 @@ def _breakdowns(name: str, found: Mapping[str, Any]) -> list[str]:
     parts = []
     for by, groups in found["by"].items():
         rows = [
-            [_cell(group), str(one["items"]), percent(one["accuracy"]), interval(one), percent(one["parse_rate"])]
+            [cell(group), str(one["items"]), percent(one["accuracy"]), interval(one), percent(one["parse_rate"])]
             for group, one in groups.items()
         ]
-        parts += [f"## {name} by {by}", _table([by, "items", "accuracy", "95 % interval", "parse rate"], rows)]
+        parts += [f"## {cell(name)} by {by}", _table([by, "items", "accuracy", "95 % interval", "parse rate"], rows)]
     return parts
 
 
 def _how_served(report: Mapping[str, Any]) -> list[str]:
     """Everything but the model that decided the answers; long texts by their length."""
-    rows = [[f"`{name}`", _cell(_short(value))] for name, value in report["served"].items()]
+    rows = [[f"`{name}`", cell(_short(value))] for name, value in report["served"].items()]
     made = f"Configuration {', '.join(report['config_digests'])}, code {', '.join(report['code_versions'])}."
     return ["## How it was served", _table(["setting", "value"], rows, right=False), made]
 
@@ -115,9 +119,12 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"(text of {len(text)} characters)"
 
 
-def _cell(text: str) -> str:
-    """Text that cannot end a table's cell."""
-    return " ".join(str(text).replace("|", "\\|").split())
+def cell(text: str) -> str:
+    """Text that cannot end a table's cell, and that is neither HTML nor a link."""
+    shown = one_line(" ".join(str(text).split()))
+    for mark, written in _WRITTEN:
+        shown = shown.replace(mark, written)
+    return shown
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: bool = True) -> str:

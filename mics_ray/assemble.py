@@ -138,7 +138,7 @@ def judge_template(config: Config) -> Request:
 
 def check(config: Config) -> None:
     """Refuse what cannot work, before anything is started. Raises :class:`RefusedRun` with every problem found."""
-    problems = [*_check_input(config), *_check_panel(config), *model_problems(config), *_check_budget(config)]
+    problems = [*_check_input(config), *_check_panel(config), *model_problems(config), *budget_problems(config)]
     if problems:
         raise RefusedRun("\n".join(problems))
 
@@ -165,7 +165,7 @@ def model_problems(config: Config) -> list[str]:
     return problems
 
 
-def _check_budget(config: Config) -> list[str]:
+def budget_problems(config: Config) -> list[str]:
     """What is wrong with the cap on money: a model behind a key without a price would not count."""
     if config.budget_usd is None:
         return []

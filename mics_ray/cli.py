@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mics_ray.compose import choices, groups
+from mics_ray.core.display import printable
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_STOPPED, EXIT_USAGE, RefusedRun
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
@@ -52,7 +53,7 @@ def ending(program: Callable[[], int]) -> int:
     try:
         return program()
     except RefusedRun as refused:
-        console.print("refused:", refused, style="red", markup=False)
+        console.print("refused:", printable(str(refused)), style="red", markup=False)
         return refused.code
     except OSError as error:
         if error.errno not in UNWRITABLE:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from mics_ray.cli import ending, parse
 from mics_ray.config import Config
-from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED
 from mics_ray.replay.recorded import composed
 
 
@@ -57,11 +57,16 @@ def generate(config: Config) -> int:
 def _replay(config: Config) -> int:
     from mics_ray.replay.account import print_account
     from mics_ray.replay.run import replay
+    from mics_ray.replay.stop import STOPPED, interruptible
     from mics_ray.runtime.progress import Progress
 
     console = Console(highlight=False)
     try:
-        account = replay(config, Progress())
+        with interruptible():
+            account = replay(config, Progress())
+    except KeyboardInterrupt:
+        console.print(STOPPED, style="yellow")
+        return EXIT_STOPPED
     except OSError as error:
         console.print(f"cannot write {error.filename or config.run.dir}: {error.strerror}", style="red", markup=False)
         return EXIT_CANNOT_WRITE

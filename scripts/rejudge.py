@@ -1,9 +1,10 @@
 """Ask another judge about the answers that a run recorded: agreement, flipped verdicts, steps chosen otherwise.
 
-``python scripts/rejudge.py run.dir=FOLDER judge=NAME [rejudge.name=NAME]`` writes ``run.dir/rejudge/NAME/``
-(verdicts.parquet, report.json, report.md). The judge does not sample; its replies are kept in ``run.dir/cache``, so the
-same command goes on where a stopped one ended. Exit codes: 0 done, 73 a run is writing there, 74 cannot write,
-75 stopped, 78 refused before anything is asked.
+``python scripts/rejudge.py run.dir=FOLDER judge=NAME [rejudge.name=NAME] [budget_usd=N]`` writes
+``run.dir/rejudge/NAME/`` (verdicts.parquet, report.json, report.md). The judge does not sample; its replies are kept in
+``run.dir/cache``, so the same command goes on where a stopped one ended. ``budget_usd`` caps what its sessions spend
+together, whatever the run itself has spent. Exit codes: 0 done, 73 a run is writing there, 74 cannot write, 75 stopped,
+78 refused before anything is asked.
 """
 
 import sys

@@ -15,12 +15,14 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 # Python puts this script's folder first on its path, where other scripts stand for packages of the same name.
 if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
     sys.path.pop(0)
 
 from mics_ray.cli import ending
+from mics_ray.core.display import one_line
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, LockedRun, RefusedRun
 from mics_ray.io.cases import InputError
 from mics_ray.io.check import EXAMPLES, Check, check_results, set_aside
@@ -57,15 +59,20 @@ def verify(run: Path, repair: bool, console: Console) -> int:
 
 def _verify(run: Path, repair: bool, console: Console) -> int:
     from mics_ray.assemble import embedded
+    from mics_ray.replay.stop import STOPPED, interruptible
 
     cases = Path(embedded(str(OmegaConf.load(run / "config.yaml").data.cases)))
     try:
         found = check_results(run / "results", cases)
         _show(console, found)
         if repair and not (found.twice.count or found.unasked.count) and not found.sound:
-            _repair(run, found, console)
+            with interruptible():
+                _repair(run, found, console)
             found = check_results(run / "results", cases)
             _show(console, found)
+    except KeyboardInterrupt:
+        console.print(STOPPED, style="yellow")
+        return EXIT_STOPPED
     except InputError as error:
         raise RefusedRun(str(error)) from None
     except OSError as error:
@@ -102,7 +109,8 @@ def _repair(run: Path, found: Check, console: Console) -> None:
         return
     console.print(f"{found.missing.count - len(ends)} rows rebuilt from the record")
     for one in ends[:EXAMPLES]:
-        console.print(f"{one.case}: the record ends in round {one.round} of attempt {one.attempt}", markup=False)
+        what = "the record is damaged" if one.damaged else "the record ends"
+        console.print(f"{one_line(one.case)}: {what} in round {one.round} of attempt {one.attempt}", markup=False)
     if ends:
         console.print(f"the record does not reach {len(ends)} cases", style="yellow")
 
@@ -115,7 +123,7 @@ def _show(console: Console, found: Check) -> None:
     for name, ids in (("twice", found.twice), ("not in the input", found.unasked), ("without a row", found.missing)):
         if ids.count:
             more = ", …" if ids.count > len(ids.examples) else ""
-            table.add_row(name, f"{ids.count}: {', '.join(ids.examples)}{more}")
+            table.add_row(name, Text(f"{ids.count}: {', '.join(map(one_line, ids.examples))}{more}"))
     console.print(table)
     if found.sound:
         console.print("sound: every case of the input has exactly one row", style="green")

@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -37,44 +38,45 @@ def main(argv: Sequence[str]) -> int:
 
 
 def watch(kind: str, place: str, once: bool) -> int:
-    """Draw until Ctrl-C, or once."""
+    """Draw until the run in the folder has finished, or Ctrl-C; or once. The last screen stays on the terminal."""
     draw = drawer(kind, place)
     console = Console(highlight=False)
-    if once or not console.is_terminal:
-        console.print(draw())
+    last, finished = draw()
+    if once or finished or not console.is_terminal:
+        console.print(last)
         return EXIT_OK
-    last = draw()
-    try:
-        with Live(last, console=console, screen=True, auto_refresh=False) as live:
-            while True:
-                time.sleep(EVERY_S)
-                try:
-                    last = draw()
-                    live.update(last, refresh=True)
-                except RefusedRun as refused:  # the job ended, or the network is away for a moment
-                    live.update(Group(last, Text(f"{time.strftime('%H:%M:%S')} {refused}", "red")), refresh=True)
-    except KeyboardInterrupt:
-        return EXIT_OK
+    with suppress(KeyboardInterrupt), Live(last, console=console, screen=True, auto_refresh=False) as live:
+        while not finished:
+            time.sleep(EVERY_S)
+            try:
+                last, finished = draw()
+                live.update(last, refresh=True)
+            except RefusedRun as refused:  # the job ended, or the network is away for a moment
+                live.update(Group(last, Text(f"{time.strftime('%H:%M:%S')} {refused}", "red")), refresh=True)
+    console.print(last)
+    return EXIT_OK
 
 
-def drawer(kind: str, place: str) -> Callable[[], RenderableType]:
-    """What draws the next screen. Raises :class:`RefusedRun` where there is nothing to watch."""
+def drawer(kind: str, place: str) -> Callable[[], tuple[RenderableType, bool]]:
+    """What draws the next screen, and says whether there will be no other: the run of a folder has finished. A cluster
+    may see a next run. Raises :class:`RefusedRun` where there is nothing to watch."""
     from pathlib import Path
 
     from mics_ray.runtime.run_folder import RunFolder
     from mics_ray.runtime.scrape import samples, views
-    from mics_ray.runtime.watch_screen import Pace, screen
+    from mics_ray.runtime.watch_screen import FINISHED, Pace, screen
 
     paces: dict[str, Pace] = {}
     folder = RunFolder(Path(place)) if kind == "run.dir" else None
 
-    def draw() -> RenderableType:
+    def draw() -> tuple[RenderableType, bool]:
         seen = [folder.look()] if folder else [view for _, view in sorted(views(samples(place)).items())]
         if not seen:
             raise RefusedRun(f"address: no run publishes metrics at {place} (its first come 10 s after its start)")
         for view in seen:
             paces.setdefault(view.run, Pace()).note(time.monotonic(), view)
-        return Group(*(screen(view, paces[view.run]) for view in seen))
+        drawn = Group(*(screen(view, paces[view.run]) for view in seen))
+        return drawn, folder is not None and seen[0].state == FINISHED
 
     return draw
 

@@ -17,6 +17,7 @@ from mics_ray.core.types import Case, LostCall, Verdict
 from mics_ray.keys import key
 from mics_ray.models.cache import ResponseCache
 from mics_ray.models.endpoint import Endpoint
+from mics_ray.models.ledger import Ledger
 from mics_ray.models.roles import Meter, ModelJudge, Voice
 
 DRAIN_S = 15.0
@@ -36,11 +37,11 @@ class Heard:
     said: dict[str, Said]
 
 
-def endpoint(config: Config, cache: ResponseCache) -> Endpoint:
-    """The judge's provider; ``config`` has no other model."""
+def endpoint(config: Config, cache: ResponseCache, ledger: Ledger) -> Endpoint:
+    """The judge's provider; ``config`` has no other model. What it costs goes into ``ledger``."""
     entries = next(iter(providers(config).values()))
     variable = entries[JUDGE].api_key_env
-    return Endpoint(entries, key(variable) if variable else None, cache)
+    return Endpoint(entries, key(variable) if variable else None, cache, ledger)
 
 
 async def hear(

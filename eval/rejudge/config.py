@@ -23,3 +23,4 @@ class RejudgeJob:
     rejudge: RejudgeConfig = field(default_factory=RejudgeConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
     window: int = 64  # open cases at a time
+    budget_usd: float | None = None  # hard cap on what this re-judgement may spend, earlier sessions included

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from eval.markdown import cell
+
 EXAMPLES = 20
 """Ids and rounds that the Markdown shows of each kind; the JSON has all."""
 
@@ -11,7 +13,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     """The account for a reader; no medical text."""
     found = report["agreement"]
     lines = [
-        f"# {report['judge']} over the answers that {report['recorded_judge']} judged",
+        f"# {cell(report['judge'])} over the answers that {cell(report['recorded_judge'])} judged",
         "",
         f"{report['votes']} votes of {report['cases']} cases; {found['answers']} different answers known to both.",
         "",
@@ -19,7 +21,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         f"- Cohen's kappa: {_number(found['kappa'])}{_interval(found)}",
         f"- unknown votes: {report['unknown'].get('recorded', 0)} recorded, {report['unknown'].get('other', 0)} here",
         f"- cost: ${report['usage']['cost_usd']:.4f}, {report['usage']['calls']} calls, "
-        f"{report['usage']['cached_calls']} of them answered from the cache",
+        f"{report['usage']['cached_calls']} of them answered from the cache; ${report['spent_usd']:.4f} spent in all",
         "",
         "## Flipped verdicts",
         "",
@@ -42,16 +44,18 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines += ["| case | attempt | round | chosen | would be |", "|---|---|---|---|---|"]
     for one in report["changed"][:EXAMPLES]:
         before, after = _move(one, "from"), _move(one, "to")
-        lines.append(f"| {one['case_id']} | {one['attempt']} | {one['round']} | {before} | {after} |")
+        lines.append(f"| {cell(one['case_id'])} | {one['attempt']} | {one['round']} | {before} | {after} |")
     return "\n".join([*lines, ""])
 
 
 def _move(one: Mapping[str, Any], side: str) -> str:
-    return " ".join(filter(None, [one[f"{side}_mentor"] or "none", one[f"{side}_end"] and f"({one[f'{side}_end']})"]))
+    return cell(
+        " ".join(filter(None, [one[f"{side}_mentor"] or "none", one[f"{side}_end"] and f"({one[f'{side}_end']})"]))
+    )
 
 
 def _some(ids: list[str]) -> str:
-    return ", ".join(ids[:EXAMPLES]) + (", …" if len(ids) > EXAMPLES else "")
+    return ", ".join(map(cell, ids[:EXAMPLES])) + (", …" if len(ids) > EXAMPLES else "")
 
 
 def _share(value: float | None) -> str:

@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ from eval.rejudge.ask import Stopped, endpoint, hear
 from eval.rejudge.config import RejudgeJob
 from eval.rejudge.recorded import COLUMNS, Rules, rules
 from eval.rejudge.report import markdown
-from mics_ray.assemble import JUDGE, model_problems
+from mics_ray.assemble import JUDGE, budget_problems, model_problems
 from mics_ray.config import Config, SearchConfig
 from mics_ray.core.usage import Usage
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, exit_code
 from mics_ray.io.shards import ShardError, iter_rows, shards
 from mics_ray.models.cache import GB, ResponseCache
+from mics_ray.models.ledger import Ledger, spent_usd
 from mics_ray.models.roles import Meter
 from mics_ray.models.types import Refused
 from mics_ray.probe import probe
@@ -34,6 +35,8 @@ from mics_ray.runtime.logs import log_to
 from mics_ray.runtime.prepare import Folder, held, with_server
 from mics_ray.runtime.progress import Progress
 
+ACCOUNT = "rejudge"
+"""The one account of a re-judgement's own ledger, which lies beside its report."""
 GROUP = 2000
 """Rows of verdicts that are written at a time."""
 
@@ -56,31 +59,31 @@ def rejudge(job: RejudgeJob) -> int:
         raise RefusedRun(f"run.dir: no results in {run}; is it a run.dir of scripts/generate.py?")
     found = rules(run)
     config = _config(job, found)
-    if problems := model_problems(config):
+    if problems := [*model_problems(config), *budget_problems(config)]:
         raise RefusedRun("\n".join(problems))
     with held(job.run.dir, "run.dir") as folder:
         log_to(folder.logs, "rejudge")
         place = folder.root / "rejudge" / _name(job)
         for one in (place.parent, place):
             one.mkdir(exist_ok=True, mode=0o700)
-        with with_server(config, folder) as served:
-            asyncio.run(probe(served))
+        with with_server(config, folder) as served, closing(Ledger(place, ACCOUNT, config.budget_usd)) as ledger:
+            asyncio.run(probe(served, ledger))
             work = _Work(served, found, folder, place, _count(folder.results))
-            return asyncio.run(_rejudge(work, job, Progress()))
+            return asyncio.run(_rejudge(work, job, ledger, Progress()))
 
 
 def _config(job: RejudgeJob, found: Rules) -> Config:
     """The judge alone as a generation job; it does not sample."""
     judge = replace(job.judge, temperature=0.0)
     search = SearchConfig(judge_temperature=0.0)
-    prompts, window = found.prompts, job.window
-    return Config(mentors={}, interns={}, judge=judge, search=search, prompts=prompts, cache=job.cache, window=window)
+    limits = Config(cache=job.cache, window=job.window, budget_usd=job.budget_usd)
+    return replace(limits, mentors={}, interns={}, judge=judge, search=search, prompts=found.prompts)
 
 
-async def _rejudge(work: _Work, job: RejudgeJob, progress: Progress) -> int:
+async def _rejudge(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progress) -> int:
     limit = work.config.cache.max_gb
     cache = ResponseCache(work.folder.cache, f"rejudge-{work.place.name}", None if limit is None else round(limit * GB))
-    judge, meter = endpoint(work.config, cache), Meter()
+    judge, meter = endpoint(work.config, cache, ledger), Meter()
     account = Account(work.rules.policy)
     code, message = EXIT_OK, ""
     progress.phase(f"asking {job.judge.model} about the answers of {work.cases} cases")
@@ -90,6 +93,7 @@ async def _rejudge(work: _Work, job: RejudgeJob, progress: Progress) -> int:
         code, message = EXIT_STOPPED, "stopped; what was paid is kept, the same command goes on"
     except Refused as refused:
         code, message = exit_code(refused.failure.kind), f"{refused}; what was paid is kept"
+        message += "; with more the same command goes on" if refused.failure.kind == "budget" else ""
     except OSError as error:
         code, message = EXIT_CANNOT_WRITE, f"cannot write: {error.strerror}"
     except ShardError as error:
@@ -101,7 +105,8 @@ async def _rejudge(work: _Work, job: RejudgeJob, progress: Progress) -> int:
     if code == EXIT_OK:
         _report(work, job, account, meter)
     else:
-        Console(stderr=True, soft_wrap=True).print(message, style="yellow", markup=False)
+        told = f"{message}\n{_spent(spent_usd(work.place), job)}"
+        Console(stderr=True, soft_wrap=True, highlight=False).print(told, style="yellow", markup=False)
     return code
 
 
@@ -131,12 +136,20 @@ async def _write(work: _Work, judge: Any, meter: Meter, account: Account, progre
 
 def _report(work: _Work, job: RejudgeJob, account: Account, meter: Meter) -> None:
     names = {"judge": job.judge.model, "recorded_judge": work.rules.judge}
-    report = names | {"usage": asdict(meter.usage.get(JUDGE, Usage()))} | account.report()
+    spent = spent_usd(work.place)
+    usage = {"usage": asdict(meter.usage.get(JUDGE, Usage())), "spent_usd": spent}
+    report = names | usage | account.report()
     write_private(work.place / "report.json", json.dumps(report, indent=1).encode())
     write_private(work.place / "report.md", markdown(report).encode())
     console = Console(soft_wrap=True, highlight=False)
     console.print(markdown(report | {"changed": []}).partition("| case |")[0].rstrip(), markup=False)
-    console.print(f"\nverdicts {work.place}/verdicts.parquet   report {work.place}/report.md, .json", markup=False)
+    console.print(f"\n{_spent(spent, job)}", markup=False)
+    console.print(f"verdicts {work.place}/verdicts.parquet   report {work.place}/report.md, .json", markup=False)
+
+
+def _spent(usd: float, job: RejudgeJob) -> str:
+    cap = "" if job.budget_usd is None else f" of budget_usd={job.budget_usd:g}"
+    return f"spent ${usd:.4f}{cap}, earlier sessions included"
 
 
 def _recorded(results: Path) -> Iterable[Mapping[str, Any]]:

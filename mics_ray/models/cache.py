@@ -15,7 +15,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mics_ray.models.cache_file import Row, checksum, connect_reader, connect_writer, folder_bytes, layout
+from mics_ray.models.cache_file import (
+    DamagedReply,
+    Row,
+    checksum,
+    connect_reader,
+    connect_writer,
+    find,
+    folder_bytes,
+    layout,
+)
 from mics_ray.models.types import Reply
 
 log = logging.getLogger(__name__)
@@ -85,17 +94,10 @@ class ResponseCache:
     def _read(self, path: Path, key: bytes) -> Reply | None:
         """What one file holds under ``key``; a reply that is damaged counts as none, and is asked for again."""
         try:
-            row = self._readers[path].execute(self._select[path], (key,)).fetchone()
-        except sqlite3.DatabaseError as error:
-            log.warning("response cache: a reply in %s cannot be read (%s)", path.name, error)
+            return find(self._readers[path], self._select[path], key)
+        except DamagedReply as damage:
+            log.warning("response cache: a reply in %s is damaged (%s)", path.name, damage)
             return None
-        if row is None:
-            return None
-        text, finish, prompt_tokens, completion_tokens, crc = row
-        if crc is not None and crc != checksum(key, text, finish, prompt_tokens, completion_tokens):
-            log.warning("response cache: a reply in %s is damaged (checksum)", path.name)
-            return None
-        return Reply(text, finish, prompt_tokens, completion_tokens, cached=True)
 
     async def _flush(self) -> None:
         """Commit batch after batch: what arrives during one disk sync shares the next."""

@@ -4,7 +4,7 @@ A SQLite database ``<writer>.sqlite`` (WAL where the file system can, mode 0600)
 ``key`` (:attr:`Request.key`, 32 bytes, unique), ``model``, ``stored`` (Unix seconds), ``size`` (bytes of the text),
 ``prompt_tokens``, ``completion_tokens``, ``crc`` (:func:`checksum`), ``finish``, ``text``. Rows lie in the order of
 their arrival and are found by an index of keys; a second index answers what is asked about models and ages without
-their texts. Whoever only wants replies reads text, finish, prompt_tokens, completion_tokens: every file has those.
+their texts. :func:`find` reads one reply and holds it against its checksum.
 
 Files of another layout (``PRAGMA user_version`` 0: clustered by ``key``, no ``stored``, ``size``, ``crc``) are read and
 continued as they are.
@@ -16,6 +16,8 @@ import sqlite3
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+
+from mics_ray.models.types import Reply
 
 LAYOUT = 2
 PAGE = 8192
@@ -63,6 +65,27 @@ def checksum(key: bytes, text: str, finish: str, prompt_tokens: int, completion_
     """CRC-32 of a reply: SQLite has no checksum of its own, and a flipped bit in a text would go unseen."""
     told = f"{finish}\0{prompt_tokens}\0{completion_tokens}\0{text}"
     return zlib.crc32(told.encode("utf-8", "surrogatepass"), zlib.crc32(key))
+
+
+class DamagedReply(Exception):
+    """What lies under a key is not what was stored."""
+
+
+def find(connection: sqlite3.Connection, select: str, key: bytes) -> Reply | None:
+    """The reply under ``key``, marked as cached and costing nothing; ``select`` is the layout's of that file.
+
+    Raises :class:`DamagedReply`, also where the database cannot be read at that place.
+    """
+    try:
+        row = connection.execute(select, (key,)).fetchone()
+    except sqlite3.DatabaseError as error:
+        raise DamagedReply(str(error)) from None
+    if row is None:
+        return None
+    text, finish, prompt_tokens, completion_tokens, crc = row
+    if crc is not None and crc != checksum(key, text, finish, prompt_tokens, completion_tokens):
+        raise DamagedReply("checksum")
+    return Reply(text, finish, prompt_tokens, completion_tokens, cached=True)
 
 
 def layout(connection: sqlite3.Connection) -> Layout:

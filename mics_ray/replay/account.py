@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from mics_ray.core.display import one_line
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK
 from mics_ray.replay.cases import RecordEnd
 from mics_ray.replay.committed import Comparison
@@ -39,9 +40,14 @@ class Account:
         return self.records - len(self.ends)
 
     @property
+    def damaged(self) -> int:
+        """Cases that end at a reply of the record that is not what was stored."""
+        return sum(end.damaged for end in self.ends)
+
+    @property
     def code(self) -> int:
-        """The exit code: 74 where the run's own configuration does not give the run's own rows."""
-        failed = not self.changed and (self.comparison.differing or self.lacking)
+        """The exit code: 74 where a reply is damaged, or the run's own configuration does not give its own rows."""
+        failed = self.damaged or (not self.changed and (self.comparison.differing or self.lacking))
         return EXIT_CANNOT_WRITE if failed else EXIT_OK
 
     def by_round(self) -> list[dict[str, int]]:
@@ -55,6 +61,7 @@ class Account:
         return {
             "completed": self.completed,
             "beyond_record": len(self.ends),
+            "damaged": self.damaged,
             "record_ends": self.by_round(),
             "changed": list(self.changed),
             "same": told.same,
@@ -76,9 +83,13 @@ def print_account(console: Console, account: Account) -> None:
     for name, problem in account.problems.items():
         console.print(f"{name} cannot be read: {problem}", style="yellow", markup=False)
     if told.differing:
-        names = ", ".join(told.examples) + (", …" if told.differing > len(told.examples) else "")
+        names = ", ".join(map(one_line, told.examples)) + (", …" if told.differing > len(told.examples) else "")
         style = "yellow" if account.changed else "red"
         console.print(f"{told.differing} differ from the run: {names}", style=style, markup=False, soft_wrap=True)
+    if account.damaged:
+        counting = f"scripts/cache.py verify run.dir={account.folder.parents[1]} counts such replies"
+        ends = f"the record is damaged: {account.damaged} cases end at a reply that is not what was stored; {counting}"
+        console.print(ends, style="red", markup=False, soft_wrap=True)
     if not account.changed and account.lacking:
         console.print(f"the record does not reach {account.lacking} cases that the run has", style="red")
     if account.code == EXIT_OK and not account.changed:

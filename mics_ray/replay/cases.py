@@ -16,7 +16,7 @@ from mics_ray.core.types import Case
 from mics_ray.io.cases import Place, Rejection, Span, read_places
 from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.io.shards import ShardStore
-from mics_ray.models.record import BeyondRecord, Record
+from mics_ray.models.record import BeyondRecord, DamagedRecord, Record
 from mics_ray.models.roles import Meter
 from mics_ray.replay.lost import Lost, losing
 
@@ -27,12 +27,16 @@ SHARD_ROWS = 256
 
 @dataclass(frozen=True, slots=True)
 class RecordEnd:
-    """The record has no reply of ``model`` to what the case asks in this round (from 1) of this attempt (from 1)."""
+    """The record has no reply of ``model`` to what the case asks in this round (from 1) of this attempt (from 1).
+
+    ``damaged``: it has one, which is not what was stored.
+    """
 
     case: str
     attempt: int
     round: int
     model: str
+    damaged: bool = False
 
 
 @dataclass(slots=True)
@@ -95,13 +99,15 @@ class Replayer:
             return result_row(result, meter.usage, time.monotonic() - started, self._stamp)
         except Exception as error:
             if missing := _missing(error):
-                return RecordEnd(record.id, len(watched.rounds), list(watched.rounds.values())[-1], missing.entry)
+                attempt, last = len(watched.rounds), list(watched.rounds.values())[-1]
+                return RecordEnd(record.id, attempt, last, missing.entry, isinstance(missing, DamagedRecord))
             return result_row(broken(record, error, self._stamp.seed), {}, 0.0, self._stamp)
 
 
 def _missing(error: Exception) -> BeyondRecord | None:
-    """The request without a reply that ended a search, if one did."""
+    """The request without a reply that ended a search, if one did; a damaged one before others."""
     if isinstance(error, BeyondRecord):
         return error
     inner = error.exceptions if isinstance(error, ExceptionGroup) else ()
-    return next((found for one in inner if (found := _missing(one))), None)
+    found = [one for one in map(_missing, inner) if one is not None]
+    return next((one for one in found if isinstance(one, DamagedRecord)), found[0] if found else None)

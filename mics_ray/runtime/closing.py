@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any
-from unicodedata import category
 
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
@@ -10,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from mics_ray.core.display import one_line, printable
 from mics_ray.io.shards import iter_rows
 from mics_ray.runtime.prepare import Folder
 from mics_ray.runtime.progress import COLOURS, ORDER
@@ -79,8 +79,8 @@ def _example(folder: Folder) -> dict[str, Any] | None:
 def chain_view(row: Mapping[str, Any]) -> Group:
     """One case for reading: its question, its tree (chosen path marked), its chain."""
     head = Text.assemble(
-        ("case ", "dim"), f"{printable(row['case_id'])}  ",
-        (row["outcome"], COLOURS[row["outcome"]]), f"  {row['reason']}\n",
+        ("case ", "dim"), f"{one_line(row['case_id'])}  ",
+        (row["outcome"], COLOURS[row["outcome"]]), f"  {one_line(row['reason'])}\n",
         ("question ", "dim"), printable(row["question"]), "\n",
         ("gold answer ", "dim"), printable(row["answer"]),
     )  # fmt: skip
@@ -106,10 +106,6 @@ def _tree(row: Mapping[str, Any]) -> Tree:
 def _label(node: Mapping[str, Any]) -> Text:
     score = "no score" if node["score"] is None else f"{node['score']:.2f}"
     text = Text(f"{score}  {node['mentor']}: ", "bold green" if node["chosen"] else "")
-    text.append(node["failure"] or printable(" ".join(node["step"].split())), "italic red" if node["failure"] else "")
+    said = node["failure"] or " ".join(node["step"].split())
+    text.append(one_line(said), "italic red" if node["failure"] else "")
     return text
-
-
-def printable(text: str) -> str:
-    """Text of a model or an input file without control characters, which a terminal would obey."""
-    return "".join("\ufffd" if category(mark) == "Cc" and mark != "\n" else mark for mark in text)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from mics_ray.assemble import endpoints
 from mics_ray.config import Config
+from mics_ray.core.display import one_line
 from mics_ray.core.types import Case
 from mics_ray.estimate import estimate, rounds_of
 from mics_ray.io.cases import Place, read_places
@@ -36,7 +37,7 @@ def print_report(console: Console, job: Job) -> None:
             sample.append(case)
     console.print(f"{job.survey.records} records, {usable} to search", highlight=False)
     for problem in islice(problems, SHOWN):
-        console.print(f"  will be rejected: {problem}", style="yellow", markup=False, highlight=False)
+        console.print(f"  will be rejected: {one_line(problem)}", style="yellow", markup=False, highlight=False)
     if len(problems) > SHOWN:
         console.print(f"  and {len(problems) - SHOWN} more", style="yellow", highlight=False)
     console.print(_models(job.config), _estimate(job, sample, usable))

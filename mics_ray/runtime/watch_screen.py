@@ -1,17 +1,25 @@
 """What `scripts/watch.py` draws: one run on one screen."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from mics_ray.core.display import one_line
 from mics_ray.runtime.progress import COLOURS, ORDER, clock
 from mics_ray.runtime.view import ModelView, View
 
+FINISHED = "finished"
+"""The state of a run that has every row."""
+SPARE = ("out", "tokens in", "prefix hits", "cached", "waited", "retries", "working", "queue")
+"""Columns that a narrow terminal goes without, the first one first."""
+WIDEST = 1000
 PACE_S = 120.0
 """The span that a pace is taken over; cases are committed in batches, up to a minute apart."""
 
@@ -46,15 +54,18 @@ class Pace:
 
 def screen(view: View, pace: Pace) -> RenderableType:
     """One run: how far it is, its models, what was lost, the last cases."""
-    parts: list[RenderableType] = [_progress(view, pace), _outcomes(view), _flow(view, pace)]
+    parts: list[RenderableType] = [_progress(view, pace)]
+    if view.done:
+        parts.append(_outcomes(view))
+    parts.append(_flow(view, pace))
     if view.models:
-        parts.append(_models(view.models))
+        parts.append(_Models(view.models))
     if view.lost:
         parts.append(Text("lost votes and candidates  " + _counts(view.lost), "red"))
     if view.recent:
         parts.append(_recent(view.recent))
     parts += [Text(note, "yellow") for note in view.notes]
-    colour = "green" if view.state in ("running", "finished") else "yellow"
+    colour = "green" if view.state in ("running", FINISHED) else "yellow"
     return Panel(Group(*parts), title=Text(f"{view.run}: {view.state}", colour), title_align="left")
 
 
@@ -82,9 +93,9 @@ def _outcomes(view: View) -> Text:
 def _flow(view: View, pace: Pace) -> Text:
     """What moves: pace, open searches, lag, money."""
     parts = [] if view.open is None else [f"open searches {view.open:.0f}"]
-    if pace.cases is not None:
+    if view.done and pace.cases is not None:
         parts.append(f"{60 * pace.cases:.1f} cases/min")
-    if pace.calls is not None:
+    if view.done and pace.calls is not None:
         parts.append(f"{pace.calls:.1f} calls/s")
     if view.lag_s is not None:
         parts.append(f"commit lag {view.lag_s:.1f} s")
@@ -92,10 +103,26 @@ def _flow(view: View, pace: Pace) -> Text:
     return Text("   ".join(parts))
 
 
-def _models(models: Mapping[str, ModelView]) -> Table:
-    """A row for each model; a figure that is known of none has no column."""
-    rows = {name: _cells(model) for name, model in sorted(models.items())}
-    columns = [name for name in next(iter(rows.values())) if any(cells[name] for cells in rows.values())]
+@dataclass(frozen=True, slots=True)
+class _Models:
+    """A row for each model; a figure that is known of none has no column, nor one that a narrow terminal would cut."""
+
+    models: Mapping[str, ModelView]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw in the width that there is."""
+        rows = {name: _cells(model) for name, model in sorted(self.models.items())}
+        columns = [name for name in next(iter(rows.values())) if any(cells[name] for cells in rows.values())]
+        table = _table(rows, columns)
+        for spare in SPARE:
+            if Measurement.get(console, options.update(max_width=WIDEST), table).maximum <= options.max_width:
+                break
+            columns = [name for name in columns if name != spare]
+            table = _table(rows, columns)
+        yield table
+
+
+def _table(rows: Mapping[str, Mapping[str, str]], columns: Sequence[str]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("model", no_wrap=True)
     for column in columns:
@@ -131,7 +158,7 @@ def _recent(lines: list[Mapping[str, object]]) -> Table:
     for line in lines:
         failures = line["failures"]
         table.add_row(
-            Text(str(line["case"])),
+            Text(one_line(str(line["case"]))),
             str(line["time"])[11:19],
             Text(str(line["outcome"]), COLOURS.get(str(line["outcome"]), "")),
             *(Text(str(line[name])) for name in ("quality", "rounds", "calls", "cost_usd", "seconds")),

@@ -96,7 +96,7 @@ CASE_TOKENS = (
 OVERRIDES = [
     b"experiment=demo\nrun.dir=runs/x\nsearch.max_rounds=3",
     b"mentors=paper\ninterns=paper\njudge=deepseek\ndata.cases=cases.jsonl\nrun.dir=runs/x",
-    b"experiment=demo\nsearch=reference\ninterns.internvl.replicas=2\nseed=3",
+    b"experiment=demo\nsearch=reference\ninterns.tiny_internvl.replicas=2\nseed=3",
     b"experiment=demo\nmentors=local,mine\npictures.mentor_max_side=64\n---\n"
     b"other: {model: m, base_url: 'http://127.0.0.1:1/v1', price: {input_per_mtok: 2.5}}\n",
     b"experiment=demo\njudge=mine\n---\nmodel: j\nbase_url: https://x.example/v1\napi_key_env: KEY\nmax_tokens: 64\n",

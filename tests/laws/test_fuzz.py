@@ -5,10 +5,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import DictConfig
 
+from mics_ray.compose import CONF, compose_config
+from tests.fuzz.kept_compose import Compose, kept
 from tests.fuzz.names import NAMES
+from tests.fuzz.seeds import OVERRIDES
 from tests.fuzz.targets import TARGETS, generator, reply, text, verdict
 
 QUICK = ("text", "verdict", "reply", "cases", "pictures")
@@ -33,6 +39,32 @@ def test_ten_thousand_nearly_valid_inputs(name: str, tmp_path: Path) -> None:
 def test_configurations(inputs: int, tmp_path: Path) -> None:
     """One takes Hydra 50 ms, so only a few of them are among the fast tests."""
     run("config", inputs, tmp_path)
+
+
+def outcome(make: Compose, overrides: list[str]) -> DictConfig | str:
+    """A configuration, or what is wrong."""
+    try:
+        return make("generate", overrides)
+    except ConfigCompositionException as error:
+        return str(error)
+
+
+def test_what_is_kept_of_hydra_s_work_gives_what_hydra_gives(tmp_path: Path) -> None:
+    """Seeds of configurations and settings on top of them, each twice: the second time from what is kept."""
+    searchpath = f"hydra.searchpath=['file://{tmp_path}']"
+    compose_config(["experiment=demo", "run.dir=x"])  # puts the schema where Hydra finds it
+    quick, found = kept(compose, "generate", tmp_path), []
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        for data in OVERRIDES[:4]:
+            lines, _, body = data.decode().partition("\n---\n")
+            for group in ("mentors", "judge"):
+                (tmp_path / group).mkdir(exist_ok=True)
+                (tmp_path / group / "mine.yaml").write_text(body)
+            overrides = [line.replace("=local,mine", "=[local,mine]") for line in [*lines.split("\n"), searchpath]]
+            for more in (["seed=5"], ["window=7"], ["no_such=1"]):
+                found.append(outcome(quick, [*overrides, *more]))
+                assert found[-1] == outcome(compose, [*overrides, *more])
+    assert {type(one) for one in found} == {DictConfig, str}
 
 
 def test_every_target_is_named() -> None:

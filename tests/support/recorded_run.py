@@ -108,6 +108,24 @@ async def _row(config: Config, job: Job, cast: Cast, place: object, record: Case
     return result_row(result, meter.usage, 1.5, job.stamp)
 
 
+def flip(run: Path, share: float) -> int:
+    """Flip one bit in the text of a share of the recorded replies, as a disk does; returns in how many."""
+    flipped = 0
+    for path in (run / "cache").glob("*.sqlite"):
+        with sqlite3.connect(path) as connection:
+            found = connection.execute("SELECT key, CAST(text AS BLOB) FROM replies").fetchall()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        data = path.read_bytes()
+        for _, text in (one for one in found if one[0][5] / 256 < share):
+            at = data.find(text) if len(text) > 20 else -1  # a short one may lie elsewhere, too
+            if at >= 0 and data.count(text) == 1:
+                data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+                flipped += 1
+        path.write_bytes(data)
+    return flipped
+
+
 def forget(run: Path, share: float) -> int:
     """Take a share of the recorded replies away, drawn by key; returns how many are left."""
     left = 0

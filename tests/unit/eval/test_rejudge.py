@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, Verdict, Vote
 from mics_ray.errors import EXIT_OK, EXIT_REFUSED, EXIT_STOPPED
 from mics_ray.io.rows import Stamp, result_row
-from mics_ray.io.shards import ShardStore, iter_rows
+from mics_ray.io.shards import ShardStore, iter_rows, shards
+from mics_ray.models.ledger import LEDGER, spent_usd
+from tests.support.faulty_provider import FaultyProvider
 
 ROOT = Path(__file__).resolve().parents[3]
 RIGHT, WRONG, UNKNOWN = Verdict.RIGHT, Verdict.WRONG, Verdict.UNKNOWN
@@ -145,6 +148,7 @@ class Judge(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.open, self.first, self.asked = threading.Event(), threading.Event(), 0
         self.open.set()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -177,8 +181,8 @@ def judge() -> Iterator[Judge]:
         server.shutdown()
 
 
-def command(tmp_path: Path, server: Judge, *more: str) -> list[str]:
-    block = {"model": "other-judge", "base_url": f"http://127.0.0.1:{server.server_address[1]}/v1", "max_in_flight": 1}
+def command(tmp_path: Path, url: str, *more: str) -> list[str]:
+    block = {"model": "other-judge", "base_url": url, "max_in_flight": 1}
     (tmp_path / "conf/judge").mkdir(parents=True, exist_ok=True)
     (tmp_path / "conf/judge/other.yaml").write_text(json.dumps(block))
     given = ["--config-dir", str(tmp_path / "conf"), f"run.dir={tmp_path / 'run'}", "judge=other", *more]
@@ -188,15 +192,15 @@ def command(tmp_path: Path, server: Judge, *more: str) -> list[str]:
 def test_a_stopped_program_goes_on_and_pays_for_nothing_twice(tmp_path: Path, judge: Judge) -> None:
     make_run(tmp_path / "run")
     judge.open.clear()
-    program = subprocess.Popen(command(tmp_path, judge), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    program = subprocess.Popen(command(tmp_path, judge.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert judge.first.wait(60)
     program.send_signal(signal.SIGINT)
     judge.open.set()
     told = program.communicate(timeout=60)
     assert program.returncode == EXIT_STOPPED, told
     folder = tmp_path / "run/rejudge/other"
-    assert not list(folder.iterdir()), "a part is no result"
-    again = subprocess.run(command(tmp_path, judge), capture_output=True, text=True, check=False, timeout=60)
+    assert {path.name.partition("-")[0] for path in folder.iterdir()} == {LEDGER}, "a part is no result"
+    again = subprocess.run(command(tmp_path, judge.url), capture_output=True, text=True, check=False, timeout=60)
     assert again.returncode == EXIT_OK, again.stderr
     assert judge.asked == len(OTHER)
     report = json.loads((folder / "report.json").read_text())
@@ -208,10 +212,58 @@ def test_a_stopped_program_goes_on_and_pays_for_nothing_twice(tmp_path: Path, ju
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
 
 
+def test_the_judge_s_bill_stays_within_the_budget_and_a_larger_one_goes_on(tmp_path: Path) -> None:
+    results = []
+    for number in range(10):
+        case, tree = Case(f"c{number}", f"What is it, number {number}?", "gold"), replace(TREE, case_id=f"c{number}")
+        results.append(result_row(replace(RESULT, case=case, attempts=(tree,)), {}, 1.0, Stamp(SEED, "digest", "1")))
+    run, folder = make_run(tmp_path / "run"), tmp_path / "run/rejudge/other"
+    shards(run / "results")[0].unlink()
+    ShardStore(run / "results").commit(results)
+    budget, most = 2.5, 1.0  # the whole bill is 2.9, and `most` more than one call can cost
+    with FaultyProvider(price=(1000.0, 1000.0), rates={"null_content": 0.15}) as provider:
+        given = [
+            "judge.model=judge-0",
+            "judge.max_tokens=64",
+            "judge.price={input_per_mtok: 1000, output_per_mtok: 1000}",
+        ]
+        start = command(tmp_path, provider.url, *given)
+        stopped = subprocess.run([*start, f"budget_usd={budget}"], capture_output=True, text=True, check=False)
+        assert stopped.returncode == EXIT_STOPPED, stopped.stderr
+        assert "with more the same command goes on" in stopped.stderr
+        assert 0 < provider.bill_usd <= spent_usd(folder) <= budget < spent_usd(folder) + most
+        assert f"spent ${spent_usd(folder):.4f} of budget_usd=2.5" in stopped.stderr
+        assert not (folder / "verdicts.parquet").exists()
+        calls = len(provider.times)
+
+        done = subprocess.run([*start, f"budget_usd={100 * budget}"], capture_output=True, text=True, check=False)
+        assert done.returncode == EXIT_OK, done.stderr
+    assert 0 < calls < len(provider.times)
+    assert provider.injected["null_content"]
+    assert provider.repaid() == 0
+    assert budget < provider.bill_usd <= spent_usd(folder)
+    report = json.loads((folder / "report.json").read_text())
+    assert report["spent_usd"] == spent_usd(folder)
+    assert f"${report['spent_usd']:.4f} spent in all" in (folder / "report.md").read_text()
+    assert report["cases"] == 10
+
+
+def test_a_budget_over_a_judge_behind_a_key_without_a_price_is_refused(
+    tmp_path: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(tmp_path / "run")
+    monkeypatch.setenv("JUDGE_KEY", "canary")
+    start = command(tmp_path, judge.url, "judge.api_key_env=JUDGE_KEY", "budget_usd=1")
+    done = subprocess.run(start, capture_output=True, text=True, check=False)
+    assert done.returncode == EXIT_REFUSED
+    assert "budget_usd cannot count its calls" in done.stderr
+    assert judge.asked == 0
+
+
 def test_without_its_key_nothing_is_asked(tmp_path: Path, judge: Judge) -> None:
     make_run(tmp_path / "run")
     done = subprocess.run(
-        command(tmp_path, judge, "judge.api_key_env=NOT_SET_ANYWHERE"), capture_output=True, text=True, check=False
+        command(tmp_path, judge.url, "judge.api_key_env=NOT_SET_ANYWHERE"), capture_output=True, text=True, check=False
     )
     assert done.returncode == EXIT_REFUSED
     assert "NOT_SET_ANYWHERE is not set" in done.stderr
@@ -220,7 +272,7 @@ def test_without_its_key_nothing_is_asked(tmp_path: Path, judge: Judge) -> None:
 
 
 def test_a_folder_without_a_run_is_refused_and_not_made(tmp_path: Path, judge: Judge) -> None:
-    done = subprocess.run(command(tmp_path, judge), capture_output=True, text=True, check=False)
+    done = subprocess.run(command(tmp_path, judge.url), capture_output=True, text=True, check=False)
     assert done.returncode == EXIT_REFUSED
     assert "no results" in done.stderr
     assert not (tmp_path / "run").exists()

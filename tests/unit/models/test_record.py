@@ -6,7 +6,8 @@ import pytest
 
 from mics_ray.core.types import LostCall
 from mics_ray.models.cache import ResponseCache
-from mics_ray.models.record import BeyondRecord, Record
+from mics_ray.models.cache_file import DamagedReply
+from mics_ray.models.record import BeyondRecord, DamagedRecord, Record
 from mics_ray.models.types import Reply, Request
 
 
@@ -92,6 +93,26 @@ def test_a_damaged_file_is_told_and_stays_where_it_is(tmp_path: Path) -> None:
     assert record.get(request("two").key)
     record.close()
     assert names(tmp_path) == before
+
+
+async def test_a_reply_with_a_flipped_bit_is_damaged_unless_another_file_holds_it_whole(tmp_path: Path) -> None:
+    (await asyncio.to_thread(record_of, tmp_path)).close()
+    path = tmp_path / "endpoint-0.sqlite"
+    data = path.read_bytes()
+    assert data.count(b"reply to one") == 1
+    path.write_bytes(data.replace(b"reply to one", b"reply to one"[:-1] + bytes([b"e"[0] ^ 1])))
+    record = Record(tmp_path)
+    with pytest.raises(DamagedReply, match="checksum"):
+        record.get(request("one").key)
+    with pytest.raises(DamagedRecord) as raised:
+        await record.ask(request("one"), None)
+    assert raised.value.entry == "m"
+    assert record.get(request("two").key)
+    record.close()
+    await (await store(tmp_path, "zeta", "one")).close()
+    record = Record(tmp_path)
+    assert await record.ask(request("one"), None) == Reply("reply to one", "length", 5, 6, 0.0, cached=True)
+    record.close()
 
 
 def test_a_run_without_a_cache_has_an_empty_record(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """The two programs as a person runs them, in interpreters that let nothing out and say what they loaded."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from mics_ray.io.shards import iter_rows, shards
 from mics_ray.replay.committed import NOT_CANONICAL
+from tests.support.processes import until
 from tests.support.recorded_run import forget, overrides
 from tests.unit.replay.conftest import CASES
 
@@ -68,22 +72,68 @@ def test_generate_ends_with_74_where_the_run_s_result_does_not_come_again(run: P
     assert f"the record does not reach {CASES} cases that the run has" in told.stdout
 
 
-def test_ctrl_c_ends_with_75(run: Path) -> None:
-    breaking = """
-import os, runpy, signal, sys
+SLOW = """
+import asyncio, os, runpy, signal, sys
 import mics_ray.replay.cases as cases
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+cases.OPEN = 4
 real = cases.searched
-async def breaks(*given):
-    os.kill(os.getpid(), signal.SIGINT)
-    return await real(*given)
-cases.searched = breaks
+async def slow(config, strategy, case, panel):
+    if case.id == "case-5":
+        open(os.environ["REACHED"], "x").close()
+        await asyncio.sleep(600)
+    return await real(config, strategy, case, panel)
+cases.searched = slow
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-    command = [sys.executable, "-c", breaking, str(ROOT / "scripts/generate.py"), "replay=true", f"run.dir={run}"]
-    told = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env=os.environ)
-    assert told.returncode == 75, told.stderr
-    assert "Traceback" not in told.stderr
+"""A program, started with Ctrl-C ignored as in the background of a shell, whose replay hangs in its second batch of
+cases and makes a file there."""
+
+
+def stopped(number: int, reached: Path, *command: str) -> tuple[int, str]:
+    """The exit code and output of a program that gets a signal in the midst of its replay."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", SLOW, str(ROOT / "scripts" / command[0]), *command[1:]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"REACHED": str(reached)},
+    )
+    try:
+        until(reached.exists, 120)
+        program.send_signal(number)
+        told, _ = program.communicate(timeout=60)
+    finally:
+        program.kill()
+    return program.returncode, told
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_replay_ends_with_75_and_the_same_command_goes_on(number: int, run: Path, tmp_path: Path) -> None:
+    code, told = stopped(number, tmp_path / "reached", "generate.py", "replay=true", f"run.dir={run}")
+    assert code == 75, told
+    assert "the rows so far are kept, and the same command goes on" in told
+    assert "Traceback" not in told
+    assert len(results(next((run / "replay").iterdir()))) == 4
+    again = program("generate.py", "replay=true", f"run.dir={run}")
+    assert again.returncode == 0, again.stdout
+    assert f"{CASES + 1} cases, each the same as in the run" in again.stdout
+    assert f"{CASES - 3} of {CASES + 1} cases from the record" in again.stderr
+
+
+def test_a_stopped_repair_ends_with_75_and_the_same_command_goes_on(run: Path, tmp_path: Path) -> None:
+    before = results(run)
+    for path in shards(run / "results"):
+        path.unlink()
+    code, told = stopped(signal.SIGTERM, tmp_path / "reached", "verify.py", f"run.dir={run}", "--repair")
+    assert code == 75, told
+    assert "the same command goes on" in told
+    assert "Traceback" not in told
+    assert len(results(run)) == 4
+    assert program("verify.py", f"run.dir={run}", "--repair").returncode == 0
+    assert results(run) == before
 
 
 def test_verify_rebuilds_the_rows_of_a_damaged_shard(run: Path) -> None:

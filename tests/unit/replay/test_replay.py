@@ -6,18 +6,20 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from mics_ray.core.types import Case, Failure, LostCall
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, LockedRun, RefusedRun
 from mics_ray.io.lock import RunLock
 from mics_ray.io.shards import iter_rows, shards
-from mics_ray.replay.account import Account
+from mics_ray.models.cache_check import verify
+from mics_ray.replay.account import Account, print_account
 from mics_ray.replay.cases import OPEN, Replayer
 from mics_ray.replay.committed import NOT_CANONICAL, canonical
 from mics_ray.replay.recorded import composed
 from mics_ray.replay.run import ENDS, replay
 from mics_ray.runtime.progress import Progress
-from tests.support.recorded_run import forget, overrides, recorded_run
+from tests.support.recorded_run import flip, forget, overrides, recorded_run
 from tests.unit.replay.conftest import CASES
 
 
@@ -91,6 +93,27 @@ def test_where_the_record_ends_is_told_with_the_round_and_the_other_cases_are_th
     told = json.loads((account.folder / "summary.json").read_text())
     assert told["finished"] is False
     assert sum(row["cases"] for row in told["replay"]["record_ends"]) == told["replay"]["beyond_record"]
+
+
+def test_a_reply_with_a_flipped_bit_ends_its_case_and_no_row_is_made_of_it(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flipped = flip(run, 0.02)
+    assert flipped
+    account = again(run)
+    assert account.code == EXIT_CANNOT_WRITE
+    assert 0 < account.damaged == len(account.ends) < CASES
+    assert account.comparison.differing == 0
+    assert account.comparison.same == account.completed == CASES + 1 - len(account.ends)
+    assert found(account.folder).keys().isdisjoint(end.case for end in account.ends)
+    lines = [json.loads(line) for line in (account.folder / ENDS).read_text().splitlines()]
+    assert {line["damaged"] for line in lines} == {True}
+    assert json.loads((account.folder / "summary.json").read_text())["replay"]["damaged"] == account.damaged
+    print_account(Console(highlight=False), account)
+    told = f"{account.damaged} cases end at a reply that is not what was stored; scripts/cache.py verify run.dir={run}"
+    assert told in capsys.readouterr().out
+    assert sum(file.damaged for file in verify(run / "cache")) == flipped
+    assert again(run, "search.max_rounds=3").code == EXIT_CANNOT_WRITE
 
 
 def test_the_round_is_the_first_one_with_a_reply_missing(run: Path) -> None:

@@ -9,8 +9,8 @@ from mics_ray.runtime.view import ModelView, View
 from mics_ray.runtime.watch_screen import PACE_S, Pace, screen
 
 
-def drawn(view: View, pace: Pace | None = None) -> str:
-    console = Console(width=150, record=True, file=StringIO())
+def drawn(view: View, pace: Pace | None = None, width: int = 150) -> str:
+    console = Console(width=width, record=True, file=StringIO())
     console.print(screen(view, pace or Pace()))
     return console.export_text()
 
@@ -65,3 +65,25 @@ def test_the_last_cases_and_what_was_lost() -> None:
     assert "no_answer 5, timeout 3" in text
     assert "a[b]" in text
     assert "00:15:26" in text
+
+
+def test_a_narrow_terminal_loses_columns_not_figures() -> None:
+    seen = view(3)
+    seen.models = {
+        "simulated_attending": ModelView(1832, 688, Counter(timeout=2), 25.2e3, 5.2e3, 123.5, 3, 75.0, 60, 62, 100, 70)
+    }
+    wide, narrow = drawn(seen), drawn(seen, width=80)
+    for word in ("simulated_attending", "1,832", "timeout 2", "123.5000", "60", "62"):
+        assert word in wide
+        assert word in narrow
+    assert "prefix hits" in wide
+    assert "prefix hits" not in narrow
+    assert "…" not in narrow
+
+
+def test_no_rate_before_a_case_is_committed() -> None:
+    pace = Pace()
+    for now in (0.0, 2.0):
+        pace.note(now, view(0))
+    assert "/min" not in drawn(view(0), pace)
+    assert "0.0 cases/min" in drawn(view(3), pace), "a run that stands still says so"
