@@ -1,6 +1,7 @@
 """Starting the simulated mentor-and-judge server beside a run."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,12 +13,12 @@ from pathlib import Path
 def simulated_server(log: Path) -> Iterator[str]:
     """Run the server as a child process that writes to ``log``; yields its base URL on loopback.
 
-    It ends with its parent, however that ends: its standard input closes.
+    It ends with its parent, however that ends: its standard input closes. ``log`` is readable by its owner only.
     """
     command = [sys.executable, "-m", "mics_ray.local.server", "--port", "0"]
     # A session of its own: Ctrl-C at the terminal is for the driver, which lets paid calls finish first.
     with (
-        log.open("a") as errors,
+        open(log, "a", opener=_private) as errors,
         subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
         ) as process,
@@ -32,3 +33,10 @@ def simulated_server(log: Path) -> Iterator[str]:
         finally:
             process.stdin.close()
             process.terminate()
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that only its owner can read, whatever the umask."""
+    descriptor = os.open(path, flags, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor

@@ -5,11 +5,14 @@ model that vLLM serves needs configuration only. Pictures go to the engine as pi
 """
 
 import asyncio
+import fcntl
 import itertools
 import os
 import re
+import tempfile
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from importlib import metadata
 from typing import Any
 
@@ -109,6 +112,26 @@ def _defaults(config: InternConfig, on_gpu: bool) -> dict[str, Any]:
     }
 
 
+@asynccontextmanager
+async def turn(config: InternConfig, on_gpu: bool) -> AsyncIterator[None]:
+    """While this lasts no other engine of this user starts on the same shared GPU.
+
+    vLLM takes whatever fills up during its start for its own: of two that start at once the later has no room left.
+    """
+    if not on_gpu or config.gpus is None:
+        yield
+        return
+    name = f"mics-ray-{os.getuid()}-gpu-{os.environ.get('CUDA_VISIBLE_DEVICES', '')}.lock"
+    path = os.path.join(tempfile.gettempdir(), name)
+    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        await asyncio.to_thread(fcntl.flock, held, fcntl.LOCK_EX)
+        yield
+    finally:
+        fcntl.flock(held, fcntl.LOCK_UN)  # also where an engine's process has a copy of it
+        os.close(held)
+
+
 def chat(request: Request, images: Sequence[object]) -> list[dict[str, Any]]:
     """The conversation in the form of the OpenAI protocol: pictures in reading order, then the text."""
     # The uuid spares vLLM hashing every pixel, and processing a picture that it has seen.
@@ -164,7 +187,8 @@ class VllmEngine:
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**args))
+        async with turn(config, on_gpu):
+            llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**args))
         adapter = None if config.adapter is None else _lora(config.adapter)
         try:
             llm.renderer.warmup(_chat_params())

@@ -65,7 +65,9 @@ class Fleet:
         depths: Depths | None = None,
     ) -> None:
         self._config, self._folders = config, (cache_folder, log_folder)
-        self._on_gpu = gpus_there(cluster_nodes())
+        nodes = cluster_nodes()
+        # The nodes of the first replicas may be on their way.
+        self._on_gpu = gpus_there([*nodes, *addable(nodes)])
         self._depths = depths or Depths()
         self._crews = {
             need.intern: self._crew(need, replicas[need.intern])
@@ -156,9 +158,13 @@ class Fleet:
             if (spots := place([extra], free)) is not None:
                 return self._launch(crew, spots)
             if place([extra], [*free, *addable(cluster_nodes())]) is not None:
-                ask_for([extra, *(replace(one.need, replicas=len(one.serving)) for one in self._crews.values())])
+                ask_for([extra, *self._staffed()])
                 return self._launch(crew, [None] * count)
         return 0
+
+    def _staffed(self) -> list[Need]:
+        """What the replicas that are there, or loading, take of the cluster."""
+        return [replace(crew.need, replicas=len(crew.serving) + len(crew.loading)) for crew in self._crews.values()]
 
     def _launch(self, crew: _Crew, spots: Sequence[Spot | None]) -> int:
         secrets = key_variables(self._config)
@@ -181,6 +187,9 @@ class Fleet:
                 self._end(member)
 
     def _end(self, member: _Member) -> None:
+        """End a replica that has left its crew; a node that stood for it may go."""
         member.end()
         if member in self._mine:
             self._mine.remove(member)
+        if self._on_gpu:
+            ask_for(self._staffed())

@@ -25,8 +25,6 @@ GCS_PORT, PROVIDER_PORT = 6379, 8123
 CASES = 32
 RAY = str(Path(sys.executable).with_name("ray"))
 DEAD = "is dead because the health check failed"
-# A host counts as lost after four health checks of 5 s without an answer.
-HEALTH = {"INITIAL_DELAY_MS": "5000", "PERIOD_MS": "1000", "TIMEOUT_MS": "5000", "FAILURE_THRESHOLD": "4"}
 PATIENCE_S = 600
 """For each stage; a busy machine takes minutes to start three Rays and two engines."""
 
@@ -104,10 +102,10 @@ def ray_hosts() -> Iterator[Cluster]:
         token = net.folder / "token"
         token.write_text(secrets.token_hex(16))
         token.chmod(0o600)
-        health = {f"RAY_health_check_{name.lower()}": value for name, value in HEALTH.items()}
         auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0"}
         auth |= {"RAY_raylet_start_wait_time_s": str(PATIENCE_S)}
-        cluster = Cluster(net, {**health, **auth, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"})
+        # Ray's own health checks: with shorter ones a busy machine loses hosts that nobody cut off.
+        cluster = Cluster(net, {**auth, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"})
         try:
             cluster.up()
             yield cluster

@@ -1,14 +1,17 @@
 """The parts of the engine module that need no vLLM. The engine itself is tested in ``tests/cluster``."""
 
+import asyncio
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from mics_ray.config import InternConfig
 from mics_ray.models.types import LostCall, Request
-from mics_ray.models.vllm_engine import chat, check_pictures, engine_args, environment, room
+from mics_ray.models.vllm_engine import chat, check_pictures, engine_args, environment, room, turn
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -58,6 +61,26 @@ def test_a_pipelines_workers_take_the_placement_group() -> None:
 def test_a_share_of_a_gpu_is_a_share_of_its_memory() -> None:
     assert engine_args(InternConfig(model="m", gpus=0.25), on_gpu=True)["gpu_memory_utilization"] == 0.225
     assert "gpu_memory_utilization" not in engine_args(InternConfig(model="m"), on_gpu=True)
+
+
+@pytest.mark.parametrize(("gpus", "on_gpu", "most"), [(0.4, True, 1), (None, True, 3), (0.4, False, 3)])
+async def test_engines_that_share_a_gpu_start_one_after_another(
+    gpus: float | None, on_gpu: bool, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    starting, seen = 0, []
+
+    async def start() -> None:
+        nonlocal starting
+        async with turn(InternConfig(model="m", gpus=gpus), on_gpu):
+            starting += 1
+            seen.append(starting)
+            await asyncio.sleep(0.05)
+            starting -= 1
+
+    await asyncio.gather(start(), start(), start())
+    assert max(seen) == most
+    assert len(seen) == 3
 
 
 def test_configuration_reaches_the_engine() -> None:
