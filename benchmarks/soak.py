@@ -30,7 +30,7 @@ from tests.support.faulty_provider import TRANSIENT, FaultyProvider
 from tests.support.killer import Killer
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGETS = ("worker", "writer", "endpoint") * 3 + ("intern", "driver")
+TARGETS = ("worker", "writer", "endpoint") * 2 + ("intern", "driver")
 """What is killed, as often as it stands here: engines and drivers take half a minute to come back."""
 WINDOW_S = 300.0
 LOOK_S = 5.0

@@ -49,3 +49,11 @@ def until(condition: Callable[[], object], timeout_s: float = 120, poll_s: float
         if time.monotonic() > deadline:
             raise TimeoutError("the condition did not come true")
         time.sleep(poll_s)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return False

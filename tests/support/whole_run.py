@@ -3,7 +3,8 @@
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,17 @@ CANONICAL = ("case_id", "outcome", "steps", "scores", "mentors", "nodes")
 
 @dataclass(frozen=True)
 class WholeRun:
-    """``folder`` holds cases.jsonl, conf/ and, unless ``at`` says otherwise, the run's folder."""
+    """``folder`` holds cases.jsonl, conf/ and, unless ``at`` says otherwise, the run's folder.
+
+    ``extra``: more of the command line; ``environment``: more variables.
+    """
 
     folder: Path
     cases: int
     window: int = 60
     at: Path | None = None
+    extra: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +42,7 @@ class WholeRun:
         return [
             "--config-dir", str(self.folder / "conf"), "mentors=test", "interns=test", "judge=test",
             f"data.cases={self.folder}/cases.jsonl", f"run.dir={self.dir}", f"window={self.window}",
-            "ray.workers=1", *more,
+            "ray.workers=1", *self.extra, *more,
         ]  # fmt: skip
 
     def start(self, *more: str) -> "subprocess.Popen[str]":
@@ -46,12 +52,13 @@ class WholeRun:
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / "stderr").open("a"),
             text=True,
+            env={**os.environ, **self.environment},
             start_new_session=True,
         )
 
     def to_end(self, *more: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
-        return generate(*self.arguments(*more))
+        return generate(*self.arguments(*more), **self.environment)
 
     def messages(self) -> str:
         """What runs that were started have said so far."""
