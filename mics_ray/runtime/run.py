@@ -101,7 +101,10 @@ class _Driver:
         self._workers: Workers | None = None
         self._hands: Hands | None = None
         self._fleet: Fleet | None = None
-        self._counts: dict[str, Any] = {"outcomes": {}, "failure": None}
+        self._outcomes = Counter[str]()
+        """Of the rows that were committed since the start."""
+        self._at_start = Counter[str]()
+        self._failure: str | None = None
         self._began: float | None = None
         self._beacon = Beacon(job.folder, job.survey.records)
 
@@ -121,7 +124,9 @@ class _Driver:
         count = config.ray.workers or worker_count(ray.cluster_resources().get("CPU", 1.0), window)
         self._workers = Workers(job, count, window, logs)
         self._workers.begin(job.survey.spans)
-        self._await([writer.counts.remote(), *(endpoint.stats.remote() for endpoint in endpoints.values())])
+        counts = writer.counts.remote()
+        self._await([counts, *(endpoint.stats.remote() for endpoint in endpoints.values())])
+        self._at_start = Counter(ray.get(counts)["outcomes"])
         engines = [replica.ready.remote() for handles in replicas.values() for replica in handles]
         if engines:
             self._progress.phase(f"loading {len(engines)} intern engine(s): {', '.join(replicas)}")
@@ -142,7 +147,7 @@ class _Driver:
             with suppress(RayActorError):  # a writer that died holds nothing that anybody was told of
                 ray.get(self._need().writer.flush.remote())
             self._look()
-            if self._before + sum(self._counts["outcomes"].values()) == self._job.survey.records:
+            if self._before + self._outcomes.total() == self._job.survey.records:
                 return self.end(EXIT_OK, "")
             before, self._job = self._job.survey.pending, survey_again(self._job)
             if not (left := self._job.survey.pending):
@@ -177,21 +182,19 @@ class _Driver:
         crew.look(POLL_S)
         with suppress(RayActorError, GetTimeoutError):
             counts = ray.get(self._need().writer.counts.remote(), timeout=POLL_S)
-            if sum(counts["outcomes"].values()) > sum(self._counts["outcomes"].values()):
-                crew.losses = 0
-            self._counts = counts
+            self._failure, outcomes = counts["failure"], Counter(counts["outcomes"]) - self._at_start
+            if outcomes != self._outcomes:
+                crew.losses, self._outcomes = 0, outcomes
         for line in crew.changes:
             self._progress.phase(line)
         crew.changes.clear()
         self._scale()
-        calls = Counter[str]()
-        for used in (used for state in crew.states for used in state.usage.values()):
-            calls.update(calls=used.calls, cached=used.cached_calls)
+        calls = crew.calls
         self._progress.show(
             Snapshot(
                 total=self._job.survey.records,
                 before=self._before,
-                outcomes=self._counts["outcomes"],
+                outcomes=self._outcomes,
                 searching=sum(state.searching for state in crew.states),
                 calls=calls["calls"],
                 cached=calls["cached"],
@@ -215,7 +218,7 @@ class _Driver:
     def _early_end(self) -> End | None:
         """Why the workers ended before their spans did, if they did."""
         refused = next((state.refused for state in self._crew.states if state.refused), None)
-        broken = next((state.broken for state in self._crew.states if state.broken), self._counts["failure"])
+        broken = next((state.broken for state in self._crew.states if state.broken), self._failure)
         if broken:
             return self.end(EXIT_CANNOT_WRITE, f"cannot write results: {broken}")
         if refused:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,6 +59,12 @@ class Workers:
         self._down: dict[int, float] = {}
         self._ended: set[int] = set()
         self._last_up = time.monotonic()
+        self._calls_of_lost = Counter[str]()
+
+    @property
+    def calls(self) -> Counter[str]:
+        """How many ``calls`` were answered, and how many of them were ``cached``; those of lost workers included."""
+        return sum(map(_calls, self.states), self._calls_of_lost)
 
     @property
     def over(self) -> bool:
@@ -141,6 +148,7 @@ class Workers:
             self._deal.lost(worker, partial(undone, done=committed_ids(self._results)))
         except (InputError, ShardError) as problem:
             raise RefusedRun(str(problem)) from None
+        self._calls_of_lost += _calls(self.states[worker])
         self.states[worker] = _UNSEEN
         self.losses += 1
         self._ended.discard(worker)
@@ -154,3 +162,10 @@ class Workers:
             if due <= now:
                 self._calls[self.actors[worker].state.remote()] = _Call(_Step.BACK, worker)
                 self._down[worker] = math.inf  # until it has answered
+
+
+def _calls(state: WorkerState) -> Counter[str]:
+    return Counter(
+        calls=sum(used.calls for used in state.usage.values()),
+        cached=sum(used.cached_calls for used in state.usage.values()),
+    )

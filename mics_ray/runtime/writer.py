@@ -9,7 +9,7 @@ from typing import Any
 import ray
 
 from mics_ray.io.lock import LockHeld, RunLock
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards import ShardStore, iter_rows
 from mics_ray.runtime import metrics
 from mics_ray.runtime.cluster import own_node
 from mics_ray.runtime.logs import CaseLog, lost_calls
@@ -37,8 +37,8 @@ class WriterActor:
         self._oldest = 0.0
         self._flusher: asyncio.Task[None] | None = None
         self._committing = asyncio.Lock()
-        self._outcomes: Counter[str] = Counter()
-        self._quality: Counter[str] = Counter()
+        # Read, not begun at 0: this process may have followed one that was killed.
+        self._outcomes = Counter(row["outcome"] for row in iter_rows(self._folder, ["outcome"]))
         self._failure: OSError | None = None
 
     def _take_over(self) -> RunLock:
@@ -80,12 +80,12 @@ class WriterActor:
                 for _, future in batch:
                     future.set_exception(error)
                 return
-            self._outcomes.update(row["outcome"] for row in rows)
-            self._quality.update(row["quality"] for row in rows if row["outcome"] in ("solved", "depth"))
             for _, future in batch:
                 future.set_result(None)
             written = set(commit.written)
-            await asyncio.to_thread(self._report, [row for row in rows if row["case_id"] in written])
+            fresh = [row for row in rows if row["case_id"] in written]
+            self._outcomes.update(row["outcome"] for row in fresh)
+            await asyncio.to_thread(self._report, fresh)
 
     def _report(self, rows: list[dict[str, Any]]) -> None:
         """Log and count cases that were just committed."""
@@ -96,11 +96,9 @@ class WriterActor:
                 self._meters.add(metrics.LOST, count, kind)
 
     async def counts(self) -> dict[str, Any]:
-        """What was committed in this session: rows by outcome, kept chains by quality; whether writing failed."""
+        """The committed rows of the folder by outcome, and whether writing failed."""
         return {
             "outcomes": dict(self._outcomes),
-            "quality": dict(self._quality),
-            "waiting": len(self._rows),
             "failure": None if self._failure is None else f"{self._failure.strerror} ({self._failure.filename})",
         }
 

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,32 +22,43 @@ pytestmark = pytest.mark.cluster
 CASES, WORKERS, WINDOW = 160, 2, 16
 
 
-class KillOneWorker(Progress):
-    """Kills a worker when both are busy; ``back`` once more searches are open than one worker may have."""
+class Kills(Progress):
+    """Kills a worker when both are busy, and the writer once the worker is back.
+
+    ``back``: more searches are open than one worker may have. ``told``: rows and calls as the person saw them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.killed: int | None = None
+        self.killed: list[str] = []
         self.fell = self.back = False
         self.phases: list[str] = []
+        self.told: list[tuple[int, int]] = []
 
     def phase(self, text: str) -> None:
         self.phases.append(text)
 
     def show(self, snapshot: Snapshot) -> None:
-        if self.killed is None:
-            if snapshot.searching > WINDOW // WORKERS:
-                self.killed = named(os.getpid(), "ray::SearchWorker")[0]
-                os.kill(self.killed, signal.SIGKILL)
-        elif snapshot.searching <= WINDOW // WORKERS:
-            self.fell = True
-        elif self.fell:
-            self.back = True
+        self.told.append((sum(snapshot.outcomes.values()), snapshot.calls))
+        both = snapshot.searching > WINDOW // WORKERS
+        if not self.killed and both:
+            self._kill("SearchWorker")
+        elif self.killed:
+            self.fell |= not both
+            self.back |= self.fell and both
+            if self.back and len(self.killed) == 1:
+                self._kill("WriterActor")
+
+    def _kill(self, actor: str) -> None:
+        os.kill(named(os.getpid(), f"ray::{actor}")[0], signal.SIGKILL)
+        self.killed.append(actor)
 
 
-def test_a_lost_worker_comes_back_to_work_while_the_other_goes_on(ray_cluster: None, tmp_path: Path) -> None:
+def test_a_lost_worker_comes_back_while_the_other_goes_on_and_no_count_ever_falls(
+    ray_cluster: None, tmp_path: Path
+) -> None:
     write_cases(tmp_path / "cases.jsonl", CASES)
-    progress = KillOneWorker()
+    progress = Kills()
     with Provider(latency_s=0.2) as provider:
         provider.write_groups(tmp_path / "conf")
         overrides = [
@@ -57,9 +69,11 @@ def test_a_lost_worker_comes_back_to_work_while_the_other_goes_on(ray_cluster: N
         with prepared(config) as job:
             end = search(job, progress, lambda *_: {})
         assert end.code == EXIT_OK, end.message
-    assert progress.killed, "nothing was killed"
+    assert progress.killed == ["SearchWorker", "WriterActor"]
     assert sum("a search worker was lost" in line for line in progress.phases) == 1
     assert progress.back, "it never searched again"
+    assert all(before <= after for column in zip(*progress.told, strict=True) for before, after in pairwise(column))
+    assert progress.told[-1][0] == CASES
     counted = Counter(row["case_id"] for row in iter_rows(tmp_path / "run/results"))
     assert len(counted) == CASES
     assert set(counted.values()) == {1}
