@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.long]
 
 WORKERS = 6
 """Ray puts each on a node that it draws; the driver, the writer and the endpoints stay with the head."""
-LATENCY_S = 1.0
+LATENCY_S = 0.7
 """A run must outlast the start of three nodes."""
 LOSSES, EVERY_S = 3, 5.0
 PATIENT = SETTINGS | {"deadline_s": 60, "max_in_flight": 48}

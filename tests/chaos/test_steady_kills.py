@@ -13,7 +13,7 @@ from tests.support.whole_run import WholeRun
 
 pytestmark = [pytest.mark.chaos, pytest.mark.long]
 
-CASES, WINDOW, WORKERS, LATENCY_S = 160, 12, 4, 0.3
+CASES, WINDOW, WORKERS, LATENCY_S = 110, 12, 4, 0.3
 """Of one worker out of four the others go on; the one endpoint stops all calls for the 2 s of its start."""
 SETTINGS = {"deadline_s": 60}
 AT_MOST_S = 120.0
