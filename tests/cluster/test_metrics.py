@@ -84,7 +84,8 @@ class Watched:
 def screen(source: str) -> str:
     """What `scripts/watch.py` draws; in this process, since the run may be over before another one has started."""
     console = Console(width=160, file=io.StringIO(), record=True)
-    console.print(drawer(*source.split("="))())
+    drawn, _ = drawer(*source.split("="))()
+    console.print(drawn)
     return console.export_text()
 
 
