@@ -142,7 +142,10 @@ class Soak:
             "kills": dict(self.kills),
             "exit_codes": self.codes,
             "rows_per_window": self._windows(),
-            "processes": {name: {"begin": seen[0], "end": seen[-1]} for name, seen in self._longest().items()},
+            "processes": {
+                name: {"begin": seen[0], "settled": seen[len(seen) // 4], "end": seen[-1]}
+                for name, seen in self._longest().items()
+            },
             "I1": rows.total() == cases and max(rows.values(), default=0) == 1,
             "I3": provider.repaid() <= kills * provider.most_open,
             "I6": set(self.codes) <= {0, -signal.SIGKILL} and self.codes[-1] == 0,
