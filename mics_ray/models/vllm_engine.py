@@ -5,19 +5,17 @@ model that vLLM serves needs configuration only. Pictures go to the engine as pi
 """
 
 import asyncio
-import fcntl
 import itertools
 import os
 import re
-import tempfile
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 from importlib import metadata
 from typing import Any
 
 from mics_ray.config import InternConfig
 from mics_ray.models.adapter import served_rank
+from mics_ray.models.gpu_turn import turn
 from mics_ray.models.images import decode
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
 
@@ -110,26 +108,6 @@ def _defaults(config: InternConfig, on_gpu: bool) -> dict[str, Any]:
         # vLLM 0.32 dies of a seeded request whose prompt is split ("CPU Generator does not use offset").
         "enable_chunked_prefill": False,
     }
-
-
-@asynccontextmanager
-async def turn(config: InternConfig, on_gpu: bool) -> AsyncIterator[None]:
-    """While this lasts no other engine of this user starts on the same shared GPU.
-
-    vLLM takes whatever fills up during its start for its own: of two that start at once the later has no room left.
-    """
-    if not on_gpu or config.gpus is None:
-        yield
-        return
-    name = f"mics-ray-{os.getuid()}-gpu-{os.environ.get('CUDA_VISIBLE_DEVICES', '')}.lock"
-    path = os.path.join(tempfile.gettempdir(), name)
-    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        await asyncio.to_thread(fcntl.flock, held, fcntl.LOCK_EX)
-        yield
-    finally:
-        fcntl.flock(held, fcntl.LOCK_UN)  # also where an engine's process has a copy of it
-        os.close(held)
 
 
 def chat(request: Request, images: Sequence[object]) -> list[dict[str, Any]]:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from mics_ray.config import InternConfig
+from mics_ray.models.gpu_turn import turn
 from mics_ray.models.types import LostCall, Request
-from mics_ray.models.vllm_engine import chat, check_pictures, engine_args, environment, room, turn
+from mics_ray.models.vllm_engine import chat, check_pictures, engine_args, environment, room
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
