@@ -103,7 +103,7 @@ class Endpoint:
         entry = self._entries[request.entry]
         try:
             async with awake.timeout(PROBE_S):
-                outcome = await self._attempt(entry, request, None, Course(request.key, 2 * PROBE_S))
+                outcome = await self._attempt(entry, request, None, Course(request.key, 2 * PROBE_S), keep=False)
         except TimeoutError:
             return
         if isinstance(outcome, Fault) and outcome.action is Action.STOP:
@@ -156,19 +156,26 @@ class Endpoint:
             if not self._is_out(outcome):  # an outage of the provider is not the call's fault
                 await asyncio.sleep(course.after(outcome))
             outcome = await self._attempt(entry, request, pictures, course)
-        reply = replace(outcome, cost_usd=bill_usd(entry.config.price, outcome))
+        return outcome
+
+    async def _keep(self, entry: _Entry, request: Request, reply: Reply) -> Reply:
+        """Store a reply with its price. Raises :class:`OSError`, and then nobody may buy another."""
+        priced = replace(reply, cost_usd=bill_usd(entry.config.price, reply))
         if self._cache is not None:
             try:
-                await self._cache.put(request.key, request.model, reply)
-            except OSError:  # what cannot be kept is not bought
+                await self._cache.put(request.key, request.model, priced)
+            except OSError:
                 self._refuse(self._entries.values(), Failure("disk", "the cache of replies cannot be written"))
                 raise
-        return reply
+        return priced
 
     async def _attempt(
-        self, entry: _Entry, request: Request, pictures: Pictures | None, course: Course
+        self, entry: _Entry, request: Request, pictures: Pictures | None, course: Course, keep: bool = True
     ) -> Reply | Fault:
-        """One attempt under a permit; an attempt without a reply is taken to have used what was reserved."""
+        """One attempt under a permit; an attempt without a reply is taken to have used what was reserved.
+
+        The permit is held until the reply is on disk: what a crash may lose is bounded by the calls allowed in flight.
+        """
         if entry.refused is not None:
             raise Refused(entry.refused)
         tokens = estimate_tokens(request, pictures)
@@ -193,6 +200,8 @@ class Endpoint:
             self._judge(request.key, outcome)
             if isinstance(outcome, Reply) or not self._is_out(outcome):
                 course.spent(awake.time() - started)
+            if keep and isinstance(outcome, Reply):
+                outcome = await self._keep(entry, request, outcome)
         finally:
             entry.gate.leave(ticket, tokens)
             if self._ledger is not None and held:

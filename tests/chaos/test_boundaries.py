@@ -97,7 +97,7 @@ def test_the_driver_dies_at_every_commit_point(
     assert set(struck.striker.struck) == set(struck.points)
     # Every folder has a cache of its own and pays for all calls once.
     again = serving.repaid() - (len(runs) - 1) * struck.calls
-    assert again <= kills * serving.most_open
+    assert again <= kills * serving.permits
     _tell(record_property, f"{kills} points, {len(runs)} folders, {again} calls paid again")
 
 
@@ -119,7 +119,7 @@ def test_the_driver_dies_at_drawn_moments(
         assert done.returncode == 0, done.stderr
         assert run.result() == struck.result
     assert kills == MOMENTS
-    assert serving.repaid() <= kills * serving.most_open
+    assert serving.repaid() <= kills * serving.permits
     _tell(record_property, f"{kills} moments, {in_flight} calls in flight at them, {serving.repaid()} paid again")
 
 

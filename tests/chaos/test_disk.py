@@ -48,4 +48,4 @@ def test_a_full_disk_ends_with_74_and_with_more_room_the_same_command_goes_on(
         done = run.to_end()
         assert done.returncode == 0, done.stderr
     assert run.result() == calm_run.result
-    assert provider.repaid() <= provider.most_open, "what was under way when the disk was full"
+    assert provider.repaid() <= provider.permits, "what was under way when the disk was full"

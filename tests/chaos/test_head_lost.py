@@ -42,7 +42,7 @@ def test_a_driver_whose_head_is_lost_ends_75_and_its_successor_goes_on(tmp_path:
             again = _run(tmp_path, nodes).to_end()
         assert again.returncode == 0, again.stderr
     assert run.result() == calm_run.result
-    assert provider.repaid() <= provider.most_open
+    assert provider.repaid() <= provider.permits
 
 
 def _run(folder: Path, nodes: RayNodes) -> WholeRun:

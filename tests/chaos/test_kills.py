@@ -14,6 +14,7 @@ from tests.support.provider import Provider, write_cases
 pytestmark = pytest.mark.chaos
 
 CASES = 150
+IN_FLIGHT = 24
 
 
 def arguments(folder: Path) -> list[str]:
@@ -51,7 +52,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
     folder = tmp_path_factory.mktemp("calm")
     write_cases(folder / "cases.jsonl", CASES)
     with Provider(latency_s=0.05) as provider:
-        provider.write_groups(folder / "conf")
+        provider.write_groups(folder / "conf", max_in_flight=IN_FLIGHT)
         assert generate(*arguments(folder)).returncode == 0
     found = result(folder)
     assert [row[0] for row in found] == [f"case-{number:04}" for number in range(CASES)]
@@ -61,7 +62,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
 def test_the_driver_killed_twice_and_resumed(tmp_path: Path, calm: list[list[object]]) -> None:
     write_cases(tmp_path / "cases.jsonl", CASES)
     with Provider(latency_s=0.05) as provider:
-        provider.write_groups(tmp_path / "conf")
+        provider.write_groups(tmp_path / "conf", max_in_flight=IN_FLIGHT)
         for kills in (1, 2):
             with start(tmp_path) as run:
                 until(lambda kills=kills, run=run: committed(tmp_path) >= kills or run.poll() is not None)
@@ -70,7 +71,7 @@ def test_the_driver_killed_twice_and_resumed(tmp_path: Path, calm: list[list[obj
         resumed = generate(*arguments(tmp_path))
         assert resumed.returncode == 0, resumed.stderr
         assert result(tmp_path) == calm
-        assert provider.repeated() <= 2 * provider.most_open
+        assert provider.repeated() <= 2 * provider.permits
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -79,7 +80,7 @@ def test_a_stop_keeps_what_was_done_and_the_same_command_goes_on(
 ) -> None:
     write_cases(tmp_path / "cases.jsonl", CASES)
     with Provider(latency_s=0.05) as provider:
-        provider.write_groups(tmp_path / "conf")
+        provider.write_groups(tmp_path / "conf", max_in_flight=IN_FLIGHT)
         with start(tmp_path) as run:
             until(lambda: committed(tmp_path) >= 1 or run.poll() is not None)
             # As a terminal does: Ctrl-C goes to the whole process group.
@@ -97,7 +98,7 @@ def test_a_stop_keeps_what_was_done_and_the_same_command_goes_on(
 def test_an_actor_killed_mid_run(tmp_path: Path, actor: str, calm: list[list[object]]) -> None:
     write_cases(tmp_path / "cases.jsonl", CASES)
     with Provider(latency_s=0.05) as provider:
-        provider.write_groups(tmp_path / "conf")
+        provider.write_groups(tmp_path / "conf", max_in_flight=IN_FLIGHT)
         with start(tmp_path) as run:
             until(lambda: committed(tmp_path) >= 1 or run.poll() is not None)
             victims = named(run.pid, f"ray::{actor}")
@@ -105,14 +106,14 @@ def test_an_actor_killed_mid_run(tmp_path: Path, actor: str, calm: list[list[obj
             kill(victims[0])
             assert run.wait(240) == 0, (tmp_path / "stderr").read_text()
         assert result(tmp_path) == calm
-        assert provider.repeated() <= provider.most_open
+        assert provider.repeated() <= provider.permits
 
 
 def test_a_second_driver_is_turned_away(tmp_path: Path) -> None:
     write_cases(tmp_path / "cases.jsonl", CASES)
     # Slow replies: the first run must outlast the start of the second on a loaded machine.
     with Provider(latency_s=0.5) as provider:
-        provider.write_groups(tmp_path / "conf")
+        provider.write_groups(tmp_path / "conf", max_in_flight=IN_FLIGHT)
         with start(tmp_path) as run:
             until(lambda: provider.log)
             second = generate(*arguments(tmp_path))

@@ -51,7 +51,7 @@ def test_kills_in_the_middle_cost_no_more_than_the_budget(tmp_path: Path, calm_r
         done = run.to_end(f"budget_usd={4 * budget}")
         assert done.returncode == 0, done.stderr
     assert run.result() == calm_run.result
-    assert provider.repaid() <= 2 * provider.most_open
+    assert provider.repaid() <= 2 * provider.permits
 
 
 def _strike_mid_run(started: "subprocess.Popen[str]", provider: FaultyProvider, target: str) -> None:

@@ -47,7 +47,7 @@ def test_lost_raylets_change_no_row(
             assert driver.wait(600) == 0, run.messages()
     assert sum(at_losses) > 0, "no worker was on a node that was lost"
     assert run.result() == calm_run.result
-    assert provider.repaid() <= LOSSES * provider.most_open
+    assert provider.repaid() <= LOSSES * provider.permits
     found = f"{LOSSES} raylets with {at_losses} workers, {provider.repaid()} calls paid again"
     record_property("raylets lost", found)
     print(found)

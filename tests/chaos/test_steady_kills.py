@@ -39,7 +39,7 @@ def test_kills_every_five_seconds_change_nothing(
     kills = killer.sent.total()
     assert kills >= 5, killer.sent
     assert disturbed.result() == calm.result()
-    assert provider.repaid() <= kills * provider.most_open
+    assert provider.repaid() <= kills * provider.permits
     share = calm.summary()["search_seconds"] / disturbed.summary()["search_seconds"]
     found = f"{dict(killer.sent)}, {share:.0%} of the calm throughput, {provider.repaid()} calls paid again"
     record_property("steady kills", found)

@@ -39,7 +39,7 @@ def test_a_minute_asleep_changes_nothing_and_is_no_credit(
             assert started.wait(240) == 0, run.messages()
     assert killer.sent == {(target, name): 1 for target in targets for name in ("SIGSTOP", "SIGCONT")}
     assert run.result() == calm_run.result[:CASES]
-    assert provider.repaid() <= provider.most_open, "what was under way is repeated once at most"
+    assert provider.repaid() <= provider.permits, "what was under way is repeated once at most"
     # A second's worth of slack: this provider reads its sockets late on a busy machine.
     assert provider.densest(10.0) <= PER_MINUTE / 6 + PER_MINUTE / 60
 

@@ -27,6 +27,7 @@ class Provider:
     url: str = ""
     open: int = 0
     most_open: int = 0
+    permits: int = 0
 
     def __post_init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -90,7 +91,10 @@ class Provider:
         return sum(bodies.values()) - len(bodies)
 
     def write_groups(self, folder: Path, interns: bool = True, key_env: str | None = None, **settings: Any) -> None:
-        """Group files named ``test`` that lead here; ``settings`` stand in every entry."""
+        """Group files named ``test`` that lead here; ``settings`` stand in every entry.
+
+        ``permits`` becomes the calls that they allow in flight: a death costs no more of them than that.
+        """
         more = {"base_url": self.url} | ({"api_key_env": key_env} if key_env else {}) | settings
         blocks: dict[str, Any] = {
             "mentors": {f"mentor_{i}": {"model": f"mentor-{i}", **more} for i in range(3)},
@@ -99,6 +103,9 @@ class Provider:
         if interns:
             engine = {"engine": "endpoint", **more}
             blocks["interns"] = {f"intern_{i}": {"model": f"intern-{i}", **engine} for i in range(3)}
+        self.permits = sum(len(block) if "model" not in block else 1 for block in blocks.values()) * int(
+            settings.get("max_in_flight", 0)
+        )
         for name, block in blocks.items():
             (folder / name).mkdir(parents=True, exist_ok=True)
             (folder / name / "test.yaml").write_text(json.dumps(block))
