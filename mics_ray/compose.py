@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
 from mics_ray.config import Config
 from mics_ray.errors import RefusedRun
@@ -127,9 +127,11 @@ def _explain(error: Exception, known: Sequence[str]) -> str:
     """What Hydra or OmegaConf found, in one line, from the attributes of the error that began it."""
     cause = _origin(error)
     key, full_key = getattr(cause, "key", None), getattr(cause, "full_key", None)
-    message = str(getattr(cause, "msg", None) or cause).splitlines()[0]
+    message = str(getattr(cause, "msg", None) or cause).strip().splitlines()[0]
     in_file = re.match(r"In '([\w/.-]+)'", str(error))
     where = f"{in_file[1]}.yaml: " if in_file else ""
+    if isinstance(cause, GrammarParseError):
+        return f"{where}a ${{…}} cannot be read: {_hidden(message)[:200]}"
     if key is None:
         return _missing_group(message) or where + _hidden(message)[:200]
     name = shown(full_key or key)
@@ -141,13 +143,14 @@ def _explain(error: Exception, known: Sequence[str]) -> str:
 
 
 def _origin(error: BaseException) -> BaseException:
-    """The first error of the chain that knows its key; ``error`` itself where none does."""
-    link: BaseException | None = error
+    """The first error of the chain that knows its key; where none does, the first that says anything."""
+    chain: list[BaseException] = [error]
+    link = error.__cause__ or error.__context__
     while link is not None:
-        if isinstance(link, OmegaConfBaseException) and link.full_key is not None:
-            return link
+        chain.append(link)
         link = link.__cause__ or link.__context__
-    return error
+    keyed = (each for each in chain if isinstance(each, OmegaConfBaseException) and each.full_key is not None)
+    return next(keyed, None) or next((each for each in chain if str(each).strip()), error)
 
 
 def _siblings(cause: BaseException, known: Sequence[str]) -> list[str]:

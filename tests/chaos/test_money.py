@@ -37,7 +37,8 @@ def test_the_bill_stays_within_the_budget_and_a_larger_one_goes_on(tmp_path: Pat
 
 @pytest.mark.long
 def test_kills_in_the_middle_cost_no_more_than_the_budget(tmp_path: Path, calm_run: Calm) -> None:
-    run, budget = WholeRun(tmp_path, CASES), round(calm_run.bill_usd / 2, 3)
+    # Actors outlive a driver for a moment and go on paying: less might be spent before the second kill.
+    run, budget = WholeRun(tmp_path, CASES), round(0.9 * calm_run.bill_usd, 3)
     with FaultyProvider(latency_s=LATENCY_S, price=PRICE) as provider:
         provider.write_groups(tmp_path / "conf", **SETTINGS)
         for target in ("driver", "endpoint"):
@@ -55,7 +56,7 @@ def test_kills_in_the_middle_cost_no_more_than_the_budget(tmp_path: Path, calm_r
 
 
 def _strike_mid_run(started: "subprocess.Popen[str]", provider: FaultyProvider, target: str) -> None:
-    """SIGKILL ``target`` some hundred calls after this session began to search."""
-    killer, goal = Killer(started), len(provider.times) + 350
+    """SIGKILL ``target`` two hundred calls after this session began to search."""
+    killer, goal = Killer(started), len(provider.times) + 200
     until(lambda: len(provider.times) >= goal or not killer.alive)
     assert killer.strike(target, signal.SIGKILL), "nothing to kill"

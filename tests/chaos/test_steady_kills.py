@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.long]
 
 CASES, WINDOW, WORKERS, LATENCY_S = 110, 12, 4, 0.3
 """Of one worker out of four the others go on; the one endpoint stops all calls for the 2 s of its start."""
-SETTINGS = {"deadline_s": 60}
+SETTINGS = {"deadline_s": 60, "max_in_flight": 48}
 AT_MOST_S = 120.0
 
 

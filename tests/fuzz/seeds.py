@@ -100,7 +100,7 @@ OVERRIDES = [
     b"experiment=demo\nmentors=local,mine\npictures.mentor_max_side=64\n---\n"
     b"other: {model: m, base_url: 'http://127.0.0.1:1/v1', price: {input_per_mtok: 2.5}}\n",
     b"experiment=demo\njudge=mine\n---\nmodel: j\nbase_url: https://x.example/v1\napi_key_env: KEY\nmax_tokens: 64\n",
-    b"experiment=demo\n+search.extra=1\n~interns.internvl\n'search.temperatures=[0.3, 1.2]'",
+    b"experiment=demo\n++search.restarts=2\n~interns.tiny_internvl\nsearch.intern_temperatures=[0.3, 1.2]",
 ]
 OVERRIDE_TOKENS = (
     b"=", b"[", b"]", b"{", b"}", b"'", b'"', b"\\", b",", b".", b"+", b"++", b"~", b"@", b"${", b"}",

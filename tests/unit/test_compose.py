@@ -131,6 +131,7 @@ def test_the_written_configuration_reads_back() -> None:
         ([DEMO, "judge.model=${no.such}"], ["judge.model", "no.such"]),
         ([DEMO, "garbage"], ["'garbage'", "key=value"]),
         ([DEMO, "run.dir=a=b"], ["'run.dir=a=b'"]),
+        ([DEMO, "judge=d${oc.env;:HOME}"], ["${…} cannot be read"]),
     ],
 )
 def test_errors_on_the_command_line(overrides: list[str], words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
