@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -69,9 +68,6 @@ class Striker:
             self._give(replace(order, driver=driver.pid))
             try:
                 return driver.wait(600)
-            except subprocess.TimeoutExpired:
-                driver.kill()
-                raise
             finally:
                 self.stand_down()
 

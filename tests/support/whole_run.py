@@ -3,7 +3,8 @@
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,16 +46,25 @@ class WholeRun:
             "ray.workers=1", *self.extra, *more,
         ]  # fmt: skip
 
-    def start(self, *more: str) -> "subprocess.Popen[str]":
-        """Start it in a session of its own; its messages go to ``folder/stderr``."""
-        return subprocess.Popen(
+    @contextmanager
+    def start(self, *more: str) -> "Iterator[subprocess.Popen[str]]":
+        """Start it in a session of its own and wait for its end; its messages go to ``folder/stderr``.
+
+        A block that raises ends it: a test that fails does not wait for a run that never ends.
+        """
+        with subprocess.Popen(
             command(*self.arguments(*more)),
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / "stderr").open("a"),
             text=True,
             env={**os.environ, **self.environment},
             start_new_session=True,
-        )
+        ) as started:
+            try:
+                yield started
+            except BaseException:
+                started.kill()
+                raise
 
     def to_end(self, *more: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
