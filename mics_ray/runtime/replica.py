@@ -131,8 +131,8 @@ class InternReplica:
             self._engine = asyncio.ensure_future(self._spec.start(self._spec.config, self._spec.on_gpu))
         try:
             return await asyncio.shield(self._engine)
-        except Exception:
-            self._leave("its engine did not start")
+        except Exception as error:
+            self._leave("its engine did not start", error)
             raise
 
     async def _resolve(self, digest: str, reference: "ray.ObjectRef[Pictures]") -> Pictures:
@@ -199,11 +199,12 @@ class InternReplica:
                 self._leave(f"{self._failures} failures in a row")
         return lost
 
-    def _leave(self, reason: str) -> None:
-        """End the process once the replies are out; Ray starts another."""
+    def _leave(self, reason: str, error: Exception | None = None) -> None:
+        """End the process once the replies are out; Ray starts another. An ``error`` must hold no text of a case."""
         if not self._leaving:
             self._leaving = True
-            log.error("intern %s, replica %d ends its process: %s", self._spec.name, self._spec.number, reason)
+            said = "intern %s, replica %d ends its process: %s"
+            log.error(said, self._spec.name, self._spec.number, reason, exc_info=error)
             asyncio.get_running_loop().call_later(GOODBYE_S, os._exit, 1)
 
 

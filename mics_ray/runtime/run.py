@@ -14,6 +14,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from mics_ray.assemble import providers
 from mics_ray.config import Config
+from mics_ray.core.display import one_line
 from mics_ray.core.types import Failure
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, exit_code
 from mics_ray.runtime.beacon import Beacon
@@ -135,7 +136,7 @@ class _Driver:
             except RayError as error:
                 if self._head.gone():
                     raise HeadLost(self._head.message) from None
-                raise RefusedRun(f"an intern's engine did not start ({type(error).__name__}); see {logs}") from None
+                raise RefusedRun(f"an intern's engine did not start ({_reason(error)}); see {logs}") from None
 
     def search(self) -> End:
         """Deal what has no row yet to the workers, until all of it has one."""
@@ -288,6 +289,13 @@ class _Driver:
         """The sign of life asks the head for its nodes, and would wait for one that is silent."""
         if not self._head.silent:
             self._beacon.shine()
+
+
+def _reason(error: RayError) -> str:
+    """What went wrong while engines load, when no text of a case is near."""
+    cause = getattr(error, "cause", None) or error
+    said = str(cause).strip().partition("\n")[0]
+    return one_line(f"{type(cause).__name__}: {said[:200]}")
 
 
 def refusal(failure: Failure) -> tuple[int, str]:

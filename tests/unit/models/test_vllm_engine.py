@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mics_ray.config import InternConfig
+from mics_ray.models import vllm_engine
 from mics_ray.models.gpu_turn import turn
 from mics_ray.models.types import LostCall, Request
 from mics_ray.models.vllm_engine import chat, check_pictures, engine_args, environment, room
@@ -34,6 +35,16 @@ def test_importing_the_module_loads_neither_vllm_nor_torch() -> None:
     code = "import sys, mics_ray.models.vllm_engine; print({'vllm', 'torch', 'ray'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+async def test_a_missing_library_of_the_system_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(vllm_engine, "cpu_build", lambda: True)
+    monkeypatch.setattr("ctypes.CDLL", missing)
+    with pytest.raises(OSError, match="apt-get install libnuma1"):
+        await vllm_engine.VllmEngine.start(InternConfig(model="m"), on_gpu=False)
 
 
 def test_cpu_settings_yield_to_the_users_own() -> None:
