@@ -5,7 +5,8 @@ A map stage that reads the records would start processes of its own: 3 s before 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+import logging
+from collections.abc import AsyncIterator, Generator, Sequence
 
 import ray
 
@@ -18,14 +19,16 @@ Record = tuple[Place, Case | Rejection]
 """An input record and where it stands."""
 
 
-def streamed(spans: Sequence[Span]) -> Iterator[Span]:
-    """The spans in their order, through Ray Data."""
+def streamed(spans: Sequence[Span]) -> Generator[Span, None, None]:
+    """The spans in their order, through Ray Data; to be closed while Ray is there: its end asks Ray."""
     context = ray.data.DataContext.get_current()
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it would tell of a Dataset that is none of the user's
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     rows = [{"span": number} for number in range(len(spans))]
     numbers = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
-    return (spans[row["span"]] for row in numbers.iter_rows())
+    for row in numbers.iter_rows():
+        yield spans[row["span"]]
 
 
 async def records(span: Span) -> AsyncIterator[Record]:

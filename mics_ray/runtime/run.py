@@ -235,6 +235,8 @@ class _Driver:
         if self._hands is None or self._workers is None:
             return
         self._note_latencies()
+        if not self._head.lost:
+            self._workers.close()
         with suppress(RayError) if self._head.lost else nullcontext():
             self._send_home(self._hands, DRAIN_HEADLESS_S if self._head.lost else DRAIN_S)
         if self._fleet is not None and not self._head.lost:

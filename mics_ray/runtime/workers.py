@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -54,6 +54,7 @@ class Workers:
         self.losses = 0
         self.changes: list[str] = []
         self._results: Path = job.folder.results
+        self._spans: Generator[Span, None, None] | None = None
         self._deal = Deal(iter(()), count)
         self._calls: dict[Any, _Call] = {}
         self._down: dict[int, float] = {}
@@ -78,7 +79,8 @@ class Workers:
 
     def begin(self, spans: Sequence[Span]) -> None:
         """Deal these spans from here on; the first is read at once, as Ray Data takes a while to start."""
-        self._deal = Deal(streamed(spans), len(self.actors))
+        self._spans = streamed(spans)
+        self._deal = Deal(self._spans, len(self.actors))
 
     def step(self, hands: Hands, wait_s: float) -> None:
         """Deal what there is room for, and take in what is heard within ``wait_s``. Raises :class:`RefusedRun`."""
@@ -100,6 +102,11 @@ class Workers:
         for ref in ray.wait(list(asked), num_returns=len(asked), timeout=wait_s)[0] if asked else []:
             with suppress(RayActorError):
                 self.states[asked[ref]] = ray.get(ref)
+
+    def close(self) -> None:
+        """Deal no more."""
+        if self._spans is not None:
+            self._spans.close()
 
     def stop(self, wait_s: float) -> None:
         """Have open searches given up."""
