@@ -29,6 +29,7 @@ def generate(config: Config) -> int:
     from mics_ray.assemble import check
 
     check(config)
+    from mics_ray.io.shards import ShardError
     from mics_ray.runtime.logs import log_to
     from mics_ray.runtime.prepare import prepared, simulated, with_server
     from mics_ray.runtime.progress import Progress
@@ -50,7 +51,11 @@ def generate(config: Config) -> int:
                 _probe(served, job)
                 end = run(job.at(served), progress)
         progress.phase(f"ended with exit code {end.code} {end.message}")
-        _close(console, job, end, simulated(config))
+        try:
+            _close(console, job, end, simulated(config))
+        except ShardError as error:
+            Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False)
+            return end.code or EXIT_CANNOT_WRITE
     return end.code
 
 
@@ -96,9 +101,10 @@ def _close(console: Console, job: Any, end: Any, simulated: bool) -> None:
     from mics_ray.io.summary import summarise
     from mics_ray.models.ledger import spent_usd
     from mics_ray.runtime.closing import print_closing
+    from mics_ray.runtime.prepare import json_of
 
     path = job.folder.summary
-    earlier = json.loads(path.read_text())["search_seconds"] if path.exists() else 0.0
+    earlier = json_of(path).get("search_seconds", 0.0)
     summary = summarise(job.folder.results, spent_usd(job.folder.cache)) | {
         "finished": end.code == EXIT_OK,
         "search_seconds": round(earlier + end.search_seconds, 3),

@@ -42,12 +42,13 @@ class Older:
 class RowKind:
     """What the rows of a folder are: their Arrow schema, and the string column that is unique over all of them.
 
-    Shards of the ``older`` schemas are read, and never written or changed.
+    Shards of the ``older`` schemas are read, and never written or changed. ``remedy``: what to do about a damaged one.
     """
 
     schema: pa.Schema
     key: str
     older: tuple[Older, ...] = ()
+    remedy: str = "move it away and run again"
 
     def to_table(self, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
         """Rows as a table of the schema. Raises ``ValueError`` for a row with other columns, ``ArrowInvalid`` for
@@ -60,7 +61,12 @@ class RowKind:
         return pa.Table.from_pylist(rows, schema=self.schema)
 
 
-CASES = RowKind(SCHEMA, "case_id", (Older(SCHEMA_1, from_version_1),))
+CASES = RowKind(
+    SCHEMA,
+    "case_id",
+    (Older(SCHEMA_1, from_version_1),),
+    remedy="scripts/verify.py run.dir=… --repair rebuilds its rows from the record",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +166,10 @@ def _read(path: Path, columns: list[str], kind: RowKind) -> Iterator[list[dict[s
                 rows = batch.to_pylist(maps_as_pydicts="strict")
                 yield [{name: row[name] for name in columns} for row in map(upgrade, rows)] if upgrade else rows
             if missing:  # page headers have no checksum, and a damaged one can end the reading early
-                raise ShardError(path, "damaged: its rows are not all there; move it away and run again")
+                raise ShardError(path, f"damaged: its rows are not all there; {kind.remedy}")
     except (OSError, ValueError, pa.ArrowException) as error:
         # The message of the library may quote what it read.
-        raise ShardError(path, f"damaged or cut off ({type(error).__name__}); move it away and run again") from None
+        raise ShardError(path, f"damaged or cut off ({type(error).__name__}); {kind.remedy}") from None
 
 
 def _upgrade(path: Path, schema: pa.Schema, kind: RowKind) -> Callable[[Mapping[str, Any]], dict[str, Any]] | None:

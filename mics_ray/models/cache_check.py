@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mics_ray.models.cache_file import checksum, connect_reader, layout
+from mics_ray.models.cache_journal import lost_commits
 from mics_ray.models.cache_stats import files
 
 KEY_BYTES = 32
@@ -68,6 +69,8 @@ def _check(path: Path) -> FileCheck:
             found.rows += 1
             found.damaged += _problem(row) is not None
             found.unchecked += row[-1] is None
+        if lost := lost_commits(Path(f"{path}-wal")):
+            found.problem = f"its journal is damaged: {lost} commits of replies behind the damage are lost"
     except sqlite3.Error as error:
         found.problem = str(error)
     return found

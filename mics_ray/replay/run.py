@@ -26,7 +26,7 @@ from mics_ray.replay.account import Account
 from mics_ray.replay.cases import RecordEnd, Replayer
 from mics_ray.replay.committed import committed, compare
 from mics_ray.runtime.logs import log_to
-from mics_ray.runtime.prepare import Folder, held, same_or_refused, simulated
+from mics_ray.runtime.prepare import Folder, held, json_of, same_or_refused, simulated
 from mics_ray.runtime.progress import Progress, clock
 
 ENDS = "record_ends.jsonl"
@@ -71,7 +71,7 @@ def _replay(config: Config, folder: Folder, progress: Progress) -> Account:
     run = committed(folder.results)
     survey = scan(str(cases_file(config)))
     view = identity(config, survey.sha256)
-    changed = differences(json.loads((folder.root / "identity.json").read_text()), view)
+    changed = differences(json_of(folder.root / "identity.json"), view)
     stamp, started = Stamp(config.seed, digest(view), code_version()), time.monotonic()
     target = _target(folder, stamp, progress)
     survey = scan(survey.path, committed_ids(target.results))
@@ -166,6 +166,6 @@ def _refusing() -> Iterator[None]:
     try:
         yield
     except ShardError as error:
-        raise RefusedRun(f"{error}; scripts/verify.py --repair rebuilds its rows from the record") from None
+        raise RefusedRun(str(error)) from None
     except InputError as error:
         raise RefusedRun(str(error)) from None

@@ -161,13 +161,21 @@ def picture_problem(config: Config, place: Place, case: Case) -> str | None:
     return None
 
 
+def json_of(path: Path) -> dict[str, Any]:
+    """An object in a file of ours; empty where the file is not there, or was cut off by a loss of power."""
+    try:
+        found = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def same_or_refused(folder: Folder, view: dict[str, Any], setting: str) -> None:
     """Rows of one configuration never stand beside rows of another; a folder without rows binds nobody.
 
     ``view`` is what decides the results; the folder's own is in identity.json. Raises :class:`RefusedRun`.
     """
-    path = folder.root / "identity.json"
-    changed = differences(json.loads(path.read_text()) if path.exists() else {}, view)
+    changed = differences(json_of(folder.root / "identity.json"), view)
     if changed:
         lines = "\n".join(f"  {line}" for line in changed)
         raise RefusedRun(

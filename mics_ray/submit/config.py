@@ -136,6 +136,8 @@ def _named(file: Path) -> str:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError:
         raise RefusedRun(f"not valid YAML: {file}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RefusedRun(f"cannot read {file} ({type(error).__name__})") from None
     kind = found.get("kind") if isinstance(found, dict) else None
     if kind not in KINDS:
         raise RefusedRun(f"{file}: kind must be one of {', '.join(sorted(KINDS))}")

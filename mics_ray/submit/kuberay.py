@@ -47,6 +47,10 @@ class Kuberay:
             self._say(f"no kubectl here: {path} is written; apply it with: kubectl apply -f {shlex.quote(str(path))}")
             return EXIT_OK
         self._check(job)
+        if self._config.standing:
+            self._say(self._kubectl("apply", "-f", str(path)).strip())
+            self._say(_reach(self._config, job))
+            return EXIT_OK
         standing = self._standing(job)
         if standing.get("jobStatus") == "SUCCEEDED":
             self._say(f"{job.submission_id}: done already; its results are in {job.output}")
@@ -54,9 +58,7 @@ class Kuberay:
         if standing.get("jobDeploymentStatus") in ENDED:
             self._kubectl("delete", "rayjob", job.submission_id, "--wait=true")
         self._say(self._kubectl("apply", "-f", str(path)).strip())
-        if self._config.standing:
-            self._say(_reach(self._config, job))
-        return EXIT_OK if detach or self._config.standing else self._follow(job)
+        return EXIT_OK if detach else self._follow(job)
 
     def status(self, job: SubmittedJob) -> int:
         """See the protocol."""
@@ -102,6 +104,11 @@ class Kuberay:
 
     def _standing(self, job: SubmittedJob) -> dict[str, Any]:
         """The RayJob's status; empty where there is none."""
+        if self._config.standing:
+            raise RefusedRun(
+                f"cluster.standing: a cluster that stays runs no job of its own; kubectl -n {self._config.namespace} "
+                f"get raycluster {job.submission_id} shows it, delete in place of get ends it"
+            )
         found = self._kubectl("get", "rayjob", job.submission_id, "--ignore-not-found", "-o", "json")
         status: dict[str, Any] = json.loads(found).get("status") or {"jobDeploymentStatus": ""} if found.strip() else {}
         return status
@@ -141,6 +148,8 @@ class Kuberay:
         return ["kubectl", "--namespace", self._config.namespace, *words]
 
     def _kubectl(self, *words: str, hint: str = "") -> str:
+        if shutil.which("kubectl") is None:
+            raise RefusedRun("kubectl: no such program; ask from a machine that reaches the cluster with it")
         done = subprocess.run(self._command(*words), capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["no message"])[-1][:200]

@@ -94,7 +94,10 @@ class Slurm:
             raise RefusedRun(f"cluster.dir: no folder {folder.parent}; it must be one that all nodes share")
         # The log and the token are for the owner only, also where SLURM makes the file.
         os.umask(0o077)
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise RefusedRun(f"cluster.dir: cannot make {folder}: {error.strerror}") from None
         if not os.access(folder, os.W_OK):
             raise RefusedRun(f"cluster.dir: cannot write to {folder}")
         return folder

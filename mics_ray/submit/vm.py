@@ -9,6 +9,7 @@ import secrets
 import shlex
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 
 import yaml
@@ -17,6 +18,7 @@ from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.submit.config import VmConfig
 from mics_ray.submit.job import SubmittedJob
 from mics_ray.submit.launch import Say
+from mics_ray.submit.package import contents
 from mics_ray.submit.vm_file import CODE, GROUP_FILES, HEAD, PROVIDERS, SECRETS, TOKEN, cluster_file, machines_of
 
 MODULES = {"aws": "boto3", "gcp": "googleapiclient"}
@@ -36,6 +38,7 @@ class Vm:
         if not config.volume.startswith("/"):
             raise RefusedRun(f"cluster.volume: {config.volume} is not an absolute path of the machines")
         self._config, self._say = config, say
+        self._keys_folder = Path(config.secrets_dir).expanduser() if config.secrets_dir else None
         self.base = config.volume
 
     def submit(self, job: SubmittedJob, detach: bool) -> int:
@@ -67,6 +70,8 @@ class Vm:
         path = self._path(job)
         if not path.exists():
             raise RefusedRun(f"{job.submission_id}: not submitted from here; there is no {path}")
+        if importlib.util.find_spec(MODULES[self._config.provider]) is None:
+            raise RefusedRun(f"{MODULES[self._config.provider]} is not installed here; Ray's launcher needs it")
         if _run(self._steps(path, job, [action])[-1]):
             raise RefusedRun(f"{job.submission_id}: the head did not answer; what it said stands above")
         return EXIT_OK
@@ -76,6 +81,8 @@ class Vm:
 
     def _write(self, job: SubmittedJob) -> Path:
         self._keys(job)
+        # Refuses group files with keys before `rsync-up` copies them.
+        deque(contents(job), maxlen=0)
         path = self._path(job)
         token = path.with_suffix(".token")
         made = cluster_file(self._config, job, str(token))
@@ -90,8 +97,8 @@ class Vm:
 
     def _keys(self, job: SubmittedJob) -> None:
         """Every key must lie in the folder that goes to the head."""
-        folder = self._config.secrets_dir
-        missing = [name for name in job.key_names if not folder or not (Path(folder) / name).is_file()]
+        folder = self._keys_folder
+        missing = [name for name in job.key_names if not folder or not (folder / name).is_file()]
         if missing:
             raise RefusedRun(
                 f"cluster.secrets_dir: the job needs {', '.join(missing)}; name a folder with a file for each"
@@ -102,7 +109,7 @@ class Vm:
         up = [["ray", "up", "--yes", str(path)]]
         # `rsync-up` reaches the head only.
         if job.key_names:
-            up.append(["ray", "rsync-up", str(path), f"{self._config.secrets_dir}/", f"{SECRETS}/"])
+            up.append(["ray", "rsync-up", str(path), f"{self._keys_folder}/", f"{SECRETS}/"])
         if job.config_dir is not None:
             up.append(["ray", "rsync-up", str(path), f"{job.config_dir}/", f"{GROUP_FILES}/"])
         words = [

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -84,8 +85,10 @@ def test_a_stop_keeps_what_was_done_and_the_same_command_goes_on(
         with start(tmp_path) as run:
             until(lambda: committed(tmp_path) >= 1 or run.poll() is not None)
             # As a terminal does: Ctrl-C goes to the whole process group.
+            stopped = time.monotonic()
             os.killpg(run.pid, number) if number == signal.SIGINT else run.send_signal(number)
-            assert run.wait(30) == 75
+            assert run.wait(25) == 75
+        assert provider.log[-1]["at"] <= stopped + 1.0, "a call was made after the stop"
         before = len(rows(tmp_path / "run"))
         assert 0 < before < CASES
         resumed = generate(*arguments(tmp_path))

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,7 @@ class Provider:
         probe = "## " not in prompt
         self.log.append(
             {"model": model, "prompt": prompt, "probe": probe, "seed": body.get("seed"), "body": body,
+             "at": time.monotonic(),
              "key": request.headers.get("Authorization")}
         )  # fmt: skip
         if self.key is not None and request.headers.get("Authorization") != f"Bearer {self.key}":

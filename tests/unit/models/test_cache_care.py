@@ -1,6 +1,7 @@
 """A response cache looked after: its limit, what it holds, what is damaged, what goes."""
 
 import asyncio
+import shutil
 import sqlite3
 import time
 from pathlib import Path
@@ -106,6 +107,28 @@ async def test_a_flipped_bit_in_a_text_is_a_miss_and_is_counted(tmp_path: Path) 
     (found,) = verify(tmp_path)
     assert (found.rows, found.damaged, found.problem, found.sound) == (2, 1, None, False)
     assert [row["text"] for row in replies(path)] == ["another"]
+
+
+async def test_a_flipped_bit_in_a_journal_that_nobody_folded_in_is_told(tmp_path: Path) -> None:
+    """A process that is killed leaves its replies in the journal, and SQLite stops reading it at the damage."""
+    store = ResponseCache(tmp_path / "made", "a")
+    for number in range(20):
+        await store.put(key(number), "m", Reply("x" * 3000))
+    killed = tmp_path / "killed"
+    shutil.copytree(tmp_path / "made", killed, ignore=shutil.ignore_patterns("*-shm"))
+    await store.close()
+    journal = killed / "a.sqlite-wal"
+    whole = bytearray(journal.read_bytes())
+    (found,) = verify(killed)
+    assert (found.rows, found.sound) == (20, True)
+    whole[len(whole) // 2] ^= 1
+    journal.write_bytes(whole)
+    (killed / "a.sqlite-shm").unlink(missing_ok=True)
+    (found,) = verify(killed)
+    assert 0 < found.rows < 20
+    assert not found.sound
+    journal.write_bytes(whole[: len(whole) // 2])
+    assert verify(killed)[0].sound, "a torn end was never acknowledged"
 
 
 async def test_a_torn_file_is_named_and_the_others_are_still_checked(

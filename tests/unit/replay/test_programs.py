@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from mics_ray.io.shards import iter_rows, shards
@@ -50,6 +51,22 @@ def damage(run: Path) -> Path:
     data[len(data) // 3] ^= 1
     path.write_bytes(data)
     return path
+
+
+def flip(path: Path, column: str) -> None:
+    """One bit of a column's data."""
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    chunks = map(group.column, range(group.num_columns))
+    chunk = next(chunk for chunk in chunks if chunk.path_in_schema.startswith(column))
+    data = bytearray(path.read_bytes())
+    data[chunk.data_page_offset + chunk.total_compressed_size // 2] ^= 1
+    path.write_bytes(data)
+
+
+def generate(made: Path, run: Path) -> "subprocess.CompletedProcess[str]":
+    """The command that made ``run``; all of its rows are there, so no Ray starts."""
+    command = [sys.executable, str(ROOT / "scripts/generate.py"), *overrides(made), f"run.dir={run}"]
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
 
 
 def test_generate_replays_by_the_command_that_made_the_run(made: Path) -> None:
@@ -148,6 +165,25 @@ def test_verify_rebuilds_the_rows_of_a_damaged_shard(run: Path) -> None:
     assert path.with_name(f"{path.name}.damaged").exists()
     assert results(run) == before
     assert program("verify.py", f"run.dir={run}").returncode == 0
+
+
+def test_the_run_of_a_damaged_shard_ends_with_74_and_says_what_repairs_it(made: Path, run: Path) -> None:
+    flip(shards(run / "results")[0], "steps")
+    told = generate(made, run)
+    assert told.returncode == 74, told.stdout + told.stderr
+    assert "verify.py run.dir=… --repair" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize(("name", "code", "said"), [("summary", 0, ""), ("identity", 78, "another configuration")])
+def test_a_file_that_a_loss_of_power_emptied_is_no_trace(
+    made: Path, run: Path, name: str, code: int, said: str
+) -> None:
+    (run / f"{name}.json").write_text("")
+    told = generate(made, run)
+    assert told.returncode == code, told.stdout + told.stderr
+    assert said in told.stderr
+    assert "Traceback" not in told.stderr
 
 
 def test_verify_says_where_the_record_does_not_reach_and_leaves_it_to_the_run(run: Path) -> None:

@@ -210,6 +210,22 @@ def test_a_job_that_is_done_is_not_applied_again(tmp_path: Path, kube: Path) -> 
     assert "apply" not in (kube / "log").read_text()
 
 
+def test_a_standing_cluster_is_made_beside_a_job_that_is_done(tmp_path: Path, kube: Path) -> None:
+    standing(kube, "rayjob", jobStatus="SUCCEEDED", jobDeploymentStatus="Complete")
+    stays = kuberay(tmp_path, [], standing=True)
+    assert stays.submit(described(), detach=False) == EXIT_OK
+    assert "apply" in (kube / "log").read_text()
+    with pytest.raises(RefusedRun, match="get raycluster"):
+        stays.stop(described())
+
+
+def test_without_kubectl_nobody_can_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for ask in (kuberay(tmp_path, []).status, kuberay(tmp_path, []).stop):
+        with pytest.raises(RefusedRun, match="kubectl: no such program"):
+            ask(described())
+
+
 def test_a_job_that_ended_early_goes_on_and_one_that_runs_is_left_alone(tmp_path: Path, kube: Path) -> None:
     standing(kube, "rayjob", jobStatus="STOPPED", jobDeploymentStatus="Complete")
     assert kuberay(tmp_path, []).submit(described(), detach=True) == EXIT_OK

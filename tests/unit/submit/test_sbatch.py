@@ -136,6 +136,9 @@ def test_a_missing_key_or_folder_is_refused_before_anything_is_submitted(
         Slurm(SlurmConfig(dir=str(tmp_path / "jobs")), lambda _: None).submit(keyed, detach=True)
     with pytest.raises(RefusedRun, match=r"cluster\.dir: no folder"):
         Slurm(SlurmConfig(dir=str(tmp_path / "gone/jobs")), lambda _: None).submit(keyed, detach=True)
+    (tmp_path / "file").touch()
+    with pytest.raises(RefusedRun, match=r"cluster\.dir: cannot make"):
+        Slurm(SlurmConfig(dir=str(tmp_path / "file")), lambda _: None).submit(keyed, detach=True)
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys/DEEPSEEK_API_KEY").write_text("k")
     config = SlurmConfig(dir=str(tmp_path / "jobs"), secrets_dir=str(tmp_path / "keys"))

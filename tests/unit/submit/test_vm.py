@@ -137,6 +137,22 @@ def test_a_second_submit_keeps_cluster_and_token(tmp_path: Path, keys: Path) -> 
     assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == first
 
 
+def test_without_the_clouds_package_the_head_cannot_be_asked(tmp_path: Path, keys: Path) -> None:
+    vm = Vm(config("aws", tmp_path), print)
+    vm.submit(described(), detach=True)
+    with pytest.raises(RefusedRun, match="boto3 is not installed"):
+        vm.stop(described())
+
+
+def test_group_files_with_a_key_do_not_reach_the_head(tmp_path: Path, keys: Path) -> None:
+    (tmp_path / "mine/mentors").mkdir(parents=True)
+    (tmp_path / "mine/mentors/x.yaml").write_text(f"a: {{model: m, base_url: {CANARY}}}")
+    with pytest.raises(RefusedRun, match=r"x\.yaml") as refused:
+        Vm(config("aws", tmp_path), print).submit(describe([*JOB], tmp_path / "mine", "/shared"), detach=True)
+    assert CANARY not in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture
 def ray_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stand-in for ``ray`` that keeps its arguments; it fails on what the file ``fails`` names."""
