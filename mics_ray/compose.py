@@ -120,6 +120,7 @@ def shown(value: object) -> str:
 def _unknown_choice(error: MissingConfigException) -> str:
     missing = error.missing_cfg_file
     group, _, name = str(missing[0] if isinstance(missing, list | tuple) else missing).rpartition("/")
+    group = shown(group)  # a slash in what was typed makes the group longer
     return f"{group}={shown(name)}: no such file in conf/{group}{nearest(name, list(error.options or []))}"
 
 

@@ -18,7 +18,7 @@ from mics_ray.models.types import Failure, LostCall, Model, Pictures, Reply, Req
 from mics_ray.models.vllm_engine import EngineDead, VllmEngine
 from mics_ray.runtime import metrics
 from mics_ray.runtime.logs import log_to
-from mics_ray.runtime.seats import ENGINE, ENGINE_DEAD, Answer
+from mics_ray.runtime.seats import ENGINE, ENGINE_DEAD, LEAVING, Answer
 
 log = logging.getLogger(__name__)
 
@@ -193,10 +193,13 @@ class InternReplica:
             self._cache = None
 
     def _lost(self, lost: LostCall) -> LostCall:
+        """What is said of a failure; one that makes the process end, or comes after, is not the request's fault."""
         if lost.failure.kind == ENGINE:
             self._failures += 1
             if self._failures >= FAILURES_IN_A_ROW:
                 self._leave(f"{self._failures} failures in a row")
+            if self._leaving:
+                return LostCall(Failure(LEAVING, "the replica is being replaced"))
         return lost
 
     def _leave(self, reason: str, error: Exception | None = None) -> None:

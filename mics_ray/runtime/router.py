@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Container, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from mics_ray.runtime.affinity import Load, choose
 from mics_ray.runtime.seats import (
     DOWN,
     ENGINE_DEAD,
+    LEAVING,
     Answer,
     Call,
     Replica,
@@ -121,7 +122,8 @@ class Router:
         try:
             while calls := [call for call in calls if not call.future.done()]:
                 suspects = any(call.suspect for call in calls)
-                async with self._alone(case_id) if suspects else self._shared(case_id) as seat:
+                failed_at = {call.failed_at for call in calls}
+                async with self._alone(case_id) if suspects else self._shared(case_id, failed_at) as seat:
                     await self._try(seat, calls, pictures)
         except Exception as error:
             for call in calls:
@@ -138,14 +140,14 @@ class Router:
                 count_death(call)
             return
         for call, answer in zip(calls, answers, strict=True):
-            settle(call, answer)
-        if any(isinstance(answer, LostCall) and answer.failure.kind == ENGINE_DEAD for answer in answers):
+            settle(call, answer, seat.number)
+        if any(isinstance(answer, LostCall) and answer.failure.kind in (ENGINE_DEAD, LEAVING) for answer in answers):
             self._mark_down(seat, life)
 
     @asynccontextmanager
-    async def _shared(self, case_id: str) -> AsyncIterator[Seat]:
+    async def _shared(self, case_id: str, failed_at: Container[int | None]) -> AsyncIterator[Seat]:
         """A replica beside whatever else it serves."""
-        yield await self._seat(case_id)
+        yield await self._seat(case_id, failed_at)
 
     @asynccontextmanager
     async def _alone(self, case_id: str) -> AsyncIterator[Seat]:
@@ -169,15 +171,18 @@ class Router:
             await seat.idle.wait()
         return seat.up and not seat.retired
 
-    async def _seat(self, case_id: str) -> Seat:
-        """The replica for the case, once one is free. Raises :class:`LostCall` when none comes back in time."""
+    async def _seat(self, case_id: str, failed_at: Container[int | None] = ()) -> Seat:
+        """The replica for the case, once one is free; one of ``failed_at`` only where no other is.
+
+        Raises :class:`LostCall` when none comes back in time.
+        """
         try:
             async with awake.timeout(self._patience_s):
                 while not (live := [Load(seat.number, seat.in_flight) for seat in self._seats if is_free(seat)]):
                     await self._any_free.wait()
         except TimeoutError:
             raise LostCall(Failure(DOWN, f"no replica came back in {self._patience_s:g} s")) from None
-        return self._seats[choose(case_id, live)]
+        return self._seats[choose(case_id, [load for load in live if load.number not in failed_at] or live)]
 
     async def _ask(self, seat: Seat, requests: list[Request], pictures: Pictures | None) -> list[Answer]:
         """One call to a replica, watched for silence."""

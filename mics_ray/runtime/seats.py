@@ -13,7 +13,7 @@ SUSPECT_DEATHS = 2
 """Deaths of the process, more likely a kill or a lost node, after which a request is asked alone."""
 REPLICA_DEATHS = SUSPECT_DEATHS + 2
 """Deaths of the process, two of them alone, after which a request is taken for their cause."""
-ENGINE, ENGINE_DEAD, DOWN, POISON = "engine", "engine_dead", "intern_down", "poison"
+ENGINE, ENGINE_DEAD, LEAVING, DOWN, POISON = "engine", "engine_dead", "leaving", "intern_down", "poison"
 
 Answer = Reply | LostCall
 
@@ -69,6 +69,8 @@ class Call:
     request: Request
     future: asyncio.Future[Answer]
     failures: int = 0
+    failed_at: int | None = None
+    """The seat where an engine failed with it: it goes to another one next, if there is one."""
     deaths: int = 0
     suspect: bool = False
     """An engine or several processes died while it was in flight: it is asked alone, so that no neighbour dies too."""
@@ -79,12 +81,15 @@ def is_free(seat: Seat) -> bool:
     return seat.up and not seat.reserved
 
 
-def settle(call: Call, answer: Answer) -> None:
-    """Give a call its answer, or leave it open for another try after a failure of the engine."""
+def settle(call: Call, answer: Answer, seat: int) -> None:
+    """Give a call its answer, or leave it open for another try after a failure of the engine in ``seat``."""
+    if isinstance(answer, LostCall) and answer.failure.kind == LEAVING:
+        count_death(call)
+        return
     if isinstance(answer, Reply) or answer.failure.kind not in (ENGINE, ENGINE_DEAD):
         finish(call, answer)
         return
-    call.failures += 1
+    call.failures, call.failed_at = call.failures + 1, seat
     call.suspect = call.suspect or answer.failure.kind == ENGINE_DEAD
     if call.failures >= ENGINE_FAILURES:
         finish(call, LostCall(Failure(POISON, f"the engine failed {call.failures} times with this request")))

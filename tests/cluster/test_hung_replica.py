@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +20,12 @@ from mics_ray.runtime.placement import Need
 from mics_ray.runtime.replica import ReplicaFacts, ReplicaSpec, StartEngine
 from mics_ray.runtime.router import Router
 from mics_ray.runtime.seats import REPLICA_DEATHS
-from tests.support.slow_engine import DeadlyEngine, SlowEngine
+from tests.support.slow_engine import DeadlyEngine, SickEngine, SlowEngine
 
 pytestmark = [pytest.mark.cluster, pytest.mark.chaos]
 
 NAME = "slow"
-Start = Callable[[StartEngine], Any]
+Start = Callable[..., Any]
 
 
 @pytest.fixture
@@ -31,8 +33,8 @@ def start(ray_cluster: None) -> Iterator[Start]:
     """Starts a replica around an engine; it is gone at the end."""
     started = []
 
-    def replica(engine: StartEngine) -> Any:
-        spec = ReplicaSpec(NAME, len(started), InternConfig(model="m"), False, start=engine)
+    def replica(engine: StartEngine, model: str = "m") -> Any:
+        spec = ReplicaSpec(NAME, len(started), InternConfig(model=model), False, start=engine)
         started.append(start_replica(spec, Need(NAME, 1, 0, 0)))
         ray.get(started[-1].ready.remote(), timeout=60)
         return started[-1]
@@ -83,3 +85,15 @@ async def test_a_request_that_kills_replicas_is_given_up_and_all_others_are_answ
     reply = await asyncio.wait_for(router.ask("case", request(1), None), timeout=60)
     assert reply.text
     assert await pid_of(handle) != first
+
+
+async def test_a_replica_that_fails_everything_is_replaced(start: Start, tmp_path: Path) -> None:
+    handles = [start(SickEngine.start, str(tmp_path / "was")), start(SlowEngine.start)]
+    sick: ReplicaFacts = await handles[0].facts.remote()
+    router = Router(NAME, remote_replicas(handles, PictureRefs()))
+    calls = [router.ask(f"case-{n}", request(n), None) for n in range(60)]
+    ends = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), timeout=90)
+    assert await asyncio.wait_for(pid_of(handles[0]), timeout=60) != sick.pid
+    again = [router.ask(f"case-{n}", request(n, "again"), None) for n in range(60)]
+    assert all(isinstance(end, Reply) for end in await asyncio.wait_for(asyncio.gather(*again), timeout=90))
+    assert all(isinstance(end, Reply) for end in ends), Counter(str(end) for end in ends)

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+from pathlib import Path
 
 from mics_ray.config import InternConfig
-from mics_ray.models.types import Pictures, Reply, Request
+from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
 
 SECONDS = 0.05
 
@@ -41,3 +42,25 @@ class DeadlyEngine(SlowEngine):
         if "poison" in request.text:
             os._exit(1)
         return await super().ask(request, pictures)
+
+
+class SickEngine(SlowEngine):
+    """Fails every request in its first process, as a GPU with a fault does; the file ``config.model`` says it was."""
+
+    @classmethod
+    async def start(cls, config: InternConfig, on_gpu: bool) -> "SickEngine":
+        engine = cls()
+        engine.sick = _first(Path(config.model))
+        return engine
+
+    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+        if self.sick:
+            raise LostCall(Failure("engine", "CUDA error"))
+        return await super().ask(request, pictures)
+
+
+def _first(mark: Path) -> bool:
+    """Whether nobody has left this file yet."""
+    first = not mark.exists()
+    mark.touch()
+    return first

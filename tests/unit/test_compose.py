@@ -132,6 +132,7 @@ def test_the_written_configuration_reads_back() -> None:
         ([DEMO, "garbage"], ["'garbage'", "key=value"]),
         ([DEMO, "run.dir=a=b"], ["'run.dir=a=b'"]),
         ([DEMO, "judge=d${oc.env;:HOME}"], ["${…} cannot be read"]),
+        ([DEMO, f"judge=deep.{KEY}/ek"], ["a value that looks like a key", "no such file"]),
     ],
 )
 def test_errors_on_the_command_line(overrides: list[str], words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,6 +200,53 @@ async def test_one_engine_failure_is_forgiven_and_the_second_is_poison() -> None
     assert len(always.calls) == 2
 
 
+class Sick(LocalReplica):
+    """As InternReplica with a fault: it fails everything, leaves after its third failure and comes back well."""
+
+    def __init__(self) -> None:
+        super().__init__(self.serve)
+        self.failures, self.state = 0, "sick"
+
+    async def serve(self, requests: Sequence[Request]) -> list[Answer]:
+        await asyncio.sleep(0.01)
+        if self.state == "gone":
+            raise ReplicaDown
+        if self.state == "well":
+            return await answer(requests)
+        return [self.failure() for _ in requests]
+
+    def failure(self) -> LostCall:
+        self.failures += 1
+        if self.failures < 3:
+            return LostCall(Failure("engine", "CUDA error"))
+        if self.failures == 3:
+            self.back.clear()
+            asyncio.get_running_loop().call_later(0.1, setattr, self, "state", "gone")
+            asyncio.get_running_loop().call_later(0.3, self.recover)
+        return LostCall(Failure("leaving", "the replica is being replaced"))
+
+    def recover(self) -> None:
+        self.state = "well"
+        self.back.set()
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_replica_that_fails_everything_costs_no_call(others: int) -> None:
+    sick = Sick()
+    router = Router("tiny", [sick, *(LocalReplica() for _ in range(others))], poll_s=0.001)
+    ends = await asyncio.gather(*(router.ask(case, request(case), None) for case in CASES), return_exceptions=True)
+    assert sick.failures >= 3
+    assert [end for end in ends if not isinstance(end, Reply)] == []
+
+
+async def test_a_call_that_failed_goes_to_another_replica() -> None:
+    replicas = [LocalReplica(failing(2, LostCall(Failure("engine", "CUDA error")))) for _ in range(2)]
+    replicas[1].behave = answer
+    router = Router("tiny", replicas)
+    for case in CASES[:20]:
+        assert isinstance(await router.ask(case, request(case), None), Reply)
+
+
 async def test_the_neighbours_of_a_poison_request_get_their_replies() -> None:
     async def behave(requests: Sequence[Request]) -> list[Answer]:
         poison = LostCall(Failure("engine", "…"))
