@@ -40,10 +40,10 @@ test: env ## all tests but those of test-chaos and test-cluster
 test-fast: env ## the layers that need no Ray: a few minutes
 	@$(BIN)/python -m pytest -m "not cluster and not chaos and not outside and not long"
 
-test-chaos: env ## the faults and kills that need minutes (the short ones are in `make test`): about 20 minutes
+test-chaos: env ## the faults and kills that need minutes (the short ones are in `make test`): about 25 minutes
 	@$(BIN)/python -m pytest -m "long and not outside"
 
-test-cluster: env ## real SLURM and several hosts on this machine; as root, installs Debian packages
+test-cluster: env ## real SLURM and several hosts on this machine; as root, installs Debian packages; 6 minutes
 	@command -v slurmctld >/dev/null && command -v munged >/dev/null && command -v ip >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge iproute2; }
 	@$(BIN)/python -m pytest -m outside
 

@@ -90,11 +90,14 @@ def stats(folder: Path, given: argparse.Namespace, console: Console) -> int:
         print(json.dumps(told, indent=1))
         return EXIT_OK
     table = Table(title=f"{folder}: {folder_bytes(folder) / GB:.3f} GB in {len(found)} files", title_justify="left")
-    for name in ("model", "replies", "MB of text", "tokens in", "out", "oldest", "newest"):
-        table.add_column(name, justify="left" if name == "model" else "right", overflow="fold")
+    table.box, table.pad_edge = None, False  # 80 columns hold a model's name then
+    table.add_column("model", overflow="fold")
+    for name in ("replies", "MB", "tokens in", "out", "oldest", "newest"):
+        table.add_column(name, justify="right", no_wrap=True)
     for name, tally in models.items():
-        counts = (tally.entries, round(tally.text_bytes / 1e6), tally.prompt_tokens, tally.completion_tokens)
-        table.add_row(name, *(f"{count:,}" for count in counts), _day(tally.oldest), _day(tally.newest))
+        tokens = (f"{tally.prompt_tokens:,}", f"{tally.completion_tokens:,}")
+        text_mb = f"{tally.text_bytes / 1e6:,.1f}"
+        table.add_row(name, f"{tally.entries:,}", text_mb, *tokens, _day(tally.oldest), _day(tally.newest))
     console.print(table)
     for file in found:
         entries = sum(tally.entries for tally in file.models.values())

@@ -12,13 +12,16 @@ from tests.support.whole_run import WholeRun
 pytestmark = pytest.mark.chaos
 
 
-def test_a_fifth_of_all_calls_fails_and_the_result_is_that_of_a_calm_run(tmp_path: Path, calm_run: Calm) -> None:
+@pytest.mark.parametrize("rates", [TRANSIENT, {"server_error": 0.3}])
+def test_a_good_part_of_all_calls_fails_and_the_result_is_that_of_a_calm_run(
+    tmp_path: Path, calm_run: Calm, rates: dict[str, float]
+) -> None:
     run = WholeRun(tmp_path, CASES)
-    with FaultyProvider(latency_s=LATENCY_S, rates=TRANSIENT, seed=1) as provider:
+    with FaultyProvider(latency_s=LATENCY_S, rates=rates, seed=1) as provider:
         provider.write_groups(tmp_path / "conf", **SETTINGS)
         done = run.to_end()
     assert done.returncode == 0, done.stderr
-    assert all(provider.injected[kind] > 0 for kind in TRANSIENT), provider.injected
+    assert all(provider.injected[kind] > 0 for kind in rates), provider.injected
     assert run.result() == calm_run.result
     injected = provider.injected.total()
     assert injected > 0.1 * calm_run.calls

@@ -3,14 +3,19 @@
 import json
 import os
 import shutil
+import signal
 import sqlite3
+import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.support.program import generate, rows
+from tests.support.processes import alive, descendants, kill, until
+from tests.support.program import command, generate, rows
 from tests.support.provider import Provider, record
 
 pytestmark = pytest.mark.cluster
@@ -34,34 +39,89 @@ def holding(folder: Path, canary: str) -> list[str]:
     return [str(path) for path in files if canary in path.name or canary.encode() in path.read_bytes()]
 
 
-def test_the_key_is_nowhere_and_medical_text_in_data_files_only(tmp_path: Path, ray_folder: Path) -> None:
+class CommandLines:
+    """Looks at every command line of this machine while it is entered; ``holding`` are those with the key."""
+
+    def __init__(self) -> None:
+        self.holding: set[bytes] = set()
+        self.workers = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> "CommandLines":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.1):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):
+                    line = path.read_bytes()
+                    self.workers += line.startswith(b"ray::SearchWorker")
+                    self.holding |= {line} if KEY.encode() in line else set()
+
+
+def arguments(folder: Path) -> list[str]:
+    return [
+        "--config-dir", str(folder / "conf"), "mentors=test", "interns=test", "judge=test",
+        f"data.cases={folder}/cases.jsonl", f"run.dir={folder}/run",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> Path:
     lines = [record(f"case-{number}") for number in range(8)]
     (tmp_path / "cases.jsonl").write_text("\n".join(lines).replace("What does", f"What {TEXT} does") + "\n")
-    with Provider(key=KEY) as provider:
-        provider.write_groups(tmp_path / "conf", key_env="TEST_PROVIDER_KEY")
+    return tmp_path
+
+
+def test_the_key_is_nowhere_and_medical_text_in_data_files_only(cases: Path, ray_folder: Path) -> None:
+    with Provider(key=KEY) as provider, CommandLines() as seen:
+        provider.write_groups(cases / "conf", key_env="TEST_PROVIDER_KEY")
         before = os.umask(0)
         try:
-            done = generate(
-                "--config-dir", str(tmp_path / "conf"), "mentors=test", "interns=test", "judge=test",
-                f"data.cases={tmp_path}/cases.jsonl", f"run.dir={tmp_path}/run",
-                TEST_PROVIDER_KEY=KEY, RAY_TMPDIR=str(ray_folder),
-            )  # fmt: skip
+            done = generate(*arguments(cases), TEST_PROVIDER_KEY=KEY, RAY_TMPDIR=str(ray_folder))
         finally:
             os.umask(before)
         assert done.returncode == 0, done.stderr
         assert provider.calls()["judge"] > 0
-    run = tmp_path / "run"
-    said = done.stdout + done.stderr
-    found = rows(run)
-    assert TEXT in json.dumps(found), "the canary reaches the data"
-    assert KEY not in said + json.dumps(found) + dumped(run / "cache")
+    assert seen.workers > 0
+    assert seen.holding == set()
+    run = cases / "run"
+    assert TEXT in json.dumps(rows(run)), "the canary reaches the data"
+    keeps_to_itself(run, ray_folder, done.stdout + done.stderr)
+    modes = {path: path.stat().st_mode & 0o077 for path in run.rglob("*") if not path.is_symlink()}
+    assert [str(path) for path, others in modes.items() if others] == []
+
+
+def test_a_run_that_was_killed_leaves_no_key_either(cases: Path, ray_folder: Path) -> None:
+    with Provider(key=KEY, latency_s=0.2) as provider:
+        provider.write_groups(cases / "conf", key_env="TEST_PROVIDER_KEY")
+        environment = {**os.environ, "TEST_PROVIDER_KEY": KEY, "RAY_TMPDIR": str(ray_folder)}
+        with subprocess.Popen(
+            command(*arguments(cases)), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as run:
+            until(lambda: len(provider.log) > 100 or run.poll() is not None)
+            below = list(descendants(run.pid))
+            kill(run.pid)
+            said, _ = run.communicate()
+        assert run.returncode == -signal.SIGKILL
+        until(lambda: not any(map(alive, below)))
+    keeps_to_itself(cases / "run", ray_folder, said)
+
+
+def keeps_to_itself(run: Path, ray_folder: Path, said: str) -> None:
+    """No key in what was said, in a row, a reply or a file; no medical text but in results and replies."""
+    assert KEY not in said + json.dumps(rows(run)) + dumped(run / "cache")
     assert TEXT not in said
     assert holding(run, KEY) == holding(ray_folder, KEY) == []
     allowed = (str(run / "results"), str(run / "cache"))
     assert [path for path in holding(run, TEXT) if not path.startswith(allowed)] == []
     assert holding(ray_folder, TEXT) == []
-    modes = {path: path.stat().st_mode & 0o077 for path in run.rglob("*") if not path.is_symlink()}
-    assert [str(path) for path, others in modes.items() if others] == []
 
 
 def dumped(folder: Path) -> str:

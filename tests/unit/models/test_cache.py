@@ -6,11 +6,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from mics_ray.models.cache import ResponseCache
+from mics_ray.models.cache_file import connect_writer
 from mics_ray.models.types import Reply
 
 REPLY = Reply("text \0 é", "length", 11, 22, cost_usd=0.5)
@@ -55,6 +57,11 @@ async def test_every_reader_finds_what_any_writer_stored(tmp_path: Path) -> None
     assert second.get(key(2)) == STORED
     await first.close()
     await second.close()
+
+
+def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
+    with closing(connect_writer(tmp_path / "a.sqlite")) as writer:
+        assert writer.execute("PRAGMA synchronous").fetchone() == (2,), "FULL: the journal is synced at every commit"
 
 
 async def test_many_puts_share_a_disk_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,101 @@
+"""A response cache of many replies: how long it takes to open, to find a reply, to count and to check all of it.
+
+``python benchmarks/cache.py [--replies 10000000] [--bytes 300] [--dir FOLDER]`` writes the replies into files of
+``--a-file`` each (several processes write a real one), measures, and removes them. Ten million of 300 bytes take 6 GB.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import random
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mics_ray.models import cache_check, cache_prune, cache_stats
+from mics_ray.models.cache import ResponseCache
+from mics_ray.models.cache_file import Row, checksum, connect_writer, folder_bytes, layout
+
+FOREVER = 2**62
+LOOKUPS = 2000
+BATCH = 100_000
+
+
+def key(number: int) -> bytes:
+    """Spread like the digests that real keys are."""
+    return hashlib.sha256(number.to_bytes(8)).digest()
+
+
+def rows(first: int, count: int, text: str) -> Iterator[Row]:
+    """Replies number ``first`` and on."""
+    size = len(text)
+    for number in range(first, first + count):
+        name = key(number)
+        yield (name, f"model-{number % 8}", number, size, 900, 80, checksum(name, text, "stop", 900, 80), "stop", text)
+
+
+def fill(path: Path, first: int, count: int, text: str) -> None:
+    """One file; nothing depends on its being on the disk."""
+    connection = connect_writer(path)
+    connection.execute("PRAGMA synchronous = OFF")
+    for start in range(first, first + count, BATCH):
+        with connection:
+            insert = layout(connection).insert
+            connection.executemany(insert, rows(start, min(BATCH, first + count - start), text))
+    connection.close()
+
+
+def timed(work: Callable[..., object], *given: object) -> float:
+    """Seconds."""
+    began = time.perf_counter()
+    work(*given)
+    return time.perf_counter() - began
+
+
+def lookups(cache: ResponseCache, numbers: list[int]) -> tuple[float, float]:
+    """Median and 99th percentile in milliseconds; a number beyond the replies is a miss."""
+    taken = [1000 * timed(cache.get, key(number)) for number in numbers]
+    return statistics.median(taken), statistics.quantiles(taken, n=100)[98]
+
+
+async def measure(folder: Path, replies: int) -> None:
+    """Print what a run meets: opening, hits, misses; then what the programs for care take."""
+    began = time.perf_counter()
+    cache = ResponseCache(folder, "new")
+    print(f"open {time.perf_counter() - began:.3f} s")
+    rng = random.Random(0)
+    for name, first in (("hit", 0), ("miss", replies)):
+        median, high = lookups(cache, [rng.randrange(first, first + replies) for _ in range(LOOKUPS)])
+        print(f"{name} {median:.3f} ms (99 %: {high:.3f} ms)")
+    await cache.close()
+    print(f"stats {timed(cache_stats.stats, folder):.1f} s")
+    print(f"verify {timed(cache_check.verify, folder):.1f} s")
+    doomed = cache_prune.select(folder, "model-1", FOREVER)
+    print(f"prune one model of eight {timed(cache_prune.prune, folder, doomed):.1f} s")
+
+
+def main() -> None:
+    """Fill, measure, remove."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--replies", type=int, default=10_000_000)
+    parser.add_argument("--bytes", type=int, default=300, help="of one text")
+    parser.add_argument("--a-file", type=int, default=2_500_000, metavar="REPLIES")
+    parser.add_argument("--dir", type=Path, help="where the files lie meanwhile (a temporary folder)")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="cache-", dir=options.dir))
+    try:
+        for first in range(0, options.replies, options.a_file):
+            count = min(options.a_file, options.replies - first)
+            seconds = timed(fill, folder / f"{first}.sqlite", first, count, "x" * options.bytes)
+            print(f"{count:,} replies written, {count / seconds:,.0f} a second", flush=True)
+        print(f"{folder_bytes(folder) / 1e9:.2f} GB")
+        asyncio.run(measure(folder, options.replies))
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
