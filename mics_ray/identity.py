@@ -5,6 +5,7 @@ Where a model is reached, how fast it may be asked and how many copies serve it 
 
 import hashlib
 import json
+import shutil
 import subprocess
 from dataclasses import asdict
 from enum import Enum
@@ -50,9 +51,9 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def code_version() -> str:
-    """The package version, with the commit where the code runs from a checkout."""
+    """The package version, with the commit where the code runs from a checkout and there is a ``git`` to ask."""
     root = Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists():
+    if not (root / ".git").exists() or shutil.which("git") is None:
         return __version__
     found = subprocess.run(
         ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False

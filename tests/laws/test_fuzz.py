@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -22,23 +24,30 @@ SEED = 1
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(name: str, inputs: int, folder: Path) -> None:
+def run(name: str, numbers: range, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
     target = TARGETS[name]
     check = target.open(folder)
-    for number in range(inputs):
+    for number in numbers:
         check(target.make(generator(SEED, name, number)))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", QUICK)
 def test_ten_thousand_nearly_valid_inputs(name: str, tmp_path: Path) -> None:
-    run(name, 10_000, tmp_path)
+    run(name, range(10_000), tmp_path)
 
 
-@pytest.mark.parametrize("inputs", [100, pytest.param(10_000, marks=pytest.mark.long)])
-def test_configurations(inputs: int, tmp_path: Path) -> None:
-    """One takes Hydra 50 ms, so only a few of them are among the fast tests."""
-    run("config", inputs, tmp_path)
+def test_configurations(tmp_path: Path) -> None:
+    """One takes Hydra 20 ms, so only a few of them are among the fast tests."""
+    run("config", range(100), tmp_path)
+
+
+@pytest.mark.long
+def test_ten_thousand_configurations(tmp_path: Path) -> None:
+    halves = [range(0, 10_000, 2), range(1, 10_000, 2)]
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        list(pool.map(run, ["config"] * 2, halves, [tmp_path / "even", tmp_path / "odd"]))
 
 
 def outcome(make: Compose, overrides: list[str]) -> DictConfig | str:

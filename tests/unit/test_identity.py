@@ -106,3 +106,8 @@ def test_a_view_and_its_digest_survive_json(config: Config) -> None:
 
 def test_the_code_version_names_the_package(tmp_path: Path) -> None:
     assert code_version().split("+")[0] == __version__
+
+
+def test_without_git_the_version_is_the_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert code_version() == __version__
