@@ -30,6 +30,7 @@ if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
 
 from mics_ray.cli import ending
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_USAGE, LockedRun, RefusedRun
+from mics_ray.io.json_file import read_object
 from mics_ray.io.lock import LockHeld, RunLock
 from mics_ray.models import cache_check, cache_prune, cache_stats
 from mics_ray.models.cache_file import folder_bytes
@@ -189,8 +190,7 @@ def _refuse_needed(folder: Path, doomed: Doomed, pay_again: bool) -> None:
         return
     needed = sorted(doomed.entries.keys() & _models(yaml.safe_load(path.read_text(encoding="utf-8"))))
     if needed:
-        summary = folder.parent / "summary.json"
-        finished = summary.is_file() and json.loads(summary.read_text()).get("finished") is True
+        finished = read_object(folder.parent / "summary.json").get("finished") is True
         use = "is finished; it is repaired and replayed" if finished else "is not finished; it goes on"
         raise RefusedRun(
             f"the run in {folder.parent} {use} from replies of {', '.join(needed)}; with --pay-again they go, and what "

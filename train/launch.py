@@ -14,6 +14,7 @@ from rich.console import Console
 
 from mics_ray.errors import EXIT_OK, LockedRun, RefusedRun
 from mics_ray.identity import differences
+from mics_ray.io.json_file import read_object
 from train.backends.base import StoppedEarly, TrainBackend
 from train.config import Backend, TrainJob
 from train.stages import read_stages
@@ -92,7 +93,7 @@ def _settle(job: TrainJob, root: Path, trainer: TrainBackend) -> None:
 
     view, path = identity(job), root / "identity.json"
     if trainer.checkpoints(job):
-        changed = differences(json.loads(path.read_text()) if path.exists() else {}, view)
+        changed = differences(read_object(path), view)
         if changed:
             lines = "\n".join(f"  {line}" for line in changed)
             raise RefusedRun(

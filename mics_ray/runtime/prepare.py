@@ -15,6 +15,7 @@ from mics_ray.core.types import Case
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.identity import code_version, differences, digest, identity
 from mics_ray.io.cases import EXAMPLES, InputError, Place, Survey, read_places, scan
+from mics_ray.io.json_file import read_object
 from mics_ray.io.lock import LockHeld, RunLock
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import ShardError, committed_ids, shards
@@ -161,21 +162,12 @@ def picture_problem(config: Config, place: Place, case: Case) -> str | None:
     return None
 
 
-def json_of(path: Path) -> dict[str, Any]:
-    """An object in a file of ours; empty where the file is not there, or was cut off by a loss of power."""
-    try:
-        found = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def same_or_refused(folder: Folder, view: dict[str, Any], setting: str) -> None:
     """Rows of one configuration never stand beside rows of another; a folder without rows binds nobody.
 
     ``view`` is what decides the results; the folder's own is in identity.json. Raises :class:`RefusedRun`.
     """
-    changed = differences(json_of(folder.root / "identity.json"), view)
+    changed = differences(read_object(folder.root / "identity.json"), view)
     if changed:
         lines = "\n".join(f"  {line}" for line in changed)
         raise RefusedRun(

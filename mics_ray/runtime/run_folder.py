@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mics_ray.errors import RefusedRun
+from mics_ray.io.json_file import read_object
 from mics_ray.io.tally import Tally
 from mics_ray.runtime import scrape
 from mics_ray.runtime.logs import CASE_LOG, LIVE_FILE, written
@@ -36,7 +37,7 @@ class RunFolder:
 
     def look(self) -> View:
         """The run as it is at this moment."""
-        live = _read_json(self._folder / LIVE_FILE)
+        live = read_object(self._folder / LIVE_FILE)
         self._tally.update()
         self._lines.update()
         view = View(self._folder.resolve().name, self._state(live), live.get("records"))
@@ -56,7 +57,7 @@ class RunFolder:
         """Whether it runs, as far as the folder tells."""
         account, beat = written(self._folder / "summary.json"), written(self._folder / LIVE_FILE)
         if account and account != live.get("summary"):
-            finished = _read_json(self._folder / "summary.json").get("finished")
+            finished = read_object(self._folder / "summary.json").get("finished")
             return "finished" if finished else "stopped early; the same command goes on"
         if not beat:
             return "not searching yet"
@@ -124,12 +125,3 @@ class CaseLines:
         except (ValueError, TypeError, KeyError, AttributeError):  # cut by a full disk
             return
         self.recent.append(case)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """A small file; empty where there is none."""
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -1,6 +1,5 @@
 """Run folders as an export reads them: their rows, and what their configuration says about pictures and models."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import yaml
 
 from mics_ray.assemble import embedded
 from mics_ray.errors import RefusedRun
+from mics_ray.io.json_file import read_object
 from mics_ray.io.shards import ShardError, iter_rows, shards
 
 
@@ -88,7 +88,4 @@ def _intern_prompt(config: dict[str, Any]) -> str:
 
 
 def _finished(folder: Path) -> bool:
-    try:
-        return bool(json.loads((folder / "summary.json").read_text()).get("finished"))
-    except (OSError, ValueError, AttributeError):
-        return False
+    return bool(read_object(folder / "summary.json").get("finished"))
