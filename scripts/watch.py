@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -45,7 +45,10 @@ def watch(kind: str, place: str, once: bool) -> int:
     if once or finished or not console.is_terminal:
         console.print(last)
         return EXIT_OK
-    with suppress(KeyboardInterrupt), Live(last, console=console, screen=True, auto_refresh=False) as live:
+    live = Live(last, console=console, screen=True, auto_refresh=False)
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
+        stack.callback(live.stop)  # before the start, which Ctrl-C may cut off with the cursor hidden
+        live.start(refresh=True)
         while not finished:
             time.sleep(EVERY_S)
             try:

@@ -225,7 +225,7 @@ def test_a_run_that_is_being_written_is_left_alone(run: Path) -> None:
 
 def test_a_damaged_shard_is_refused_with_what_repairs_it(run: Path) -> None:
     shards(run / "results")[0].write_bytes(b"PAR1")
-    with pytest.raises(RefusedRun, match=r"verify\.py --repair"):
+    with pytest.raises(RefusedRun, match=r"verify\.py run\.dir=… --repair"):
         again(run)
 
 
