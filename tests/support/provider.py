@@ -33,6 +33,16 @@ class Provider:
     def __post_init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._answering = asyncio.Event()
+        self._answering.set()
+
+    def hold(self) -> None:
+        """Answer nobody until :meth:`release`."""
+        self._loop.call_soon_threadsafe(self._answering.clear)
+
+    def release(self) -> None:
+        """Answer again, those first who wait."""
+        self._loop.call_soon_threadsafe(self._answering.set)
 
     def __enter__(self) -> "Provider":
         self._thread.start()
@@ -70,6 +80,7 @@ class Provider:
         self.most_open = max(self.most_open, self.open)
         try:
             await asyncio.sleep(self.latency_s)
+            await self._answering.wait()
         finally:
             self.open -= 1
         return web.json_response(self.completion(body))
