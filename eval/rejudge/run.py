@@ -63,12 +63,13 @@ def rejudge(job: RejudgeJob) -> int:
         raise RefusedRun("\n".join(problems))
     with held(job.run.dir, "run.dir") as folder:
         log_to(folder.logs, "rejudge")
+        cases = _count(folder.results)
         place = folder.root / "rejudge" / _name(job)
         for one in (place.parent, place):
             one.mkdir(exist_ok=True, mode=0o700)
         with with_server(config, folder) as served, closing(Ledger(place, ACCOUNT, config.budget_usd)) as ledger:
             asyncio.run(probe(served, ledger))
-            work = _Work(served, found, folder, place, _count(folder.results))
+            work = _Work(served, found, folder, place, cases)
             return asyncio.run(_rejudge(work, job, ledger, Progress()))
 
 
@@ -157,8 +158,9 @@ def _recorded(results: Path) -> Iterable[Mapping[str, Any]]:
 
 
 def _count(results: Path) -> int:
+    """The cases; every column that is needed is read, so that damage is found before anything is paid."""
     try:
-        return sum(1 for _ in iter_rows(results, ["case_id"]))
+        return sum(1 for _ in _recorded(results))
     except ShardError as error:
         raise RefusedRun(str(error)) from None
 

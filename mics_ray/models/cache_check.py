@@ -44,13 +44,16 @@ def set_aside(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*.sqlite.damaged-*"))
 
 
-def replies(path: Path) -> Iterator[dict[str, Any]]:
+def replies(path: Path, found: FileCheck) -> Iterator[dict[str, Any]]:
     """The replies of one file with the columns :data:`COLUMNS`, in their order; ``stored`` is ``None`` if not noted.
 
-    Damaged rows are left out. Raises :class:`sqlite3.Error`.
+    Damaged rows are left out; ``found`` counts them. Raises :class:`sqlite3.Error`.
     """
     for row in _raw(path):
-        if _problem(row) is None:
+        found.rows += 1
+        if _problem(row) is not None:
+            found.damaged += 1
+        else:
             key, model, stored, prompt_tokens, completion_tokens, finish, text, _ = row
             values = key.hex(), model.decode(), stored or None, prompt_tokens, completion_tokens
             yield dict(zip(COLUMNS, (*values, finish.decode(), text.decode()), strict=True))

@@ -56,7 +56,7 @@ def advise(config: Config, plan: PlanConfig, ground: Basis, nodes: Sequence[Node
     replicas = {need.intern: need.replicas for need in wanted}
     at_work = services(config, ground, replicas)
     course = _course(config, plan, ground, at_work, config.window)
-    use = _use(at_work, course, config)
+    use = _use(at_work, course, {need.intern: "GPU" if need.gpus else "CPU" for need in wanted})
     cases = len(course.ends)
     left = max(0, plan.cases - cases)
     return Plan(
@@ -86,20 +86,20 @@ def _course(config: Config, plan: PlanConfig, ground: Basis, at_work: Mapping[st
     return simulate(at_work, ground.shapes, JUDGE, cases, window, config.seed)
 
 
-def _use(at_work: Mapping[str, Service], course: Course, config: Config) -> dict[str, float]:
-    """How much of each limit was used, over the middle of the job."""
+def _use(at_work: Mapping[str, Service], course: Course, engines: Mapping[str, str]) -> dict[str, float]:
+    """How much of each limit was used, over the middle of the job; ``engines`` says what interns of ours run on."""
     scale = course.cases_per_hour / 3600 * course.seconds / len(course.ends)
     found = {}
     for name, service in at_work.items():
         used, limits = course.use[name], service.limits
         per_minute = used.sent / course.seconds * 60 * scale
-        ours = "GPU" if name in config.interns and config.interns[name].engine.value == "vllm" else "in flight"
         if limits.requests_per_minute:
             found[f"{name}: requests a minute"] = per_minute / (PACE * limits.requests_per_minute)
         if limits.tokens_per_minute:
             found[f"{name}: tokens a minute"] = per_minute * service.tokens / (PACE * limits.tokens_per_minute)
         if limits.max_in_flight:
-            found[f"{name}: {ours}"] = used.busy_s / course.seconds * scale / limits.max_in_flight
+            share = used.busy_s / course.seconds * scale / limits.max_in_flight
+            found[f"{name}: {engines.get(name, 'in flight')}"] = share
     return found
 
 

@@ -18,7 +18,7 @@ from mics_ray.io.cases import EXAMPLES, InputError, Place, Survey, read_places, 
 from mics_ray.io.json_file import read_object
 from mics_ray.io.lock import LockHeld, RunLock
 from mics_ray.io.rows import Stamp
-from mics_ray.io.shards import ShardError, committed_ids, shards
+from mics_ray.io.shards import ShardError, committed_ids, iter_rows, shards
 from mics_ray.local.launch import simulated_server
 from mics_ray.models.images import PictureError
 from mics_ray.models.images import check as check_picture
@@ -165,10 +165,18 @@ def picture_problem(config: Config, place: Place, case: Case) -> str | None:
 def same_or_refused(folder: Folder, view: dict[str, Any], setting: str) -> None:
     """Rows of one configuration never stand beside rows of another; a folder without rows binds nobody.
 
-    ``view`` is what decides the results; the folder's own is in identity.json. Raises :class:`RefusedRun`.
+    ``view`` is what decides the results; the folder's own is in identity.json, and where that is lost the rows tell.
+    Raises :class:`RefusedRun`, :class:`ShardError`.
     """
-    changed = differences(read_object(folder.root / "identity.json"), view)
-    if changed:
+    known = read_object(folder.root / "identity.json")
+    if not known:
+        if {row["config_digest"] for row in iter_rows(folder.results, ["config_digest"])} <= {digest(view)}:
+            return
+        raise RefusedRun(
+            f"{folder.root}/identity.json is lost, and its rows are of another configuration than this one; "
+            f"give another {setting}, or the overrides that made them (see {folder.root}/config.yaml)"
+        )
+    if changed := differences(known, view):
         lines = "\n".join(f"  {line}" for line in changed)
         raise RefusedRun(
             f"{folder.root} holds a run of another configuration; give another {setting}, or go back to:\n{lines}"

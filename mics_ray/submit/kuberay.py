@@ -20,7 +20,7 @@ from mics_ray.submit.config import KuberayConfig
 from mics_ray.submit.job import SubmittedJob
 from mics_ray.submit.kuberay_manifest import manifests
 from mics_ray.submit.launch import Say
-from mics_ray.submit.package import OWN, contents
+from mics_ray.submit.package import group_files
 
 POLL_S = 3.0
 ENDED = ("Complete", "Failed")
@@ -81,8 +81,7 @@ class Kuberay:
                 f"cluster.secret: the job needs {', '.join(job.key_names)}; name a Secret that holds them: kubectl "
                 f"create secret generic mics-keys {' '.join(f'--from-file={name}=FILE' for name in job.key_names)}"
             )
-        own = [(name.removeprefix(f"{OWN}/"), file) for name, file in contents(job) if name.startswith(f"{OWN}/")]
-        text = yaml.safe_dump_all(manifests(self._config, job, own), sort_keys=False, width=1000)
+        text = yaml.safe_dump_all(manifests(self._config, job, list(group_files(job))), sort_keys=False, width=1000)
         path = Path(self._config.dir) / f"{job.submission_id}.yaml"
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

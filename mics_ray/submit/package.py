@@ -32,7 +32,7 @@ def pack(job: SubmittedJob, folder: Path) -> Path:
 
 
 def contents(job: SubmittedJob) -> Iterator[tuple[str, Path]]:
-    """Names in the package and the files that they come from."""
+    """Names in the package and the files that they come from. Raises as :func:`group_files` does."""
     for top in CODE:
         for file in _files(ROOT / top):
             if file.suffix in SUFFIXES:
@@ -43,19 +43,23 @@ def contents(job: SubmittedJob) -> Iterator[tuple[str, Path]]:
         for file in _files(place if place.is_dir() else place.parent):
             if file.suffix not in SUFFIXES:
                 yield file.relative_to(ROOT).as_posix(), file
-    if job.config_dir is not None:
-        yield from _own(job.config_dir, job.program)
+    for name, file in group_files(job):
+        yield f"{OWN}/{name}", file
 
 
-def _own(config_dir: Path, program: str) -> Iterator[tuple[str, Path]]:
-    for group in groups(program):
-        for file in sorted((config_dir / group).rglob("*.yaml")):
+def group_files(job: SubmittedJob) -> Iterator[tuple[str, Path]]:
+    """The user's own group files: names below the ``--config-dir``, and the files. Raises :class:`RefusedRun`
+    where one holds what looks like a key."""
+    if job.config_dir is None:
+        return
+    for group in groups(job.program):
+        for file in sorted((job.config_dir / group).rglob("*.yaml")):
             if any(looks_like_key(word) for word in file.read_text(encoding="utf-8").split()):
                 raise RefusedRun(
                     f"{file} holds what looks like a key; it would travel with the job: put the key into an "
                     "environment variable of the cluster and its NAME into api_key_env"
                 )
-            yield f"{OWN}/{file.relative_to(config_dir).as_posix()}", file
+            yield file.relative_to(job.config_dir).as_posix(), file
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -7,9 +7,9 @@ import importlib.util
 import os
 import secrets
 import shlex
+import shutil
 import subprocess
 import sys
-from collections import deque
 from pathlib import Path
 
 import yaml
@@ -18,7 +18,7 @@ from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.submit.config import VmConfig
 from mics_ray.submit.job import SubmittedJob
 from mics_ray.submit.launch import Say
-from mics_ray.submit.package import contents
+from mics_ray.submit.package import group_files
 from mics_ray.submit.vm_file import CODE, GROUP_FILES, HEAD, PROVIDERS, SECRETS, TOKEN, cluster_file, machines_of
 
 MODULES = {"aws": "boto3", "gcp": "googleapiclient"}
@@ -81,8 +81,7 @@ class Vm:
 
     def _write(self, job: SubmittedJob) -> Path:
         self._keys(job)
-        # Refuses group files with keys before `rsync-up` copies them.
-        deque(contents(job), maxlen=0)
+        own = list(group_files(job))
         path = self._path(job)
         token = path.with_suffix(".token")
         made = cluster_file(self._config, job, str(token))
@@ -91,6 +90,7 @@ class Vm:
             if not token.exists():
                 _write(token, secrets.token_hex(32))
             _write(path, yaml.safe_dump(made, sort_keys=False, width=1000))
+            _copy(own, _groups(path))
         except OSError as error:
             raise RefusedRun(f"cluster.dir: cannot write {path}: {error.strerror}") from None
         return path
@@ -111,7 +111,7 @@ class Vm:
         if job.key_names:
             up.append(["ray", "rsync-up", str(path), f"{self._keys_folder}/", f"{SECRETS}/"])
         if job.config_dir is not None:
-            up.append(["ray", "rsync-up", str(path), f"{job.config_dir}/", f"{GROUP_FILES}/"])
+            up.append(["ray", "rsync-up", str(path), f"{_groups(path)}/", f"{GROUP_FILES}/"])
         words = [
             "python", f"{CODE}/scripts/submit.py", *action, *(["--config-dir", GROUP_FILES] if job.config_dir else []),
             "cluster=existing", f"cluster.address={JOBS}", f"cluster.token_file={TOKEN}",
@@ -119,6 +119,19 @@ class Vm:
             *([f"cluster.secrets_dir={SECRETS}"] if job.key_names else []), "--", job.program, *job.overrides,
         ]  # fmt: skip
         return [*up, ["ray", "exec", str(path), shlex.join(words)]]
+
+
+def _groups(path: Path) -> Path:
+    """Where the group files of a launcher's file lie: `rsync-up` copies a folder whole, and takes nothing else so."""
+    return path.with_suffix(".conf")
+
+
+def _copy(files: list[tuple[str, Path]], folder: Path) -> None:
+    """Make ``folder`` hold these files and no others."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, file in files:
+        (folder / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.copyfile(file, folder / name)
 
 
 def _run(command: list[str]) -> int:

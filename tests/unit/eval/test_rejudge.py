@@ -28,6 +28,7 @@ from mics_ray.errors import EXIT_OK, EXIT_REFUSED, EXIT_STOPPED
 from mics_ray.io.rows import Stamp, result_row
 from mics_ray.io.shards import ShardStore, iter_rows, shards
 from mics_ray.models.ledger import LEDGER, spent_usd
+from tests.support.damage import flip
 from tests.support.faulty_provider import FaultyProvider
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -269,6 +270,14 @@ def test_without_its_key_nothing_is_asked(tmp_path: Path, judge: Judge) -> None:
     assert "NOT_SET_ANYWHERE is not set" in done.stderr
     assert judge.asked == 0
     assert not (tmp_path / "run/rejudge").exists()
+
+
+def test_a_damaged_shard_is_found_before_anything_is_asked(tmp_path: Path, judge: Judge) -> None:
+    flip(shards(make_run(tmp_path / "run") / "results")[0], "nodes")
+    done = subprocess.run(command(tmp_path, judge.url), capture_output=True, text=True, check=False)
+    assert done.returncode == EXIT_REFUSED
+    assert "verify.py run.dir=… --repair" in done.stderr
+    assert judge.asked == 0
 
 
 def test_a_folder_without_a_run_is_refused_and_not_made(tmp_path: Path, judge: Judge) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from mics_ray.config import EndpointConfig
 from mics_ray.models.cache import CacheFull, ResponseCache
-from mics_ray.models.cache_check import replies, set_aside, verify
+from mics_ray.models.cache_check import FileCheck, replies, set_aside, verify
 from mics_ray.models.cache_prune import prune, select
 from mics_ray.models.cache_stats import by_model, stats
 from mics_ray.models.endpoint import Endpoint
@@ -106,7 +106,9 @@ async def test_a_flipped_bit_in_a_text_is_a_miss_and_is_counted(tmp_path: Path) 
     await again.close()
     (found,) = verify(tmp_path)
     assert (found.rows, found.damaged, found.problem, found.sound) == (2, 1, None, False)
-    assert [row["text"] for row in replies(path)] == ["another"]
+    counted = FileCheck("a")
+    assert [row["text"] for row in replies(path, counted)] == ["another"]
+    assert (counted.rows, counted.damaged) == (2, 1)
 
 
 async def test_a_flipped_bit_in_a_journal_that_nobody_folded_in_is_told(tmp_path: Path) -> None:
@@ -195,7 +197,7 @@ async def test_a_file_of_the_older_layout_is_read_continued_and_pruned(tmp_path:
     await store.close()
     (found,) = verify(tmp_path)
     assert (found.sound, found.rows, found.unchecked) == (True, 2, 2)
-    assert [row["stored"] for row in replies(tmp_path / "a.sqlite")] == [None, None]
+    assert [row["stored"] for row in replies(tmp_path / "a.sqlite", FileCheck("a"))] == [None, None]
     assert not select(tmp_path, None, 1_000_000_000).entries, "an age that is not noted is that of the file"
     assert prune(tmp_path, select(tmp_path, "m", FOREVER)) == 1
     assert list(by_model(stats(tmp_path))) == ["n"]

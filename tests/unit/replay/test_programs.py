@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
+from mics_ray.io.json_file import read_object
 from mics_ray.io.shards import iter_rows, shards
 from mics_ray.replay.committed import NOT_CANONICAL
+from tests.support.damage import flip
 from tests.support.processes import until
 from tests.support.recorded_run import forget, overrides
 from tests.unit.replay.conftest import CASES
@@ -51,16 +52,6 @@ def damage(run: Path) -> Path:
     data[len(data) // 3] ^= 1
     path.write_bytes(data)
     return path
-
-
-def flip(path: Path, column: str) -> None:
-    """One bit of a column's data."""
-    group = pq.ParquetFile(path).metadata.row_group(0)
-    chunks = map(group.column, range(group.num_columns))
-    chunk = next(chunk for chunk in chunks if chunk.path_in_schema.startswith(column))
-    data = bytearray(path.read_bytes())
-    data[chunk.data_page_offset + chunk.total_compressed_size // 2] ^= 1
-    path.write_bytes(data)
 
 
 def generate(made: Path, run: Path) -> "subprocess.CompletedProcess[str]":
@@ -175,15 +166,13 @@ def test_the_run_of_a_damaged_shard_ends_with_74_and_says_what_repairs_it(made: 
     assert "Traceback" not in told.stderr
 
 
-@pytest.mark.parametrize(("name", "code", "said"), [("summary", 0, ""), ("identity", 78, "another configuration")])
-def test_a_file_that_a_loss_of_power_emptied_is_no_trace(
-    made: Path, run: Path, name: str, code: int, said: str
-) -> None:
+@pytest.mark.parametrize("name", ["summary", "identity"])
+def test_a_file_that_a_loss_of_power_emptied_is_worked_out_again(made: Path, run: Path, name: str) -> None:
     (run / f"{name}.json").write_text("")
     told = generate(made, run)
-    assert told.returncode == code, told.stdout + told.stderr
-    assert said in told.stderr
+    assert told.returncode == 0, told.stdout + told.stderr
     assert "Traceback" not in told.stderr
+    assert read_object(run / f"{name}.json")
 
 
 def test_verify_says_where_the_record_does_not_reach_and_leaves_it_to_the_run(run: Path) -> None:

@@ -60,12 +60,18 @@ def test_a_folder_without_rows_binds_nobody_and_one_with_rows_does(tmp_path: Pat
     assert json.loads((tmp_path / "run/identity.json").read_text())["seed"] == 1
 
 
-def test_rows_whose_configuration_is_not_known_are_not_continued(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [None, "", "{"])
+def test_where_the_identity_is_lost_the_rows_tell_whose_they_are(tmp_path: Path, left: str | None) -> None:
     with prepared(config(tmp_path)) as job:
         ShardStore(job.folder.results).commit([rejected_row(Rejection(1, "phantom-001", "for the test"), job.stamp)])
-    (tmp_path / "run/identity.json").unlink()
-    with pytest.raises(RefusedRun, match="another configuration"), prepared(config(tmp_path)):
-        pass
+    told = job.folder.root / "identity.json"
+    before = told.read_text()
+    told.unlink() if left is None else told.write_text(left)
+    with pytest.raises(RefusedRun, match=r"identity.json is lost.*of another configuration"):
+        prepared(config(tmp_path, "seed=5")).__enter__()
+    with prepared(config(tmp_path)) as again:
+        assert again.survey.pending == 31
+    assert told.read_text() == before
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:

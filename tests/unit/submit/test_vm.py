@@ -153,6 +153,20 @@ def test_group_files_with_a_key_do_not_reach_the_head(tmp_path: Path, keys: Path
     assert not (tmp_path / "out").exists()
 
 
+def test_of_the_config_dir_only_group_files_reach_the_head(tmp_path: Path, keys: Path, ray_tool: Path) -> None:
+    mine = tmp_path / "mine"
+    (mine / "mentors").mkdir(parents=True)
+    (mine / "mentors/x.yaml").write_text("a: {model: m, base_url: 'http://h/v1', api_key_env: OPENAI_API_KEY}")
+    (mine / "cases.jsonl").write_text("a patient")
+    (mine / "mentors/notes.txt").write_text(CANARY)
+    vm = Vm(config("aws", tmp_path), print)
+    for _ in range(2):
+        assert vm.submit(describe([*JOB], mine, "/shared"), detach=True) == EXIT_OK
+    staged, there = ray_tool.read_text().splitlines()[2].split()[-2:]
+    assert there == "/home/mics/conf/"
+    assert [path.relative_to(staged).as_posix() for path in Path(staged).rglob("*.*")] == ["mentors/x.yaml"]
+
+
 @pytest.fixture
 def ray_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stand-in for ``ray`` that keeps its arguments; it fails on what the file ``fails`` names."""
