@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mics_ray.io.rows import SCHEMA
-from tests.support.program import generate, rows
+from tests.support.program import generate, generate_cpu_s, rows
 from tests.support.provider import Provider, record, write_cases
 
 pytestmark = pytest.mark.cluster
@@ -120,8 +120,10 @@ def test_a_wrong_key_or_an_unknown_model_is_refused_before_interns_load(
     with provider:
         provider.write_groups(tmp_path / "conf", interns=False, key_env="TEST_PROVIDER_KEY")
         canary = "canary-3f9a-not-the-key"
-        done = generate(*arguments(tmp_path)[:3], "interns=tiny", *arguments(tmp_path)[4:], TEST_PROVIDER_KEY=canary)
+        given = (*arguments(tmp_path)[:3], "interns=tiny", *arguments(tmp_path)[4:])
+        done, cpu_s = generate_cpu_s(*given, TEST_PROVIDER_KEY=canary)
         assert done.returncode == 78
+        assert cpu_s < 10
         assert words in done.stderr
         assert "loading" not in done.stderr
         assert canary not in done.stdout + done.stderr
