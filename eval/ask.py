@@ -14,7 +14,8 @@ from mics_ray.models.checkpoint import check_checkpoint
 from mics_ray.models.images import PictureError, case_pictures
 from mics_ray.models.prompts import check_templates, intern_text
 from mics_ray.models.types import LostCall, Pictures, Request
-from mics_ray.models.vllm_engine import EngineDead, VllmEngine, cpu_build, engine_args
+from mics_ray.models.vllm_engine import EngineDead, VllmEngine
+from mics_ray.models.vllm_settings import cpu_build, engine_args
 
 
 @dataclass(frozen=True, slots=True)

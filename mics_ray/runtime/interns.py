@@ -15,7 +15,7 @@ from mics_ray.assemble import embedded
 from mics_ray.config import Config, EndpointConfig, InternConfig
 from mics_ray.errors import RefusedRun
 from mics_ray.models.types import Pictures, Request
-from mics_ray.models.vllm_engine import cpu_build, engine_args
+from mics_ray.models.vllm_settings import cpu_build, engine_args
 from mics_ray.runtime.growth import addable, ask_for
 from mics_ray.runtime.pictures import PictureRefs
 from mics_ray.runtime.placement import Need, Node, Spot, fits, needs, place, usable

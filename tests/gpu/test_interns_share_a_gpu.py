@@ -12,7 +12,7 @@ import torch
 from mics_ray.config import Config, EndpointConfig, InternConfig
 from mics_ray.core.draws import derive_seed
 from mics_ray.models.types import Pictures, Reply, Request
-from mics_ray.models.vllm_engine import cpu_build
+from mics_ray.models.vllm_settings import cpu_build
 from mics_ray.runtime.interns import connect, start_interns
 from mics_ray.runtime.pictures import PictureRefs
 

@@ -10,7 +10,7 @@ import pytest
 from mics_ray.assemble import intern_template, model_problems
 from mics_ray.config import Config, EndpointConfig, InternConfig, PromptsConfig
 from mics_ray.models.adapter import served_rank
-from mics_ray.models.vllm_engine import engine_args
+from mics_ray.models.vllm_settings import engine_args
 
 PLACE = "base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight"
 
