@@ -570,6 +570,7 @@ class FullDisk(ResponseCache):
     """A stand-in for a disk that is full from the first reply on."""
 
     async def put(self, key: bytes, model: str, reply: Reply) -> None:
+        await asyncio.sleep(0.1)  # time enough for another call to go out
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
