@@ -75,3 +75,18 @@ def test_the_cluster_is_composed_by_its_kind_and_a_file_of_ones_own_may_name_it(
 def test_a_wrong_cluster_is_refused_with_the_nearest_name(overrides: tuple[str, ...], said: str) -> None:
     with pytest.raises(RefusedRun, match=said):
         compose_cluster(overrides, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"kind: [", "not valid YAML"),
+        ("kind: slurm # für".encode("latin-1"), "cannot read .*UnicodeDecodeError"),
+        (b"nodes: 3", "kind must be one of"),
+    ],
+)
+def test_a_file_of_ones_own_that_names_no_kind_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "cluster").mkdir()
+    (tmp_path / "cluster/mine.yaml").write_bytes(content)
+    with pytest.raises(RefusedRun, match=said):
+        compose_cluster(("cluster=mine",), tmp_path)
