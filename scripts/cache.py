@@ -154,11 +154,11 @@ def export(folder: Path, given: argparse.Namespace, console: Console) -> int:
 
     if given.out.suffix not in SUFFIXES:
         raise RefusedRun(f"--out: {given.out.name} must end in {' or '.join(SUFFIXES)}")
-    found = cache_check.FileCheck(folder.name)
-    rows = (row for path in cache_stats.files(folder) for row in cache_check.replies(path, found))
+    checks = {path: cache_check.FileCheck(path.name) for path in cache_stats.files(folder)}
+    rows = (row for path, check in checks.items() for row in cache_check.replies(path, check))
     console.print(f"{write_replies(given.out, rows):,} replies in {given.out}", markup=False)
-    if found.damaged:
-        console.print(f"left out: {found.damaged:,} damaged; see scripts/cache.py verify", style="yellow")
+    if damaged := sum(check.damaged for check in checks.values()):
+        console.print(f"left out: {damaged:,} damaged; see scripts/cache.py verify", style="yellow")
     for name in cache_check.set_aside(folder):
         console.print(f"left out: {name}, which a run found damaged and set aside", style="yellow")
     return EXIT_OK

@@ -110,10 +110,11 @@ class Vm:
         # `rsync-up` reaches the head only.
         if job.key_names:
             up.append(["ray", "rsync-up", str(path), f"{self._keys_folder}/", f"{SECRETS}/"])
-        if job.config_dir is not None:
+        own = _groups(path).is_dir()
+        if own:
             up.append(["ray", "rsync-up", str(path), f"{_groups(path)}/", f"{GROUP_FILES}/"])
         words = [
-            "python", f"{CODE}/scripts/submit.py", *action, *(["--config-dir", GROUP_FILES] if job.config_dir else []),
+            "python", f"{CODE}/scripts/submit.py", *action, *(["--config-dir", GROUP_FILES] if own else []),
             "cluster=existing", f"cluster.address={JOBS}", f"cluster.token_file={TOKEN}",
             f"cluster.volume={self._config.volume}", f"cluster.stop_s={self._config.stop_s}",
             *([f"cluster.secrets_dir={SECRETS}"] if job.key_names else []), "--", job.program, *job.overrides,
@@ -127,8 +128,9 @@ def _groups(path: Path) -> Path:
 
 
 def _copy(files: list[tuple[str, Path]], folder: Path) -> None:
-    """Make ``folder`` hold these files and no others."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Make ``folder`` hold these files and no others; without files there is none."""
+    if folder.exists():
+        shutil.rmtree(folder)
     for name, file in files:
         (folder / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copyfile(file, folder / name)

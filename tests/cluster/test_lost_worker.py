@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.cluster
 
 CASES, WORKERS, WINDOW = 96, 2, 16
 LOST = "a search worker was lost"
+PATIENCE_S = 120.0
+"""For a worker to come back; a run whose worker never does goes on, for the test to fail."""
 
 
 class Kills(Progress):
@@ -35,7 +38,7 @@ class Kills(Progress):
         super().__init__()
         self._provider = provider
         self._others = {*self._actors("SearchWorker"), *self._actors("WriterActor")}
-        self._enough = CASES
+        self._enough, self._patient_until = CASES, 0.0
         self.killed: list[str] = []
         self.back = False
         self.phases: list[str] = []
@@ -50,14 +53,16 @@ class Kills(Progress):
         both = snapshot.searching > WINDOW // WORKERS
         if not self.killed and both:
             self._kill("SearchWorker")
-            self._enough = rows + WINDOW
+            self._enough, self._patient_until = rows + WINDOW, time.monotonic() + PATIENCE_S
         elif self.killed and not self.back:
             self.back = both and any(LOST in line for line in self.phases)
             if self.back:
                 self._kill("WriterActor")
                 self._provider.release()
-            elif rows >= self._enough:
+            elif rows >= self._enough and time.monotonic() < self._patient_until:
                 self._provider.hold()
+            else:
+                self._provider.release()
 
     def _kill(self, actor: str) -> None:
         """Of this run, not what an earlier test of the session left."""

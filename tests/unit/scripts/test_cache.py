@@ -59,10 +59,12 @@ def test_verify_names_the_damaged_file(program: ModuleType, run: Path, capsys: p
     assert "endpoint-0.sqlite: 5 replies, 1 damaged" in printed
     assert program.main(["verify", str(run), "--json"]) == EXIT_CANNOT_WRITE
     assert json.loads(capsys.readouterr().out)["files"][0]["damaged"] == 1
+    (run / "cache/endpoint-9.sqlite.damaged-1").touch()
     assert program.main(["export", str(run), "--out", str(run / "replies.jsonl")]) == EXIT_OK
     printed = capsys.readouterr().out
     assert "4 replies in" in printed
     assert "left out: 1 damaged" in printed
+    assert "left out: endpoint-9.sqlite.damaged-1" in printed
 
 
 def test_what_the_run_needs_goes_only_when_asked(

@@ -167,6 +167,15 @@ def test_of_the_config_dir_only_group_files_reach_the_head(tmp_path: Path, keys:
     assert [path.relative_to(staged).as_posix() for path in Path(staged).rglob("*.*")] == ["mentors/x.yaml"]
 
 
+def test_a_config_dir_with_the_cluster_alone_sends_nothing(tmp_path: Path, keys: Path, ray_tool: Path) -> None:
+    (tmp_path / "mine/cluster").mkdir(parents=True)
+    (tmp_path / "mine/cluster/ours.yaml").write_text("kind: vm")
+    Vm(config("aws", tmp_path), print).submit(describe([*JOB], tmp_path / "mine", "/shared"), detach=True)
+    said = ray_tool.read_text()
+    assert said.count("rsync-up") == 1, "the keys"
+    assert "--config-dir" not in said
+
+
 @pytest.fixture
 def ray_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stand-in for ``ray`` that keeps its arguments; it fails on what the file ``fails`` names."""
