@@ -16,9 +16,8 @@ from mics_ray.assemble import cases_file, check_recorded
 from mics_ray.compose import to_yaml
 from mics_ray.config import Config
 from mics_ray.errors import RefusedRun
-from mics_ray.identity import code_version, differences, digest, identity
+from mics_ray.identity import code_version, digest, identity
 from mics_ray.io.cases import InputError, Survey, scan
-from mics_ray.io.json_file import read_object
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import ShardError, ShardStore, committed_ids
 from mics_ray.io.summary import summarise
@@ -27,7 +26,7 @@ from mics_ray.replay.account import Account
 from mics_ray.replay.cases import RecordEnd, Replayer
 from mics_ray.replay.committed import committed, compare
 from mics_ray.runtime.logs import log_to
-from mics_ray.runtime.prepare import Folder, held, same_or_refused, simulated
+from mics_ray.runtime.prepare import Folder, changes, held, same_or_refused, simulated
 from mics_ray.runtime.progress import Progress, clock
 
 ENDS = "record_ends.jsonl"
@@ -72,7 +71,7 @@ def _replay(config: Config, folder: Folder, progress: Progress) -> Account:
     run = committed(folder.results)
     survey = scan(str(cases_file(config)))
     view = identity(config, survey.sha256)
-    changed = differences(read_object(folder.root / "identity.json"), view)
+    changed = changes(folder, view)
     stamp, started = Stamp(config.seed, digest(view), code_version()), time.monotonic()
     target = _target(folder, stamp, progress)
     survey = scan(survey.path, committed_ids(target.results))

@@ -127,11 +127,11 @@ def survey_again(job: Job) -> Job:
 def _job(config: Config, folder: Folder) -> Job:
     try:
         survey = scan(str(cases_file(config)), committed_ids(folder.results))
+        view = identity(config, survey.sha256)
+        if shards(folder.results):
+            same_or_refused(folder, view, "run.dir")
     except (InputError, ShardError) as error:
         raise RefusedRun(str(error)) from None
-    view = identity(config, survey.sha256)
-    if shards(folder.results):
-        same_or_refused(folder, view, "run.dir")
     if config.data.strict:
         _refuse_rejections(config, survey)
     folder.write("config.yaml", to_yaml(config))
@@ -165,22 +165,26 @@ def picture_problem(config: Config, place: Place, case: Case) -> str | None:
 def same_or_refused(folder: Folder, view: dict[str, Any], setting: str) -> None:
     """Rows of one configuration never stand beside rows of another; a folder without rows binds nobody.
 
-    ``view`` is what decides the results; the folder's own is in identity.json, and where that is lost the rows tell.
     Raises :class:`RefusedRun`, :class:`ShardError`.
     """
-    known = read_object(folder.root / "identity.json")
-    if not known:
-        if {row["config_digest"] for row in iter_rows(folder.results, ["config_digest"])} <= {digest(view)}:
-            return
-        raise RefusedRun(
-            f"{folder.root}/identity.json is lost, and its rows are of another configuration than this one; "
-            f"give another {setting}, or the overrides that made them (see {folder.root}/config.yaml)"
-        )
-    if changed := differences(known, view):
+    if changed := changes(folder, view):
         lines = "\n".join(f"  {line}" for line in changed)
         raise RefusedRun(
             f"{folder.root} holds a run of another configuration; give another {setting}, or go back to:\n{lines}"
         )
+
+
+def changes(folder: Folder, view: dict[str, Any]) -> list[str]:
+    """What ``view``, which decides results, changes against the view that made the rows; a line for each name.
+
+    That one is in identity.json. Where it is lost the rows tell whether they are of another, and not in what. Raises
+    :class:`ShardError`.
+    """
+    if known := read_object(folder.root / "identity.json"):
+        return differences(known, view)
+    if {row["config_digest"] for row in iter_rows(folder.results, ["config_digest"])} <= {digest(view)}:
+        return []
+    return [f"what made its rows: identity.json is lost; {folder.root}/config.yaml may tell"]
 
 
 @contextmanager

@@ -175,6 +175,14 @@ def test_a_file_that_a_loss_of_power_emptied_is_worked_out_again(made: Path, run
     assert read_object(run / f"{name}.json")
 
 
+def test_a_replay_without_the_identity_knows_its_run_by_the_rows(run: Path) -> None:
+    (run / "identity.json").write_text("")
+    told = program("generate.py", "replay=true", f"run.dir={run}")
+    assert told.returncode == 0
+    assert "changed against the run" not in told.stdout
+    assert f"{CASES + 1} cases, each the same as in the run" in told.stdout
+
+
 def test_verify_says_where_the_record_does_not_reach_and_leaves_it_to_the_run(run: Path) -> None:
     lost = {row["case_id"] for row in list(iter_rows(run / "results"))[:5]}
     damage(run)

@@ -10,9 +10,10 @@ from mics_ray.config import Config
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import rejected_row
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards import ShardStore, shards
 from mics_ray.models.ledger import Ledger
 from mics_ray.runtime.prepare import Folder, prepared, simulated
+from tests.support.damage import flip
 from tests.support.provider import record
 
 
@@ -67,11 +68,20 @@ def test_where_the_identity_is_lost_the_rows_tell_whose_they_are(tmp_path: Path,
     told = job.folder.root / "identity.json"
     before = told.read_text()
     told.unlink() if left is None else told.write_text(left)
-    with pytest.raises(RefusedRun, match=r"identity.json is lost.*of another configuration"):
+    with pytest.raises(RefusedRun, match=r"another configuration[\s\S]*identity.json is lost"):
         prepared(config(tmp_path, "seed=5")).__enter__()
     with prepared(config(tmp_path)) as again:
         assert again.survey.pending == 31
     assert told.read_text() == before
+
+
+def test_an_identity_that_is_lost_beside_damaged_rows_is_refused_with_what_repairs_them(tmp_path: Path) -> None:
+    with prepared(config(tmp_path)) as job:
+        ShardStore(job.folder.results).commit([rejected_row(Rejection(1, "phantom-001", "for the test"), job.stamp)])
+    (tmp_path / "run/identity.json").unlink()
+    flip(shards(tmp_path / "run/results")[0], "config_digest")
+    with pytest.raises(RefusedRun, match=r"verify\.py run\.dir=… --repair"):
+        prepared(config(tmp_path)).__enter__()
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
