@@ -25,10 +25,10 @@ def job(*overrides: str) -> PlanJob:
     return compose_job("plan", PlanJob, [*PAPER, *overrides])
 
 
-def plan(*overrides: str) -> Plan:
+def plan(*overrides: str, on_gpu: bool = True) -> Plan:
     asked = job(NODES, *overrides)
     check(asked)
-    return advise(asked, asked.plan, basis(asked, asked.plan), on_paper(asked.plan), on_gpu=True)
+    return advise(asked, asked.plan, basis(asked, asked.plan), on_paper(asked.plan), on_gpu=on_gpu)
 
 
 def stretch(*names: str, most: int = 64) -> list[str]:
@@ -71,6 +71,11 @@ def test_gpus_bind_and_one_more_brings_more_until_the_mentors_bind() -> None:
     assert small.binds == "qwen25_vl_7b: GPU"
     assert small.more["one more replica of qwen25_vl_7b"] / small.cases_per_hour == pytest.approx(2, rel=0.1)
     assert small.more["mentors' quotas doubled"] / small.cases_per_hour == pytest.approx(1, rel=0.05)
+
+
+def test_interns_on_the_cpu_are_said_to_be_there() -> None:
+    one = ("window=60", "plan.intern.per_replica=1", "~interns.qwen2_vl_7b", "~interns.internvl3_8b")
+    assert plan(*one, on_gpu=False).binds == "qwen25_vl_7b: CPU"
 
 
 def test_a_mentors_quota_binds_where_gpus_are_many() -> None:
