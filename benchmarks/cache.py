@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mics_ray.models import cache_check, cache_prune, cache_stats
-from mics_ray.models.cache import ResponseCache
-from mics_ray.models.cache_file import Row, checksum, connect_writer, folder_bytes, layout
+from mics_ray.models.replies import store_care
+from mics_ray.models.replies.reply_store import ResponseCache
+from mics_ray.models.replies.store_file import Row, checksum, connect_writer, folder_bytes, layout
 
 FOREVER = 2**62
 LOOKUPS = 2000
@@ -71,10 +71,10 @@ async def measure(folder: Path, replies: int) -> None:
         median, high = lookups(cache, [rng.randrange(first, first + replies) for _ in range(LOOKUPS)])
         print(f"{name} {median:.3f} ms (99 %: {high:.3f} ms)")
     await cache.close()
-    print(f"stats {timed(cache_stats.stats, folder):.1f} s")
-    print(f"verify {timed(cache_check.verify, folder):.1f} s")
-    doomed = cache_prune.select(folder, "model-1", FOREVER)
-    print(f"prune one model of eight {timed(cache_prune.prune, folder, doomed):.1f} s")
+    print(f"stats {timed(store_care.stats, folder):.1f} s")
+    print(f"verify {timed(store_care.verify, folder):.1f} s")
+    doomed = store_care.select(folder, "model-1", FOREVER)
+    print(f"prune one model of eight {timed(store_care.prune, folder, doomed):.1f} s")
 
 
 def main() -> None:

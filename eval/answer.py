@@ -12,13 +12,13 @@ from eval.prepare import MODEL, Question, Work
 from eval.rows import answer_row
 from eval.scoring import parse, question_text, verdict
 from eval.types import Answered
-from mics_ray.assemble import Cast, intern_template
+from mics_ray.assemble.panel import Cast, intern_template
 from mics_ray.core.draws import derive_seed
 from mics_ray.core.ports import Judge, Panel
 from mics_ray.core.text import neutralise, parse_continuation
 from mics_ray.core.types import Case, Failure, LostCall
 from mics_ray.core.usage import Usage
-from mics_ray.models.images import PictureError, case_pictures
+from mics_ray.models.pictures.reading import PictureError, case_pictures
 from mics_ray.models.prompts import intern_text
 from mics_ray.models.roles import Meter, Voice
 from mics_ray.models.types import Model, Pictures, Refused, Request

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eval.config import InferJob
-from mics_ray.assemble import embedded
-from mics_ray.config import Engine, InternConfig
+from mics_ray.assemble.panel import embedded
+from mics_ray.config.schema import Engine, InternConfig
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
-from mics_ray.models.checkpoint import check_checkpoint
-from mics_ray.models.images import PictureError, case_pictures
+from mics_ray.models.engine.checkpoint import check_checkpoint
+from mics_ray.models.engine.vllm_engine import EngineDead, VllmEngine
+from mics_ray.models.engine.vllm_settings import cpu_build, engine_args
+from mics_ray.models.pictures.reading import PictureError, case_pictures
 from mics_ray.models.prompts import check_templates, intern_text
 from mics_ray.models.types import LostCall, Pictures, Request
-from mics_ray.models.vllm_engine import EngineDead, VllmEngine
-from mics_ray.models.vllm_settings import cpu_build, engine_args
 
 
 @dataclass(frozen=True, slots=True)

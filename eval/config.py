@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from mics_ray.config import EndpointConfig, InternConfig, PicturesConfig, PromptsConfig, RayConfig, SearchConfig
+from mics_ray.config.schema import EndpointConfig, InternConfig, PicturesConfig, PromptsConfig, RayConfig, SearchConfig
 
 
 @dataclass

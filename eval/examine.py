@@ -12,18 +12,18 @@ from eval.prepare import Work
 from eval.progress import line
 from eval.rows import ANSWERS
 from eval.window import POLL_S, Batches, Score, Stopped, answer_all
-from mics_ray.assemble import providers
+from mics_ray.assemble.panel import providers
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.io.shards import ShardStore
+from mics_ray.jobs.signals import Stopper
 from mics_ray.models.types import Model, Refused
-from mics_ray.runtime.endpoints import RemoteEndpoint, start_endpoint
-from mics_ray.runtime.interns import RayReplica, connect, start_interns
-from mics_ray.runtime.pictures import PictureRefs
-from mics_ray.runtime.progress import Progress
-from mics_ray.runtime.router import Router
-from mics_ray.runtime.run import DRAIN_S, End, StartInterns, refusal
-from mics_ray.runtime.seats import ReplicaDown
-from mics_ray.runtime.stopper import Stopper
+from mics_ray.runtime.driver.endpoint_actors import RemoteEndpoint, start_endpoint
+from mics_ray.runtime.driver.run import DRAIN_S, End, StartInterns, refusal
+from mics_ray.runtime.monitor.progress import Progress
+from mics_ray.runtime.serving.model_actors import RayReplica, connect, start_interns
+from mics_ray.runtime.serving.picture_refs import PictureRefs
+from mics_ray.runtime.serving.replica_state import ReplicaDown
+from mics_ray.runtime.serving.router import Router
 
 
 def examine(work: Work, progress: Progress, interns: StartInterns = start_interns) -> End:

@@ -12,17 +12,17 @@ from eval.benchmarks import items, open_source
 from eval.config import EvaluateJob
 from eval.rows import ANSWERS, item_id
 from eval.types import Item
-from mics_ray.assemble import JUDGE, embedded, model_problems
-from mics_ray.compose import to_yaml
-from mics_ray.config import Config, Engine, InternConfig, SearchConfig
+from mics_ray.assemble.panel import JUDGE, embedded, model_problems
+from mics_ray.config.compose import to_yaml
+from mics_ray.config.identity import code_version, digest, identity
+from mics_ray.config.schema import Config, Engine, InternConfig, SearchConfig
 from mics_ray.core.draws import derive_seed
 from mics_ray.errors import RefusedRun
-from mics_ray.identity import code_version, digest, identity
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import ShardError, committed_ids, shards
-from mics_ray.models.checkpoint import check_checkpoint, small_files, tiling
-from mics_ray.models.weights import fingerprint
-from mics_ray.runtime.prepare import Folder, held, same_or_refused
+from mics_ray.jobs.prepare import Folder, held, same_or_refused
+from mics_ray.models.engine.adapter import fingerprint
+from mics_ray.models.engine.checkpoint import check_checkpoint, small_files, tiling
 
 MODEL = "model"
 """The evaluated model's name among the models of the configuration."""

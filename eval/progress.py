@@ -10,9 +10,9 @@ from rich.text import Text
 from eval.config import EvaluateJob
 from eval.markdown import interval, percent
 from eval.prepare import Work
-from mics_ray.config import Engine
+from mics_ray.config.schema import Engine
 from mics_ray.core.types import Verdict
-from mics_ray.runtime.progress import clock
+from mics_ray.runtime.monitor.progress import clock
 
 COLOURS = {Verdict.RIGHT: "green", Verdict.WRONG: "yellow", Verdict.UNKNOWN: "red"}
 

@@ -5,10 +5,10 @@ from typing import Any
 import pyarrow as pa
 
 from eval.types import Answered
+from mics_ray.core.display import storable_value
 from mics_ray.core.usage import Usage
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import RowKind
-from mics_ray.io.storable import storable_value
 
 SCHEMA_VERSION = 1
 

@@ -11,8 +11,8 @@ from mics_ray.errors import EXIT_OK
 
 if TYPE_CHECKING:
     from eval.prepare import Work
-    from mics_ray.runtime.progress import Progress
-    from mics_ray.runtime.run import End
+    from mics_ray.runtime.driver.run import End
+    from mics_ray.runtime.monitor.progress import Progress
 
 Answering = Callable[["Work", "Progress"], "End"]
 """How pending items are answered and committed."""
@@ -20,14 +20,14 @@ Answering = Callable[["Work", "Progress"], "End"]
 
 def on_ray(work: "Work", progress: "Progress") -> "End":
     """Answer on a Ray cluster, with the simulated judge beside it where one is configured. Raises ``RefusedRun``."""
-    from mics_ray.probe import probe
-    from mics_ray.runtime.prepare import with_server
+    from mics_ray.assemble.probe import probe
+    from mics_ray.jobs.prepare import with_server
 
     with with_server(work.config, work.folder) as served:
         progress.phase("asking the judge for one word")
         asyncio.run(probe(served))
         from eval.examine import examine
-        from mics_ray.runtime.cluster import cluster
+        from mics_ray.runtime.driver.cluster import cluster
 
         with cluster(served.ray):
             return examine(work.at(served), progress)
@@ -41,8 +41,8 @@ def evaluate(job: EvaluateJob, answering: Answering = on_ray) -> int:
     check(job)
     from eval.progress import print_closing
     from eval.report import write_report
-    from mics_ray.runtime.logs import log_to
-    from mics_ray.runtime.progress import Progress
+    from mics_ray.runtime.monitor.logs import log_to
+    from mics_ray.runtime.monitor.progress import Progress
 
     if job.eval.bert_score_model is not None:
         from eval.bert_score import load

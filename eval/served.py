@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mics_ray.identity import PLACES, differences
+from mics_ray.config.identity import PLACES, differences
 
 _WEIGHTS = {"model", "revision", "adapter"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mics_ray.cli import ending
+from mics_ray.command_line import ending
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_USAGE
 
 

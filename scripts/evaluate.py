@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from eval.config import EvaluateJob
 from eval.run import evaluate
-from mics_ray.cli import ending, parse
-from mics_ray.compose import compose_job
+from mics_ray.command_line import ending, parse
+from mics_ray.config.compose import compose_job
 
 
 def main(argv: Sequence[str]) -> int:

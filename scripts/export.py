@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mics_ray.cli import ending, parse
-from mics_ray.compose import compose_job
+from mics_ray.command_line import ending, parse
+from mics_ray.config.compose import compose_job
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK
 
 if __name__ == "__main__":

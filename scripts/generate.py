@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from mics_ray.cli import ending, parse
-from mics_ray.config import Config
+from mics_ray.command_line import ending, parse
+from mics_ray.config.schema import Config
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED
 from mics_ray.replay.recorded import composed
 
@@ -26,14 +26,14 @@ def generate(config: Config) -> int:
     if config.replay:
         return _replay(config)
     # Each import waits until it is needed: a wrong configuration is refused before the HTTP client and Ray are loaded.
-    from mics_ray.assemble import check
+    from mics_ray.assemble.panel import check
 
     check(config)
     from mics_ray.io.shards import ShardError
-    from mics_ray.runtime.logs import log_to
-    from mics_ray.runtime.prepare import prepared, simulated, with_server
-    from mics_ray.runtime.progress import Progress
-    from mics_ray.runtime.run import End, run
+    from mics_ray.jobs.prepare import prepared, simulated, with_server
+    from mics_ray.runtime.driver.run import End, run
+    from mics_ray.runtime.monitor.logs import log_to
+    from mics_ray.runtime.monitor.progress import Progress
 
     progress, console = Progress(), Console()
     with prepared(config) as job:
@@ -63,7 +63,7 @@ def _replay(config: Config) -> int:
     from mics_ray.replay.account import print_account
     from mics_ray.replay.run import replay
     from mics_ray.replay.stop import STOPPED, interruptible
-    from mics_ray.runtime.progress import Progress
+    from mics_ray.runtime.monitor.progress import Progress
 
     console = Console(highlight=False)
     try:
@@ -80,16 +80,16 @@ def _replay(config: Config) -> int:
 
 
 def _probe(served: Config, job: Any) -> None:
-    from mics_ray.models.ledger import Ledger
-    from mics_ray.probe import probe
+    from mics_ray.assemble.probe import probe
+    from mics_ray.models.replies.ledger import Ledger
 
     with closing(Ledger(job.folder.cache, "probe", served.budget_usd)) as ledger:
         asyncio.run(probe(served, ledger))
 
 
 def _preflight(config: Config, job: Any, console: Console) -> int:
-    from mics_ray.runtime.preflight import print_report
-    from mics_ray.runtime.prepare import with_server
+    from mics_ray.jobs.prepare import with_server
+    from mics_ray.runtime.driver.preflight import print_report
 
     with with_server(job.config, job.folder) as served:
         _probe(served, job)
@@ -98,10 +98,10 @@ def _preflight(config: Config, job: Any, console: Console) -> int:
 
 
 def _close(console: Console, job: Any, end: Any, simulated: bool) -> None:
-    from mics_ray.io.json_file import read_object
+    from mics_ray.io.private_files import read_object
     from mics_ray.io.summary import summarise
-    from mics_ray.models.ledger import spent_usd
-    from mics_ray.runtime.closing import print_closing
+    from mics_ray.models.replies.ledger import spent_usd
+    from mics_ray.runtime.monitor.run_summary_view import print_closing
 
     path = job.folder.summary
     earlier = read_object(path).get("search_seconds", 0.0)

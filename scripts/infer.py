@@ -11,8 +11,8 @@ from typing import Any, TextIO
 from rich.console import Console
 
 from eval.config import InferJob
-from mics_ray.cli import ending, parse
-from mics_ray.compose import compose_job
+from mics_ray.command_line import ending, parse
+from mics_ray.config.compose import compose_job
 from mics_ray.errors import EXIT_OK
 
 

@@ -14,8 +14,8 @@ from rich.console import Console
 if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
     sys.path.pop(0)
 
-from mics_ray.cli import ending, parse
-from mics_ray.compose import compose_job
+from mics_ray.command_line import ending, parse
+from mics_ray.config.compose import compose_job
 from mics_ray.errors import EXIT_OK
 from mics_ray.plan.config import PlanJob
 
@@ -33,8 +33,8 @@ def plan(job: PlanJob) -> int:
     check(job)
     nodes, on_gpu = on_paper(job.plan), bool(job.plan.nodes)
     if not job.plan.nodes and job.ray.address is not None:
-        from mics_ray.runtime.cluster import cluster
-        from mics_ray.runtime.interns import cluster_nodes, gpus_there
+        from mics_ray.runtime.driver.cluster import cluster
+        from mics_ray.runtime.serving.model_actors import cluster_nodes, gpus_there
 
         with cluster(job.ray):
             nodes = cluster_nodes()

@@ -16,8 +16,8 @@ if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
     sys.path.pop(0)
 
 from eval.rejudge.config import RejudgeJob
-from mics_ray.cli import ending, parse
-from mics_ray.compose import compose_job
+from mics_ray.command_line import ending, parse
+from mics_ray.config.compose import compose_job
 
 
 def main(argv: Sequence[str]) -> int:

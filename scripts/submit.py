@@ -14,8 +14,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mics_ray.cli import ending
-from mics_ray.compose import choices
+from mics_ray.command_line import ending
+from mics_ray.config.compose import choices
 from mics_ray.errors import EXIT_USAGE
 
 if __name__ == "__main__":

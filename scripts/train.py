@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Sequence
 
-from mics_ray.cli import ending, parse
-from mics_ray.compose import compose_job
+from mics_ray.command_line import ending, parse
+from mics_ray.config.compose import compose_job
 
 if __name__ == "__main__":
     # This file's folder comes first on the path, and the file would stand for the package `train`.

@@ -21,12 +21,12 @@ from rich.text import Text
 if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
     sys.path.pop(0)
 
-from mics_ray.cli import ending
+from mics_ray.command_line import ending
 from mics_ray.core.display import one_line
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, LockedRun, RefusedRun
 from mics_ray.io.cases import InputError
-from mics_ray.io.check import EXAMPLES, Check, check_results, set_aside
-from mics_ray.io.lock import LockHeld, RunLock
+from mics_ray.io.results_check import EXAMPLES, Check, check_results, set_aside
+from mics_ray.jobs.lock import LockHeld, RunLock
 
 
 def main(argv: Sequence[str]) -> int:
@@ -58,7 +58,7 @@ def verify(run: Path, repair: bool, console: Console) -> int:
 
 
 def _verify(run: Path, repair: bool, console: Console) -> int:
-    from mics_ray.assemble import embedded
+    from mics_ray.assemble.panel import embedded
     from mics_ray.replay.stop import STOPPED, interruptible
 
     cases = Path(embedded(str(OmegaConf.load(run / "config.yaml").data.cases)))
@@ -93,10 +93,10 @@ def _verify(run: Path, repair: bool, console: Console) -> int:
 
 def _repair(run: Path, found: Check, console: Console) -> None:
     """Set damaged shards aside and rebuild what the record holds; says what could not be."""
+    from mics_ray.jobs.prepare import Folder
     from mics_ray.replay.recorded import recorded_config
     from mics_ray.replay.run import rebuild
-    from mics_ray.runtime.prepare import Folder
-    from mics_ray.runtime.progress import Progress
+    from mics_ray.runtime.monitor.progress import Progress
 
     for path in found.damaged:
         console.print(f"set aside as {set_aside(path).name}")

@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from mics_ray.cli import ending
+from mics_ray.command_line import ending
 from mics_ray.errors import EXIT_OK, EXIT_USAGE, RefusedRun
 
 EVERY_S = 2.0
@@ -65,9 +65,9 @@ def drawer(kind: str, place: str) -> Callable[[], tuple[RenderableType, bool]]:
     may see a next run. Raises :class:`RefusedRun` where there is nothing to watch."""
     from pathlib import Path
 
-    from mics_ray.runtime.run_folder import RunFolder
-    from mics_ray.runtime.scrape import samples, views
-    from mics_ray.runtime.watch_screen import FINISHED, Pace, screen
+    from mics_ray.runtime.monitor.scrape import samples, views
+    from mics_ray.runtime.monitor.watch_folder import RunFolder
+    from mics_ray.runtime.monitor.watch_screen import FINISHED, Pace, screen
 
     paces: dict[str, Pace] = {}
     folder = RunFolder(Path(place)) if kind == "run.dir" else None

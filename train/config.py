@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from mics_ray.config import RayConfig
+from mics_ray.config.schema import RayConfig
 
 
 class Backend(Enum):

@@ -12,9 +12,9 @@ from typing import Any
 
 from rich.console import Console
 
+from mics_ray.config.identity import differences
 from mics_ray.errors import EXIT_OK, LockedRun, RefusedRun
-from mics_ray.identity import differences
-from mics_ray.io.json_file import read_object
+from mics_ray.io.private_files import read_object
 from train.backends.base import StoppedEarly, TrainBackend
 from train.config import Backend, TrainJob
 from train.stages import read_stages
@@ -54,8 +54,8 @@ def launch(job: TrainJob) -> int:
 
 
 def _train(job: TrainJob, root: Path, trainer: TrainBackend) -> int:
-    from mics_ray.runtime.logs import log_to
-    from mics_ray.runtime.progress import Progress
+    from mics_ray.runtime.monitor.logs import log_to
+    from mics_ray.runtime.monitor.progress import Progress
 
     log_to(root / "logs", "driver")
     progress = Progress()
@@ -71,7 +71,7 @@ def _train(job: TrainJob, root: Path, trainer: TrainBackend) -> int:
 @contextmanager
 def _held(root: Path) -> Iterator[None]:
     """``train.dir``, made where it is not there, and its lock for a while."""
-    from mics_ray.io.lock import LockHeld, RunLock
+    from mics_ray.jobs.lock import LockHeld, RunLock
 
     try:
         if not root.exists():
@@ -88,8 +88,8 @@ def _held(root: Path) -> Iterator[None]:
 
 def _settle(job: TrainJob, root: Path, trainer: TrainBackend) -> None:
     """Write what the folder is for. Raises :class:`RefusedRun` where checkpoints of another configuration lie."""
-    from mics_ray.compose import to_yaml
-    from mics_ray.runtime.prepare import Folder
+    from mics_ray.config.compose import to_yaml
+    from mics_ray.jobs.prepare import Folder
 
     view, path = identity(job), root / "identity.json"
     if trainer.checkpoints(job):

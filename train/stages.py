@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mics_ray.compose import nearest
+from mics_ray.config.compose import nearest
 from mics_ray.errors import RefusedRun
 
 RESERVED = ("adapter", "checkpoints", "logs", "merged")

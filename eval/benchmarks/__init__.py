@@ -12,9 +12,9 @@ from eval.benchmarks.pmc_vqa import read as pmc_vqa
 from eval.benchmarks.slake import read as slake
 from eval.benchmarks.vqa_rad import read as vqa_rad
 from eval.types import Item
-from mics_ray.compose import nearest
+from mics_ray.config.compose import nearest
 from mics_ray.errors import RefusedRun
-from mics_ray.models.picture_files import PictureError, named, open_inside
+from mics_ray.models.pictures.file_formats import PictureError, named, open_inside
 
 __all__ = ["READERS", "Reader", "Source", "items", "open_source"]
 

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mics_ray.core.display import storable
 from mics_ray.errors import RefusedRun
-from mics_ray.io.storable import storable
 
 _BATCH = 64
 

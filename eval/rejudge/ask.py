@@ -10,14 +10,14 @@ from typing import Any
 
 from eval.rejudge.account import Said
 from eval.rejudge.recorded import answers, trees
-from mics_ray.assemble import JUDGE, judge_template, providers
-from mics_ray.config import Config
+from mics_ray.assemble.panel import JUDGE, judge_template, providers
+from mics_ray.config.keys import key
+from mics_ray.config.schema import Config
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Case, LostCall, Verdict
-from mics_ray.keys import key
-from mics_ray.models.cache import ResponseCache
-from mics_ray.models.endpoint import Endpoint
-from mics_ray.models.ledger import Ledger
+from mics_ray.models.chat.endpoint import Endpoint
+from mics_ray.models.replies.ledger import Ledger
+from mics_ray.models.replies.reply_store import ResponseCache
 from mics_ray.models.roles import Meter, ModelJudge, Voice
 
 DRAIN_S = 15.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
-from mics_ray.config import CacheConfig, EndpointConfig, RunConfig
+from mics_ray.config.schema import CacheConfig, EndpointConfig, RunConfig
 
 
 @dataclass

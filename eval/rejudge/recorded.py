@@ -10,8 +10,8 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mics_ray.assemble import strategy
-from mics_ray.config import PromptsConfig, SearchConfig
+from mics_ray.assemble.panel import strategy
+from mics_ray.config.schema import PromptsConfig, SearchConfig
 from mics_ray.core.draws import derive_seed
 from mics_ray.core.ports import Expand, Strategy
 from mics_ray.core.tree import Node, SearchTree

@@ -21,19 +21,19 @@ from eval.rejudge.ask import Stopped, endpoint, hear
 from eval.rejudge.config import RejudgeJob
 from eval.rejudge.recorded import COLUMNS, Rules, rules
 from eval.rejudge.report import markdown
-from mics_ray.assemble import JUDGE, budget_problems, model_problems
-from mics_ray.config import Config, SearchConfig
+from mics_ray.assemble.panel import JUDGE, budget_problems, model_problems
+from mics_ray.assemble.probe import probe
+from mics_ray.config.schema import Config, SearchConfig
 from mics_ray.core.usage import Usage
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, exit_code
 from mics_ray.io.shards import ShardError, iter_rows, shards
-from mics_ray.models.cache import GB, ResponseCache
-from mics_ray.models.ledger import Ledger, spent_usd
+from mics_ray.jobs.prepare import Folder, held, with_server
+from mics_ray.models.replies.ledger import Ledger, spent_usd
+from mics_ray.models.replies.reply_store import GB, ResponseCache
 from mics_ray.models.roles import Meter
 from mics_ray.models.types import Refused
-from mics_ray.probe import probe
-from mics_ray.runtime.logs import log_to
-from mics_ray.runtime.prepare import Folder, held, with_server
-from mics_ray.runtime.progress import Progress
+from mics_ray.runtime.monitor.logs import log_to
+from mics_ray.runtime.monitor.progress import Progress
 
 ACCOUNT = "rejudge"
 """The one account of a re-judgement's own ledger, which lies beside its report."""

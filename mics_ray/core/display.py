@@ -1,5 +1,7 @@
 """Text of models and input files as a terminal, a log or a report may show it: it is data, never a command to them."""
 
+import re
+from typing import Any
 from unicodedata import category
 
 TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -20,3 +22,22 @@ def one_line(text: str) -> str:
 
 def _obeyed(mark: str) -> bool:
     return category(mark) in UNSHOWN or mark in TURNING
+
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """``text`` with every character that UTF-8 or a C string cannot hold replaced; everything else is kept."""
+    return _UNSTORABLE.sub(lambda match: "\u2400" if match[0] == "\0" else "\ufffd", text)
+
+
+def storable_value(value: Any) -> Any:
+    """The same for all strings in a value made of dicts, lists, tuples (which become lists) and scalars."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable_value(key): storable_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable_value(item) for item in value]
+    return value

@@ -6,9 +6,9 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 
 from mics_ray.core.types import Case
-from mics_ray.io.ids import IdSet
 from mics_ray.io.readers import InputError, Raw
 from mics_ray.io.records import Place, Rejection, as_duplicate, parse_record
+from mics_ray.io.shards import IdSet
 from mics_ray.io.sources import Format, detect, read_records
 
 __all__ = ["InputError", "Place", "Rejection", "Span", "Survey", "read_places", "read_span", "scan", "undone"]

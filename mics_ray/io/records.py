@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from mics_ray.core.display import storable
 from mics_ray.core.types import Case, Note
-from mics_ray.io.storable import storable
 
 T = TypeVar("T")
 

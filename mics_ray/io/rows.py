@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from mics_ray.core.display import storable_value
 from mics_ray.core.leaks import LeakGuard
 from mics_ray.core.quality import grade
 from mics_ray.core.search import SearchResult
@@ -14,7 +15,6 @@ from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Continuation, Failure, Outcome, Vote
 from mics_ray.core.usage import Usage
 from mics_ray.io.records import Rejection
-from mics_ray.io.storable import storable_value
 
 SCHEMA_VERSION = 2
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from string import Formatter
 
-from mics_ray.config import PromptsConfig
+from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.text import format_prefix, neutralise
 from mics_ray.core.types import Case
 

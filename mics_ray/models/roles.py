@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from mics_ray.config import PromptsConfig
+from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.draws import derive_seed
 from mics_ray.core.text import neutralise, parse_answer, parse_continuation
 from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall, Verdict

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mics_ray.assemble import JUDGE
-from mics_ray.config import Config
-from mics_ray.models.budget import PACE, Limits
+from mics_ray.assemble.panel import JUDGE
+from mics_ray.config.schema import Config
+from mics_ray.models.chat.rate_limiter import PACE, Limits
 from mics_ray.plan.config import PlanConfig
 from mics_ray.plan.record import Basis, services
 from mics_ray.plan.shape import calls
 from mics_ray.plan.simulate import Course, Service, simulate
-from mics_ray.runtime.placement import Need, Node, Spot, needs, place
+from mics_ray.runtime.serving.placement import Need, Node, Spot, needs, place
 
 FULL = 0.9
 """Use of a resource from which it is said to bind."""

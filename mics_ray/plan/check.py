@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from mics_ray.assemble import size_problems
+from mics_ray.assemble.panel import size_problems
 from mics_ray.errors import RefusedRun
 from mics_ray.plan.config import PlanConfig, PlanJob
-from mics_ray.runtime.placement import Node, fits, needs
+from mics_ray.runtime.serving.placement import Node, fits, needs
 
 
 def check(job: PlanJob) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from mics_ray.config import Config
+from mics_ray.config.schema import Config
 
 
 @dataclass

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mics_ray.assemble import JUDGE, endpoints
-from mics_ray.config import Config, Price
+from mics_ray.assemble.panel import JUDGE, endpoints
+from mics_ray.config.schema import Config, Price
 from mics_ray.core.usage import Usage
 from mics_ray.errors import RefusedRun
 from mics_ray.io.shards import ShardError, iter_rows
-from mics_ray.models.budget import Limits
-from mics_ray.models.price import cost_usd
+from mics_ray.models.chat.rate_limiter import Limits
+from mics_ray.models.replies.pricing import cost_usd
 from mics_ray.plan.config import Assumed, PlanConfig
 from mics_ray.plan.shape import Shape, assumed, calls, recorded
 from mics_ray.plan.simulate import Service
-from mics_ray.runtime.latency import LATENCIES, middle
+from mics_ray.runtime.monitor.latency import LATENCIES, middle
 
 QUANTILES = 400
 """Latencies that stand for a recorded distribution."""

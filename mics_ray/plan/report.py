@@ -8,7 +8,7 @@ from rich.table import Table
 
 from mics_ray.plan.advise import FULL, Plan
 from mics_ray.plan.config import PlanConfig
-from mics_ray.runtime.placement import Node
+from mics_ray.runtime.serving.placement import Node
 
 
 def print_plan(console: Console, plan: Plan, question: PlanConfig, nodes: Sequence[Node]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mics_ray.config import Config, StrategyKind
+from mics_ray.config.schema import Config, StrategyKind
 
 ASSUMED_ROUNDS = {1: 0.35, 2: 0.25, 3: 0.15, 4: 0.15, 5: 0.1}
 """Shares of cases by rounds, restarts included, where no run was recorded. Mean 2.4."""

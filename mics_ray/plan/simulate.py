@@ -1,6 +1,6 @@
 """A whole job on paper: a discrete-event simulation of searches over services with quotas and latencies. Pure.
 
-The quotas are kept by the very :class:`~mics_ray.models.budget.Budget` that keeps them in a run.
+The quotas are kept by the very :class:`~mics_ray.models.chat.rate_limiter.Budget` that keeps them in a run.
 """
 
 import heapq
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from mics_ray.models.budget import Budget, Limits, Ticket
+from mics_ray.models.chat.rate_limiter import Budget, Limits, Ticket
 from mics_ray.plan.shape import Candidate, Shape
 
 Then = Callable[[], None]

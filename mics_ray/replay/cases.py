@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from mics_ray.assemble import JUDGE, Cast, image_root, strategy
-from mics_ray.casework import broken, searched, seen
-from mics_ray.config import Config
+from mics_ray.assemble.case_search import broken, searched, seen
+from mics_ray.assemble.panel import JUDGE, Cast, image_root, strategy
+from mics_ray.config.schema import Config
 from mics_ray.core.ports import Move, Strategy
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Case
 from mics_ray.io.cases import Place, Rejection, Span, read_places
 from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.io.shards import ShardStore
-from mics_ray.models.record import BeyondRecord, DamagedRecord, Record
+from mics_ray.models.replies.recorded_replies import BeyondRecord, DamagedRecord, Record
 from mics_ray.models.roles import Meter
 from mics_ray.replay.lost import Lost, losing
 

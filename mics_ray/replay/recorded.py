@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from mics_ray.compose import choices, compose_config, groups
-from mics_ray.config import Config, RunConfig
+from mics_ray.config.compose import choices, compose_config, groups
+from mics_ray.config.schema import Config, RunConfig
 from mics_ray.errors import RefusedRun
 
 JOB = "generate"

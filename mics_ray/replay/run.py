@@ -12,22 +12,22 @@ from typing import Any
 
 from rich.text import Text
 
-from mics_ray.assemble import cases_file, check_recorded
-from mics_ray.compose import to_yaml
-from mics_ray.config import Config
+from mics_ray.assemble.panel import cases_file, check_recorded
+from mics_ray.config.compose import to_yaml
+from mics_ray.config.identity import code_version, digest, identity
+from mics_ray.config.schema import Config
 from mics_ray.errors import RefusedRun
-from mics_ray.identity import code_version, digest, identity
 from mics_ray.io.cases import InputError, Survey, scan
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import ShardError, ShardStore, committed_ids
 from mics_ray.io.summary import summarise
-from mics_ray.models.record import Record
+from mics_ray.jobs.prepare import Folder, changes, held, same_or_refused, simulated
+from mics_ray.models.replies.recorded_replies import Record
 from mics_ray.replay.account import Account
 from mics_ray.replay.cases import RecordEnd, Replayer
 from mics_ray.replay.committed import committed, compare
-from mics_ray.runtime.logs import log_to
-from mics_ray.runtime.prepare import Folder, changes, held, same_or_refused, simulated
-from mics_ray.runtime.progress import Progress, clock
+from mics_ray.runtime.monitor.logs import log_to
+from mics_ray.runtime.monitor.progress import Progress, clock
 
 ENDS = "record_ends.jsonl"
 """In a replay's folder: where the record ends, a line for each case that it does not reach."""

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from omegaconf import MISSING
 
-from mics_ray.compose import CONF, compose_job
+from mics_ray.config.compose import CONF, compose_job
 from mics_ray.errors import RefusedRun
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from mics_ray.config.keys import DIRECTORY
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
-from mics_ray.keys import DIRECTORY
 from mics_ray.submit.address import checked, token
 from mics_ray.submit.config import ExistingConfig
 from mics_ray.submit.job import SubmittedJob
@@ -19,7 +19,7 @@ from mics_ray.submit.launch import Say
 from mics_ray.submit.package import pack
 
 if TYPE_CHECKING:
-    from mics_ray.runtime.jobs import Jobs, Standing
+    from mics_ray.submit.ray_jobs import Jobs, Standing
 
 
 class Existing:
@@ -71,7 +71,7 @@ class Existing:
     def _jobs(self) -> "Jobs":
         address = checked(self._config.address)
         secret = token(self._config.token_env, self._config.token_file)
-        from mics_ray.runtime.jobs import Jobs
+        from mics_ray.submit.ray_jobs import Jobs
 
         return Jobs(address, secret)
 

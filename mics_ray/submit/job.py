@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from eval.config import EvaluateJob
-from mics_ray.compose import compose_job, to_yaml
-from mics_ray.config import Config, EndpointConfig, InternConfig
+from mics_ray.config.compose import compose_job, to_yaml
+from mics_ray.config.schema import Config, EndpointConfig, InternConfig
 from mics_ray.errors import RefusedRun
-from mics_ray.runtime.placement import Need, needs
+from mics_ray.runtime.serving.placement import Need, needs
 from train.config import Backend, TrainJob
 
 

@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mics_ray.keys import DIRECTORY
-from mics_ray.runtime.placement import Need
+from mics_ray.config.keys import DIRECTORY
+from mics_ray.runtime.serving.placement import Need
 from mics_ray.submit.config import KuberayConfig
 from mics_ray.submit.job import SubmittedJob
 

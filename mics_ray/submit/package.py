@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from mics_ray.compose import CONF, groups, looks_like_key
+from mics_ray.config.compose import CONF, groups, looks_like_key
 from mics_ray.errors import RefusedRun
 from mics_ray.submit.job import SubmittedJob
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from mics_ray.config.keys import DIRECTORY
 from mics_ray.errors import EXIT_STOPPED, RefusedRun
-from mics_ray.keys import DIRECTORY
-from mics_ray.runtime.placement import Node, fits
+from mics_ray.runtime.serving.placement import Node, fits
 from mics_ray.submit.config import SlurmConfig
 from mics_ray.submit.job import SubmittedJob
 from mics_ray.submit.package import ROOT

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mics_ray.config.keys import key
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
-from mics_ray.io.lock import LockHeld, RunLock
-from mics_ray.keys import key
+from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.submit.config import SlurmConfig
 from mics_ray.submit.job import SubmittedJob
 from mics_ray.submit.launch import Say

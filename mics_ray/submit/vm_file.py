@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mics_ray.errors import RefusedRun
-from mics_ray.runtime.placement import Need
+from mics_ray.runtime.serving.placement import Need
 from mics_ray.submit.config import Machine, VmConfig
 from mics_ray.submit.job import SubmittedJob
 

@@ -3,8 +3,8 @@
 import asyncio
 import sys
 
-from mics_ray.config import EndpointConfig
-from mics_ray.models.endpoint import Endpoint
+from mics_ray.config.schema import EndpointConfig
+from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.types import LostCall, Reply, Request
 
 DEADLINE_S, PER_MINUTE = 10.0, 600

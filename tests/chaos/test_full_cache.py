@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.models.cache import GB
-from mics_ray.models.cache_file import folder_bytes
+from mics_ray.models.replies.reply_store import GB
+from mics_ray.models.replies.store_file import folder_bytes
 from tests.chaos.conftest import CASES, LATENCY_S, SETTINGS, Calm
 from tests.support.faulty_provider import FaultyProvider
 from tests.support.whole_run import WholeRun

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.runtime.run_folder import RunFolder
+from mics_ray.runtime.monitor.watch_folder import RunFolder
 from tests.chaos.conftest import LATENCY_S, SETTINGS, Calm
 from tests.support.faulty_provider import FaultyProvider
 from tests.support.processes import until

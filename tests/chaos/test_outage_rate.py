@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from benchmarks.latency_server import reply
-from mics_ray.assemble import Cast, endpoints, providers, strategy
-from mics_ray.casework import searched
-from mics_ray.config import Config, EndpointConfig, Engine, InternConfig
+from mics_ray.assemble.case_search import searched
+from mics_ray.assemble.panel import Cast, endpoints, providers, strategy
+from mics_ray.config.schema import Config, EndpointConfig, Engine, InternConfig
 from mics_ray.core.search import SearchResult
 from mics_ray.core.types import Case
-from mics_ray.models.endpoint import Endpoint
-from mics_ray.models.retry import Action, Fault
+from mics_ray.models.chat.endpoint import Endpoint
+from mics_ray.models.chat.retry import Action, Fault
 from mics_ray.models.roles import Meter
 from mics_ray.models.types import Failure, Model, Pictures, Reply, Request
 from tests.support.virtual_loop import VirtualLoop

@@ -21,16 +21,16 @@ os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)
 import ray
 from ray._private.services import get_node_ip_address
 
-from mics_ray.config import Config, EndpointConfig, InternConfig
+from mics_ray.config.schema import Config, EndpointConfig, InternConfig
 from mics_ray.models.types import Pictures, Reply, Request
-from mics_ray.runtime import fleet as fleet_module
-from mics_ray.runtime import growth
-from mics_ray.runtime import interns as interns_module
-from mics_ray.runtime.fleet import Fleet
-from mics_ray.runtime.interns import cluster_nodes, start_interns
-from mics_ray.runtime.placement import Need
-from mics_ray.runtime.replica import ReplicaSpec
-from mics_ray.runtime.scaling import Depths
+from mics_ray.runtime.serving import autoscaler
+from mics_ray.runtime.serving import fleet as fleet_module
+from mics_ray.runtime.serving import model_actors as interns_module
+from mics_ray.runtime.serving.fleet import Fleet
+from mics_ray.runtime.serving.model_actors import cluster_nodes, start_interns
+from mics_ray.runtime.serving.placement import Need
+from mics_ray.runtime.serving.replica import ReplicaSpec
+from mics_ray.runtime.serving.replica_policy import Depths
 from tests.support.processes import descendants, kill, until
 
 HEAD_ID, HEAD_KIND = "f" * 51 + "00000", "ray.head.default"
@@ -86,7 +86,7 @@ def autoscaled(folder: Path) -> Iterator[str]:
     }  # fmt: skip
     launched = folder / "ray_bootstrap_config.yaml"
     launched.write_text(json.dumps(config))
-    growth.LAUNCHER_FILE = launched  # where `ray up` leaves it: in the home folder of the head
+    autoscaler.LAUNCHER_FILE = launched  # where `ray up` leaves it: in the home folder of the head
     names = {f"RAY_{name}": HEAD_ID for name in ("CLOUD_INSTANCE_ID", "OVERRIDE_NODE_ID_FOR_TESTING")}
     switches = {"RAY_FAKE_CLUSTER": "1", "RAY_enable_autoscaler_v2": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
     switches["RAY_NODE_TYPE_NAME"] = HEAD_KIND

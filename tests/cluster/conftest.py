@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import ray
 
-from mics_ray.config import Config, EndpointConfig, InternConfig
-from mics_ray.runtime.interns import start_interns
+from mics_ray.config.schema import Config, EndpointConfig, InternConfig
+from mics_ray.runtime.serving.model_actors import start_interns
 
 CANARY = "sk-canary-5f1e"
 KEY_VARIABLES = {"OPENAI_API_KEY": "an intern must not have this", "ODDLY_NAMED_FOR_MENTORS": "nor this one"}

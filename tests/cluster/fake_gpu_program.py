@@ -11,11 +11,11 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.util.placement_group import placement_group_table
 
-from mics_ray.config import InternConfig
+from mics_ray.config.schema import InternConfig
 from mics_ray.models.types import Pictures, Reply, Request
-from mics_ray.runtime.interns import cluster_nodes, pipeline, start_replica
-from mics_ray.runtime.placement import fits, needs, place
-from mics_ray.runtime.replica import ReplicaSpec
+from mics_ray.runtime.serving.model_actors import cluster_nodes, pipeline, start_replica
+from mics_ray.runtime.serving.placement import fits, needs, place
+from mics_ray.runtime.serving.replica import ReplicaSpec
 
 INTERNS = {"wide": InternConfig(model="w", tensor_parallel=2), "narrow": InternConfig(model="n", replicas=2)}
 SHARED = {"shared": InternConfig(model="s", replicas=2, gpus=0.5)}

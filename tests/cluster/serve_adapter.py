@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mics_ray.config import InternConfig
+from mics_ray.config.schema import InternConfig
 from mics_ray.local.phantoms import draw
+from mics_ray.models.engine.vllm_engine import VllmEngine
 from mics_ray.models.types import Pictures, Request
-from mics_ray.models.vllm_engine import VllmEngine
 
 TARGETS = r".*language_model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
 TEXT = "Which finding does the radiograph show?\n\n### Step 1: Look at both lungs and the outline of the heart."

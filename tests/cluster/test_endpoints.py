@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import ray
 
-from mics_ray.config import EndpointConfig
+from mics_ray.config.schema import EndpointConfig
 from mics_ray.models.types import Request
-from mics_ray.runtime.endpoints import RemoteEndpoint, start_endpoint
-from mics_ray.runtime.pictures import PictureRefs
+from mics_ray.runtime.driver.endpoint_actors import RemoteEndpoint, start_endpoint
+from mics_ray.runtime.serving.picture_refs import PictureRefs
 from tests.support.faulty_server import FaultyServer, Seen, answer, completion
 
 pytestmark = pytest.mark.cluster

@@ -16,10 +16,10 @@ from eval.rows import ANSWERS
 from eval.run import evaluate
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.io.shards import iter_rows
+from mics_ray.jobs.prepare import with_server
 from mics_ray.local.findings import FINDINGS
 from mics_ray.local.phantoms import write_cases
-from mics_ray.runtime.prepare import with_server
-from mics_ray.runtime.progress import Progress
+from mics_ray.runtime.monitor.progress import Progress
 from tests.support.examinees import job
 from tests.support.processes import kill, until
 from tests.support.provider import Provider

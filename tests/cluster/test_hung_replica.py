@@ -12,14 +12,14 @@ import pytest
 import ray
 from ray.exceptions import RayActorError
 
-from mics_ray.config import InternConfig
+from mics_ray.config.schema import InternConfig
 from mics_ray.models.types import LostCall, Reply, Request
-from mics_ray.runtime.interns import remote_replicas, start_replica
-from mics_ray.runtime.pictures import PictureRefs
-from mics_ray.runtime.placement import Need
-from mics_ray.runtime.replica import ReplicaFacts, ReplicaSpec, StartEngine
-from mics_ray.runtime.router import Router
-from mics_ray.runtime.seats import REPLICA_DEATHS
+from mics_ray.runtime.serving.model_actors import remote_replicas, start_replica
+from mics_ray.runtime.serving.picture_refs import PictureRefs
+from mics_ray.runtime.serving.placement import Need
+from mics_ray.runtime.serving.replica import ReplicaFacts, ReplicaSpec, StartEngine
+from mics_ray.runtime.serving.replica_state import REPLICA_DEATHS
+from mics_ray.runtime.serving.router import Router
 from tests.support.slow_engine import DeadlyEngine, SickEngine, SlowEngine
 
 pytestmark = [pytest.mark.cluster, pytest.mark.chaos]

@@ -15,14 +15,14 @@ import psutil
 import pytest
 import ray
 
-from mics_ray.config import Config, EndpointConfig, InternConfig
+from mics_ray.config.schema import Config, EndpointConfig, InternConfig
 from mics_ray.core.draws import derive_seed
 from mics_ray.errors import RefusedRun
 from mics_ray.models.types import LostCall, Pictures, Reply, Request
-from mics_ray.runtime.interns import connect, start_interns
-from mics_ray.runtime.pictures import PictureRefs
-from mics_ray.runtime.replica import ReplicaFacts
-from mics_ray.runtime.router import Router
+from mics_ray.runtime.serving.model_actors import connect, start_interns
+from mics_ray.runtime.serving.picture_refs import PictureRefs
+from mics_ray.runtime.serving.replica import ReplicaFacts
+from mics_ray.runtime.serving.router import Router
 
 from .conftest import CANARY, KEY_VARIABLES, TINY
 

@@ -9,8 +9,8 @@ pytestmark = pytest.mark.cluster
 
 PROGRAM = """
 import psutil, ray
-from mics_ray.config import RayConfig
-from mics_ray.runtime.cluster import cluster
+from mics_ray.config.schema import RayConfig
+from mics_ray.runtime.driver.cluster import cluster
 
 with cluster(RayConfig()):
     ray.get(ray.remote(lambda: 1).remote())

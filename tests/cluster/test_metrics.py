@@ -14,9 +14,9 @@ import pytest
 from aiohttp import web
 from rich.console import Console
 
-from mics_ray.runtime import metrics
-from mics_ray.runtime.dashboard import PANELS, dashboard
-from mics_ray.runtime.scrape import ours, views
+from mics_ray.runtime.monitor import metrics
+from mics_ray.runtime.monitor.dashboard import PANELS, dashboard
+from mics_ray.runtime.monitor.scrape import ours, views
 from scripts.watch import drawer
 from tests.support.program import command, rows
 from tests.support.provider import Provider, record

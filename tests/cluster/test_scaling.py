@@ -12,20 +12,20 @@ from typing import Any
 import pytest
 import ray
 
-from mics_ray.compose import compose_config
-from mics_ray.config import Config, EndpointConfig, InternConfig
+from mics_ray.config.compose import compose_config
+from mics_ray.config.schema import Config, EndpointConfig, InternConfig
 from mics_ray.io.shards import iter_rows
+from mics_ray.jobs.prepare import prepared, with_server
 from mics_ray.models.types import Request
-from mics_ray.runtime import fleet as fleet_module
-from mics_ray.runtime.fleet import Fleet
-from mics_ray.runtime.interns import connect, remote_replicas, start_replica
-from mics_ray.runtime.pictures import PictureRefs
-from mics_ray.runtime.placement import Need
-from mics_ray.runtime.prepare import prepared, with_server
-from mics_ray.runtime.progress import Progress
-from mics_ray.runtime.replica import ReplicaSpec
-from mics_ray.runtime.run import search
-from mics_ray.runtime.scaling import Depths
+from mics_ray.runtime.driver.run import search
+from mics_ray.runtime.monitor.progress import Progress
+from mics_ray.runtime.serving import fleet as fleet_module
+from mics_ray.runtime.serving.fleet import Fleet
+from mics_ray.runtime.serving.model_actors import connect, remote_replicas, start_replica
+from mics_ray.runtime.serving.picture_refs import PictureRefs
+from mics_ray.runtime.serving.placement import Need
+from mics_ray.runtime.serving.replica import ReplicaSpec
+from mics_ray.runtime.serving.replica_policy import Depths
 from tests.support.slow_engine import SlowEngine
 
 pytestmark = pytest.mark.cluster
@@ -151,7 +151,7 @@ def test_a_replica_retired_under_load_answers_first_and_nothing_is_asked_twice(
 def test_a_run_that_scales_ends_with_every_row_exactly_once(
     ray_cluster: None, slow_replicas: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mics_ray.runtime.fleet.Depths", lambda: Depths(8, 4, 4, up_s=0, down_s=1, cool_s=0.5))
+    monkeypatch.setattr("mics_ray.runtime.serving.fleet.Depths", lambda: Depths(8, 4, 4, up_s=0, down_s=1, cool_s=0.5))
     job_config = compose_config(
         [
             "experiment=demo",

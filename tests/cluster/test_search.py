@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import ray
 
-from mics_ray.compose import compose_config
+from mics_ray.config.compose import compose_config
 from mics_ray.errors import EXIT_OK
 from mics_ray.io.shards import iter_rows
-from mics_ray.runtime.prepare import prepared, with_server
-from mics_ray.runtime.progress import Progress, Snapshot
-from mics_ray.runtime.run import search
+from mics_ray.jobs.prepare import prepared, with_server
+from mics_ray.runtime.driver.run import search
+from mics_ray.runtime.monitor.progress import Progress, Snapshot
 from tests.support.processes import kill
 
 pytestmark = pytest.mark.cluster

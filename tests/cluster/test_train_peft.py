@@ -18,8 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mics_ray.core.draws import derive_seed
 from mics_ray.errors import EXIT_STOPPED, RefusedRun
 from mics_ray.models.types import Pictures, Request
-from mics_ray.runtime.interns import connect
-from mics_ray.runtime.pictures import PictureRefs
+from mics_ray.runtime.serving.model_actors import connect
+from mics_ray.runtime.serving.picture_refs import PictureRefs
 from tests.support.processes import kill, until
 from tests.support.tiny_training import QUESTION, job, record, write_stage
 from train.backends.peft_checkpoints import saved

@@ -9,9 +9,9 @@ import yaml
 
 from eval.config import EvaluateJob, InferJob
 from eval.rejudge.config import RejudgeJob
-from mics_ray.assemble import check
-from mics_ray.compose import CONF, choices, compose_config, compose_job, groups, to_yaml
-from mics_ray.config import Config
+from mics_ray.assemble.panel import check
+from mics_ray.config.compose import CONF, choices, compose_config, compose_job, groups, to_yaml
+from mics_ray.config.schema import Config
 from mics_ray.plan.config import PlanJob
 from mics_ray.submit.config import compose_cluster
 from train.config import TrainJob

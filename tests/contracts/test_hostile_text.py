@@ -13,18 +13,18 @@ from rich.console import Console
 
 from eval.markdown import as_markdown
 from eval.rejudge.report import markdown
-from mics_ray.casework import broken
-from mics_ray.cli import ending
+from mics_ray.assemble.case_search import broken
+from mics_ray.command_line import ending
 from mics_ray.core.display import one_line, printable
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
-from mics_ray.io.check import Check, check_results
+from mics_ray.io.results_check import Check, check_results
 from mics_ray.replay.account import Account, print_account
 from mics_ray.replay.committed import Comparison
-from mics_ray.runtime.closing import chain_view
-from mics_ray.runtime.logs import CASE_LOG, CaseLog, log_to
-from mics_ray.runtime.view import View
-from mics_ray.runtime.watch_screen import Pace, screen
+from mics_ray.runtime.monitor.logs import CASE_LOG, CaseLog, log_to
+from mics_ray.runtime.monitor.run_summary_view import chain_view
+from mics_ray.runtime.monitor.watch_screen import Pace, screen
+from mics_ray.runtime.monitor.watch_view import View
 from scripts.verify import _show
 from tests.support.run_folders import row
 

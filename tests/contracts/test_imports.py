@@ -17,7 +17,7 @@ def test_the_import_contracts_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["mics_ray.core.search mics_ray.core.best_of_n mics_ray.core.verdict", "mics_ray.config"]
+    "module", ["mics_ray.core.search mics_ray.core.best_of_n mics_ray.core.verdict", "mics_ray.config.schema"]
 )
 def test_core_and_config_load_nothing_heavy(module: str) -> None:
     program = f"""

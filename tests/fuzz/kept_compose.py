@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from mics_ray.compose import groups
+from mics_ray.config.compose import groups
 
 OWN = "mine"
 """The user's file in a group."""

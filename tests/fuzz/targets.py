@@ -13,18 +13,18 @@ from zlib import crc32
 
 from hydra import compose as hydra_compose
 
-from mics_ray.compose import compose_config, looks_like_key, to_yaml
+from mics_ray.config.compose import compose_config, looks_like_key, to_yaml
 from mics_ray.core.leaks import LeakGuard
 from mics_ray.core.text import format_chain, neutralise, parse_answer, parse_continuation
 from mics_ray.core.types import Case, Note, Verdict
 from mics_ray.core.verdict import parse_verdict
 from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import InputError, read_span, scan
-from mics_ray.models.images import PictureError, check, load
-from mics_ray.models.picture_limits import MAX_PIXELS
-from mics_ray.models.retry import Fault, of_status, retry_after
+from mics_ray.models.chat.retry import Fault, of_status, retry_after
+from mics_ray.models.chat.wire_format import parse_error, parse_reply
+from mics_ray.models.pictures.reading import PictureError, check, load
+from mics_ray.models.pictures.size_limits import MAX_PIXELS
 from mics_ray.models.types import Reply
-from mics_ray.models.wire import parse_error, parse_reply
 from tests.fuzz import seeds
 from tests.fuzz.kept_compose import kept
 from tests.fuzz.mutate import mutated
@@ -156,7 +156,7 @@ def config(folder: Path) -> Check:
         said = ""
         whole = crc32(data) % WHOLE == 0
         try:
-            with patch("mics_ray.compose.compose", hydra_compose if whole else quick):
+            with patch("mics_ray.config.compose.compose", hydra_compose if whole else quick):
                 found = compose_config(lines.decode("utf-8", "surrogateescape").split("\n"), folder)
         except RefusedRun as refused:
             said = str(refused)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mics_ray.config import PromptsConfig
+from mics_ray.config.schema import PromptsConfig
 from tests.support.searched_samples import prompts, samples
 from train.export.chat import chat
 from train.export.pairs import chain_pairs, for_mpo, step_pairs

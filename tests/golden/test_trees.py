@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from mics_ray.assemble import strategy
-from mics_ray.compose import compose_config
+from mics_ray.assemble.panel import strategy
+from mics_ray.config.compose import compose_config
 from mics_ray.core.search import SearchResult, search_case
 from mics_ray.core.types import Outcome
 from tests.support.fake_panel import CASE, MENTORS, chancy

@@ -9,12 +9,12 @@ import pytest
 import ray
 import torch
 
-from mics_ray.config import Config, EndpointConfig, InternConfig
+from mics_ray.config.schema import Config, EndpointConfig, InternConfig
 from mics_ray.core.draws import derive_seed
+from mics_ray.models.engine.vllm_settings import cpu_build
 from mics_ray.models.types import Pictures, Reply, Request
-from mics_ray.models.vllm_settings import cpu_build
-from mics_ray.runtime.interns import connect, start_interns
-from mics_ray.runtime.pictures import PictureRefs
+from mics_ray.runtime.serving.model_actors import connect, start_interns
+from mics_ray.runtime.serving.picture_refs import PictureRefs
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(cpu_build(), reason="vLLM of this environment is a CPU build")]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mics_ray.models.budget import Budget, Limits, Ticket
+from mics_ray.models.chat.rate_limiter import Budget, Limits, Ticket
 
 TOLERANCE = 1e-6
 

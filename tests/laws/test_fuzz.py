@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig
 
-from mics_ray.compose import CONF, compose_config
+from mics_ray.config.compose import CONF, compose_config
 from tests.fuzz.kept_compose import Compose, kept
 from tests.fuzz.names import NAMES
 from tests.fuzz.seeds import OVERRIDES

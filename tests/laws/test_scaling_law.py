@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mics_ray.config import Replicas
-from mics_ray.runtime.scaling import Depths, Scaler
+from mics_ray.config.schema import Replicas
+from mics_ray.runtime.serving.replica_policy import Depths, Scaler
 
 RANGES = st.builds(lambda low, more: Replicas(low, low + more), st.integers(1, 8), st.integers(0, 24))
 

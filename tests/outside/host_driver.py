@@ -11,18 +11,18 @@ from typing import Any
 
 import ray
 
-from mics_ray.assemble import check
-from mics_ray.cli import ending
-from mics_ray.compose import compose_config
-from mics_ray.config import Config
-from mics_ray.probe import probe
-from mics_ray.runtime.cluster import cluster
-from mics_ray.runtime.interns import cluster_nodes, key_variables, places, spec, start_replica
-from mics_ray.runtime.logs import log_to
-from mics_ray.runtime.placement import Node, Spot
-from mics_ray.runtime.prepare import prepared
-from mics_ray.runtime.progress import Progress
-from mics_ray.runtime.run import StartInterns, search
+from mics_ray.assemble.panel import check
+from mics_ray.assemble.probe import probe
+from mics_ray.command_line import ending
+from mics_ray.config.compose import compose_config
+from mics_ray.config.schema import Config
+from mics_ray.jobs.prepare import prepared
+from mics_ray.runtime.driver.cluster import cluster
+from mics_ray.runtime.driver.run import StartInterns, search
+from mics_ray.runtime.monitor.logs import log_to
+from mics_ray.runtime.monitor.progress import Progress
+from mics_ray.runtime.serving.model_actors import cluster_nodes, key_variables, places, spec, start_replica
+from mics_ray.runtime.serving.placement import Node, Spot
 
 ATTEMPTS = 10
 

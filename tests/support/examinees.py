@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.config import EvaluateJob
-from mics_ray.compose import compose_job
+from mics_ray.config.compose import compose_job
 from mics_ray.local.phantoms import write_cases
 from mics_ray.models.types import Pictures, Reply, Request
 

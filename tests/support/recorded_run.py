@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-from mics_ray.assemble import JUDGE, Cast, strategy
-from mics_ray.casework import searched, seen
-from mics_ray.compose import compose_config
-from mics_ray.config import Config
+from mics_ray.assemble.case_search import searched, seen
+from mics_ray.assemble.panel import JUDGE, Cast, strategy
+from mics_ray.config.compose import compose_config
+from mics_ray.config.schema import Config
 from mics_ray.core.types import Case
 from mics_ray.io.cases import Rejection, read_places
 from mics_ray.io.rows import rejected_row, result_row
 from mics_ray.io.shards import ShardStore
-from mics_ray.models.cache import ResponseCache
+from mics_ray.jobs.prepare import Job, prepared
+from mics_ray.models.replies.reply_store import ResponseCache
 from mics_ray.models.roles import Meter
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
-from mics_ray.runtime.prepare import Job, prepared
 from tests.support.run_folders import noise
 
 STEPS = 5

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from mics_ray.compose import compose_config, compose_job
+from mics_ray.config.compose import compose_config, compose_job
 from mics_ray.core.quality import grade
 from mics_ray.core.search import SearchResult
 from mics_ray.core.tree import Node, SearchTree

@@ -4,8 +4,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from mics_ray.compose import compose_config
-from mics_ray.config import PromptsConfig
+from mics_ray.config.compose import compose_config
+from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.text import format_chain
 from mics_ray.core.types import Case, Continuation
 from mics_ray.models.prompts import intern_text

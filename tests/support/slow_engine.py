@@ -4,14 +4,14 @@ import asyncio
 import os
 from pathlib import Path
 
-from mics_ray.config import InternConfig
+from mics_ray.config.schema import InternConfig
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
 
 SECONDS = 0.05
 
 
 class SlowEngine:
-    """See :class:`mics_ray.runtime.replica.InternEngine`."""
+    """See :class:`mics_ray.runtime.serving.replica.InternEngine`."""
 
     prompt_tokens = prefix_hits = 0
 

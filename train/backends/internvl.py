@@ -64,8 +64,8 @@ class InternVLTrainer:
 
     def train(self, job: TrainJob, say: Say) -> Path:
         """See the protocol. Needs a shared file system where there are several nodes."""
-        from mics_ray.runtime.cluster import cluster
-        from mics_ray.runtime.stopper import Stopper
+        from mics_ray.jobs.signals import Stopper
+        from mics_ray.runtime.driver.cluster import cluster
         from train.backends.internvl_nodes import team
 
         stages = read_stages(job.export.dir, job.export.stages)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mics_ray.compose import nearest
+from mics_ray.config.compose import nearest
 from mics_ray.errors import RefusedRun
 from train.backends.internvl_commands import MERGE, SCRIPT, ZERO
 

@@ -19,8 +19,8 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from mics_ray.errors import RefusedRun
-from mics_ray.runtime.interns import cluster_nodes
-from mics_ray.runtime.replica import secret_names
+from mics_ray.runtime.serving.model_actors import cluster_nodes
+from mics_ray.runtime.serving.replica import secret_names
 from train.backends.base import Say, StoppedEarly, TrainerFailed
 from train.backends.internvl_commands import Rendezvous, chat_folder, environment
 from train.backends.internvl_guard import signalled_at_parents_end

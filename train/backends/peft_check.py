@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mics_ray.assemble import embedded
+from mics_ray.assemble.panel import embedded
 from mics_ray.errors import RefusedRun
 from train.backends.peft_records import Records
 from train.config import TrainConfig, TrainJob

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from mics_ray.errors import RefusedRun
-from mics_ray.models.images import decode
+from mics_ray.models.pictures.reading import decode
 from train.backends.peft_records import PLACEHOLDER, Record, Records
 
 IGNORED = -100

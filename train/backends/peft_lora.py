@@ -73,7 +73,7 @@ def _connected(job: TrainJob) -> Any:
     """Ray for a while; one that is connected already stays."""
     import ray
 
-    from mics_ray.runtime.cluster import cluster
+    from mics_ray.runtime.driver.cluster import cluster
 
     return nullcontext() if ray.is_initialized() else cluster(job.ray)
 

@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from mics_ray.assemble import embedded
+from mics_ray.assemble.panel import embedded
 from train.backends.peft_data import IGNORED
 from train.config import TrainConfig
 

@@ -7,7 +7,7 @@ which is the export; ms-swift in the folder it is started in, or in ``ROOT_IMAGE
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mics_ray.config import PromptsConfig
+from mics_ray.config.schema import PromptsConfig
 from train.export.sample import Sample
 
 DATASET_INFO: Mapping[str, Any] = {

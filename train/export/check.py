@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mics_ray.compose import nearest
+from mics_ray.config.compose import nearest
 from mics_ray.core.types import Outcome, Quality
 from mics_ray.errors import RefusedRun
 from mics_ray.models.prompts import check_templates

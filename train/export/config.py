@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from mics_ray.config import PromptsConfig
+from mics_ray.config.schema import PromptsConfig
 
 CHAINS = "chains"
 """The name of this export's own chains among the data sets of a stage."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mics_ray.config import PromptsConfig
+from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.types import Case
 from mics_ray.models.prompts import intern_text
 from train.export.safe_text import trainer_safe

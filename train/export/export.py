@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mics_ray.compose import to_yaml
+from mics_ray.config.compose import to_yaml
 from mics_ray.errors import LockedRun, RefusedRun
-from mics_ray.io.lock import LockHeld, RunLock
+from mics_ray.jobs.lock import LockHeld, RunLock
 from train.export.chat import DATASET_INFO, chat
 from train.export.check import check, patient_of
 from train.export.config import CHAINS, ExportJob

@@ -76,7 +76,7 @@ def most_tokens(text: str) -> int:
 
 
 def _tokenizer(name: str) -> Callable[[str], int]:
-    from mics_ray.assemble import embedded
+    from mics_ray.assemble.panel import embedded
 
     try:
         from transformers import AutoTokenizer

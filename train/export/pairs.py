@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from mics_ray.config import PromptsConfig
+from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.text import format_chain, parse_continuation
 from mics_ray.core.types import Continuation
 from train.export.evidence import Node, asked, prefix, scored

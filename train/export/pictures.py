@@ -2,7 +2,7 @@
 
 A plain file is a PNG or JPEG of 8-bit RGB or grey, upright, opaque and without text or Exif in it, which could name a
 patient. Others (16-bit, DICOM, TIFF, rotated by Exif, transparent, …) become PNGs of what models see: 8-bit RGB,
-pixel for pixel as `mics_ray.models.images` loads them. Names are digests of the files.
+pixel for pixel as `mics_ray.models.pictures.reading` loads them. Names are digests of the files.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from mics_ray.errors import RefusedRun
-from mics_ray.models.images import PictureError, load
+from mics_ray.models.pictures.reading import PictureError, load
 from train.export.config import ImageMode
 from train.export.jsonl import write_bytes
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from mics_ray.identity import code_version
+from mics_ray.config.identity import code_version
 from train.export.config import ExportJob, LeakFilter
 from train.export.jsonl import write_text
 from train.export.runs import Run

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mics_ray.config import PromptsConfig
+from mics_ray.config.schema import PromptsConfig
 from train.export.evidence import Node, prefix, scored, with_pictures
 from train.export.safe_text import trainer_safe
 from train.export.sample import Sample

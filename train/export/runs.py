@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from mics_ray.assemble import embedded
+from mics_ray.assemble.panel import embedded
 from mics_ray.errors import RefusedRun
-from mics_ray.io.json_file import read_object
+from mics_ray.io.private_files import read_object
 from mics_ray.io.shards import ShardError, iter_rows, shards
 
 

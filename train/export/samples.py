@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from mics_ray.config import PromptsConfig
+from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.text import format_chain
 from mics_ray.core.types import Case, Continuation
 from mics_ray.errors import RefusedRun

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mics_ray.compose import nearest
+from mics_ray.config.compose import nearest
 from mics_ray.core.leaks import find_leaks
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun

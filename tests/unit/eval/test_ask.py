@@ -7,7 +7,7 @@ import pytest
 
 from eval.ask import prepare
 from eval.config import InferJob
-from mics_ray.compose import compose_job
+from mics_ray.config.compose import compose_job
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.local.phantoms import write_cases

@@ -19,7 +19,7 @@ from eval.benchmarks import READERS, items, open_source
 from eval.config import BenchmarkConfig, EvaluateJob
 from eval.scoring import question_text
 from eval.types import Item, Kind
-from mics_ray.compose import CONF, choices, compose_job
+from mics_ray.config.compose import CONF, choices, compose_job
 from mics_ray.errors import RefusedRun
 
 SAMPLE = CONF.parents[1] / "shared" / "data" / "vqa_sample"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eval.compare import as_markdown, compare, write_comparison
-from mics_ray.compose import CONF
+from mics_ray.config.compose import CONF
 from mics_ray.errors import RefusedRun
 from tests.support.evaluations import CONFIG, answered, evaluation, of
 

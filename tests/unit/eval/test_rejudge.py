@@ -18,7 +18,7 @@ import pytest
 from eval.rejudge.account import Account, Said
 from eval.rejudge.agreement import agreement, table
 from eval.rejudge.recorded import COLUMNS, rules, trees
-from mics_ray.compose import compose_config, to_yaml
+from mics_ray.config.compose import compose_config, to_yaml
 from mics_ray.core.draws import derive_seed
 from mics_ray.core.mics import Mics
 from mics_ray.core.search import SearchResult
@@ -27,7 +27,7 @@ from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, V
 from mics_ray.errors import EXIT_OK, EXIT_REFUSED, EXIT_STOPPED
 from mics_ray.io.rows import Stamp, result_row
 from mics_ray.io.shards import ShardStore, iter_rows, shards
-from mics_ray.models.ledger import LEDGER, spent_usd
+from mics_ray.models.replies.ledger import LEDGER, spent_usd
 from tests.support.damage import flip
 from tests.support.faulty_provider import FaultyProvider
 

@@ -17,8 +17,8 @@ from eval.run import evaluate
 from eval.window import Batches, Stopped, answer_all
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.io.shards import ShardStore, iter_rows
-from mics_ray.runtime.progress import Progress
-from mics_ray.runtime.run import End
+from mics_ray.runtime.driver.run import End
+from mics_ray.runtime.monitor.progress import Progress
 from tests.support.examinees import Scripted, chain, job, models
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from mics_ray.core.usage import Usage
 from mics_ray.io.shards import ShardStore
-from mics_ray.io.summary import summarise
-from mics_ray.io.tally import Tally
+from mics_ray.io.summary import Tally, summarise
 from tests.support.run_folders import row
 
 USED = {"calls": 3, "cached_calls": 1, "prompt_tokens": 9, "completion_tokens": 4, "cost_usd": 0.5}

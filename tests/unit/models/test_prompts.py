@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from mics_ray.compose import compose_config
-from mics_ray.config import PromptsConfig
+from mics_ray.config.compose import compose_config
+from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.text import NO_STEPS_YET
 from mics_ray.core.types import Case, Note
 from mics_ray.models.prompts import check_templates, intern_text, judge_text, mentor_system, mentor_text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mics_ray.compose import compose_config
+from mics_ray.config.compose import compose_config
 from mics_ray.core.types import Case, Continuation, Failure, LostCall, Note, Verdict
 from mics_ray.core.usage import Usage
 from mics_ray.models.roles import Meter, ModelIntern, ModelJudge, ModelMentor, Voice

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mics_ray.compose import compose_job
+from mics_ray.config.compose import compose_job
 from mics_ray.errors import RefusedRun
 from mics_ray.plan import record
 from mics_ray.plan.advise import Plan, advise, stretched
@@ -14,8 +14,8 @@ from mics_ray.plan.check import check, on_paper, refuse_what_does_not_fit
 from mics_ray.plan.config import PlanJob
 from mics_ray.plan.record import basis
 from mics_ray.plan.shape import Candidate, assumed, calls, recorded
-from mics_ray.runtime.latency import bucket, middle
-from mics_ray.runtime.placement import Need, Node
+from mics_ray.runtime.monitor.latency import bucket, middle
+from mics_ray.runtime.serving.placement import Need, Node
 
 PAPER = ("mentors=paper", "interns=paper", "judge=deepseek", "plan.sample=60", "window=20")
 NODES = "plan.nodes=[{gpus:8,cpus:64,count:2}]"

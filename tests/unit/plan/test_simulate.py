@@ -2,7 +2,7 @@
 
 import pytest
 
-from mics_ray.models.budget import PACE, Limits
+from mics_ray.models.chat.rate_limiter import PACE, Limits
 from mics_ray.plan.shape import Candidate, Shape
 from mics_ray.plan.simulate import Course, Service, Use, simulate
 

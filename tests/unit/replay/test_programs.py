@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.io.json_file import read_object
+from mics_ray.io.private_files import read_object
 from mics_ray.io.shards import iter_rows, shards
 from mics_ray.replay.committed import NOT_CANONICAL
 from tests.support.damage import flip

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.compose import compose_config, to_yaml
-from mics_ray.config import StrategyKind
+from mics_ray.config.compose import compose_config, to_yaml
+from mics_ray.config.schema import StrategyKind
 from mics_ray.errors import RefusedRun
 from mics_ray.replay.recorded import composed, recorded_config
 

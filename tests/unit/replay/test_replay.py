@@ -10,15 +10,15 @@ from rich.console import Console
 
 from mics_ray.core.types import Case, Failure, LostCall
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, LockedRun, RefusedRun
-from mics_ray.io.lock import RunLock
 from mics_ray.io.shards import iter_rows, shards
-from mics_ray.models.cache_check import verify
+from mics_ray.jobs.lock import RunLock
+from mics_ray.models.replies.store_care import verify
 from mics_ray.replay.account import Account, print_account
 from mics_ray.replay.cases import OPEN, Replayer
 from mics_ray.replay.committed import NOT_CANONICAL, canonical
 from mics_ray.replay.recorded import composed
 from mics_ray.replay.run import ENDS, replay
-from mics_ray.runtime.progress import Progress
+from mics_ray.runtime.monitor.progress import Progress
 from tests.support.recorded_run import flip, forget, overrides, recorded_run
 from tests.unit.replay.conftest import CASES
 

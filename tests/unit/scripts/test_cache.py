@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_LOCKED, EXIT_OK, EXIT_REFUSED, EXIT_USAGE
-from mics_ray.io.lock import RunLock
-from mics_ray.models.cache import ResponseCache
+from mics_ray.jobs.lock import RunLock
+from mics_ray.models.replies.reply_store import ResponseCache
 from mics_ray.models.types import Reply
 
 SCRIPT = Path(__file__).parents[3] / "scripts/cache.py"

@@ -7,8 +7,8 @@ from types import ModuleType
 import pytest
 
 from eval.config import EvaluateJob
-from mics_ray.compose import compose_job
-from mics_ray.config import Config
+from mics_ray.config.compose import compose_job
+from mics_ray.config.schema import Config
 from train.config import TrainJob
 from train.export.config import ExportJob
 

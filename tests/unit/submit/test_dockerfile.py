@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.compose import looks_like_key
+from mics_ray.config.compose import looks_like_key
 from mics_ray.submit import kuberay_manifest, vm_file
 
 ROOT = Path(__file__).resolve().parents[3]

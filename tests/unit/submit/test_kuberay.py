@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
-from mics_ray.runtime.placement import Need
+from mics_ray.runtime.serving.placement import Need
 from mics_ray.submit.config import KuberayConfig
 from mics_ray.submit.job import SubmittedJob, describe
 from mics_ray.submit.kuberay import Kuberay

@@ -12,8 +12,8 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
-from mics_ray.runtime.growth import launched
-from mics_ray.runtime.placement import Need
+from mics_ray.runtime.serving.autoscaler import launched
+from mics_ray.runtime.serving.placement import Need
 from mics_ray.submit.config import Machine, VmConfig, compose_cluster
 from mics_ray.submit.job import SubmittedJob, describe
 from mics_ray.submit.launch import Order, launch

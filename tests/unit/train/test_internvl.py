@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mics_ray.compose import compose_job
+from mics_ray.config.compose import compose_job
 from mics_ray.errors import RefusedRun
 from tests.support.fake_internvl import make_checkout, make_export, make_model
 from train.backends.internvl import InternVLTrainer

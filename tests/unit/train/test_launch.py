@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.compose import compose_job
+from mics_ray.config.compose import compose_job
 from mics_ray.errors import LockedRun, RefusedRun
-from mics_ray.io.lock import RunLock
+from mics_ray.jobs.lock import RunLock
 from tests.support.fake_internvl import make_checkout, make_export, make_model
 from tests.support.program import ROOT
 from train import launch as launching

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mics_ray.assemble import embedded
+from mics_ray.assemble.panel import embedded
 from mics_ray.errors import RefusedRun
 from tests.support.tiny_training import job, record, write_stage
 from train.backends.peft_lora import PeftLora

@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 from transformers import AutoProcessor
 
-from mics_ray.assemble import embedded
+from mics_ray.assemble.panel import embedded
 from mics_ray.errors import RefusedRun
-from mics_ray.models.images import decode
+from mics_ray.models.engine.vllm_engine import chat
+from mics_ray.models.pictures.reading import decode
 from mics_ray.models.types import Request
-from mics_ray.models.vllm_engine import chat
 from tests.support.tiny_training import record, write_stage
 from train.backends.peft_data import IGNORED, EncodedRecords, Encoder, collate
 from train.backends.peft_records import Record, Records, Turn

@@ -7,7 +7,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForImageTextToText
 
-from mics_ray.assemble import embedded
+from mics_ray.assemble.panel import embedded
 from tests.support.tiny_training import job, record, write_stage
 from train.backends.peft_data import EncodedRecords, Encoder, collate
 from train.backends.peft_model import AnswerLoss, learnt_tokens, load_model, load_processor, save_weights

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mics_ray.compose import compose_job
+from mics_ray.config.compose import compose_job
 from mics_ray.errors import RefusedRun
 from tests.support.run_folders import noise
 from train.export.config import DataSetConfig, ExportJob, LengthConfig, StageConfig

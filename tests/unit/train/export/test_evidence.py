@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from mics_ray.assemble import strategy
-from mics_ray.compose import compose_config
+from mics_ray.assemble.panel import strategy
+from mics_ray.config.compose import compose_config
 from mics_ray.core.search import search_case
 from mics_ray.io.rows import Stamp, result_row
 from tests.support.fake_panel import CASE, MENTORS, chancy

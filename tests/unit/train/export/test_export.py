@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mics_ray.errors import LockedRun, RefusedRun
-from mics_ray.io.lock import RunLock
+from mics_ray.jobs.lock import RunLock
 from tests.support.program import ROOT
 from tests.support.run_folders import job, make_run, noise, row
 from train.export.export import _PAIRS, export

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.assemble import embedded
+from mics_ray.assemble.panel import embedded
 from mics_ray.errors import RefusedRun
 from train.export.config import LengthConfig
 from train.export.length import SYSTEM_TOKENS, ruler, tiles

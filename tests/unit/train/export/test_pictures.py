@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from mics_ray.errors import RefusedRun
-from mics_ray.models.images import load
+from mics_ray.models.pictures.reading import load
 from tests.support.run_folders import noise
 from train.export.config import ImageMode
 from train.export.pictures import COPIED, RE_ENCODED, REFERENCED, Picture, PictureStore, problem_of_file

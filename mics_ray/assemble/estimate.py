@@ -1,0 +1,63 @@
+"""What a job will take, before anything is spent: calls, tokens and money for few, typical and the most rounds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mics_ray.assemble.panel import JUDGE, endpoints
+from mics_ray.config.schema import Config, Price, StrategyKind
+from mics_ray.core.types import Case
+from mics_ray.models.prompts import intern_text, judge_text, mentor_text
+from mics_ray.models.replies.pricing import cost_usd
+
+CHARACTERS_PER_TOKEN = 4
+PICTURE_TOKENS = 765
+MENTOR_TOKENS, INTERN_TOKENS, JUDGE_TOKENS = 600, 300, 3
+"""Assumed completions, in tokens."""
+TYPICAL_ROUNDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One model's part: calls, prompt and completion tokens, US dollars."""
+
+    entry: str
+    calls: float
+    prompt_tokens: float
+    completion_tokens: float
+    cost_usd: float
+
+
+def rounds_of(config: Config) -> dict[str, int]:
+    """The scenarios: name -> rounds per case. The most counts every restart to full depth."""
+    if config.search.strategy is StrategyKind.best_of_n:
+        return {"least": 1, "typical": 1, "most": 1 + config.search.restarts}
+    most = config.search.max_rounds * (1 + config.search.restarts)
+    return {"least": 1, "typical": min(TYPICAL_ROUNDS, most), "most": most}
+
+
+def estimate(config: Config, sample: Sequence[Case], cases: int, rounds: int) -> list[Line]:
+    """The job's lines for ``cases`` cases of ``rounds`` rounds, prompts as long as those of ``sample``."""
+    mentors, votes = len(config.mentors), len(config.search.intern_temperatures)
+    per_mentor = 1 + (rounds - 1) * (mentors - 1) / mentors
+    pictures = PICTURE_TOKENS * _mean([len(case.images) for case in sample])
+    prompts = config.prompts
+    mentor = _mean([len(mentor_text(prompts, case, ())) for case in sample])
+    intern = _mean([len(intern_text(prompts, case, ())) for case in sample])
+    judge = _mean([len(judge_text(prompts, case, case.answer)) for case in sample])
+    asked = cases * rounds * mentors * votes
+    return [
+        *(_line(config, name, cases * per_mentor, mentor, pictures, MENTOR_TOKENS) for name in config.mentors),
+        *(_line(config, name, asked, intern, pictures, INTERN_TOKENS) for name in config.interns),
+        _line(config, JUDGE, asked * len(config.interns), judge, 0, JUDGE_TOKENS),
+    ]
+
+
+def _line(config: Config, name: str, calls: float, characters: float, pictures: float, completion: int) -> Line:
+    price = endpoints(config)[name].price if name in endpoints(config) else Price()
+    prompt = calls * (characters / CHARACTERS_PER_TOKEN + pictures)
+    cost = cost_usd(price, prompt, calls * completion)
+    return Line(name, calls, prompt, calls * completion, cost)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,74 @@
+"""What decides a run's results, so that a folder is never continued with something else.
+
+Where a model is reached, how fast it may be asked and how many copies serve it may change between restarts.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+from dataclasses import asdict
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from mics_ray import __version__
+from mics_ray.config.schema import Config
+
+PLACES = {
+    "base_url", "api_key_env", "requests_per_minute", "tokens_per_minute", "max_in_flight", "deadline_s", "price",
+    "replicas", "tensor_parallel", "pipeline_parallel", "gpus",
+}  # fmt: skip
+"""Fields that say where a model is reached, how fast, and by how many copies."""
+
+
+def identity(config: Config, data_sha256: str) -> dict[str, Any]:
+    """The flat, JSON-able view of everything that decides the results: names in dotted form, values as configured."""
+    view = {name: asdict(getattr(config, name)) for name in ("search", "prompts", "pictures", "judge")} | {
+        group: {name: asdict(entry) for name, entry in getattr(config, group).items()}
+        for group in ("mentors", "interns")
+    }
+    flat = {"seed": config.seed, "data.sha256": data_sha256}
+    for name, value in _flatten(view):
+        if not PLACES & set(name.split(".")):
+            flat[name] = value.value if isinstance(value, Enum) else value
+    return flat
+
+
+def digest(view: dict[str, Any]) -> str:
+    """The configuration's digest as rows carry it, 16 hex digits."""
+    return hashlib.sha256(json.dumps(view, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What changed between two views, one line each; long texts are not shown."""
+    lines = []
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if before != after:
+            lines.append(f"{name}: {_short(before)} -> {_short(after)}")
+    return lines
+
+
+def code_version() -> str:
+    """The package version, with the commit where the code runs from a checkout and there is a ``git`` to ask."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        return __version__
+    found = subprocess.run(
+        ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return f"{__version__}+{found.stdout.strip()}" if found.returncode == 0 else __version__
+
+
+def _flatten(node: Any, path: str = "") -> list[tuple[str, Any]]:
+    if isinstance(node, dict):
+        return [leaf for key, value in node.items() for leaf in _flatten(value, f"{path}.{key}" if path else key)]
+    return [(path, node)]
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "(not there)"
+    text = str(value)
+    return text if len(text) <= 60 else f"(text of {len(text)} characters)"

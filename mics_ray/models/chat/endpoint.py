@@ -1,0 +1,260 @@
+"""One OpenAI-compatible provider: cache, coalescing, quotas, attempts and money around the chat client."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from mics_ray.config.schema import EndpointConfig
+from mics_ray.models.chat import suspend_aware_clock
+from mics_ray.models.chat.breaker import OUTAGE_KINDS, Breaker
+from mics_ray.models.chat.client import Chat
+from mics_ray.models.chat.rate_limiter import Gate, Limits
+from mics_ray.models.chat.retry import Action, Course, Fault
+from mics_ray.models.replies.ledger import Grant, Ledger
+from mics_ray.models.replies.pricing import bill_usd, most_usd
+from mics_ray.models.replies.reply_store import ResponseCache
+from mics_ray.models.types import Failure, Pictures, Refused, Reply, Request
+
+PROBE_S = 8.0
+PICTURE_TOKENS = 765  # what a provider counts for one, about
+KEY_WIDE = ("auth", "quota")  # refusals that concern every model behind the key
+LATER_S = 0.05  # between two looks at a ledger whose rest is held back for calls under way
+
+
+def estimate_tokens(request: Request, pictures: Pictures | None) -> float:
+    """Tokens that a call may take, prompt and completion, before it is known: an upper bound for most text."""
+    count = len(pictures.files) if pictures is not None else 0
+    return (len(request.system) + len(request.text)) / 4 + PICTURE_TOKENS * count + request.max_tokens
+
+
+class _Entry:
+    """One model of the provider: its limits, price and counters, and why it takes no calls, once it does not."""
+
+    def __init__(self, config: EndpointConfig) -> None:
+        self.config = config
+        self.gate = Gate(Limits(config.requests_per_minute, config.tokens_per_minute, config.max_in_flight))
+        self.refused: Failure | None = None
+        self.calls = self.cached = self.retries = 0
+        self.underrated = 1.0
+        """How many times what was reserved for a call the dearest one really cost; at least 1."""
+
+    def bill_usd(self, outcome: Reply | Fault, held: float) -> float:
+        """What an attempt is taken to have cost: what was held for it, where nobody tells and it may be charged."""
+        if isinstance(outcome, Fault):
+            return held if outcome.charged else 0.0
+        bill = bill_usd(self.config.price, outcome)
+        self.underrated = max(self.underrated, self.underrated * bill / held) if held else 1.0
+        return bill if outcome.prompt_tokens or outcome.completion_tokens else held
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """A call under way and how many wait for it; the first to receive the reply accounts for its cost."""
+
+    task: asyncio.Task[Reply]
+    waiters: int = 0
+    accounted: bool = False
+
+
+class Endpoint:
+    """Entries that share an address and a key. Lives in one event loop.
+
+    ``ask`` and ``probe`` raise :class:`Refused` and :class:`LostCall`; a disk that takes no replies raises ``OSError``.
+    """
+
+    def __init__(
+        self,
+        entries: Mapping[str, EndpointConfig],
+        key: str | None,
+        cache: ResponseCache | None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        """``key`` is the secret itself. Raises :class:`ValueError` for several addresses or a forbidden one."""
+        if len(addresses := {config.base_url for config in entries.values()}) != 1:
+            raise ValueError("the entries of an endpoint share one base_url")
+        bounds = [config.max_in_flight for config in entries.values()]
+        connections = 0 if None in bounds else sum(bound for bound in bounds if bound)
+        self._chat = Chat(addresses.pop(), key, connections)
+        self._entries = {name: _Entry(config) for name, config in entries.items()}
+        self._cache = cache
+        self._ledger = ledger
+        self._breaker = Breaker()
+        self._flights: dict[bytes, _Flight] = {}
+
+    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+        """Answer from the cache, from the same call already under way, or by a paid call."""
+        entry = self._entries[request.entry]
+        if self._cache is not None and (stored := self._cache.get(request.key)) is not None:
+            entry.cached += 1
+            return stored
+        flight = self._flights.get(request.key)
+        if flight is None:
+            flight = self._flights[request.key] = _Flight(asyncio.create_task(self._call(entry, request, pictures)))
+        reply = await self._join(request.key, flight)
+        if not flight.accounted:
+            flight.accounted = True
+            return reply
+        entry.cached += 1
+        return replace(reply, cached=True, cost_usd=0.0)
+
+    async def probe(self, request: Request) -> None:
+        """Try a request once, without the cache. Raises :class:`Refused`; other trouble is no reason to refuse."""
+        entry = self._entries[request.entry]
+        try:
+            async with suspend_aware_clock.timeout(PROBE_S):
+                outcome = await self._attempt(entry, request, None, Course(request.key, 2 * PROBE_S), keep=False)
+        except TimeoutError:
+            return
+        if isinstance(outcome, Fault) and outcome.action is Action.STOP:
+            raise Refused(outcome.failure)
+
+    def stats(self) -> dict[str, dict[str, int]]:
+        """Per entry: attempts sent (``calls``, of them ``retries``), answers that cost nothing (``cached``), queues."""
+        return {
+            name: {
+                "calls": entry.calls,
+                "cached": entry.cached,
+                "retries": entry.retries,
+                "in_flight": entry.gate.budget.in_flight,
+                "waiting": entry.gate.budget.waiting,
+            }
+            for name, entry in self._entries.items()
+        }
+
+    def waited_s(self) -> dict[str, float]:
+        """Per entry: the seconds that calls have waited for a permit, those that still wait left out."""
+        return {name: entry.gate.waited_s for name, entry in self._entries.items()}
+
+    def halt(self) -> None:
+        """Send nothing more: whoever waits for a permit is turned away, calls under way come home."""
+        self._refuse(self._entries.values(), Failure("stopped", "the run is stopping"))
+
+    async def close(self) -> None:
+        """End the calls under way and close the connections; the cache stays open, it is its maker's."""
+        tasks = [flight.task for flight in self._flights.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._chat.close()
+
+    async def _join(self, key: bytes, flight: _Flight) -> Reply:
+        flight.waiters += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiters -= 1
+            if not flight.waiters:  # the call is over, or nobody wants its reply any more
+                del self._flights[key]
+                flight.task.cancel()
+
+    async def _call(self, entry: _Entry, request: Request, pictures: Pictures | None) -> Reply:
+        course = Course(request.key, entry.config.deadline_s)
+        outcome = await self._attempt(entry, request, pictures, course)
+        while isinstance(outcome, Fault):
+            if not self._is_out(outcome):  # an outage of the provider is not the call's fault
+                await asyncio.sleep(course.after(outcome))
+            outcome = await self._attempt(entry, request, pictures, course)
+        return outcome
+
+    async def _keep(self, entry: _Entry, request: Request, reply: Reply) -> Reply:
+        """Store a reply with its price. Raises :class:`OSError`, and then nobody may buy another."""
+        priced = replace(reply, cost_usd=bill_usd(entry.config.price, reply))
+        if self._cache is not None:
+            try:
+                await self._cache.put(request.key, request.model, priced)
+            except OSError:
+                self._refuse(self._entries.values(), Failure("disk", "the cache of replies cannot be written"))
+                raise
+        return priced
+
+    async def _attempt(
+        self, entry: _Entry, request: Request, pictures: Pictures | None, course: Course, keep: bool = True
+    ) -> Reply | Fault:
+        """One attempt under a permit; an attempt without a reply is taken to have used what was reserved.
+
+        The permit is held until the reply is on disk: what a crash may lose is bounded by the calls allowed in flight.
+        """
+        if entry.refused is not None:
+            raise Refused(entry.refused)
+        tokens = estimate_tokens(request, pictures)
+        ticket = await entry.gate.enter(tokens)
+        try:
+            await self._closed(entry)  # it may have opened while this call waited for its permit
+            held = await self._afford(entry, request, pictures)
+        except BaseException:
+            entry.gate.leave(ticket, 0.0)
+            raise
+        entry.calls += 1
+        entry.retries += course.attempts > 0
+        started = suspend_aware_clock.time()
+        paid = held  # an attempt that is cut off may be charged
+        try:
+            outcome = await self._chat.attempt(request, pictures, course.attempt_s)
+            if isinstance(outcome, Reply):
+                tokens = outcome.prompt_tokens + outcome.completion_tokens or tokens
+            else:
+                self._heed(entry, outcome)
+            paid = entry.bill_usd(outcome, held)
+            self._judge(request.key, outcome)
+            if isinstance(outcome, Reply) or not self._is_out(outcome):
+                course.spent(suspend_aware_clock.time() - started)
+            if keep and isinstance(outcome, Reply):
+                outcome = await self._keep(entry, request, outcome)
+        finally:
+            entry.gate.leave(ticket, tokens)
+            if self._ledger is not None and held:
+                self._ledger.settle(held, paid)
+        return outcome
+
+    async def _afford(self, entry: _Entry, request: Request, pictures: Pictures | None) -> float:
+        """Hold back what the attempt may cost, and return it. Raises :class:`Refused` where the budget has no room."""
+        usd = most_usd(entry.config.price, request, pictures) * entry.underrated
+        if self._ledger is None or not usd:
+            return 0.0
+        while (grant := self._ledger.reserve(usd)) is not Grant.YES:
+            if grant is Grant.NEVER and entry.refused is None:
+                failure = Failure("budget", f"the next call may cost ${usd:.4f}, more than is left of budget_usd")
+                self._refuse(self._entries.values(), failure)
+            if entry.refused is not None:
+                raise Refused(entry.refused)
+            await asyncio.sleep(LATER_S)
+        return usd
+
+    async def _closed(self, entry: _Entry) -> None:
+        """Wait until the breaker lets this call go. Raises :class:`Refused` after a long outage, or a refusal."""
+        while wait := self._breaker.wait_s(suspend_aware_clock.time()):
+            if entry.refused is not None:
+                raise Refused(entry.refused)
+            await asyncio.sleep(wait)
+        if entry.refused is not None:
+            raise Refused(entry.refused)
+
+    def _is_out(self, fault: Fault) -> bool:
+        return self._breaker.open and fault.failure.kind in OUTAGE_KINDS
+
+    def _judge(self, call: bytes, outcome: Reply | Fault) -> None:
+        """Tell the breaker; an outage beyond its bound ends the calls of every entry."""
+        now = suspend_aware_clock.time()
+        if isinstance(outcome, Fault) and outcome.failure.kind in OUTAGE_KINDS:
+            self._breaker.fault(call, now)
+        else:  # a refusal or a 429 too: the provider is there
+            self._breaker.success()
+        if self._breaker.outage(now):
+            failure = Failure("outage", "the provider has not answered for 10 minutes")
+            self._refuse(self._entries.values(), failure)
+
+    @staticmethod
+    def _refuse(entries: Iterable[_Entry], failure: Failure) -> None:
+        """Take no calls any more, and turn away whoever waits for a permit."""
+        for entry in entries:
+            entry.refused = failure
+            entry.gate.turn_away(failure)
+
+    def _heed(self, entry: _Entry, fault: Fault) -> None:
+        """What a fault means for other calls, before the place becomes free for the next of them."""
+        if fault.retry_after is not None:
+            entry.gate.park(fault.retry_after)
+        if fault.action is Action.STOP:
+            wide = fault.failure.kind in KEY_WIDE
+            self._refuse(self._entries.values() if wide else [entry], fault.failure)

@@ -1,0 +1,93 @@
+"""LoRA adapters on the language model: whether a folder holds one that can be served, and its rank."""
+
+import hashlib
+import json
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_SAMPLE_BYTES, _SAMPLES = 1 << 20, 16
+_MOST_HEADER_BYTES = 1 << 28
+_PARTS = (".json", ".jinja", ".safetensors", ".model", ".txt")
+
+
+def fingerprint(folder: Path) -> str:
+    """A digest of a model's files, 16 hex digits: small ones whole, of big ones 16 samples of 1 MiB and the size."""
+    total = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix in _PARTS:
+            total.update(f"{path.name} {path.stat().st_size} ".encode())
+            for part in _samples(path):
+                total.update(part)
+    return total.hexdigest()[:16]
+
+
+def tensors(path: Path) -> dict[str, Any]:
+    """The header of a safetensors file by tensor name. Raises ``ValueError`` for one that is not whole."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > _MOST_HEADER_BYTES:
+                raise ValueError
+            header: dict[str, Any] = json.loads(file.read(length))
+            header.pop("__metadata__", None)
+            end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
+    except (OSError, ValueError, struct.error, TypeError, KeyError):
+        raise ValueError(f"{path}: not a safetensors file, or damaged") from None
+    if path.stat().st_size != 8 + length + end:
+        raise ValueError(f"{path}: cut short or damaged; its header names {8 + length + end} bytes")
+    return header
+
+
+def _samples(path: Path) -> Iterator[bytes]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= _SAMPLES * _SAMPLE_BYTES:
+            yield file.read()
+            return
+        for number in range(_SAMPLES):
+            file.seek(number * (size - _SAMPLE_BYTES) // (_SAMPLES - 1))
+            yield file.read(_SAMPLE_BYTES)
+
+
+RANKS = (16, 32, 64, 128, 256, 320, 512)
+"""Ranks that vLLM makes room for, from its default on."""
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_PLACE = re.compile(r"(?:^|\.)language_model\.(?:\w+\.)*layers\.\d+\.[\w.]+\.lora_[AB]\.weight$")
+
+
+def served_rank(folder: str) -> int:
+    """The rank to make room for. Raises ``ValueError`` naming a folder that holds no adapter that can be served."""
+    settings = _settings(Path(folder))
+    rank = settings.get("r")
+    if settings.get("peft_type") != "LORA" or not isinstance(rank, int) or settings.get("use_dora"):
+        raise ValueError(f"{folder}: {CONFIG} describes no plain LoRA adapter")
+    widest = max([rank, *settings.get("rank_pattern", {}).values()])
+    if widest > RANKS[-1]:
+        raise ValueError(f"{folder}: a LoRA adapter of rank {widest}; at most {RANKS[-1]} can be served")
+    _check_places(folder)
+    return next(room for room in RANKS if room >= widest)
+
+
+def _check_places(folder: str) -> None:
+    """Every tensor must lie on the language model: vLLM passes over others in silence."""
+    names = sorted(tensors(Path(folder) / WEIGHTS))
+    if not names:
+        raise ValueError(f"{folder}: {WEIGHTS} is empty")
+    if strays := [name for name in names if not _PLACE.search(name)]:
+        raise ValueError(f"{folder}: {strays[0]} is not on the layers of the language model (language_model.layers)")
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder}: no LoRA adapter, {name} is not there")
+    try:
+        found = json.loads((folder / CONFIG).read_bytes())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"{folder}: {CONFIG} is no JSON object")
+    return found

@@ -1,0 +1,216 @@
+"""One intern on vLLM inside this process. The only module that knows vLLM; it is imported when an engine starts.
+
+The model's own chat template and processor build the prompt (vLLM's renderer, the way its API server does it), so a
+model that vLLM serves needs configuration only. Pictures go to the engine as pictures, never as text.
+"""
+
+import asyncio
+import itertools
+import os
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from mics_ray.config.schema import InternConfig
+from mics_ray.models.engine.gpu_turn import turn
+from mics_ray.models.engine.vllm_settings import check_libraries, cpu_build, engine_args, environment
+from mics_ray.models.pictures.reading import decode
+from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
+
+DECODED_CASES = 16
+"""Cases whose decoded pictures are kept; five of 2048 x 2048 pixels take 60 MB."""
+ATTEMPTS = 2
+"""vLLM may fail one request to get its picture caches in step again, and expects it a second time."""
+
+
+class EngineDead(Exception):
+    """The engine's process is gone for good: this process must be replaced."""
+
+
+def chat(request: Request, images: Sequence[object]) -> list[dict[str, Any]]:
+    """The conversation in the form of the OpenAI protocol: pictures in reading order, then the text."""
+    # The uuid spares vLLM hashing every pixel, and processing a picture that it has seen.
+    shown = [
+        {"type": "image_pil", "image_pil": image, "uuid": f"{request.pictures}-{number}"}
+        for number, image in enumerate(images)
+    ]
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    return [*system, {"role": "user", "content": [*shown, {"type": "text", "text": request.text}]}]
+
+
+def room(prompt_tokens: int, max_tokens: int, max_model_len: int) -> int:
+    """How many tokens may be generated, at most ``max_tokens``. Raises :class:`LostCall` when there is no room."""
+    if prompt_tokens >= max_model_len:
+        raise LostCall(Failure("too_long", f"prompt of {prompt_tokens} tokens, the model takes {max_model_len}"))
+    return min(max_tokens, max_model_len - prompt_tokens)
+
+
+def check_pictures(prompt: Mapping[str, Any], sent: int) -> None:
+    """Raise :class:`LostCall` unless the rendered ``prompt`` has one place for each picture ``sent`` and no more."""
+    places = prompt.get("mm_placeholders", {}).get("image", ())
+    ids: Sequence[int] = prompt["prompt_token_ids"]
+    inside: set[int] = set()
+    for place in places:
+        mask = place.is_embed
+        inside.update(i + place.offset for i in range(place.length) if mask is None or mask[i])
+    tokens = {ids[i] for i in inside}
+    strays = sum(1 for i, token in enumerate(ids) if token in tokens and i not in inside)
+    if len(places) != sent or strays:
+        message = f"{sent} pictures sent, {len(places)} places in the prompt, {strays} stray picture tokens"
+        raise LostCall(Failure("pictures", message))
+
+
+class VllmEngine:
+    """A :class:`~mics_ray.models.types.Model` on an ``AsyncLLM`` in this process."""
+
+    def __init__(self, llm: Any, adapter: Any = None) -> None:
+        """``adapter`` is vLLM's ``LoRARequest``, laid over the model in every request."""
+        self._llm, self._adapter = llm, adapter
+        self._numbers = itertools.count()
+        self.prompt_tokens = 0
+        """Of all prompts so far."""
+        self.prefix_hits = 0
+        """Those of them that came from the prefix cache."""
+        self._decoded: OrderedDict[str, asyncio.Future[list[Any]]] = OrderedDict()
+
+    @classmethod
+    async def start(cls, config: InternConfig, on_gpu: bool) -> "VllmEngine":
+        """Load the model (seconds to minutes). Call it from the loop that will ask. Raises as :func:`engine_args`.
+
+        Raises ``OSError`` where a library of the system is missing.
+        """
+        args = engine_args(config, on_gpu)
+        if cpu_build():
+            check_libraries()
+        for name, value in environment(on_gpu).items():
+            os.environ.setdefault(name, value)
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        async with turn(config, on_gpu):
+            llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**args))
+        adapter = None if config.adapter is None else _lora(config.adapter)
+        try:
+            llm.renderer.warmup(_chat_params())
+            if adapter is not None:
+                await llm.add_lora(adapter)
+        except BaseException:
+            llm.shutdown()  # its processes would outlive a start that failed
+            raise
+        return cls(llm, adapter)
+
+    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+        """Generate. Raises :class:`EngineDead`, and :class:`LostCall`: `pictures`, `too_long`, `prompt` or `engine`."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            for _ in range(ATTEMPTS):
+                reply = await self._generate(request, await self._render(request, pictures))
+                if reply.finish in ("stop", "length"):
+                    return reply
+        except EngineDeadError as dead:
+            raise EngineDead from dead
+        raise LostCall(Failure("engine", f"the engine ended the request with `{reply.finish}`"), reply.text)
+
+    async def stream(self, request: Request, pictures: Pictures | None) -> AsyncIterator[str]:
+        """Generate, and hand the text out part after part as it comes. Raises as :meth:`ask` does."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        finish = None
+        try:
+            prompt = await self._render(request, pictures)
+            async for output in self._outputs(request, prompt, in_parts=True):
+                yield output.outputs[0].text
+                finish = output.outputs[0].finish_reason
+        except EngineDeadError as dead:
+            raise EngineDead from dead
+        if finish not in ("stop", "length"):
+            raise LostCall(Failure("engine", f"the engine ended the request with `{finish}`"))
+
+    async def probe(self) -> None:
+        """Generate one token, so that a hung engine shows. Raises :class:`EngineDead`."""
+        request = Request("", "", "", "", "?", "", temperature=0.0, max_tokens=1, seed=0)
+        await self.ask(request, None)
+
+    def stop(self) -> None:
+        """End the engine's processes."""
+        self._llm.shutdown()
+
+    async def _render(self, request: Request, pictures: Pictures | None) -> Any:
+        """The tokens and processed pictures of a request, its number of pictures checked."""
+        from vllm.exceptions import VLLMError, VLLMValidationError
+        from vllm.renderers.params import TokenizeParams
+
+        images = await self._images(pictures) if pictures else []
+        limit = TokenizeParams(max_total_tokens=self._llm.model_config.max_model_len, add_special_tokens=False)
+        try:
+            _, (prompt,) = await self._llm.renderer.render_chat_async([chat(request, images)], _chat_params(), limit)
+        except VLLMValidationError as error:
+            kind = "too_long" if error.parameter in ("input_text", "input_tokens") else "prompt"
+            raise LostCall(Failure(kind, f"vLLM refused the prompt over `{error.parameter}`")) from None
+        except (VLLMError, ValueError, TypeError, RuntimeError) as error:
+            # Their messages may quote the prompt.
+            kind = "pictures" if images else "prompt"
+            raise LostCall(Failure(kind, f"the prompt could not be built ({type(error).__name__})")) from None
+        check_pictures(prompt, len(images))
+        return prompt
+
+    async def _generate(self, request: Request, prompt: Any) -> Reply:
+        """One generation; what vLLM refuses or drops becomes :class:`LostCall`."""
+        async for output in self._outputs(request, prompt, in_parts=False):
+            last = output
+        done = last.outputs[0]
+        used = len(last.prompt_token_ids)
+        self.prompt_tokens += used
+        self.prefix_hits += last.num_cached_tokens or 0
+        return Reply(done.text, done.finish_reason or "abort", used, len(done.token_ids))
+
+    async def _outputs(self, request: Request, prompt: Any, in_parts: bool) -> AsyncIterator[Any]:
+        """What vLLM puts out for a prompt: its whole text once, or part after part."""
+        from vllm import SamplingParams
+        from vllm.exceptions import VLLMClientError
+        from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.exceptions import EngineGenerateError
+
+        size = room(len(prompt["prompt_token_ids"]), request.max_tokens, self._llm.model_config.max_model_len)
+        params = SamplingParams(
+            temperature=request.temperature,
+            max_tokens=size,
+            seed=request.seed,
+            output_kind=RequestOutputKind.DELTA if in_parts else RequestOutputKind.FINAL_ONLY,
+        )
+        try:
+            async for output in self._llm.generate(
+                prompt, params, str(next(self._numbers)), lora_request=self._adapter
+            ):
+                yield output
+        except VLLMClientError as error:
+            raise LostCall(Failure("prompt", f"vLLM refused the request ({type(error).__name__})")) from None
+        except EngineGenerateError as error:
+            raise LostCall(Failure("engine", f"vLLM failed ({type(error.__cause__).__name__})")) from None
+
+    async def _images(self, pictures: Pictures) -> list[Any]:
+        """The decoded pictures of a case, decoded once while its requests come."""
+        known = self._decoded
+        if pictures.digest not in known:
+            work = asyncio.to_thread(lambda: [decode(data) for data in pictures.files])
+            known[pictures.digest] = asyncio.ensure_future(work)
+            while len(known) > DECODED_CASES:
+                known.popitem(last=False)
+        known.move_to_end(pictures.digest)
+        try:
+            return await asyncio.shield(known[pictures.digest])
+        except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
+            raise LostCall(Failure("pictures", f"a picture could not be decoded ({type(error).__name__})")) from None
+
+
+def _chat_params() -> Any:
+    from vllm.renderers.params import ChatParams
+
+    return ChatParams(chat_template_kwargs={"add_generation_prompt": True, "tokenize": False})
+
+
+def _lora(folder: str) -> Any:
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("adapter", 1, os.path.abspath(folder))

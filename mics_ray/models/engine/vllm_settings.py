@@ -1,0 +1,102 @@
+"""How an engine is set up: vLLM's arguments, its environment, and what it needs of the system. Without vLLM itself."""
+
+import ctypes
+import re
+from importlib import metadata
+from typing import Any
+
+from mics_ray.config.schema import InternConfig
+from mics_ray.models.engine.adapter import served_rank
+
+KV_CACHE_BYTES = 256 * 2**20
+GPU_MEMORY_SHARE = 0.9
+"""Of a GPU, or of a replica's share of one: what its engine may fill with weights and cache."""
+
+_OWN_FIELDS = frozenset(
+    {
+        "model",
+        "revision",
+        "tensor_parallel_size",
+        "pipeline_parallel_size",
+        "max_model_len",
+        "trust_remote_code",
+        "mm_processor_kwargs",
+        "load_format",
+        "enable_lora",
+        "max_lora_rank",
+    }
+)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def environment(on_gpu: bool) -> dict[str, str]:
+    """Environment variables that must stand before vLLM is imported; a value that is there already goes first."""
+    quiet = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
+    if on_gpu:
+        return quiet
+    threads = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
+    return quiet | threads | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+
+
+def cpu_build() -> bool:
+    """Whether the vLLM that is installed runs on CPUs; then no replica asks for a GPU."""
+    return any(dist.name == "vllm-cpu" for dist in metadata.distributions(name="vllm-cpu"))
+
+
+def check_libraries() -> None:
+    """Raise ``OSError`` where the system lacks a library of vLLM's CPU build.
+
+    Without it vLLM leaves its kernels out without a word, and dies later of a missing name.
+    """
+    try:
+        ctypes.CDLL("libnuma.so.1")
+    except OSError:
+        raise OSError("vLLM's CPU build needs libnuma.so.1; on Debian: apt-get install libnuma1") from None
+
+
+def engine_args(config: InternConfig, on_gpu: bool) -> dict[str, Any]:
+    """vLLM's ``AsyncEngineArgs`` by name. Raises ValueError for code or weights that could run as code, and for an
+    ``adapter`` that is none."""
+    if doubled := sorted(_OWN_FIELDS & config.engine_kwargs.keys()):
+        raise ValueError(f"engine_kwargs: {', '.join(doubled)} cannot be set here")
+    if config.trust_remote_code and not _COMMIT.fullmatch(config.revision or ""):
+        raise ValueError("trust_remote_code needs `revision` to be a full commit hash (40 hex digits)")
+    own = {
+        "model": config.model,
+        "revision": config.revision,
+        "code_revision": config.revision,
+        "tokenizer_revision": config.revision,
+        "tensor_parallel_size": config.tensor_parallel,
+        "pipeline_parallel_size": config.pipeline_parallel,
+        "max_model_len": config.max_model_len,
+        "trust_remote_code": config.trust_remote_code,
+        "mm_processor_kwargs": dict(config.processor_kwargs) or None,
+        "load_format": "safetensors",
+    }
+    if config.adapter is not None:
+        own |= {"enable_lora": True, "max_lora_rank": served_rank(config.adapter)}
+    return _defaults(config, on_gpu) | dict(config.engine_kwargs) | own
+
+
+def _defaults(config: InternConfig, on_gpu: bool) -> dict[str, Any]:
+    """Settings that ``engine_kwargs`` may replace; on GPUs vLLM's own are right."""
+    common: dict[str, Any] = {"disable_log_stats": True, "enable_log_requests": False}
+    if config.gpus is not None and on_gpu:
+        common["gpu_memory_utilization"] = round(GPU_MEMORY_SHARE * config.gpus, 3)
+    if config.pipeline_parallel > 1 and on_gpu:
+        # Its workers take the bundles of the placement group that the actor was started in.
+        common["distributed_executor_backend"] = "ray"
+    elif config.tensor_parallel > 1 or config.pipeline_parallel > 1:
+        # Inside a Ray actor vLLM may choose its Ray executor, which would ask for the actor's GPUs a second time.
+        common["distributed_executor_backend"] = "mp"
+    if on_gpu:
+        return common
+    return common | {
+        "dtype": "float32",
+        "enforce_eager": True,
+        "kv_cache_memory_bytes": KV_CACHE_BYTES,
+        # A block of 128 tokens, the default on CPUs, wastes most hits of the prefix cache.
+        "block_size": 32,
+        # vLLM 0.32 dies of a seeded request whose prompt is split ("CPU Generator does not use offset").
+        "enable_chunked_prefill": False,
+    }

@@ -1,0 +1,86 @@
+"""The replies that a run recorded, read only: a model that answers from them and from nothing else."""
+
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mics_ray.models.replies.store_file import DamagedReply, find, layout
+from mics_ray.models.types import Pictures, Reply, Request
+
+
+class BeyondRecord(Exception):
+    """The record holds no reply to a request to ``entry``. No lost call: a search must not go on without the reply."""
+
+    def __init__(self, entry: str) -> None:
+        super().__init__(entry)
+        self.entry = entry
+
+
+class DamagedRecord(BeyondRecord):
+    """What the record holds for a request to ``entry`` is not what was stored, and no other file holds it whole."""
+
+
+@dataclass(slots=True)
+class Record:
+    """All response caches of a run's folder. Makes, changes and renames no file; ``problems`` by file name.
+
+    Nobody may be writing there: the caller holds the run's lock.
+    """
+
+    folder: Path
+    problems: dict[str, str] = field(default_factory=dict)
+    _files: dict[str, tuple[sqlite3.Connection, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for path in sorted(self.folder.glob("*.sqlite")):
+            try:
+                self._files[path.name] = _open(path)
+            except sqlite3.Error as error:
+                self.problems[path.name] = str(error)
+
+    def get(self, key: bytes) -> Reply | None:
+        """The reply under ``key``, at no cost; ``None`` where no file holds one.
+
+        Raises :class:`mics_ray.models.replies.store_file.DamagedReply` where the only one is damaged.
+        """
+        damage: DamagedReply | None = None
+        for connection, select in self._files.values():
+            try:
+                reply = find(connection, select, key)
+            except DamagedReply as found:
+                damage = found
+                continue
+            if reply is not None:
+                return reply
+        if damage is not None:
+            raise damage
+        return None
+
+    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+        """See :class:`mics_ray.models.types.Model`. Raises :class:`BeyondRecord`, :class:`DamagedRecord`."""
+        try:
+            reply = self.get(request.key)
+        except DamagedReply:
+            raise DamagedRecord(request.entry) from None
+        if reply is None:
+            raise BeyondRecord(request.entry)
+        return reply
+
+    def close(self) -> None:
+        """Close the files."""
+        for connection, _ in self._files.values():
+            connection.close()
+
+
+def _open(path: Path) -> tuple[sqlite3.Connection, str]:
+    """A connection that cannot write, and the query for a reply. A file without a journal is read as it lies, so that
+    none is made beside it."""
+    journal = path.with_name(f"{path.name}-wal")
+    plain = not (journal.exists() and journal.stat().st_size)
+    mode = "immutable=1" if plain else "mode=ro"
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False)
+    try:
+        return connection, layout(connection).select
+    except sqlite3.Error:
+        connection.close()
+        raise

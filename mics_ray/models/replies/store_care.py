@@ -1,0 +1,272 @@
+"""Removing replies from a response cache: what would go, and letting it go so that the disk is free afterwards.
+
+Nobody may be writing there: the caller holds the run's lock. Replies whose age is not noted count as old as the last
+write to their file. Rows go a few thousand at a time and a file shrinks in place, so a full disk is no obstacle; only a
+file of the older layout is written anew, which needs room for what is left of it.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mics_ray.models.replies.store_file import checksum, connect_reader, folder_bytes, layout, lost_commits
+
+_BY_MODEL = """SELECT model, COUNT(*), SUM(size), SUM(prompt_tokens), SUM(completion_tokens),
+    MIN(NULLIF(stored, 0)), MAX(NULLIF(stored, 0)) FROM {rows} GROUP BY model"""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Replies of one model: ``text_bytes`` of their texts, Unix seconds of the first and last (``None``: not noted)."""
+
+    entries: int = 0
+    text_bytes: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    oldest: int | None = None
+    newest: int | None = None
+
+    def add(self, other: "Tally") -> None:
+        """Count ``other`` in."""
+        self.entries += other.entries
+        self.text_bytes += other.text_bytes
+        self.prompt_tokens += other.prompt_tokens
+        self.completion_tokens += other.completion_tokens
+        self.oldest = min((at for at in (self.oldest, other.oldest) if at is not None), default=None)
+        self.newest = max((at for at in (self.newest, other.newest) if at is not None), default=None)
+
+
+@dataclass(slots=True)
+class FileStats:
+    """One file: its bytes on the disk, journal included, and its replies by model; ``problem`` where it is damaged."""
+
+    name: str
+    disk_bytes: int
+    models: dict[str, Tally] = field(default_factory=dict)
+    problem: str | None = None
+
+
+def files(folder: Path) -> list[Path]:
+    """The files of a cache, in order of their names; those that were set aside are not among them."""
+    return sorted(folder.glob("*.sqlite"))
+
+
+def disk_bytes(path: Path) -> int:
+    """A file's bytes on the disk, its journals included."""
+    return sum(one.stat().st_size for suffix in ("", "-wal", "-journal") if (one := Path(f"{path}{suffix}")).exists())
+
+
+def stats(folder: Path) -> list[FileStats]:
+    """Look into every file; a run may be writing meanwhile."""
+    return [_file(path) for path in files(folder)]
+
+
+def by_model(found: list[FileStats]) -> dict[str, Tally]:
+    """The same over all files."""
+    total: dict[str, Tally] = {}
+    for file in found:
+        for model, tally in file.models.items():
+            total.setdefault(model, Tally()).add(tally)
+    return dict(sorted(total.items()))
+
+
+def _file(path: Path) -> FileStats:
+    found = FileStats(path.name, disk_bytes(path))
+    try:
+        connection = connect_reader(path)
+        try:
+            rows = connection.execute(_BY_MODEL.format(rows=layout(connection).rows))
+            found.models = {model: Tally(*values) for model, *values in rows}
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        found.problem = str(error)
+    return found
+
+
+KEY_BYTES = 32
+COLUMNS = ("key", "model", "stored", "prompt_tokens", "completion_tokens", "finish", "text")
+_ROWS = "SELECT key, model, stored, prompt_tokens, completion_tokens, finish, text, crc FROM {rows}"
+
+
+@dataclass(slots=True)
+class FileCheck:
+    """One file: rows read, how many of them are damaged or carry no checksum, and what is wrong with the whole."""
+
+    name: str
+    rows: int = 0
+    damaged: int = 0
+    unchecked: int = 0
+    problem: str | None = None
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.problem is None and not self.damaged
+
+
+def verify(folder: Path) -> list[FileCheck]:
+    """Check every file, one row in memory at a time."""
+    return [_check(path) for path in files(folder)]
+
+
+def set_aside(folder: Path) -> list[str]:
+    """The files that a run found damaged and set aside."""
+    return sorted(path.name for path in folder.glob("*.sqlite.damaged-*"))
+
+
+def replies(path: Path, found: FileCheck) -> Iterator[dict[str, Any]]:
+    """The replies of one file with the columns :data:`COLUMNS`, in their order; ``stored`` is ``None`` if not noted.
+
+    Damaged rows are left out; ``found`` counts them. Raises :class:`sqlite3.Error`.
+    """
+    for row in _raw(path):
+        found.rows += 1
+        if _problem(row) is not None:
+            found.damaged += 1
+        else:
+            key, model, stored, prompt_tokens, completion_tokens, finish, text, _ = row
+            values = key.hex(), model.decode(), stored or None, prompt_tokens, completion_tokens
+            yield dict(zip(COLUMNS, (*values, finish.decode(), text.decode()), strict=True))
+
+
+def _check(path: Path) -> FileCheck:
+    found = FileCheck(path.name)
+    try:
+        connection = connect_reader(path)
+        try:
+            told = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        finally:
+            connection.close()
+        found.problem = None if told == "ok" else "the database is damaged (integrity check)"
+        for row in _raw(path):
+            found.rows += 1
+            found.damaged += _problem(row) is not None
+            found.unchecked += row[-1] is None
+        if lost := lost_commits(Path(f"{path}-wal")):
+            found.problem = f"its journal is damaged: {lost} commits of replies behind the damage are lost"
+    except sqlite3.Error as error:
+        found.problem = str(error)
+    return found
+
+
+def _raw(path: Path) -> Iterator[tuple[Any, ...]]:
+    """Rows with texts as the bytes that lie there, so that a broken one is found instead of raised."""
+    connection = connect_reader(path)
+    connection.text_factory = bytes
+    try:
+        yield from connection.execute(_ROWS.format(rows=layout(connection).rows))
+    finally:
+        connection.close()
+
+
+def _problem(row: tuple[Any, ...]) -> str | None:
+    key, model, stored, prompt_tokens, completion_tokens, finish, text, crc = row
+    if not (isinstance(key, bytes) and len(key) == KEY_BYTES):
+        return "key"
+    if not all(isinstance(number, int) and number >= 0 for number in (stored, prompt_tokens, completion_tokens)):
+        return "number"
+    try:
+        model.decode()
+        told = text.decode(), finish.decode()
+    except (UnicodeDecodeError, AttributeError):
+        return "text"
+    return None if crc is None or crc == checksum(key, *told, prompt_tokens, completion_tokens) else "checksum"
+
+
+CHUNK = 5000
+MINUTE = 60
+_MINUTES = "SELECT model, stored / 60, COUNT(*), SUM(size) FROM {rows} GROUP BY 1, 2"
+_DELETE = """DELETE FROM replies WHERE {id} IN (SELECT {id} FROM {rows} WHERE (?1 IS NULL OR model = ?1)
+    AND (CASE stored WHEN 0 THEN ?2 ELSE stored END) < ?3 LIMIT ?4)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """What goes: replies of ``model`` (``None``: of all) stored before ``before`` (Unix seconds); how many by model,
+    and about how many bytes of the disk."""
+
+    model: str | None
+    before: int
+    entries: Counter[str]
+    disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Heap:
+    """Replies of one model and minute in one file, and their share of its bytes."""
+
+    minute: int
+    model: str
+    entries: int
+    bytes: float
+
+
+def select(folder: Path, model: str | None, before: int, down_to: int | None = None) -> Doomed:
+    """What a prune would remove; with ``down_to`` (bytes of the whole folder) the oldest, to the minute, and no more.
+
+    Raises :class:`sqlite3.Error` where a file cannot be read.
+    """
+    heaps = sorted((heap for path in files(folder) for heap in _heaps(path)), key=lambda heap: heap.minute)
+    heaps = [heap for heap in heaps if model in (None, heap.model) and heap.minute * MINUTE < before]
+    if down_to is not None:
+        before = min(before, _cutoff(heaps, folder_bytes(folder) - down_to))
+    gone = [heap for heap in heaps if (heap.minute + 1) * MINUTE <= before]
+    entries: Counter[str] = Counter()
+    for heap in gone:
+        entries[heap.model] += heap.entries
+    return Doomed(model, before // MINUTE * MINUTE, entries, round(sum(heap.bytes for heap in gone)))
+
+
+def prune(folder: Path, doomed: Doomed) -> int:
+    """Remove it; returns how many replies went. Raises :class:`sqlite3.Error`."""
+    return sum(_prune(path, doomed) for path in files(folder))
+
+
+def _cutoff(heaps: Sequence[_Heap], excess: float) -> int:
+    """The time before which replies must go so that ``excess`` bytes are freed."""
+    end = 0
+    for heap in heaps:
+        if excess <= 0:
+            break
+        excess -= heap.bytes
+        end = (heap.minute + 1) * MINUTE
+    return end
+
+
+def _heaps(path: Path) -> list[_Heap]:
+    with closing(connect_reader(path)) as connection:
+        found = connection.execute(_MINUTES.format(rows=layout(connection).rows)).fetchall()
+    share = disk_bytes(path) / max(1, sum(size for *_, size in found))
+    unknown = int(path.stat().st_mtime) // MINUTE
+    return [_Heap(minute or unknown, model, count, size * share) for model, minute, count, size in found]
+
+
+def _prune(path: Path, doomed: Doomed) -> int:
+    unknown, gone = int(path.stat().st_mtime), 0
+    with closing(sqlite3.connect(path)) as connection:
+        form = layout(connection)
+        delete = _DELETE.format(id="id" if form.dated else "key", rows=form.rows)
+        while True:
+            with connection:
+                went = connection.execute(delete, (doomed.model, unknown, doomed.before, CHUNK)).rowcount
+            gone += went
+            if went < CHUNK:
+                break
+        if gone:
+            _shrink(connection, form.dated)
+    return gone
+
+
+def _shrink(connection: sqlite3.Connection, in_place: bool) -> None:
+    """Give free pages back to the disk, a few at a time so that the journal stays small too."""
+    if not in_place:
+        connection.execute("VACUUM")
+    while in_place and connection.execute("PRAGMA freelist_count").fetchone()[0]:
+        connection.executescript(f"PRAGMA incremental_vacuum({CHUNK})")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

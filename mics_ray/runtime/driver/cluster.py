@@ -1,0 +1,75 @@
+"""Joining a Ray cluster, or starting one on this machine."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import ray
+from ray._private import ray_constants
+
+from mics_ray.config.schema import RayConfig
+from mics_ray.errors import RefusedRun
+from mics_ray.runtime.driver.gcs_check import refuse_unreachable
+from mics_ray.runtime.driver.head_watch import shutdown
+
+OBJECT_STORE_BYTES = 1 << 30
+"""Of a cluster that is started here: pictures of the open searches, and Ray Data's blocks."""
+
+
+@contextmanager
+def cluster(config: RayConfig) -> Iterator[None]:
+    """A connected Ray for a while; one that was started here ends with it. Raises :class:`RefusedRun`."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    with _on_loopback() if config.address is None else nullcontext():
+        _connect(config.address)
+        try:
+            yield
+        finally:
+            shutdown()
+
+
+def _connect(address: str | None) -> None:
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        try:
+            ray.init("local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **common)
+        except Exception as error:  # Ray has no type of its own for a start that takes too long
+            raise RefusedRun(
+                f"Ray does not start on this machine ({error}); is it too busy, or its memory full?"
+            ) from None
+        return
+    refuse_unreachable(address)
+    try:
+        ray.init(address, **common)
+    except (ConnectionError, ValueError) as error:
+        hint = "is it up, and are RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH the same there and here?"
+        raise RefusedRun(f"ray.address: cannot join {address} ({type(error).__name__}); {hint}") from None
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """While this lasts, a Ray that starts listens on loopback alone, where nobody needs a token.
+
+    Ray has this for Windows and macOS only; its ``_node_ip_address`` takes no loopback address. The variable is for its
+    processes, the constant for this one, which has read the variable already.
+    """
+    name, before = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, ray_constants.ENABLE_RAY_CLUSTER
+    given = os.environ.get(name)
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        if given is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = given
+
+
+def own_node() -> Any:
+    """The scheduling strategy of an actor that belongs on the node of the process that starts it."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)

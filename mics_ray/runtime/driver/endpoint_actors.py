@@ -1,0 +1,213 @@
+"""Endpoint actors: one per provider, so that its limits, money and cache have one home; and the handle on one.
+
+Calls travel in batches: a worker sends what has gathered while its last message was under way, and one long poll
+brings back everything that is done. A message between actors costs 1-2 ms of CPU, more than the HTTP call itself.
+"""
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError
+
+from mics_ray.config.keys import key
+from mics_ray.config.schema import EndpointConfig
+from mics_ray.core.types import Failure, LostCall
+from mics_ray.models.chat.endpoint import Endpoint
+from mics_ray.models.replies.ledger import Ledger
+from mics_ray.models.replies.reply_store import GB, ResponseCache
+from mics_ray.models.types import Pictures, Refused, Reply, Request
+from mics_ray.runtime.driver.cluster import own_node
+from mics_ray.runtime.monitor import metrics
+from mics_ray.runtime.serving.picture_refs import PictureRefs
+
+Answer = Reply | Failure | Refused
+LINGER_S = 0.004
+"""How long a poll waits for more answers after the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request under way: ``ticket`` is unique per client; ``pictures`` lie in the object store."""
+
+    ticket: int
+    request: Request
+    pictures: "ray.ObjectRef[Pictures] | None"
+
+
+class EndpointActor:
+    """The Ray actor around one provider's :class:`Endpoint`. Only here are keys read from the environment."""
+
+    def __init__(
+        self,
+        entries: Mapping[str, EndpointConfig],
+        cache_folder: str,
+        name: str,
+        budget_usd: float | None = None,
+        max_gb: float | None = None,
+    ) -> None:
+        variable = next(iter(entries.values())).api_key_env
+        self._cache = ResponseCache(Path(cache_folder), name, None if max_gb is None else round(max_gb * GB))
+        self._ledger = Ledger(Path(cache_folder), name, budget_usd)
+        self._endpoint = Endpoint(entries, key(variable) if variable else None, self._cache, self._ledger)
+        self._done: dict[str, asyncio.Queue[tuple[int, Answer, str]]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._meters = metrics.Meters(metrics.run_name(cache_folder), self._read).start()
+
+    async def submit(self, client: str, calls: list[Call]) -> None:
+        """Start calls; their answers are fetched by :meth:`collect` under the same ``client``."""
+        queue = self._done.setdefault(client, asyncio.Queue())
+        for call in calls:
+            task = asyncio.create_task(self._answer(call, queue))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def collect(self, client: str) -> list[tuple[int, Answer, str]]:
+        """Wait for the next answers of ``client``: ticket, answer, and the lost call's text (else empty)."""
+        queue = self._done.setdefault(client, asyncio.Queue())
+        answers = [await queue.get()]
+        await asyncio.sleep(LINGER_S)
+        while not queue.empty():
+            answers.append(queue.get_nowait())
+        return answers
+
+    async def stats(self) -> dict[str, Any]:
+        """Counters per entry, see :meth:`Endpoint.stats`."""
+        return self._endpoint.stats()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Send nothing more; let paid calls that are under way reach the cache, at most ``timeout_s``; then close."""
+        self._endpoint.halt()
+        if self._running:
+            await asyncio.wait(self._running, timeout=timeout_s)
+        await self._endpoint.close()
+        await self._cache.close()
+        self._ledger.close()
+        self._meters.publish()
+
+    async def _answer(self, call: Call, queue: "asyncio.Queue[tuple[int, Answer, str]]") -> None:
+        answer, text = await self._ask(call)
+        self._count(call.request.entry, answer)
+        queue.put_nowait((call.ticket, answer, text))
+
+    async def _ask(self, call: Call) -> tuple[Answer, str]:
+        """The answer, and a lost call's text; whatever goes wrong is an answer, for its waiter must hear of it."""
+        try:
+            pictures = await call.pictures if call.pictures is not None else None
+            return await self._endpoint.ask(call.request, pictures), ""
+        except LostCall as lost:
+            return lost.failure, lost.text
+        except OSError as error:
+            return Refused(Failure("disk", f"the cache of replies cannot be written: {error.strerror or error}")), ""
+        except Refused as refused:
+            return refused, ""
+        except Exception as error:
+            return Failure("internal", type(error).__name__), ""
+
+    def _count(self, entry: str, answer: Answer) -> None:
+        if isinstance(answer, Reply):
+            self._meters.reply(entry, answer)
+        else:
+            failure = answer.failure if isinstance(answer, Refused) else answer
+            self._meters.add(metrics.CALLS, 1, entry, failure.kind)
+
+    def _read(self, meters: metrics.Meters) -> None:
+        """What the endpoint counts itself."""
+        for entry, counted in self._endpoint.stats().items():
+            meters.total(metrics.RETRIES, counted["retries"], entry)
+            meters.level(metrics.LIMITER_QUEUE, counted["waiting"], entry)
+            meters.level(metrics.IN_FLIGHT, counted["in_flight"], entry)
+        for entry, seconds in self._endpoint.waited_s().items():
+            meters.total(metrics.WAITED, seconds, entry)
+
+
+class RemoteEndpoint:
+    """A worker's handle on an endpoint actor; a :class:`mics_ray.models.types.Model`. One per worker and provider.
+
+    When the actor dies, Ray restarts it and every call without an answer is sent again; what was paid is in its cache.
+    """
+
+    def __init__(self, actor: Any, pictures: PictureRefs) -> None:
+        self._actor, self._pictures = actor, pictures
+        # Not the worker's name: what a lost worker still waits for is not its successor's, whose tickets begin anew.
+        self._client = uuid.uuid4().hex
+        self._tickets = itertools.count()
+        self._waiting: dict[int, tuple[Call, asyncio.Future[Reply]]] = {}
+        self._outbox: list[Call] = []
+        self._sender: asyncio.Task[None] | None = None
+        self._receiver: asyncio.Task[None] | None = None
+
+    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+        """See :class:`mics_ray.models.types.Model`."""
+        call = Call(next(self._tickets), request, self._pictures.ref(pictures))
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[call.ticket] = (call, future)
+        self._outbox.append(call)
+        self._wake()
+        try:
+            return await future
+        finally:
+            self._waiting.pop(call.ticket, None)
+
+    def _wake(self) -> None:
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send())
+        if self._receiver is None or self._receiver.done():
+            self._receiver = asyncio.create_task(self._receive())
+
+    async def _send(self) -> None:
+        """Send what has gathered, one message at a time."""
+        while self._outbox:
+            batch, self._outbox = self._outbox, []
+            try:
+                await self._actor.submit.remote(self._client, batch)
+            except RayActorError:
+                await self._recover()
+
+    async def _receive(self) -> None:
+        """Fetch answers for as long as anybody waits."""
+        while self._waiting:
+            try:
+                answers = await self._actor.collect.remote(self._client)
+            except RayActorError:
+                await self._recover()
+                continue
+            for ticket, answer, text in answers:
+                if ticket in self._waiting and not (future := self._waiting[ticket][1]).done():
+                    _resolve(future, answer, text)
+
+    async def _recover(self) -> None:
+        """The actor died: send everything again that still waits; Ray delivers it when the restart is done."""
+        await asyncio.sleep(0.2)
+        self._outbox = [call for call, future in self._waiting.values() if not future.done()]
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send())
+
+
+def _resolve(future: "asyncio.Future[Reply]", answer: Answer, text: str) -> None:
+    if isinstance(answer, Reply):
+        future.set_result(answer)
+    elif isinstance(answer, Refused):
+        future.set_exception(answer)
+    else:
+        future.set_exception(LostCall(answer, text))
+
+
+def start_endpoint(
+    entries: Mapping[str, EndpointConfig],
+    cache_folder: str,
+    name: str,
+    budget_usd: float | None = None,
+    max_gb: float | None = None,
+) -> Any:
+    """Start the actor of one provider on the driver's own node, where the keys and the run's cache are.
+
+    It takes no CPU slot: it waits for the network nearly all the time.
+    """
+    options = {"num_cpus": 0, "max_restarts": -1, "max_concurrency": 1000, "scheduling_strategy": own_node()}
+    return ray.remote(EndpointActor).options(**options).remote(dict(entries), cache_folder, name, budget_usd, max_gb)

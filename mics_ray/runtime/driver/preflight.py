@@ -1,0 +1,80 @@
+"""The report before a run: what is usable, what must be there, what it will take. Spends nothing."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from mics_ray.assemble.estimate import estimate, rounds_of
+from mics_ray.assemble.panel import endpoints
+from mics_ray.config.schema import Config
+from mics_ray.core.display import one_line
+from mics_ray.core.types import Case
+from mics_ray.io.cases import Place, read_places
+from mics_ray.jobs.prepare import Job, picture_problem
+from mics_ray.runtime.driver.cluster import cluster
+from mics_ray.runtime.serving.model_actors import places
+
+SAMPLE = 200
+SHOWN = 10
+
+
+def print_report(console: Console, job: Job) -> None:
+    """Look at every pending case, its pictures and the cluster, then print what was found and the estimate.
+
+    Raises :class:`RefusedRun` when the cluster cannot hold the interns.
+    """
+    problems, sample, usable = list(job.survey.examples), list[Case](), 0
+    cases = track(_cases(job), "looking at the pictures", total=job.survey.pending, console=console, transient=True)
+    for place, case in cases:
+        if problem := picture_problem(job.config, place, case):
+            problems.append(problem)
+            continue
+        usable += 1
+        if len(sample) < SAMPLE:
+            sample.append(case)
+    console.print(f"{job.survey.records} records, {usable} to search", highlight=False)
+    for problem in islice(problems, SHOWN):
+        console.print(f"  will be rejected: {one_line(problem)}", style="yellow", markup=False, highlight=False)
+    if len(problems) > SHOWN:
+        console.print(f"  and {len(problems) - SHOWN} more", style="yellow", highlight=False)
+    console.print(_models(job.config), _estimate(job, sample, usable))
+
+
+def _cases(job: Job) -> Iterator[tuple[Place, Case]]:
+    for place, found in (pair for span in job.survey.spans for pair in read_places(span)):
+        if isinstance(found, Case):
+            yield place, found
+
+
+def _models(config: Config) -> Table:
+    table = Table(title="models: every endpoint answered, the cluster has room", title_justify="left")
+    for name in ("name", "model", "served by"):
+        table.add_column(name)
+    for name, entry in endpoints(config).items():
+        table.add_row(name, entry.model, entry.base_url + (f" with {entry.api_key_env}" if entry.api_key_env else ""))
+    with cluster(config.ray):
+        wanted, _ = places(config)
+    for need in wanted:
+        place = f"{need.gpus * need.stages:g} GPUs each" if need.gpus else "on the CPU"
+        count = f"{need.replicas}" if need.limit == need.replicas else f"{need.replicas} to {need.limit}"
+        table.add_row(need.intern, config.interns[need.intern].model, f"vLLM, {count} x, {place}")
+    return table
+
+
+def _estimate(job: Job, sample: list[Case], usable: int) -> Table:
+    table = Table(title="estimate", title_justify="left", caption="assumes 4 characters a token and no cached reply")
+    for name in ("rounds a case", "calls", "prompt tokens", "completion tokens", "cost"):
+        table.add_column(name, justify="right")
+    for name, rounds in rounds_of(job.config).items():
+        lines = estimate(job.config, sample, usable, rounds)
+        tokens = (sum(line.prompt_tokens for line in lines), sum(line.completion_tokens for line in lines))
+        table.add_row(
+            f"{name}: {rounds}",
+            f"{sum(line.calls for line in lines):,.0f}",
+            *(f"{count:,.0f}" for count in tokens),
+            f"${sum(line.cost_usd for line in lines):,.2f}",
+        )
+    return table

@@ -1,0 +1,216 @@
+"""A search worker: a plain async actor with a sliding window of open searches."""
+
+import asyncio
+import logging
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ray.exceptions import RayActorError
+
+from mics_ray.assemble.case_search import broken, leaf, searched, seen
+from mics_ray.assemble.panel import Cast, image_root, providers, strategy
+from mics_ray.config.schema import Config
+from mics_ray.core.types import Case, Failure
+from mics_ray.core.usage import Usage
+from mics_ray.io.cases import Place, Rejection, Span
+from mics_ray.io.rows import Stamp, rejected_row, result_row
+from mics_ray.models.roles import Meter
+from mics_ray.models.types import Model, Pictures, Refused
+from mics_ray.runtime.driver.dataset import Record, records
+from mics_ray.runtime.driver.endpoint_actors import RemoteEndpoint
+from mics_ray.runtime.monitor import metrics
+from mics_ray.runtime.monitor.latency import Buckets, Timed
+from mics_ray.runtime.monitor.logs import log_to
+from mics_ray.runtime.serving.model_actors import connect, remote_replicas
+from mics_ray.runtime.serving.picture_refs import PictureRefs
+from mics_ray.runtime.serving.router import Router
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """The actors that a worker works with: endpoints by provider, intern replicas by intern, the writer."""
+
+    endpoints: Mapping[str, Any]
+    replicas: Mapping[str, list[Any]]
+    writer: Any
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """A worker seen from the driver; ``refused`` and ``broken`` say why it stopped by itself.
+
+    ``queued``: requests without an answer yet, by intern; ``latencies``: calls by model and how long they took.
+    """
+
+    searching: int
+    usage: Mapping[str, Usage]
+    refused: Failure | None
+    broken: str | None
+    queued: Mapping[str, int] = field(default_factory=dict)
+    latencies: Mapping[str, Buckets] = field(default_factory=dict)
+
+
+class SearchWorker:
+    """Searches cases of the spans dealt to it, ``window`` at a time; hands each to the writer as exactly one row."""
+
+    def __init__(self, number: int, config: Config, stamp: Stamp, window: int, log_folder: str) -> None:
+        log_to(Path(log_folder), f"worker-{number}")
+        self._number, self._config, self._stamp = number, config, stamp
+        self._root = image_root(config)
+        self._strategy = strategy(config.search, tuple(config.mentors))
+        self._models: dict[str, Model] = {}
+        self._routers: dict[str, Router] = {}
+        self._writer: Any = None
+        self._pictures = PictureRefs()
+        self._slots = asyncio.Semaphore(window)
+        self._spans: dict[int, set[asyncio.Task[None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._meters: dict[str, Meter] = {}
+        self._usage: dict[str, Usage] = {}
+        self._latencies: defaultdict[str, Counter[int]] = defaultdict(Counter)
+        self._refused: Failure | None = None
+        self._broken: str | None = None
+        self._ended = False
+        self._metrics = metrics.Meters(Path(config.run.dir).name, self._read).start()
+
+    async def open(self, hands: Hands, number: int, span: Span) -> bool:
+        """Begin to search a span, record by record as the window has room; whether all of it was begun.
+
+        It is not after :meth:`stop`, a refusing provider or a full disk. The handles come here and not to the
+        constructor: Ray could not restart an actor whose arguments it lost.
+        """
+        self._take(hands)
+        tasks = self._spans[number] = set()
+        async for record in records(span):
+            await self._slots.acquire()
+            if self._ended:
+                self._slots.release()
+                break
+            task = asyncio.create_task(self._case(record))
+            for kept in (tasks, self._tasks):
+                kept.add(task)
+                task.add_done_callback(kept.discard)
+        return not self._ended
+
+    async def finish(self, number: int) -> bool:
+        """Wait for the searches of a span that was opened; whether each of its records has its row."""
+        if tasks := self._spans.pop(number):
+            await asyncio.wait(set(tasks))
+        return not self._ended
+
+    async def stop(self) -> None:
+        """Open no further search and give the open ones up; their replies are in the cache."""
+        self._ended = True
+        for task in self._tasks:
+            task.cancel()
+
+    async def state(self) -> WorkerState:
+        """Where the worker stands; ``usage`` counts open searches too."""
+        usage = dict(self._usage)
+        for meter in self._meters.values():
+            _add(usage, meter.usage)
+        queued = {name: router.queued for name, router in self._routers.items()}
+        return WorkerState(len(self._meters), usage, self._refused, self._broken, queued, self._latencies)
+
+    async def staff(self, replicas: Mapping[str, list[Any]]) -> None:
+        """Ask these replicas from here on; returns when those that are left out owe nothing any more."""
+        seats = {name: remote_replicas(handles, self._pictures) for name, handles in replicas.items()}
+        await asyncio.gather(*(router.staff(seats[name]) for name, router in self._routers.items()))
+
+    def _take(self, hands: Hands) -> None:
+        """Connect to the actors, once: routers and endpoint handles know what is under way."""
+        if self._writer is not None:
+            return
+        self._writer, pictures = hands.writer, self._pictures
+        for provider, entries in providers(self._config).items():
+            handle = RemoteEndpoint(hands.endpoints[provider], pictures)
+            self._models |= dict.fromkeys(entries, handle)
+        self._routers = connect(hands.replicas, pictures)
+
+    async def _case(self, record: Record) -> None:
+        """One record to its one row; an error of ours fails that case and no other."""
+        row: dict[str, Any] | None = None
+        try:
+            row = await self._row(*record)
+        except BaseExceptionGroup as group:
+            row = self._search_broke(record[1], group)
+        except Exception as error:
+            row = self._internal(record[1], error)
+        finally:
+            self._slots.release()
+        if row is not None:
+            await self._commit(row)
+
+    async def _row(self, place: Place, record: Case | Rejection) -> dict[str, Any]:
+        if isinstance(record, Rejection):
+            return rejected_row(record, self._stamp)
+        pictures = await asyncio.to_thread(seen, self._config, self._root, place, record)
+        if isinstance(pictures, Rejection):
+            return rejected_row(pictures, self._stamp)
+        return await self._search(record, pictures)
+
+    async def _search(self, case: Case, pictures: Mapping[str, Pictures | None]) -> dict[str, Any]:
+        started = time.monotonic()
+        meter = self._meters[case.id] = Meter()
+        models = self._models | {name: router.bound(case.id) for name, router in self._routers.items()}
+        models = {name: Timed(model, self._latencies[name]) for name, model in models.items()}
+        panel = Cast(self._config, models).panel(pictures["mentor"], pictures["intern"], meter)
+        try:
+            result = await searched(self._config, self._strategy, case, panel)
+        finally:
+            _add(self._usage, self._meters.pop(case.id).usage)
+        return result_row(result, meter.usage, time.monotonic() - started, self._stamp)
+
+    def _search_broke(
+        self, record: Case | Rejection, group: BaseExceptionGroup[BaseException]
+    ) -> dict[str, Any] | None:
+        """A search that ended in errors: a refusing provider stops the worker, anything else fails the case."""
+        refusals = group.subgroup(Refused)
+        if refusals is None:
+            return self._internal(record, group)
+        refused = leaf(refusals)
+        self._refused = refused.failure if isinstance(refused, Refused) else None
+        self._halt()
+        return None
+
+    def _internal(self, record: Case | Rejection, error: BaseException) -> dict[str, Any]:
+        failed = broken(record, error, self._stamp.seed)
+        return result_row(failed, {}, 0.0, self._stamp)
+
+    async def _commit(self, row: dict[str, Any]) -> None:
+        """Hand the row in; a writer that died is started again by Ray and refuses what it had committed."""
+        ended = time.monotonic()
+        while True:
+            try:
+                await self._writer.add.remote(row)
+                self._metrics.observe(metrics.COMMIT_LAG, time.monotonic() - ended)
+                return
+            except RayActorError:
+                await asyncio.sleep(0.5)
+            except OSError as error:
+                self._broken = str(error)
+                self._halt()
+                return
+
+    def _read(self, meters: metrics.Meters) -> None:
+        """What is looked up once a second."""
+        meters.level(metrics.OPEN, len(self._meters), str(self._number))
+        for name, router in list(self._routers.items()):
+            meters.level(metrics.INTERN_QUEUE, router.queued, name)
+
+    def _halt(self) -> None:
+        """End early from within: no further search, the open ones given up."""
+        self._ended = True
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+
+
+def _add(total: dict[str, Usage], more: Mapping[str, Usage]) -> None:
+    for name, used in more.items():
+        total[name] = total.get(name, Usage()) + used

@@ -1,0 +1,234 @@
+"""The search workers of a run as its driver sees them: spans go out, losses are made good. Lives in the driver."""
+
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError
+
+from mics_ray.errors import RefusedRun
+from mics_ray.io.cases import InputError, Span, undone
+from mics_ray.io.shards import ShardError, committed_ids
+from mics_ray.jobs.prepare import Job
+from mics_ray.runtime.driver.dataset import streamed
+from mics_ray.runtime.driver.search_worker import Hands, SearchWorker, WorkerState
+
+AHEAD = 2
+"""Spans that a worker has and has not opened to the end: it opens the one and has the other."""
+
+
+@dataclass(slots=True)
+class _Hand:
+    """What one worker holds: spans by number, and those of them that it has not opened to the end."""
+
+    spans: dict[int, Span] = field(default_factory=dict)
+    opening: set[int] = field(default_factory=set)
+
+
+class Deal:
+    """Numbers spans from 0 and hands them out in their order; what a lost worker leaves comes first."""
+
+    def __init__(self, spans: Iterator[Span], workers: int) -> None:
+        self._fresh = spans
+        self._next = next(spans, None)
+        self._again: deque[Span] = deque()
+        self._hands = [_Hand() for _ in range(workers)]
+        self._number = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether no span is held and none is left."""
+        return self._next is None and not self._again and not any(hand.spans for hand in self._hands)
+
+    def draw(self, worker: int) -> tuple[int, Span] | None:
+        """The next span for a worker and its number; ``None`` when it has enough to open or no span is left."""
+        hand = self._hands[worker]
+        if len(hand.opening) >= AHEAD or (span := self._take()) is None:
+            return None
+        number, self._number = self._number, self._number + 1
+        hand.spans[number] = span
+        hand.opening.add(number)
+        return number, span
+
+    def opened(self, worker: int, number: int) -> None:
+        """A worker has begun every record of a span: it may draw another."""
+        self._hands[worker].opening.remove(number)
+
+    def done(self, worker: int, number: int) -> None:
+        """Each record of a span has its row."""
+        del self._hands[worker].spans[number]
+
+    def lost(self, worker: int, undone: Callable[[Span], Span | None]) -> None:
+        """A worker is gone: what is ``undone`` of its spans will be dealt again."""
+        held, self._hands[worker] = self._hands[worker], _Hand()
+        self._again.extend(rest for span in held.spans.values() if (rest := undone(span)) is not None)
+
+    def _take(self) -> Span | None:
+        if self._again:
+            return self._again.popleft()
+        span, self._next = self._next, next(self._fresh, None)
+        return span
+
+
+AGAIN_S = 0.2
+"""Between two looks at a worker that was lost: Ray turns calls to an actor away while it starts it again."""
+_UNSEEN = WorkerState(0, {}, None, None)
+
+
+class _Step(Enum):
+    """What a worker was asked: to open a span, to finish one, or whether it is back."""
+
+    OPEN = auto()
+    FINISH = auto()
+    BACK = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    step: _Step
+    worker: int
+    number: int = -1
+
+
+class Workers:
+    """``states`` are what the workers said last, ``losses`` counts lost ones, ``changes`` are lines for the person."""
+
+    def __init__(self, job: Job, count: int, window: int, log_folder: str) -> None:
+        """Start ``count`` workers that share a window of open searches."""
+        actor = ray.remote(SearchWorker).options(num_cpus=0, max_restarts=-1, max_concurrency=1000)
+        share = math.ceil(window / count)
+        self.actors = [actor.remote(number, job.config, job.stamp, share, log_folder) for number in range(count)]
+        self.states = [_UNSEEN] * count
+        self.losses = 0
+        self.changes: list[str] = []
+        self._results: Path = job.folder.results
+        self._spans: Generator[Span, None, None] | None = None
+        self._deal = Deal(iter(()), count)
+        self._calls: dict[Any, _Call] = {}
+        self._down: dict[int, float] = {}
+        self._ended: set[int] = set()
+        self._last_up = time.monotonic()
+        self._calls_of_lost = Counter[str]()
+
+    @property
+    def calls(self) -> Counter[str]:
+        """How many ``calls`` were answered, and how many of them were ``cached``; those of lost workers included."""
+        return sum(map(_calls, self.states), self._calls_of_lost)
+
+    @property
+    def over(self) -> bool:
+        """Whether every record of the spans that were begun has its row."""
+        return self._deal.over
+
+    @property
+    def away_s(self) -> float:
+        """For how long no worker has been there."""
+        return time.monotonic() - self._last_up if len(self._down) == len(self.actors) else 0.0
+
+    def begin(self, spans: Sequence[Span]) -> None:
+        """Deal these spans from here on; the first is read at once, as Ray Data takes a while to start."""
+        self._spans = streamed(spans)
+        self._deal = Deal(self._spans, len(self.actors))
+
+    def step(self, hands: Hands, wait_s: float) -> None:
+        """Deal what there is room for, and take in what is heard within ``wait_s``. Raises :class:`RefusedRun`."""
+        self._ask_after_lost()
+        self._deal_out(hands)
+        if len(self._down) < len(self.actors):
+            self._last_up = time.monotonic()
+        if not self._calls:
+            time.sleep(AGAIN_S)
+            return
+        patience = min(wait_s, AGAIN_S) if self._down else wait_s
+        if ray.wait(list(self._calls), timeout=patience)[0]:
+            for ref in ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)[0]:
+                self._hear(ref)
+
+    def look(self, wait_s: float) -> None:
+        """Ask the workers where they stand; one that does not answer in time is asked again next time."""
+        asked = {actor.state.remote(): n for n, actor in enumerate(self.actors) if n not in self._down}
+        for ref in ray.wait(list(asked), num_returns=len(asked), timeout=wait_s)[0] if asked else []:
+            with suppress(RayActorError):
+                self.states[asked[ref]] = ray.get(ref)
+
+    def close(self) -> None:
+        """Deal no more."""
+        if self._spans is not None:
+            self._spans.close()
+
+    def stop(self, wait_s: float) -> None:
+        """Have open searches given up."""
+        stops = [actor.stop.remote() for actor in self.actors]
+        ray.wait(stops, num_returns=len(stops), timeout=wait_s)
+
+    def _deal_out(self, hands: Hands) -> None:
+        """One span to each worker in turn, until nobody draws: a short file is shared out evenly too."""
+        drawing = [n for n in range(len(self.actors)) if n not in self._down and n not in self._ended]
+        while drawing:
+            drawing = [worker for worker in drawing if self._dealt(hands, worker)]
+
+    def _dealt(self, hands: Hands, worker: int) -> bool:
+        if (drawn := self._deal.draw(worker)) is None:
+            return False
+        number, span = drawn
+        self._calls[self.actors[worker].open.remote(hands, number, span)] = _Call(_Step.OPEN, worker, number)
+        return True
+
+    def _hear(self, ref: Any) -> None:
+        if (call := self._calls.pop(ref, None)) is None:  # its worker was lost a moment ago
+            return
+        try:
+            whole = ray.get(ref)
+        except RayError as error:
+            if call.step is _Step.BACK:
+                self._down[call.worker] = time.monotonic() + AGAIN_S
+            else:
+                self._lose(call.worker, error)
+            return
+        if call.step is _Step.BACK:
+            del self._down[call.worker]
+        elif not whole:
+            self._ended.add(call.worker)
+        elif call.step is _Step.OPEN:
+            self._deal.opened(call.worker, call.number)
+            finish = self.actors[call.worker].finish.remote(call.number)
+            self._calls[finish] = _Call(_Step.FINISH, call.worker, call.number)
+        else:
+            self._deal.done(call.worker, call.number)
+
+    def _lose(self, worker: int, error: RayError) -> None:
+        """Take back what the worker has no rows for; its calls are in the cache. One that died is waited for."""
+        self._calls = {ref: call for ref, call in self._calls.items() if call.worker != worker}
+        try:
+            self._deal.lost(worker, partial(undone, done=committed_ids(self._results)))
+        except (InputError, ShardError) as problem:
+            raise RefusedRun(str(problem)) from None
+        self._calls_of_lost += _calls(self.states[worker])
+        self.states[worker] = _UNSEEN
+        self.losses += 1
+        self._ended.discard(worker)
+        if isinstance(error, RayActorError):
+            self._down[worker] = time.monotonic() + AGAIN_S
+        self.changes.append(f"a search worker was lost ({type(error).__name__}); its cases are searched again")
+
+    def _ask_after_lost(self) -> None:
+        now = time.monotonic()
+        for worker, due in self._down.items():
+            if due <= now:
+                self._calls[self.actors[worker].state.remote()] = _Call(_Step.BACK, worker)
+                self._down[worker] = math.inf  # until it has answered
+
+
+def _calls(state: WorkerState) -> Counter[str]:
+    return Counter(
+        calls=sum(used.calls for used in state.usage.values()),
+        cached=sum(used.cached_calls for used in state.usage.values()),
+    )

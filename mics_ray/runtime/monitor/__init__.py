@@ -1,0 +1,1 @@
+"""What a person or a dashboard sees of a run: progress, logs, metrics, the closing view, the watching of a folder."""

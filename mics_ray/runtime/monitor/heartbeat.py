@@ -1,0 +1,43 @@
+"""A running job's sign of life in its folder: when it was last seen, how many records it has, where its metrics are.
+
+``summary`` says which account it found there: another one is its own, so it has ended. That holds whatever the clock
+does, as "written later" does not.
+"""
+
+import json
+import logging
+import time
+
+import ray
+
+from mics_ray.jobs.prepare import Folder
+from mics_ray.runtime.monitor.logs import LIVE_FILE, written
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 10.0
+
+
+class Beacon:
+    """Writes ``run.dir/live.json`` every ten seconds while the driver works."""
+
+    def __init__(self, folder: Folder, records: int) -> None:
+        self._folder, self._records, self._summary = folder, records, written(folder.summary)
+        self._due = 0.0
+
+    def shine(self) -> None:
+        """Write the file if it is due. A failure is logged: the search does not need it."""
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + EVERY_S
+        try:
+            content = {"time": time.time(), "records": self._records, "metrics": metrics_targets()}
+            self._folder.write(LIVE_FILE, json.dumps(content | {"summary": self._summary}))
+        except OSError as error:
+            log.warning("%s is not written (%s)", LIVE_FILE, error.strerror)
+
+
+def metrics_targets() -> list[str]:
+    """Where the live nodes of this Ray serve their metrics: ``HOST:PORT`` each."""
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["MetricsExportPort"] > 0]
+    return [f"{node['NodeManagerAddress']}:{node['MetricsExportPort']}" for node in nodes]

@@ -1,0 +1,94 @@
+"""Log files of a run, under ``run.dir/logs``: one per process, and one line per case; never medical text or secrets."""
+
+import json
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mics_ray.core.display import one_line
+
+CASE_LOG = "cases.jsonl"
+LIVE_FILE = "live.json"
+"""In the run's folder: the driver's sign of life, see `mics_ray.runtime.monitor.heartbeat`."""
+
+log = logging.getLogger(__name__)
+
+
+def written(path: Path) -> int:
+    """When a file was written last, in nanoseconds since 1970; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def log_to(folder: Path, name: str) -> None:
+    """Send this process's log records of ``mics_ray`` to ``folder/NAME.log``; on a full disk they are missing."""
+    logging.raiseExceptions = False
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"{name}.log"
+    os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logger = logging.getLogger("mics_ray")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    logger.propagate = False
+
+
+class _OneLine(logging.Formatter):
+    """A record is one line, whatever an id holds; only a traceback has lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return one_line(super().formatMessage(record))
+
+
+def lost_calls(row: Mapping[str, Any]) -> Counter[str]:
+    """The votes and candidates of a row that are lost, by failure kind."""
+    failures = [node["failure"] for node in row["nodes"]]
+    failures += [vote["failure"] for node in row["nodes"] for vote in node["votes"]]
+    # What follows the kind is the message; it holds no text of a case, and is not needed here either.
+    return Counter(failure.split(":")[0] for failure in failures if failure)
+
+
+def case_line(row: Mapping[str, Any], now: float) -> str:
+    """One case as a line of JSON: ids and counts. ``now`` is the time of its commit in seconds since 1970."""
+    used = row["usage"].values()
+    line = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+        "case": row["case_id"],
+        "outcome": row["outcome"],
+        "quality": row["quality"],
+        "rounds": row["rounds"],
+        "attempts": row["attempts"],
+        "calls": sum(one["calls"] for one in used),
+        "cached": sum(one["cached_calls"] for one in used),
+        "prompt_tokens": sum(one["prompt_tokens"] for one in used),
+        "completion_tokens": sum(one["completion_tokens"] for one in used),
+        "cost_usd": round(sum(one["cost_usd"] for one in used), 6),
+        "seconds": round(row["seconds"], 3),
+        "failures": dict(lost_calls(row)),
+    }
+    return json.dumps(line, separators=(",", ":"))
+
+
+class CaseLog:
+    """``cases.jsonl``: a line for each committed case. A line that cannot be written is no reason to stop."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / CASE_LOG
+
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append a line for each row."""
+        now = time.time()
+        text = "".join(case_line(row, now) + "\n" for row in rows)
+        try:
+            descriptor = os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+            with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            log.warning("%s: lines are missing (%s)", CASE_LOG, error.strerror)

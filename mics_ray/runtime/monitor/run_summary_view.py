@@ -1,0 +1,111 @@
+"""The end of a run on the screen: the account, one chain with its tree, where the files lie."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from mics_ray.core.display import one_line, printable
+from mics_ray.io.shards import iter_rows
+from mics_ray.jobs.prepare import Folder
+from mics_ray.runtime.monitor.progress import COLOURS, ORDER
+
+_PREFERENCE = ("solved", "depth", "dead_end", "failed")
+
+
+def print_closing(console: Console, folder: Folder, summary: Mapping[str, Any]) -> None:
+    """Print the closing tables, one chain with its tree, and the paths.
+
+    A chain of real cases is shown on a terminal only: on a cluster this output is a log, where no medical text belongs.
+    """
+    console.print(_outcomes(summary), _usage(summary))
+    if per_chain := summary["cost_usd_per_kept_chain"]:
+        spent = f"spent ${summary['spent_usd']:.4f}, ${per_chain:.4f} for each kept chain"
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in summary["chosen_share"].items())
+        console.print(f"{spent}; chosen steps by mentor: {shares}", highlight=False, markup=False)
+    row = _example(folder) if console.is_terminal or summary["simulated"] else None
+    if row is not None:
+        console.print(chain_view(row))
+    console.print(f"rows     {folder.results}/part-*.parquet", highlight=False, soft_wrap=True)
+    console.print(f"summary  {folder.summary}   config  {folder.root}/config.yaml", highlight=False, soft_wrap=True)
+    console.print(f"logs     {folder.logs}   paid replies  {folder.cache}", highlight=False, soft_wrap=True)
+
+
+def _outcomes(summary: Mapping[str, Any]) -> Table:
+    table = Table(
+        title=f"{summary['cases']} cases in {summary['search_seconds']:.1f} s of search", title_justify="left"
+    )
+    for name in ("outcome", "cases", "share"):
+        table.add_column(name, justify="left" if name == "outcome" else "right")
+    for name in ORDER:
+        if count := summary["outcomes"].get(name, 0):
+            table.add_row(Text(name, COLOURS[name]), str(count), f"{count / summary['cases']:.0%}")
+    return table
+
+
+def _usage(summary: Mapping[str, Any]) -> Table:
+    title = "calls and tokens" + (" (simulated mentors and judge)" if summary["simulated"] else "")
+    table = Table(title=title, title_justify="left")
+    table.add_column("model", no_wrap=True)
+    for name in ("calls", "cached", "tokens in", "out", "cost"):
+        table.add_column(name, justify="right")
+    for name, used in summary["usage"].items():
+        tokens = f"{used['prompt_tokens']:,}", f"{used['completion_tokens']:,}"
+        table.add_row(name, f"{used['calls']:,}", f"{used['cached_calls']:,}", *tokens, f"${used['cost_usd']:.4f}")
+    table.add_section()
+    totals = {key: sum(used[key] for used in summary["usage"].values()) for key in ("calls", "cached_calls")}
+    table.add_row("all", f"{totals['calls']:,}", f"{totals['cached_calls']:,}", "", "", f"${summary['cost_usd']:.4f}")
+    return table
+
+
+def _example(folder: Folder) -> dict[str, Any] | None:
+    """A row worth looking at: a searched chain of several rounds where there is one."""
+    best: tuple[int, int] | None = None
+    chosen = None
+    for row in iter_rows(folder.results):
+        if row["outcome"] in _PREFERENCE:
+            rank = (-_PREFERENCE.index(row["outcome"]), min(row["rounds"], 3))
+            if best is None or rank > best:
+                best, chosen = rank, row
+            if rank == (0, 3):
+                break
+    return chosen
+
+
+def chain_view(row: Mapping[str, Any]) -> Group:
+    """One case for reading: its question, its tree (chosen path marked), its chain."""
+    head = Text.assemble(
+        ("case ", "dim"), f"{one_line(row['case_id'])}  ",
+        (row["outcome"], COLOURS[row["outcome"]]), f"  {one_line(row['reason'])}\n",
+        ("question ", "dim"), printable(row["question"]), "\n",
+        ("gold answer ", "dim"), printable(row["answer"]),
+    )  # fmt: skip
+    parts: list[RenderableType] = [head, _tree(row)]
+    if row["reasoning"]:
+        parts.append(Panel(Text(printable(row["reasoning"])), title="the chain", title_align="left"))
+    return Group(*parts)
+
+
+def _tree(row: Mapping[str, Any]) -> Tree:
+    tree = Tree(Text("search tree (score = right votes / known votes; ", "dim").append("chosen", "bold").append(")"))
+    attempts: dict[int, Tree] = {}
+    branches: dict[int, Tree] = {}
+    for node in row["nodes"]:
+        number = node["attempt"]
+        if number not in attempts:
+            attempts[number] = tree if row["attempts"] == 1 else tree.add(Text(f"attempt {number}", "dim"))
+        parent = attempts[number] if node["parent"] is None else branches[node["parent"]]
+        branches[node["id"]] = parent.add(_label(node))
+    return tree
+
+
+def _label(node: Mapping[str, Any]) -> Text:
+    score = "no score" if node["score"] is None else f"{node['score']:.2f}"
+    text = Text(f"{score}  {node['mentor']}: ", "bold green" if node["chosen"] else "")
+    said = node["failure"] or " ".join(node["step"].split())
+    text.append(one_line(said), "italic red" if node["failure"] else "")
+    return text

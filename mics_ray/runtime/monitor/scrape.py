@@ -1,0 +1,186 @@
+"""Reading a run's metrics where Ray serves them: a dashboard's address, or a node's metrics port."""
+
+import json
+import math
+import os
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from mics_ray.errors import RefusedRun
+from mics_ray.runtime.monitor import metrics
+from mics_ray.runtime.monitor.watch_view import ModelView, View
+
+TIMEOUT_S = 3.0
+AT_ONCE = 16
+MOST_BYTES = 64 << 20
+
+Sample = tuple[str, dict[str, str], float]
+"""A series at one moment: its name without Ray's prefix, its tags, its value."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A token is not carried to another address."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow none."""
+        return
+
+
+def samples(address: str) -> list[Sample]:
+    """Every sample of ours at ``address``: ``[http[s]://]HOST:PORT`` of a Ray dashboard (all its nodes) or of a node's
+    metrics. Raises :class:`RefusedRun`."""
+    base = _base(address)
+    targets = _targets(base)
+    if targets is None:
+        return list(ours(_get(f"{base}/metrics", _token())))
+    found, unreachable = from_targets(targets)
+    if len(unreachable) == len(targets):
+        raise RefusedRun(f"address: the metrics ports that {address} names cannot be reached from here: {targets}")
+    return found
+
+
+def from_targets(targets: Sequence[str]) -> tuple[list[Sample], list[str]]:
+    """The samples of nodes' metrics ports (``HOST:PORT``), and those ports that cannot be reached."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        bodies = list(pool.map(_body, targets))
+    found = [sample for body in bodies if body is not None for sample in ours(body)]
+    return found, [target for target, body in zip(targets, bodies, strict=True) if body is None]
+
+
+def views(found: Iterable[Sample]) -> dict[str, View]:
+    """The samples as one view per run."""
+    runs: dict[str, View] = {}
+    lag: dict[str, dict[str, float]] = {}
+    for name, tags, value in found:
+        run = tags.get("run", "")
+        view = runs.setdefault(run, View(run, "no worker at work"))
+        if name.startswith(metrics.COMMIT_LAG.name):
+            part = name.removeprefix(metrics.COMMIT_LAG.name)
+            lag.setdefault(run, {"_sum": 0.0, "_count": 0.0})
+            if part in lag[run]:
+                lag[run][part] += value
+        else:
+            _put(view, name, tags, value)
+    for run, parts in lag.items():
+        runs[run].lag_s = parts["_sum"] / parts["_count"] if parts["_count"] else None
+    return runs
+
+
+def _put(view: View, name: str, tags: dict[str, str], value: float) -> None:
+    """Add one sample to its place."""
+    if name == metrics.CASES.name:
+        view.outcomes[tags["outcome"]] += int(value)
+        if tags["outcome"] in ("solved", "depth"):
+            view.quality[tags["quality"]] += int(value)
+    elif name == metrics.LOST.name:
+        view.lost[tags["kind"]] += int(value)
+    elif name == metrics.OPEN.name:
+        view.open, view.state = (view.open or 0) + value, "running"
+    elif "model" in tags:
+        _put_model(view, name, tags, value)
+
+
+def _put_model(view: View, name: str, tags: dict[str, str], value: float) -> None:
+    model = view.model(tags["model"])
+    if name == metrics.CALLS.name:
+        _put_calls(model, tags["result"], value)
+    elif name == metrics.TOKENS.name and tags["kind"] == "prompt":
+        model.prompt_tokens += value
+    elif name == metrics.TOKENS.name:
+        model.completion_tokens += value
+    elif name == metrics.COST.name:
+        model.cost_usd += value
+    elif name == metrics.RETRIES.name:
+        model.retries = (model.retries or 0) + value
+    elif name == metrics.WAITED.name:
+        model.waited_s = (model.waited_s or 0) + value
+    elif name in (metrics.LIMITER_QUEUE.name, metrics.INTERN_QUEUE.name):
+        model.queue = (model.queue or 0) + value
+    elif name in (metrics.IN_FLIGHT.name, metrics.REPLICA_REQUESTS.name):
+        model.in_flight = (model.in_flight or 0) + value
+    elif name == metrics.PREFIX_TOKENS.name and tags["kind"] == "hit":
+        model.hits += value
+    elif name == metrics.PREFIX_TOKENS.name:
+        model.prompts += value
+
+
+def _put_calls(model: ModelView, result: str, value: float) -> None:
+    if model.failures is None:
+        model.failures = Counter()
+    if result in ("ok", "cached"):
+        model.replies += value
+        model.cached += value if result == "cached" else 0
+    else:
+        model.failures[result] += int(value)
+
+
+def _base(address: str) -> str:
+    url = address if "://" in address else f"http://{address}"
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise RefusedRun(f"address: {address} is no HOST:PORT of a Ray dashboard or of a node's metrics")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _targets(base: str) -> list[str] | None:
+    """The nodes' metrics ports that a dashboard names; ``None`` where ``base`` is no dashboard."""
+    try:
+        groups = json.loads(_get(f"{base}/api/prometheus/sd", _token()))
+        return [str(target) for group in groups for target in group["targets"]]
+    except (ValueError, TypeError, KeyError):  # a node's metrics port answers every path with its metrics
+        return None
+
+
+def _body(target: str) -> str | None:
+    """A node's metrics; ``None`` where it cannot be reached. The token stays with the dashboard that asks for it."""
+    try:
+        return _get(f"http://{target}/metrics")
+    except RefusedRun:
+        return None
+
+
+def ours(text: str) -> Iterator[Sample]:
+    """The samples of our metrics on a page in Prometheus' text format."""
+    own = metrics.RAY_PREFIX + "mics_"
+    lines = [line for line in text.splitlines() if line.startswith((own, f"# HELP {own}", f"# TYPE {own}"))]
+    for family in text_string_to_metric_families("\n".join(lines) + "\n"):
+        for sample in family.samples:
+            if math.isfinite(sample.value):
+                yield sample.name.removeprefix(metrics.RAY_PREFIX), dict(sample.labels), sample.value
+
+
+def _get(url: str, token: str | None = None) -> str:
+    """The body under ``url``. Raises :class:`RefusedRun`."""
+    request = urllib.request.Request(url)
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
+            body: bytes = answer.read(MOST_BYTES)
+            return body.decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        hint = "; set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the cluster's token" if error.code in (401, 403) else ""
+        raise RefusedRun(f"address: {url} answers {error.code}{hint}") from None
+    except (OSError, ValueError, HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise RefusedRun(f"address: cannot reach {url} ({reason}); is it up, and is the port open to here?") from None
+
+
+def _token() -> str | None:
+    """Ray's own token: from ``RAY_AUTH_TOKEN``, or from the file that ``RAY_AUTH_TOKEN_PATH`` names."""
+    if token := os.environ.get("RAY_AUTH_TOKEN"):
+        return token.strip()
+    if path := os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        try:
+            return Path(path).read_text().strip()
+        except OSError as error:
+            raise RefusedRun(f"RAY_AUTH_TOKEN_PATH: cannot read {path}: {error.strerror}") from None
+    return None

@@ -1,0 +1,79 @@
+"""What an autoscaler can add to the cluster, and asking it for it. Ray has no public call for the first.
+
+A cluster states its groups of nodes to Ray itself (the cluster configuration in its control store), or was started by
+Ray's cluster launcher, which leaves its file on the head.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ray._private.state import state
+from ray.autoscaler.sdk import request_resources
+
+from mics_ray.runtime.serving.placement import Need, Node
+
+LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")
+MOST = 256
+"""Nodes of a group without a limit."""
+
+Group = tuple[str, float, float, int]
+"""A kind of node: its name, GPUs and cores of one, and how many there may be."""
+
+
+def addable(live: Sequence[Node]) -> list[Node]:
+    """The nodes that an autoscaler may still add to those that are ``live``; none without an autoscaler."""
+    return to_come(_stated() or launched(LAUNCHER_FILE.expanduser()), live)
+
+
+def to_come(groups: Sequence[Group], live: Sequence[Node]) -> list[Node]:
+    """What is missing of each group; a live node is one of the group whose size it has."""
+    there = Counter((node.gpus, node.cpus) for node in live if not node.head)
+    return [
+        Node(f"{name} (by the autoscaler)", gpus, cpus, f"{name}-{number}")
+        for name, gpus, cpus, most in groups
+        for number in range(most - there[gpus, cpus])
+    ]
+
+
+def launched(file: Path) -> list[Group]:
+    """The groups of the cluster launcher's ``file``; none where there is no such file."""
+    if not file.is_file():
+        return []
+    config = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    head = config.get("head_node_type")
+    groups: Mapping[str, Mapping[str, Any]] = config.get("available_node_types", {})
+    return [
+        _group(name, group.get("resources", {}), group.get("max_workers", 0))
+        for name, group in groups.items()
+        if name != head
+    ]
+
+
+def _stated() -> list[Group]:
+    config = state.get_cluster_config()
+    groups = config.node_group_configs if config is not None else []
+    return [_group(group.name, dict(group.resources), group.max_count) for group in groups]
+
+
+def _group(name: str, resources: Mapping[str, float], most: int) -> Group:
+    return name, float(resources.get("GPU", 0)), float(resources.get("CPU", 0)), MOST if most < 0 else most
+
+
+def ask_for(wanted: Sequence[Need]) -> None:
+    """Have the autoscaler make room for the least number of replicas of each need; without one nothing happens.
+
+    A later call replaces an earlier one.
+    """
+    bundles = [
+        {"GPU": need.gpus, "CPU": need.cpus} for need in wanted if need.gpus for _ in range(need.replicas * need.stages)
+    ]
+    if bundles:
+        request_resources(bundles=bundles)
+
+
+def ask_for_nothing() -> None:
+    """Take back what was asked for; the autoscaler ends nodes that stand idle."""
+    request_resources(bundles=[])

@@ -1,0 +1,204 @@
+"""Interns on the cluster: starting their replicas on GPUs, and the way from a search worker to them."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ray
+from ray._private.state import available_resources_per_node
+from ray.exceptions import RayError
+from ray.util.placement_group import PlacementGroup, placement_group
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
+
+from mics_ray.assemble.panel import embedded
+from mics_ray.config.schema import Config, EndpointConfig, InternConfig
+from mics_ray.errors import RefusedRun
+from mics_ray.models.engine.vllm_settings import cpu_build, engine_args
+from mics_ray.models.types import Pictures, Request
+from mics_ray.runtime.serving.autoscaler import addable, ask_for
+from mics_ray.runtime.serving.picture_refs import PictureRefs
+from mics_ray.runtime.serving.placement import Need, Node, Spot, fits, needs, place, usable
+from mics_ray.runtime.serving.replica import InternReplica, ReplicaSpec, secret_names
+from mics_ray.runtime.serving.replica_state import Answer, ReplicaDown
+from mics_ray.runtime.serving.router import Router
+
+HEAD, NODE_ID = "node:__internal_head__", "ray.io/node-id"
+"""Ray's resource that only the head node has, and its label with a node's id."""
+MAX_CONCURRENCY = 1000
+"""Calls that one replica holds open; the engine's own queue does the rest."""
+
+
+def places(config: Config) -> tuple[list[Need], bool]:
+    """What the interns served here take of the cluster, and whether they run on GPUs.
+
+    Their least number must fit, on what is there or on what an autoscaler can add. Raises :class:`RefusedRun`.
+    """
+    nodes = cluster_nodes()
+    nodes += addable(nodes)
+    on_gpu = gpus_there(nodes)
+    wanted = needs(config.interns, on_gpu)
+    interns = {need.intern: config.interns[need.intern] for need in wanted}
+    if problems := _settings(interns, on_gpu) + fits(wanted, nodes):
+        raise RefusedRun("; ".join(problems))
+    return wanted, on_gpu
+
+
+def gpus_there(nodes: Sequence[Node]) -> bool:
+    """Whether the engines run on GPUs: of what is installed here, and of the cluster's nodes."""
+    return not cpu_build() and any(node.gpus for node in nodes)
+
+
+def start_interns(config: Config, cache_folder: str | None, log_folder: str | None) -> dict[str, list[Any]]:
+    """Start every replica that vLLM serves, and return their handles by intern at once; their ``ready()`` takes long.
+
+    Raises :class:`RefusedRun` when the cluster cannot hold them or an intern's settings are not allowed.
+    """
+    wanted, on_gpu = places(config)
+    spots = place(wanted, cluster_nodes()) if on_gpu else None
+    if spots is None:
+        ask_for(wanted)
+    free = iter(spots or [])
+    secrets = key_variables(config)
+    return {
+        need.intern: [
+            start_replica(spec(config, need, number, on_gpu, cache_folder, log_folder), need, secrets, next(free, None))
+            for number in range(need.replicas)
+        ]
+        for need in wanted
+    }
+
+
+def key_variables(config: Config) -> list[str]:
+    """The names of the variables that hold keys; interns must not have them."""
+    entries: list[EndpointConfig | InternConfig] = [config.judge, *config.mentors.values(), *config.interns.values()]
+    return [entry.api_key_env for entry in entries if entry.api_key_env]
+
+
+def spec(
+    config: Config, need: Need, number: int, on_gpu: bool, cache_folder: str | None, log_folder: str | None
+) -> ReplicaSpec:
+    """What a replica of an intern is made from; ``number`` names its files."""
+    intern = config.interns[need.intern]
+    intern = replace(intern, model=embedded(intern.model))
+    return ReplicaSpec(need.intern, number, intern, on_gpu, cache_folder, log_folder)
+
+
+def _settings(interns: Mapping[str, InternConfig], on_gpu: bool) -> list[str]:
+    """What is wrong with the interns' settings, in words."""
+    problems = []
+    for name, intern in interns.items():
+        try:
+            engine_args(intern, on_gpu)
+        except ValueError as error:
+            problems.append(f"interns.{name}: {error}")
+    return problems
+
+
+def start_replica(
+    spec: ReplicaSpec,
+    need: Need,
+    secrets: Iterable[str] = (),
+    spot: Spot | None = None,
+    group: PlacementGroup | None = None,
+) -> Any:
+    """Start one replica and return its actor handle at once. ``secrets`` are names of variables it must not have.
+
+    It goes to ``spot``; when that node is lost, wherever there is room. A pipeline's stages go into ``group``.
+    """
+    options: dict[str, Any] = {
+        "max_restarts": -1,
+        "max_task_retries": 0,
+        "max_concurrency": MAX_CONCURRENCY,
+        # Blank from the start of the process; `InternReplica` then removes them.
+        "runtime_env": {"env_vars": dict.fromkeys(secret_names(os.environ, secrets), "")},
+        **_scheduling(need, spot, group),
+    }
+    return ray.remote(InternReplica).options(**options).remote(spec)
+
+
+def _scheduling(need: Need, spot: Spot | None, group: PlacementGroup | None) -> dict[str, Any]:
+    """Ray's options that bring a replica to its place."""
+    if need.stages > 1 and need.gpus:
+        # The engine's own workers take the GPUs of the group; the actor only leads them, on the first stage's node.
+        strategy = PlacementGroupSchedulingStrategy(group or pipeline(need, spot), 0, True)
+        return {"num_gpus": 0, "num_cpus": 0, "scheduling_strategy": strategy}
+    if spot is not None and spot.nodes:
+        return {**need.ray_options, "scheduling_strategy": NodeAffinitySchedulingStrategy(spot.nodes[0].id, soft=True)}
+    return need.ray_options
+
+
+def pipeline(need: Need, spot: Spot | None) -> PlacementGroup:
+    """The placement group of a replica of several stages.
+
+    vLLM takes GPUs one by one, so a stage of several is held together by its node's id; such a group waits for that
+    node when it is lost. Stages of one GPU go where there is room, the head kept free.
+    """
+    nodes = cluster_nodes()
+    heads = [node.id for node in nodes if node.head and node not in usable(nodes)]
+    anywhere = {NODE_ID: f"!{heads[0]}"} if heads else {}
+    if spot is None or need.gpus == 1:
+        return placement_group(need.bundles, "PACK", bundle_label_selector=[anywhere] * len(need.bundles))
+    pinned = [{NODE_ID: node.id} for node in spot.nodes for _ in range(int(need.gpus))]
+    return placement_group(need.bundles, "PACK", bundle_label_selector=pinned)
+
+
+def cluster_nodes() -> list[Node]:
+    """The live machines of the cluster that Ray is connected to."""
+    return [_node(node, node["Resources"]) for node in ray.nodes() if node["Alive"]]
+
+
+def free_nodes() -> list[Node]:
+    """The same machines with what nobody uses at the moment."""
+    free = available_resources_per_node()
+    return [_node(node, free.get(node["NodeID"], {})) for node in ray.nodes() if node["Alive"]]
+
+
+def _node(node: Mapping[str, Any], resources: Mapping[str, float]) -> Node:
+    gpus, cpus = resources.get("GPU", 0.0), resources.get("CPU", 0.0)
+    return Node(node["NodeManagerHostname"], gpus, cpus, node["NodeID"], HEAD in node["Resources"])
+
+
+@dataclass(frozen=True, slots=True)
+class RayReplica:
+    """The router's :class:`~mics_ray.runtime.serving.router.Replica` on an actor handle."""
+
+    handle: Any
+    pictures: PictureRefs
+
+    async def ready(self) -> None:
+        """See the protocol."""
+        await _call(self.handle.ready.remote())
+
+    async def ask_many(self, requests: Sequence[Request], pictures: Pictures | None) -> list[Answer]:
+        """See the protocol."""
+        reference = self.pictures.ref(pictures)
+        shown = [] if reference is None else [reference]
+        answers: list[Answer] = await _call(self.handle.ask_many.remote(list(requests), shown))
+        return answers
+
+    async def probe(self) -> None:
+        """See the protocol."""
+        await _call(self.handle.probe.remote())
+
+    async def replace(self) -> None:
+        """See the protocol."""
+        ray.kill(self.handle, no_restart=False)
+
+
+async def _call(reference: Any) -> Any:
+    """Await a reply; every error of Ray's, and every error raised in the actor, is the replica's."""
+    try:
+        return await reference
+    except RayError as error:
+        raise ReplicaDown(type(error).__name__) from None
+
+
+def connect(replicas: Mapping[str, Sequence[Any]], pictures: PictureRefs) -> dict[str, Router]:
+    """A router for each intern from its actor handles; call it in the process that will ask."""
+    return {name: Router(name, remote_replicas(handles, pictures)) for name, handles in replicas.items()}
+
+
+def remote_replicas(handles: Sequence[Any], pictures: PictureRefs) -> list[RayReplica]:
+    """The router's view of actor handles; equal handles are equal replicas."""
+    return [RayReplica(handle, pictures) for handle in handles]

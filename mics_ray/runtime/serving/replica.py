@@ -1,0 +1,220 @@
+"""The actor around one intern's engine: answers in batches, keeps replies, replaces itself when its engine dies."""
+
+import asyncio
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import ray
+from ray.exceptions import RayError
+
+from mics_ray.config.schema import InternConfig
+from mics_ray.models.engine.vllm_engine import EngineDead, VllmEngine
+from mics_ray.models.replies.reply_store import ResponseCache
+from mics_ray.models.types import Failure, LostCall, Model, Pictures, Reply, Request
+from mics_ray.runtime.monitor import metrics
+from mics_ray.runtime.monitor.logs import log_to
+from mics_ray.runtime.serving.replica_state import ENGINE, ENGINE_DEAD, LEAVING, Answer
+
+log = logging.getLogger(__name__)
+
+KEPT_PICTURES = 256
+"""Cases whose pictures a process keeps at hand; a case's requests come within minutes of each other."""
+FAILURES_IN_A_ROW = 3
+"""After so many engine failures without a reply between them a replica replaces itself."""
+GOODBYE_S = 0.5
+"""Time for replies to leave before the process exits."""
+_SECRET_ENDINGS = ("_API_KEY", "_TOKEN", "_SECRET", "_SECRET_KEY", "_SECRET_ACCESS_KEY", "_PASSWORD")
+
+
+class InternEngine(Model, Protocol):
+    """A model in this process that can be probed; it counts its prompts' tokens and those from its prefix cache."""
+
+    prompt_tokens: int
+    prefix_hits: int
+
+    async def probe(self) -> None:
+        """Generate one token. Raises :class:`EngineDead`."""
+        ...
+
+
+StartEngine = Callable[[InternConfig, bool], Awaitable[InternEngine]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaFacts:
+    """Which process a replica is, and which GPUs it sees (``CUDA_VISIBLE_DEVICES``)."""
+
+    pid: int
+    node: str
+    gpus: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSpec:
+    """Everything that an :class:`InternReplica` is made from; without folders it keeps no replies and writes no log."""
+
+    name: str
+    number: int
+    config: InternConfig
+    on_gpu: bool
+    cache_folder: str | None = None
+    log_folder: str | None = None
+    start: StartEngine = VllmEngine.start
+
+
+def secret_names(environ: Iterable[str], configured: Iterable[str] = ()) -> list[str]:
+    """The environment variables to keep from interns: those named in the configuration and those that look secret.
+
+    Ray's own stay: they let the process into the cluster.
+    """
+    looks = {name for name in environ if name.upper().endswith(_SECRET_ENDINGS) and not name.startswith("RAY_")}
+    return sorted(looks | set(configured))
+
+
+class InternReplica:
+    """The actor. It replaces itself, by ending its process, when its engine is beyond repair."""
+
+    def __init__(self, spec: ReplicaSpec) -> None:
+        for name in secret_names(os.environ):
+            del os.environ[name]
+        if spec.log_folder:
+            log_to(Path(spec.log_folder), f"intern-{spec.name}-{spec.number}")
+        self._spec = spec
+        self._engine: asyncio.Task[InternEngine] | None = None
+        self._pictures: OrderedDict[str, asyncio.Future[Pictures]] = OrderedDict()
+        self._cache = _cache(spec)
+        self._failures = 0
+        self._leaving = False
+        self._open = 0
+        self._meters = metrics.Meters(metrics.run_name(spec.cache_folder or "/"), self._read).start()
+
+    async def ready(self) -> None:
+        """Return when the engine has loaded; an error of its start is raised, and the process ends."""
+        if self._leaving:
+            await asyncio.Event().wait()
+        await self._started()
+
+    async def facts(self) -> ReplicaFacts:
+        """Where this replica runs."""
+        return ReplicaFacts(
+            os.getpid(), ray.get_runtime_context().get_node_id(), os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        )
+
+    async def probe(self) -> None:
+        """Generate one token."""
+        try:
+            await (await self._started()).probe()
+        except EngineDead:
+            self._leave("its engine is dead")
+            raise
+
+    async def ask_many(self, requests: list[Request], pictures: list["ray.ObjectRef[Pictures]"]) -> list[Answer]:
+        """Answer requests that share their pictures (no reference or one), in order."""
+        engine = await self._started()
+        shown = await self._resolve(requests[0].pictures, pictures[0]) if pictures else None
+        self._open += len(requests)
+        try:
+            answers = await asyncio.gather(*(self._ask(engine, request, shown) for request in requests))
+        finally:
+            self._open -= len(requests)
+        for answer in answers:
+            self._count(answer)
+        return answers
+
+    async def _started(self) -> InternEngine:
+        if self._engine is None:
+            self._engine = asyncio.ensure_future(self._spec.start(self._spec.config, self._spec.on_gpu))
+        try:
+            return await asyncio.shield(self._engine)
+        except Exception as error:
+            self._leave("its engine did not start", error)
+            raise
+
+    async def _resolve(self, digest: str, reference: "ray.ObjectRef[Pictures]") -> Pictures:
+        """Fetch a case's pictures once for all its requests."""
+        known = self._pictures
+        if digest not in known:
+            known[digest] = asyncio.ensure_future(_fetch(reference))
+            while len(known) > KEPT_PICTURES:
+                known.popitem(last=False)
+        known.move_to_end(digest)
+        try:
+            return await asyncio.shield(known[digest])
+        except RayError:
+            known.pop(digest, None)
+            raise
+
+    async def _ask(self, engine: InternEngine, request: Request, pictures: Pictures | None) -> Answer:
+        """One reply, from the cache where it has one; whatever goes wrong is data."""
+        if self._cache and (kept := self._cache.get(request.key)):
+            return kept
+        try:
+            reply = await engine.ask(request, pictures)
+        except EngineDead:
+            self._leave("its engine is dead")
+            return LostCall(Failure(ENGINE_DEAD, "the engine died"))
+        except LostCall as lost:
+            return self._lost(lost)
+        except Exception as error:
+            # Its message may quote the prompt.
+            return self._lost(LostCall(Failure(ENGINE, f"unexpected {type(error).__name__}")))
+        self._failures = 0
+        await self._keep(request, reply)
+        return reply
+
+    def _count(self, answer: Answer) -> None:
+        if isinstance(answer, Reply):
+            self._meters.reply(self._spec.name, answer)
+        else:
+            self._meters.add(metrics.CALLS, 1, self._spec.name, answer.failure.kind)
+
+    def _read(self, meters: metrics.Meters) -> None:
+        """What is looked up once a second."""
+        name = self._spec.name
+        meters.level(metrics.REPLICA_REQUESTS, self._open, name, str(self._spec.number))
+        if self._engine is not None and self._engine.done() and not self._engine.exception():
+            engine = self._engine.result()
+            meters.total(metrics.PREFIX_TOKENS, engine.prompt_tokens, name, "seen")
+            meters.total(metrics.PREFIX_TOKENS, engine.prefix_hits, name, "hit")
+
+    async def _keep(self, request: Request, reply: Reply) -> None:
+        """Store a reply; where that fails it only means that a resumed run generates it again."""
+        if not self._cache:
+            return
+        try:
+            await self._cache.put(request.key, request.model, reply)
+        except OSError as error:
+            log.warning("intern %s: replies are not kept any more (%s)", self._spec.name, error)
+            self._cache = None
+
+    def _lost(self, lost: LostCall) -> LostCall:
+        """What is said of a failure; one that makes the process end, or comes after, is not the request's fault."""
+        if lost.failure.kind == ENGINE:
+            self._failures += 1
+            if self._failures >= FAILURES_IN_A_ROW:
+                self._leave(f"{self._failures} failures in a row")
+            if self._leaving:
+                return LostCall(Failure(LEAVING, "the replica is being replaced"))
+        return lost
+
+    def _leave(self, reason: str, error: Exception | None = None) -> None:
+        """End the process once the replies are out; Ray starts another. An ``error`` must hold no text of a case."""
+        if not self._leaving:
+            self._leaving = True
+            said = "intern %s, replica %d ends its process: %s"
+            log.error(said, self._spec.name, self._spec.number, reason, exc_info=error)
+            asyncio.get_running_loop().call_later(GOODBYE_S, os._exit, 1)
+
+
+def _cache(spec: ReplicaSpec) -> ResponseCache | None:
+    return ResponseCache(Path(spec.cache_folder), f"intern-{spec.name}-{spec.number}") if spec.cache_folder else None
+
+
+async def _fetch(reference: "ray.ObjectRef[Pictures]") -> Pictures:
+    pictures: Pictures = await reference
+    return pictures

@@ -1,0 +1,139 @@
+"""What a router keeps of its replicas and of its calls, and what a failure means for a call. No Ray here."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
+
+SLACK = 16
+"""Requests that a replica may have in flight beyond twice the mean before its cases spill over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One live replica: its number among all replicas, and the requests it has in flight."""
+
+    number: int
+    in_flight: int
+
+
+def choose(case_id: str, live: Sequence[Load]) -> int:
+    """The replica for a case, of at least one: always the same (rendezvous hashing) unless that one is overloaded."""
+    ranked = sorted(live, key=lambda load: _weight(case_id, load.number), reverse=True)
+    mean = sum(load.in_flight for load in live) / len(live)
+    if ranked[0].in_flight <= 2 * mean + SLACK:
+        return ranked[0].number
+    return min(ranked, key=lambda load: load.in_flight).number
+
+
+def _weight(case_id: str, number: int) -> bytes:
+    return hashlib.blake2b(f"{number}:{case_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+ENGINE_FAILURES = 2
+"""Engine failures that a request may be part of, the second one alone; then it is taken for their cause."""
+SUSPECT_DEATHS = 2
+"""Deaths of the process, more likely a kill or a lost node, after which a request is asked alone."""
+REPLICA_DEATHS = SUSPECT_DEATHS + 2
+"""Deaths of the process, two of them alone, after which a request is taken for their cause."""
+ENGINE, ENGINE_DEAD, LEAVING, DOWN, POISON = "engine", "engine_dead", "leaving", "intern_down", "poison"
+
+Answer = Reply | LostCall
+
+
+class ReplicaDown(Exception):
+    """The replica's process is gone or being restarted; its calls may be made again."""
+
+
+class Replica(Protocol):
+    """One process that serves an intern. Every method raises :class:`ReplicaDown`."""
+
+    async def ready(self) -> None:
+        """Return when the replica takes calls."""
+        ...
+
+    async def ask_many(self, requests: Sequence[Request], pictures: Pictures | None) -> list[Answer]:
+        """Answer requests that share their pictures, in order."""
+        ...
+
+    async def probe(self) -> None:
+        """Generate one token."""
+        ...
+
+    async def replace(self) -> None:
+        """Have the process ended and started again."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Seat:
+    """A replica as this router sees it; ``life`` counts its restarts, ``heard`` is when it last gave a sign of life.
+
+    A ``retired`` one gets no further calls, a ``reserved`` one those of a suspect alone; ``idle`` is set while it has
+    none in flight.
+    """
+
+    number: int
+    replica: Replica
+    up: bool = True
+    retired: bool = False
+    reserved: bool = False
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    life: int = 0
+    in_flight: int = 0
+    heard: float = 0.0
+    check: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One request on its way; ``future`` gets its answer."""
+
+    request: Request
+    future: asyncio.Future[Answer]
+    failures: int = 0
+    failed_at: int | None = None
+    """The seat where an engine failed with it: it goes to another one next, if there is one."""
+    deaths: int = 0
+    suspect: bool = False
+    """An engine or several processes died while it was in flight: it is asked alone, so that no neighbour dies too."""
+
+
+def is_free(seat: Seat) -> bool:
+    """Whether a replica takes calls beside those that it has."""
+    return seat.up and not seat.reserved
+
+
+def settle(call: Call, answer: Answer, seat: int) -> None:
+    """Give a call its answer, or leave it open for another try after a failure of the engine in ``seat``."""
+    if isinstance(answer, LostCall) and answer.failure.kind == LEAVING:
+        count_death(call)
+        return
+    if isinstance(answer, Reply) or answer.failure.kind not in (ENGINE, ENGINE_DEAD):
+        finish(call, answer)
+        return
+    call.failures, call.failed_at = call.failures + 1, seat
+    call.suspect = call.suspect or answer.failure.kind == ENGINE_DEAD
+    if call.failures >= ENGINE_FAILURES:
+        finish(call, LostCall(Failure(POISON, f"the engine failed {call.failures} times with this request")))
+
+
+def count_death(call: Call) -> None:
+    """The process that served the call is gone: it may be asked again, but not for ever."""
+    call.deaths += 1
+    call.suspect = call.suspect or call.deaths >= SUSPECT_DEATHS
+    if call.deaths >= REPLICA_DEATHS:
+        finish(call, LostCall(Failure(POISON, f"{call.deaths} replicas died with this request in flight")))
+
+
+def finish(call: Call, answer: Answer | Exception) -> None:
+    """Set the answer, unless the caller has gone. An unexpected error is the caller's to see."""
+    if call.future.done():
+        return
+    if isinstance(answer, Reply | LostCall):
+        call.future.set_result(answer)
+    else:
+        call.future.set_exception(answer)

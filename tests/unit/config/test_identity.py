@@ -1,0 +1,113 @@
+"""What decides a run's results, and what may change between two restarts of it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from omegaconf import OmegaConf
+
+from mics_ray import __version__
+from mics_ray.config.compose import compose_config
+from mics_ray.config.identity import code_version, differences, digest, identity
+from mics_ray.config.schema import Config, Price
+
+SHA = "0" * 64
+CANARY = "Describe the nodule of Mrs. Canary. " * 3
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return compose_config(["experiment=demo"])
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ("seed=1", "seed"),
+        ("prompts.intern=other", "prompts.intern"),
+        ("prompts.mentor_system=other", "prompts.mentor_system"),
+        ("judge.model=other", "judge.model"),
+        ("judge.temperature=0.5", "judge.temperature"),
+        ("judge.max_tokens=17", "judge.max_tokens"),
+        ("mentors.simulated_student.model=other", "mentors.simulated_student.model"),
+        ("mentors.simulated_student.temperature=0.1", "mentors.simulated_student.temperature"),
+        ("interns.tiny_internvl.model=other", "interns.tiny_internvl.model"),
+        ("interns.tiny_internvl.revision=abc", "interns.tiny_internvl.revision"),
+        ("interns.tiny_internvl.engine=endpoint", "interns.tiny_internvl.engine"),
+        ("interns.tiny_internvl.processor_kwargs.max_pixels=9", "interns.tiny_internvl.processor_kwargs.max_pixels"),
+        ("search.max_rounds=3", "search.max_rounds"),
+        ("search.competitiveness=sum", "search.competitiveness"),
+        ("search.intern_temperatures=[0.3]", "search.intern_temperatures"),
+        ("search.restarts=0", "search.restarts"),
+        ("search.quality_control=false", "search.quality_control"),
+        ("pictures.mentor_max_side=256", "pictures.mentor_max_side"),
+    ],
+)
+def test_what_decides_the_results_is_a_difference(config: Config, change: str, name: str) -> None:
+    other = OmegaConf.merge(OmegaConf.structured(config), OmegaConf.from_dotlist([change]))
+    before, after = identity(config, SHA), identity(cast(Config, OmegaConf.to_object(other)), SHA)
+    assert digest(before) != digest(after)
+    [line] = differences(before, after)
+    assert line.startswith(f"{name}: ")
+
+
+def test_other_data_and_other_models_are_differences(config: Config) -> None:
+    [line] = differences(identity(config, SHA), identity(config, "1" * 64))
+    assert line.startswith("data.sha256: ")
+    fewer = replace(config, mentors={name: entry for name, entry in config.mentors.items() if "student" not in name})
+    lines = differences(identity(config, SHA), identity(fewer, SHA))
+    assert lines
+    assert all(line.startswith("mentors.simulated_student.") and line.endswith("(not there)") for line in lines)
+
+
+def test_where_and_how_fast_is_no_difference(config: Config) -> None:
+
+    def moved(entry: Any) -> Any:
+        return replace(
+            entry, base_url="https://elsewhere.example/v1", api_key_env="OTHER", requests_per_minute=1,
+            tokens_per_minute=2, max_in_flight=3, deadline_s=4, price=Price(5, 6),
+        )  # fmt: skip
+
+    other: Config = replace(
+        config,
+        judge=moved(config.judge),
+        mentors={name: moved(entry) for name, entry in config.mentors.items()},
+        interns={
+            name: replace(moved(e), replicas={"min": 1, "max": 4}, tensor_parallel=2, pipeline_parallel=2, gpus=0.5)
+            for name, e in config.interns.items()
+        },
+        run=replace(config.run, dir="elsewhere"),
+        data=replace(config.data, cases="/copied/cases.jsonl", image_root="/copied"),
+        ray=replace(config.ray, address="auto", workers=9),
+        window=1,
+    )
+    assert differences(identity(config, SHA), identity(other, SHA)) == []
+    assert digest(identity(config, SHA)) == digest(identity(other, SHA))
+
+
+def test_long_texts_are_not_shown(config: Config) -> None:
+    other = replace(config, prompts=replace(config.prompts, judge=CANARY))
+    [line] = differences(identity(config, SHA), identity(other, SHA))
+    assert "Canary" not in line
+    assert config.prompts.judge[:20] not in line
+    assert line.endswith(f"(text of {len(CANARY)} characters)")
+
+
+def test_a_view_and_its_digest_survive_json(config: Config) -> None:
+    view = identity(config, SHA)
+    again = json.loads(json.dumps(view, sort_keys=True))
+    assert differences(view, again) == []
+    assert digest(view) == digest(again)
+    assert len(digest(view)) == 16
+    assert digest(view) == digest(dict(reversed(view.items())))
+
+
+def test_the_code_version_names_the_package(tmp_path: Path) -> None:
+    assert code_version().split("+")[0] == __version__
+
+
+def test_without_git_the_version_is_the_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert code_version() == __version__

@@ -1,0 +1,102 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from mics_ray.io.results_check import check_results, set_aside
+from mics_ray.io.shards import ShardStore, shards
+from mics_ray.jobs.lock import RunLock
+from tests.support.run_folders import make_run, row
+
+SCRIPT = Path(__file__).parents[3] / "scripts" / "verify.py"
+
+
+def write_input(folder: Path, *ids: str) -> Path:
+    records = [
+        {
+            "rid": case_id,
+            "messages": [
+                {"role": "user", "content": "**Question:** What is shown?"},
+                {"role": "assistant", "content": "**Correct Answer:** Gold"},
+            ],
+            "images": ["a.png"],
+        }
+        for case_id in ids
+    ]
+    path = folder / "cases.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def run_of(folder: Path, *ids: str) -> Path:
+    make_run(folder, [row("a"), row("b")])
+    ShardStore(folder / "results").commit([row("c")])
+    write_input(folder, *ids)
+    return folder
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+
+
+def verify(folder: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), f"run.dir={folder}", *more], check=False, capture_output=True, text=True
+    )
+
+
+def test_a_run_with_one_row_for_each_case_is_sound(tmp_path: Path) -> None:
+    found = check_results(run_of(tmp_path, "a", "b", "c") / "results", tmp_path / "cases.jsonl")
+    assert found.sound
+    assert list(found.rows.values()) == [2, 1]
+
+
+def test_missing_and_unasked_ids_are_told(tmp_path: Path) -> None:
+    found = check_results(run_of(tmp_path, "a", "c", "d") / "results", tmp_path / "cases.jsonl")
+    assert not found.sound
+    assert (found.missing.examples, found.unasked.examples, found.twice.count) == (["d"], ["b"], 0)
+
+
+def test_an_id_in_two_shards_is_told(tmp_path: Path) -> None:
+    run_of(tmp_path, "a", "b", "c")
+    other = tmp_path / "other"
+    ShardStore(other).commit([row("b")])
+    shards(other)[0].rename(tmp_path / "results" / "part-000009.parquet")
+    assert check_results(tmp_path / "results", tmp_path / "cases.jsonl").twice.examples == ["b"]
+
+
+def test_a_flipped_bit_is_found_and_its_cases_become_missing(tmp_path: Path) -> None:
+    run_of(tmp_path, "a", "b", "c")
+    first = shards(tmp_path / "results")[0]
+    flip_a_bit(first)
+    found = check_results(tmp_path / "results", tmp_path / "cases.jsonl")
+    assert list(found.damaged) == [first]
+    assert found.missing.examples == ["a", "b"]
+    assert set_aside(first).exists()
+    commit = ShardStore(tmp_path / "results").commit([row("a"), row("b"), row("c")])
+    assert commit.written == ("a", "b")
+    assert check_results(tmp_path / "results", tmp_path / "cases.jsonl").sound
+
+
+def test_the_program_finds_damage_sets_it_aside_and_says_what_goes_on(tmp_path: Path) -> None:
+    run_of(tmp_path, "a", "b", "c")
+    assert verify(tmp_path).returncode == 0
+    first = shards(tmp_path / "results")[0]
+    flip_a_bit(first)
+    told = verify(tmp_path)
+    assert (told.returncode, first.exists()) == (74, True)
+    assert first.name in told.stdout
+    assert "--repair" in told.stdout
+    repaired = verify(tmp_path, "--repair")
+    assert (repaired.returncode, first.exists()) == (75, False)
+    assert "2 cases have no row" in repaired.stdout
+    assert verify(tmp_path).returncode == 75
+
+
+def test_wrong_usage_a_folder_without_a_run_and_a_held_one_have_their_codes(tmp_path: Path) -> None:
+    assert verify(tmp_path, "--wrong").returncode == 64
+    assert verify(tmp_path).returncode == 78
+    with RunLock(run_of(tmp_path, "a", "b", "c") / ".lock"):
+        assert verify(tmp_path).returncode == 73

@@ -1,0 +1,173 @@
+"""One table: what a provider said, and what follows."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from mics_ray.models.chat.retry import Action, Course, ErrorBody, Fault, broken, of_exception, of_status, retry_after
+from mics_ray.models.types import Failure, LostCall, Refused
+
+KEY = b"k" * 32
+AGAIN = Fault(Action.AGAIN, Failure("server_error", "503"))
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "action", "kind"),
+    [
+        (401, ErrorBody("invalid_api_key", "Incorrect API key"), Action.STOP, "auth"),
+        (401, None, Action.STOP, "auth"),
+        (403, ErrorBody("", "forbidden"), Action.STOP, "auth"),
+        (403, ErrorBody("", "input was flagged by moderation"), Action.LOSE, "refused"),
+        (400, ErrorBody("INVALID_ARGUMENT", "API key not valid."), Action.STOP, "auth"),
+        (404, ErrorBody("model_not_found", ""), Action.STOP, "unknown_model"),
+        (404, ErrorBody("NotFoundError", "The model `Qwen2.5-VL` does not exist."), Action.STOP, "unknown_model"),
+        (400, ErrorBody("model_not_found", ""), Action.STOP, "unknown_model"),
+        (400, ErrorBody("invalid_request_error", "Model Not Exist"), Action.STOP, "unknown_model"),
+        (404, None, Action.AGAIN, "server_error"),
+        (402, ErrorBody("", "Insufficient Balance"), Action.STOP, "quota"),
+        (429, ErrorBody("insufficient_quota", "you exceeded"), Action.STOP, "quota"),
+        (429, ErrorBody("rate_limit_exceeded", "slow"), Action.AGAIN, "rate_limit"),
+        (429, None, Action.AGAIN, "rate_limit"),
+        (400, ErrorBody("context_length_exceeded", ""), Action.LOSE, "too_long"),
+        (400, ErrorBody("", "This model's maximum context length is 8192 tokens"), Action.LOSE, "too_long"),
+        (400, ErrorBody("content_filter", ""), Action.LOSE, "refused"),
+        (400, ErrorBody("invalid_value", "temperature"), Action.LOSE, "bad_request"),
+        (422, None, Action.LOSE, "bad_request"),
+        (302, None, Action.LOSE, "bad_request"),
+        (408, None, Action.AGAIN, "server_error"),
+        (500, ErrorBody("", "oops"), Action.AGAIN, "server_error"),
+        (503, None, Action.AGAIN, "server_error"),
+        (529, None, Action.AGAIN, "server_error"),
+    ],
+)
+def test_status(status: int, error: ErrorBody | None, action: Action, kind: str) -> None:
+    fault = of_status(status, error)
+    assert (fault.action, fault.failure.kind) == (action, kind)
+    assert fault.failure.message == str(status)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(TimeoutError("secret"), "timeout"), (ConnectionResetError("secret"), "connection"), (OSError(), "connection")],
+)
+def test_no_answer_is_asked_again_and_its_text_not_told(error: Exception, kind: str) -> None:
+    fault = of_exception(error)
+    assert (fault.action, fault.failure.kind) == (Action.AGAIN, kind)
+    assert "secret" not in repr(fault)
+
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+def date(seconds: float) -> str:
+    return format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "7"}, 7.0),
+        ({"Retry-After": " 1.5 "}, 1.5),
+        ({"Retry-After": "3600"}, 3600.0),
+        ({"Retry-After": "-1"}, None),
+        ({"Retry-After": "0"}, None),
+        ({"Retry-After": "NaN"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "1e9"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "Sun, 99 Nov 2026 25:00:00 GMT"}, None),
+        ({"Retry-After": date(30), "Date": date(0)}, 30.0),  # by the server's clock, however far it is from ours
+        ({"Retry-After": date(-30), "Date": date(0)}, None),
+        ({"Retry-After": date(30), "Date": "rubbish"}, None),  # then by ours, which is past that date
+    ],
+)
+def test_retry_after(headers: dict[str, str], seconds: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:
+            return NOW + timedelta(days=1)
+
+    monkeypatch.setattr("mics_ray.models.chat.retry.datetime", Clock)
+    assert retry_after(headers) == seconds
+
+
+def play(course: Course, faults: list[Fault], attempt_s: float = 0.0) -> list[float]:
+    waits = []
+    for fault in faults:
+        course.spent(attempt_s)
+        waits.append(course.after(fault))
+    return waits
+
+
+def test_backoff_is_full_jitter_and_the_same_for_the_same_request() -> None:
+    waits = [play(Course(bytes([i]) * 32, 1e6), [AGAIN] * 12) for i in range(200)]
+    assert waits[7] == play(Course(bytes([7]) * 32, 1e6), [AGAIN] * 12)
+    for attempt, bound in enumerate([0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30, 30, 30]):
+        column = [row[attempt] for row in waits]
+        assert 0 <= min(column) < 0.1 * bound
+        assert 0.9 * bound < max(column) <= bound
+        assert sum(column) / 200 == pytest.approx(bound / 2, rel=0.15)
+
+
+def test_transient_faults_are_asked_again_until_the_deadline() -> None:
+    course = Course(KEY, 20.0)
+    with pytest.raises(LostCall, match="server_error: 503; given up after") as lost:
+        play(course, [AGAIN] * 1000, attempt_s=0.5)
+    assert lost.value.failure.kind == "server_error"
+    assert 4 < course.attempts < 40
+
+
+def test_broken_replies_are_paid_for_three_times_at_most() -> None:
+    course = Course(KEY, 300.0)
+    with pytest.raises(LostCall) as lost:
+        play(course, [broken("200 without a choice", "evidence")] * 9)
+    assert course.attempts == 3
+    assert lost.value.text == "evidence"
+    assert "evidence" not in str(lost.value)
+
+
+def test_a_hung_attempt_leaves_time_for_another() -> None:
+    course = Course(KEY, 300.0)
+    assert course.attempt_s == 150
+    course.spent(150)
+    course.after(of_exception(TimeoutError()))
+    assert 149 < course.attempt_s <= 150
+
+
+def test_a_short_wait_counts_and_a_long_one_parks_without_costing_the_case() -> None:
+    course = Course(KEY, 300.0)
+    short, long = (Fault(Action.AGAIN, Failure("rate_limit", "429"), seconds) for seconds in (20.0, 3600.0))
+    course.spent(0)
+    assert course.after(long) == 0  # the entry is parked: nothing to sleep
+    assert course.attempt_s == 150
+    with pytest.raises(LostCall):
+        play(course, [short] * 20)
+    assert course.attempts == 1 + 15
+
+
+def test_endless_parking_ends() -> None:
+    with pytest.raises(LostCall):
+        play(Course(KEY, 300.0), [Fault(Action.AGAIN, Failure("rate_limit", "429"), 3600.0)] * 100)
+
+
+def test_verdicts_without_another_attempt() -> None:
+    with pytest.raises(Refused):
+        Course(KEY, 300.0).after(of_status(401, None))
+    with pytest.raises(LostCall):
+        Course(KEY, 300.0).after(of_status(400, None))
+
+
+def test_backoff_counts_whatever_its_length() -> None:
+    course = Course(KEY, 2.0)
+    with pytest.raises(LostCall):
+        play(course, [AGAIN] * 1000)
+    assert course.attempts < 12
+
+
+@pytest.mark.parametrize(
+    "date", ["Wed, 25 Nov 2026 10:00:07 +99999999999999999999", "25 Nov 99999999999999999999 10:00:00"]
+)
+def test_a_date_of_too_many_digits_is_garbage(date: str) -> None:
+    assert retry_after({"Retry-After": date}) is None

@@ -1,0 +1,94 @@
+"""The parts of the engine module that need no vLLM. The engine itself is tested in ``tests/cluster``."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from mics_ray.config.schema import InternConfig
+from mics_ray.models.engine import vllm_engine
+from mics_ray.models.engine.vllm_engine import chat, check_pictures, room
+from mics_ray.models.types import LostCall, Request
+
+
+@dataclass
+class Place:
+    """vLLM's PlaceholderRange, as far as it is read."""
+
+    offset: int
+    length: int
+    is_embed: list[bool] | None = None
+
+
+def request(system: str = "") -> Request:
+    return Request("tiny", "m", "", system, "What is it?", "d1", 0.3, 16, 1)
+
+
+def test_importing_the_module_loads_neither_vllm_nor_torch() -> None:
+    code = "import sys, mics_ray.models.engine.vllm_engine; print({'vllm', 'torch', 'ray'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+async def test_a_missing_library_of_the_system_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(vllm_engine, "cpu_build", lambda: True)
+    monkeypatch.setattr("ctypes.CDLL", missing)
+    with pytest.raises(OSError, match="apt-get install libnuma1"):
+        await vllm_engine.VllmEngine.start(InternConfig(model="m"), on_gpu=False)
+
+
+def test_pictures_come_in_order_before_the_text_each_with_its_own_uuid() -> None:
+    system, user = chat(request(system="Be brief."), ["first", "second"])
+    assert system == {"role": "system", "content": "Be brief."}
+    assert [part.get("image_pil", part.get("text")) for part in user["content"]] == ["first", "second", "What is it?"]
+    assert [part.get("uuid") for part in user["content"]] == ["d1-0", "d1-1", None]
+
+
+def test_an_empty_system_prompt_is_no_message() -> None:
+    assert [message["role"] for message in chat(request(), [])] == ["user"]
+
+
+def test_generation_is_cut_to_the_room_that_is_left() -> None:
+    assert room(10, 16, 100) == 16
+    assert room(90, 16, 100) == 10
+    assert room(99, 16, 100) == 1
+
+
+@pytest.mark.parametrize("tokens", [100, 101])
+def test_no_room_is_a_lost_call(tokens: int) -> None:
+    with pytest.raises(LostCall) as lost:
+        room(tokens, 16, 100)
+    assert lost.value.failure.kind == "too_long"
+
+
+def prompt(ids: list[int], *places: Place) -> dict[str, object]:
+    return {"prompt_token_ids": ids, "mm_placeholders": {"image": list(places)}}
+
+
+def test_one_place_for_each_picture_passes() -> None:
+    check_pictures(prompt([1, 7, 7, 2, 7, 7, 3], Place(1, 2), Place(4, 2)), 2)
+    check_pictures({"prompt_token_ids": [1, 2, 3]}, 0)
+
+
+def test_tokens_around_the_picture_may_come_again() -> None:
+    check_pictures(prompt([5, 7, 7, 6, 5, 6], Place(0, 4, [False, True, True, False])), 1)
+
+
+@pytest.mark.parametrize(
+    ("rendered", "sent"),
+    [
+        (prompt([1, 7, 7, 2], Place(1, 2)), 2),
+        (prompt([1, 7, 7, 2, 7, 7], Place(1, 2), Place(4, 2)), 1),
+        (prompt([1, 7, 7, 2, 7], Place(1, 2)), 1),
+        ({"prompt_token_ids": [1, 2]}, 1),
+    ],
+    ids=["too few", "too many", "stray token", "none"],
+)
+def test_any_other_count_is_a_lost_call(rendered: dict[str, object], sent: int) -> None:
+    with pytest.raises(LostCall) as lost:
+        check_pictures(rendered, sent)
+    assert lost.value.failure.kind == "pictures"

@@ -1,0 +1,428 @@
+"""The router over replicas in this process: affinity, batches, death, silence, poison."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+
+from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
+from mics_ray.runtime.serving.replica_state import (
+    ENGINE_FAILURES,
+    REPLICA_DEATHS,
+    SLACK,
+    Answer,
+    Load,
+    ReplicaDown,
+    choose,
+)
+from mics_ray.runtime.serving.router import Router
+from tests.support.virtual_loop import VirtualLoop
+
+CASES = [f"case-{number}" for number in range(300)]
+
+
+def request(text: str = "q", temperature: float = 0.3) -> Request:
+    return Request("tiny", "m", "", "", text, "", temperature, 16, 1)
+
+
+async def answer(requests: Sequence[Request]) -> list[Answer]:
+    return [Reply(f"{one.text}@{one.temperature}") for one in requests]
+
+
+class LocalReplica:
+    """A replica in this process; ``behave`` answers a call, or raises."""
+
+    def __init__(self, behave: Callable[[Sequence[Request]], Awaitable[list[Answer]]] = answer) -> None:
+        self.behave = behave
+        self.calls: list[list[Request]] = []
+        self.back = asyncio.Event()
+        self.back.set()
+        self.probes = self.replaced = 0
+        self.hangs = False
+
+    async def ready(self) -> None:
+        await self.back.wait()
+
+    async def ask_many(self, requests: Sequence[Request], pictures: Pictures | None) -> list[Answer]:
+        self.calls.append(list(requests))
+        return await self.behave(requests)
+
+    async def probe(self) -> None:
+        self.probes += 1
+        if self.hangs:
+            await asyncio.Event().wait()
+
+    async def replace(self) -> None:
+        self.replaced += 1
+
+
+def failing(times: int, how: Answer | ReplicaDown) -> Callable[[Sequence[Request]], Awaitable[list[Answer]]]:
+    """Fail the first ``times`` calls, then answer."""
+    left = times
+
+    async def behave(requests: Sequence[Request]) -> list[Answer]:
+        nonlocal left
+        if left:
+            left -= 1
+            if isinstance(how, ReplicaDown):
+                raise how
+            return [how for _ in requests]
+        return await answer(requests)
+
+    return behave
+
+
+def dead_engine() -> LostCall:
+    return LostCall(Failure("engine_dead", "the engine died"))
+
+
+class TestChoose:
+    def test_a_case_keeps_its_replica_and_cases_spread(self) -> None:
+        live = [Load(number, 0) for number in range(4)]
+        first = {case: choose(case, live) for case in CASES}
+        assert first == {case: choose(case, live[::-1]) for case in CASES}
+        assert min(Counter(first.values()).values()) > len(CASES) / 8
+
+    def test_only_the_cases_of_a_dead_replica_move(self) -> None:
+        live = [Load(number, 0) for number in range(4)]
+        before = {case: choose(case, live) for case in CASES}
+        after = {case: choose(case, live[:3]) for case in CASES}
+        assert all(after[case] == number for case, number in before.items() if number != 3)
+
+    def test_an_overloaded_replica_spills_to_the_least_loaded(self) -> None:
+        home = choose("case", [Load(number, 0) for number in range(3)])
+        busy = {home: 200, (home + 1) % 3: 5, (home + 2) % 3: 1}
+        assert choose("case", [Load(number, n) for number, n in busy.items()]) == (home + 2) % 3
+
+    def test_a_little_more_than_the_others_is_no_overload(self) -> None:
+        home = choose("case", [Load(number, 0) for number in range(3)])
+        assert choose("case", [Load(number, SLACK if number == home else 0) for number in range(3)]) == home
+
+    def test_the_only_replica_takes_everything(self) -> None:
+        assert choose("case", [Load(2, 10_000)]) == 2
+
+    def test_any_id_has_a_place(self) -> None:
+        assert choose("\ud800\x00", [Load(0, 0), Load(1, 0)]) in (0, 1)
+
+
+async def test_what_is_asked_of_one_prompt_in_one_turn_is_one_call() -> None:
+    replica = LocalReplica()
+    model = Router("tiny", [replica]).bound("case")
+    asked = [request("a", 0.3), request("a", 1.2), request("b", 0.3), request("b", 1.2)]
+    replies = await asyncio.gather(*(model.ask(one, None) for one in asked))
+    assert [reply.text for reply in replies] == ["a@0.3", "a@1.2", "b@0.3", "b@1.2"]
+    assert [[one.text for one in call] for call in replica.calls] == [["a", "a"], ["b", "b"]]
+
+
+async def test_cases_are_never_in_one_call() -> None:
+    replica = LocalReplica()
+    router = Router("tiny", [replica])
+    await asyncio.gather(router.ask("x", request(), None), router.ask("y", request(), None))
+    assert len(replica.calls) == 2
+
+
+async def test_a_lost_call_reaches_only_its_own_caller() -> None:
+    async def behave(requests: Sequence[Request]) -> list[Answer]:
+        return [LostCall(Failure("too_long", "…")), *(await answer(requests[1:]))]
+
+    model = Router("tiny", [LocalReplica(behave)]).bound("case")
+    lost, reply = await asyncio.gather(*(model.ask(request("a", t), None) for t in (0.3, 1.2)), return_exceptions=True)
+    assert isinstance(lost, LostCall)
+    assert lost.failure.kind == "too_long"
+    assert reply == Reply("a@1.2")
+
+
+async def test_calls_of_a_dead_replica_go_to_another() -> None:
+    dead = [LocalReplica(failing(99, ReplicaDown())) for _ in range(2)]
+    for replica in dead:
+        replica.back.clear()
+    alive = LocalReplica()
+    router = Router("tiny", [*dead, alive])
+    replies = await asyncio.gather(*(router.ask(case, request(case), None) for case in CASES))
+    assert [reply.text for reply in replies] == [f"{case}@0.3" for case in CASES]
+    assert dead[0].calls
+    assert dead[1].calls
+    before = len(dead[0].calls)
+    await asyncio.gather(*(router.ask(case, request(case), None) for case in CASES))
+    assert len(dead[0].calls) == before, "a replica that is down is asked nothing"
+
+
+async def test_calls_wait_for_the_restart_of_the_only_replica() -> None:
+    replica = LocalReplica(failing(1, ReplicaDown()))
+    replica.back.clear()
+    asking = asyncio.ensure_future(Router("tiny", [replica]).ask("case", request(), None))
+    done, _ = await asyncio.wait({asking}, timeout=0.05)
+    assert not done
+    replica.back.set()
+    assert await asking == Reply("q@0.3")
+
+
+async def test_a_replica_that_answers_ready_with_down_is_asked_again() -> None:
+    class Slow(LocalReplica):
+        looks = 0
+
+        async def ready(self) -> None:
+            self.looks += 1
+            if self.looks < 4:
+                raise ReplicaDown
+
+    replica = Slow(failing(1, ReplicaDown()))
+    assert await Router("tiny", [replica], poll_s=0.001).ask("case", request(), None) == Reply("q@0.3")
+    assert replica.looks == 4
+
+
+async def test_patience_ends() -> None:
+    replica = LocalReplica(failing(1, ReplicaDown()))
+    replica.back.clear()
+    with pytest.raises(LostCall) as lost:
+        await Router("tiny", [replica], patience_s=0.02).ask("case", request(), None)
+    assert lost.value.failure.kind == "intern_down"
+
+
+def test_a_process_that_was_stopped_loses_no_patience() -> None:
+    replica = LocalReplica(failing(1, ReplicaDown()))
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        replica.back.clear()
+        loop.call_later(100, lambda: setattr(loop, "now", loop.now + 3600))
+        loop.call_later(101, replica.back.set)
+        assert await Router("tiny", [replica]).ask("case", request(), None) == Reply("q@0.3")
+        assert loop.now > 3600
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(work())
+
+
+async def test_one_engine_failure_is_forgiven_and_the_second_is_poison() -> None:
+    assert ENGINE_FAILURES == 2
+    once = LocalReplica(failing(1, dead_engine()))
+    assert await Router("tiny", [once]).ask("case", request(), None) == Reply("q@0.3")
+    always = LocalReplica(failing(99, dead_engine()))
+    with pytest.raises(LostCall) as lost:
+        await Router("tiny", [always]).ask("case", request(), None)
+    assert lost.value.failure.kind == "poison"
+    assert len(always.calls) == 2
+
+
+class Sick(LocalReplica):
+    """As InternReplica with a fault: it fails everything, leaves after its third failure and comes back well."""
+
+    def __init__(self) -> None:
+        super().__init__(self.serve)
+        self.failures, self.state = 0, "sick"
+
+    async def serve(self, requests: Sequence[Request]) -> list[Answer]:
+        await asyncio.sleep(0.01)
+        if self.state == "gone":
+            raise ReplicaDown
+        if self.state == "well":
+            return await answer(requests)
+        return [self.failure() for _ in requests]
+
+    def failure(self) -> LostCall:
+        self.failures += 1
+        if self.failures < 3:
+            return LostCall(Failure("engine", "CUDA error"))
+        if self.failures == 3:
+            self.back.clear()
+            asyncio.get_running_loop().call_later(0.1, setattr, self, "state", "gone")
+            asyncio.get_running_loop().call_later(0.3, self.recover)
+        return LostCall(Failure("leaving", "the replica is being replaced"))
+
+    def recover(self) -> None:
+        self.state = "well"
+        self.back.set()
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_replica_that_fails_everything_costs_no_call(others: int) -> None:
+    sick = Sick()
+    router = Router("tiny", [sick, *(LocalReplica() for _ in range(others))], poll_s=0.001)
+    ends = await asyncio.gather(*(router.ask(case, request(case), None) for case in CASES), return_exceptions=True)
+    assert sick.failures >= 3
+    assert [end for end in ends if not isinstance(end, Reply)] == []
+
+
+async def test_a_call_that_failed_goes_to_another_replica() -> None:
+    replicas = [LocalReplica(failing(2, LostCall(Failure("engine", "CUDA error")))) for _ in range(2)]
+    replicas[1].behave = answer
+    router = Router("tiny", replicas)
+    for case in CASES[:20]:
+        assert isinstance(await router.ask(case, request(case), None), Reply)
+
+
+async def test_the_neighbours_of_a_poison_request_get_their_replies() -> None:
+    async def behave(requests: Sequence[Request]) -> list[Answer]:
+        poison = LostCall(Failure("engine", "…"))
+        return [poison if one.temperature == 1.2 else Reply("fine") for one in requests]
+
+    model = Router("tiny", [LocalReplica(behave)]).bound("case")
+    fine, lost = await asyncio.gather(*(model.ask(request("a", t), None) for t in (0.3, 1.2)), return_exceptions=True)
+    assert fine == Reply("fine")
+    assert isinstance(lost, LostCall)
+    assert lost.failure.kind == "poison"
+
+
+async def test_deaths_from_outside_are_survived_more_often() -> None:
+    some = LocalReplica(failing(REPLICA_DEATHS - 1, ReplicaDown()))
+    assert await Router("tiny", [some]).ask("case", request(), None) == Reply("q@0.3")
+    always = LocalReplica(failing(99, ReplicaDown()))
+    with pytest.raises(LostCall) as lost:
+        await Router("tiny", [always]).ask("case", request(), None)
+    assert lost.value.failure.kind == "poison"
+    assert len(always.calls) == REPLICA_DEATHS
+
+
+class Crowded(LocalReplica):
+    """Serves what is in flight together; of ``poison`` it dies with all of it, as an engine or as a process."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(self.serve)
+        self.how, self.dying = how, asyncio.Event()
+        self.deaths = 0
+
+    async def serve(self, requests: Sequence[Request]) -> list[Answer]:
+        dying = self.dying
+        if any(one.text == "poison" for one in requests):
+            await asyncio.sleep(0.002)
+            self.dying, self.deaths = asyncio.Event(), self.deaths + 1
+            dying.set()
+        try:
+            async with asyncio.timeout(0.005):
+                await dying.wait()
+        except TimeoutError:
+            return await answer(requests)
+        if self.how == "engine":
+            return [dead_engine() for _ in requests]
+        raise ReplicaDown
+
+
+@pytest.mark.parametrize(("how", "deaths"), [("engine", ENGINE_FAILURES), ("process", REPLICA_DEATHS)])
+@pytest.mark.parametrize("count", [1, 2])
+async def test_who_is_in_flight_beside_a_poison_request_gets_a_reply(how: str, deaths: int, count: int) -> None:
+    replicas = [Crowded(how) for _ in range(count)]
+    router = Router("tiny", replicas, poll_s=0.001)
+    asked = [router.ask(case, request("poison" if case == CASES[7] else case), None) for case in CASES[:20]]
+    answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
+    lost = [one for one in answers if isinstance(one, LostCall)]
+    assert [one.failure.kind for one in lost] == ["poison"]
+    assert isinstance(answers[7], LostCall)
+    assert sum(isinstance(one, Reply) for one in answers) == 19
+    assert sum(replica.deaths for replica in replicas) == deaths
+    assert await router.ask("later", request("later"), None) == Reply("later@0.3")
+
+
+async def test_a_silent_replica_that_answers_its_probe_is_left_alone() -> None:
+    async def slow(requests: Sequence[Request]) -> list[Answer]:
+        await asyncio.sleep(0.1)
+        return await answer(requests)
+
+    replica = LocalReplica(slow)
+    assert await Router("tiny", [replica], stall_s=0.01).ask("case", request(), None) == Reply("q@0.3")
+    assert replica.probes > 0
+    assert replica.replaced == 0
+
+
+async def test_a_hung_replica_is_replaced_and_its_calls_are_made_again() -> None:
+    class Hung(LocalReplica):
+        killed = asyncio.Event()
+
+        async def replace(self) -> None:
+            self.replaced += 1
+            self.hangs = False
+            self.killed.set()
+
+    replica = Hung()
+
+    async def behave(requests: Sequence[Request]) -> list[Answer]:
+        if not replica.replaced:
+            await replica.killed.wait()
+            raise ReplicaDown
+        return await answer(requests)
+
+    replica.behave, replica.hangs = behave, True
+    router = Router("tiny", [replica], stall_s=0.01, probe_s=0.01)
+    replies = await asyncio.gather(*(router.ask(case, request(case), None) for case in CASES[:20]))
+    assert [reply.text for reply in replies] == [f"{case}@0.3" for case in CASES[:20]]
+    assert replica.replaced == 1
+
+
+async def test_a_caller_that_has_gone_harms_nobody() -> None:
+    gate = asyncio.Event()
+
+    async def behave(requests: Sequence[Request]) -> list[Answer]:
+        await gate.wait()
+        return await answer(requests)
+
+    model = Router("tiny", [LocalReplica(behave)]).bound("case")
+    gone, stays = (asyncio.ensure_future(model.ask(request("a", t), None)) for t in (0.3, 1.2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    gate.set()
+    assert await stays == Reply("a@1.2")
+
+
+async def test_an_unforeseen_error_is_not_swallowed() -> None:
+    async def behave(requests: Sequence[Request]) -> list[Answer]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await Router("tiny", [LocalReplica(behave)]).ask("case", request(), None)
+
+
+async def test_a_further_replica_takes_its_share_and_the_known_ones_keep_their_cases() -> None:
+    first, second = LocalReplica(), LocalReplica()
+    router = Router("tiny", [first])
+    await router.staff([first, second])
+    await asyncio.gather(*(router.ask(case, request(case), None) for case in CASES))
+    homes = {case: choose(case, [Load(0, 0), Load(1, 0)]) for case in CASES}
+    assert [call[0].text for call in first.calls] == [case for case in CASES if homes[case] == 0]
+    assert [call[0].text for call in second.calls] == [case for case in CASES if homes[case] == 1]
+
+
+async def test_a_retired_replica_answers_what_it_was_asked_and_is_asked_nothing_more() -> None:
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def slow(requests: Sequence[Request]) -> list[Answer]:
+        asked.set()
+        await release.wait()
+        return await answer(requests)
+
+    stays, goes = LocalReplica(), LocalReplica(slow)
+    router = Router("tiny", [stays, goes])
+    case = next(case for case in CASES if choose(case, [Load(0, 0), Load(1, 0)]) == 1)
+    under_way = asyncio.ensure_future(router.ask(case, request("early"), None))
+    await asked.wait()
+    drained = asyncio.ensure_future(router.staff([stays]))
+    assert await router.ask(case, request("late"), None) == Reply("late@0.3")
+    assert not drained.done(), "the early call is still on its way"
+    assert router.queued == 1
+    release.set()
+    await drained
+    assert await under_way == Reply("early@0.3")
+    assert len(goes.calls) == 1, "asked once only"
+    assert router.queued == 0
+
+
+async def test_a_retired_replica_that_dies_hands_its_calls_to_the_others() -> None:
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def dying(requests: Sequence[Request]) -> list[Answer]:
+        asked.set()
+        await release.wait()
+        raise ReplicaDown
+
+    stays, goes = LocalReplica(), LocalReplica(dying)
+    router = Router("tiny", [stays, goes], poll_s=0.001)
+    case = next(case for case in CASES if choose(case, [Load(0, 0), Load(1, 0)]) == 1)
+    under_way = asyncio.ensure_future(router.ask(case, request(), None))
+    await asked.wait()
+    drained = asyncio.ensure_future(router.staff([stays]))
+    await asyncio.sleep(0)
+    release.set()
+    await drained
+    assert await under_way == Reply("q@0.3")
+    assert len(stays.calls) == 1
