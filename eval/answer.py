@@ -103,7 +103,7 @@ async def _answered(question: Question, case: Case, voice: Voice, judge: Judge) 
     item = question.item
     answered = Answered(item, question.benchmark)
     try:
-        reply = await voice.ask(voice.template)
+        reply = await voice.request_reply(voice.template)
     except LostCall as lost:
         return replace(answered, output=lost.text, failure=lost.failure)
     answered = replace(answered, output=reply.text, parsed=parse(item, reply.text))

@@ -40,9 +40,9 @@ class Voice:
     prompts: PromptsConfig
     meter: Meter
 
-    async def ask(self, request: Request) -> Reply:
+    async def request_reply(self, request: Request) -> Reply:
         """One call, counted."""
-        reply = await self.model.ask(request, self.pictures)
+        reply = await self.model.complete(request, self.pictures)
         self.meter.note(request.entry, reply)
         return reply
 
@@ -67,7 +67,7 @@ class ModelMentor:
         """See :class:`mics_ray.core.ports.Mentor`."""
         room, reply = self.voice.template.max_tokens, Reply("")
         for request in self.voice.requests(mentor_text(self.voice.prompts, case, prefix), seed, MENTOR_TRIES):
-            reply = await self.voice.ask(replace(request, max_tokens=room))
+            reply = await self.voice.request_reply(replace(request, max_tokens=room))
             if reply.finish == "length":
                 room = 2 * self.voice.template.max_tokens
                 continue
@@ -87,7 +87,7 @@ class ModelIntern:
         """See :class:`mics_ray.core.ports.Intern`."""
         text, reply = intern_text(self.voice.prompts, case, prefix), Reply("")
         for request in self.voice.requests(text, seed, INTERN_TRIES, temperature):
-            reply = await self.voice.ask(request)
+            reply = await self.voice.request_reply(request)
             if answer := parse_answer(reply.text):
                 return Finish(reply.text, answer)
         raise LostCall(Failure("no_answer", f"no final answer in {INTERN_TRIES} texts"), reply.text)
@@ -105,7 +105,7 @@ class ModelJudge:
         draw = derive_seed(case.id) if self.voice.template.temperature == 0 else seed
         reply = Reply("")
         for request in self.voice.requests(judge_text(self.voice.prompts, case, answer), draw, JUDGE_TRIES):
-            reply = await self.voice.ask(request)
+            reply = await self.voice.request_reply(request)
             verdict = parse_verdict(reply.text)
             if verdict is not Verdict.UNKNOWN:
                 return Judgement(verdict, reply.text)

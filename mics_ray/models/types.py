@@ -58,7 +58,7 @@ class Reply:
 class Model(Protocol):
     """Anything that answers requests: an endpoint, an engine, or a remote handle on one."""
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         """Answer. Raises :class:`LostCall` when only this call is lost, :class:`Refused` when no call can succeed."""
         ...
 

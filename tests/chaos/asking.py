@@ -17,7 +17,7 @@ async def main(address: str, count: int) -> None:
     )
     endpoint = Endpoint({"m": config}, None, None)
     requests = [Request("m", "mentor-0", "", "", f"## Question {n}", "", 0.3, 64, n) for n in range(count)]
-    ends = await asyncio.gather(*(endpoint.ask(one, None) for one in requests), return_exceptions=True)
+    ends = await asyncio.gather(*(endpoint.complete(one, None) for one in requests), return_exceptions=True)
     await endpoint.close()
     assert all(isinstance(end, Reply | LostCall) for end in ends), ends
     print(sum(isinstance(end, Reply) for end in ends))

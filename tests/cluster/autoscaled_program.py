@@ -50,7 +50,7 @@ class StubEngine:
         assert on_gpu
         return cls()
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         return Reply("stub")
 
     async def probe(self) -> None:

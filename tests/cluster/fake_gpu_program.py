@@ -33,7 +33,7 @@ class StubEngine:
     async def start(cls, config: InternConfig, on_gpu: bool) -> "StubEngine":
         return cls()
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         return Reply("stub")
 
     async def probe(self) -> None:

@@ -46,7 +46,7 @@ async def serve(model: str, adapter: str) -> dict[str, list[Any]]:
             shown = pictures(films(number))
             digest = shown.digest if shown else ""
             asked.append((Request("m", "m", "", "", f"{TEXT} ({number})", digest, 0.0, ROOM, 0), shown))
-        replies = await asyncio.gather(*(engine.ask(*one) for one in asked))
+        replies = await asyncio.gather(*(engine.complete(*one) for one in asked))
         streamed = [[part async for part in engine.stream(*one)] for one in asked]
         return {"whole": [reply.text for reply in replies], "streamed": streamed}
     finally:

@@ -40,11 +40,11 @@ async def test_a_workers_successor_gets_its_own_replies_whatever_the_lost_one_wa
 ) -> None:
     async with held_back() as (server, arrived, release):
         actor = start_endpoint({"m": EndpointConfig(model="m", base_url=server.url)}, str(tmp_path), "endpoint")
-        lost = asyncio.create_task(RemoteEndpoint(actor, PictureRefs()).ask(request("one"), None))
+        lost = asyncio.create_task(RemoteEndpoint(actor, PictureRefs()).complete(request("one"), None))
         async with asyncio.timeout(60):
             await arrived.wait()
             # Both handles count their tickets from 0, and the lost one's long poll is still open.
-            successor = await RemoteEndpoint(actor, PictureRefs()).ask(request("two"), None)
+            successor = await RemoteEndpoint(actor, PictureRefs()).complete(request("two"), None)
             release.set()
             assert (successor.text, (await lost).text) == ("to its successor", "to the lost worker")
     ray.kill(actor)

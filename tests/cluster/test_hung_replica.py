@@ -63,7 +63,7 @@ async def test_a_replica_that_hangs_is_replaced_and_every_call_is_answered(start
     handles = [start(SlowEngine.start), start(SlowEngine.start)]
     hung: ReplicaFacts = await handles[0].facts.remote()
     router = Router(NAME, remote_replicas(handles, PictureRefs()), stall_s=3, probe_s=3)
-    calls = [asyncio.ensure_future(router.ask(f"case-{n}", request(n), None)) for n in range(60)]
+    calls = [asyncio.ensure_future(router.complete(f"case-{n}", request(n), None)) for n in range(60)]
     await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
     os.kill(hung.pid, signal.SIGSTOP)
     assert sum(call.done() for call in calls) < len(calls), "stopped too late to matter"
@@ -76,13 +76,13 @@ async def test_a_request_that_kills_replicas_is_given_up_and_all_others_are_answ
     handle = start(DeadlyEngine.start)
     router = Router(NAME, remote_replicas([handle], PictureRefs()))
     first = await pid_of(handle)
-    beside = [asyncio.ensure_future(router.ask(f"case-{n}", request(n), None)) for n in range(20)]
+    beside = [asyncio.ensure_future(router.complete(f"case-{n}", request(n), None)) for n in range(20)]
     with pytest.raises(LostCall) as lost:
-        await asyncio.wait_for(router.ask("poisoned", request(99, "poison"), None), timeout=150)
+        await asyncio.wait_for(router.complete("poisoned", request(99, "poison"), None), timeout=150)
     assert lost.value.failure.kind == "poison"
     assert f"{REPLICA_DEATHS} replicas died" in lost.value.failure.message
     assert all(isinstance(one, Reply) for one in await asyncio.wait_for(asyncio.gather(*beside), timeout=60))
-    reply = await asyncio.wait_for(router.ask("case", request(1), None), timeout=60)
+    reply = await asyncio.wait_for(router.complete("case", request(1), None), timeout=60)
     assert reply.text
     assert await pid_of(handle) != first
 
@@ -91,9 +91,9 @@ async def test_a_replica_that_fails_everything_is_replaced(start: Start, tmp_pat
     handles = [start(SickEngine.start, str(tmp_path / "was")), start(SlowEngine.start)]
     sick: ReplicaFacts = await handles[0].facts.remote()
     router = Router(NAME, remote_replicas(handles, PictureRefs()))
-    calls = [router.ask(f"case-{n}", request(n), None) for n in range(60)]
+    calls = [router.complete(f"case-{n}", request(n), None) for n in range(60)]
     ends = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), timeout=90)
     assert await asyncio.wait_for(pid_of(handles[0]), timeout=60) != sick.pid
-    again = [router.ask(f"case-{n}", request(n, "again"), None) for n in range(60)]
+    again = [router.complete(f"case-{n}", request(n, "again"), None) for n in range(60)]
     assert all(isinstance(end, Reply) for end in await asyncio.wait_for(asyncio.gather(*again), timeout=90))
     assert all(isinstance(end, Reply) for end in ends), Counter(str(end) for end in ends)

@@ -64,7 +64,7 @@ async def uncached(handle: Any, asked: list[Request], pictures: Pictures | None)
 
 async def test_replies_say_what_they_cost(routers: dict[str, Router], name: str) -> None:
     pictures = phantoms([1])
-    reply = await routers[name].ask("case", request(pictures, "cost", name), pictures)
+    reply = await routers[name].complete("case", request(pictures, "cost", name), pictures)
     assert reply.text
     assert reply.finish in ("stop", "length")
     assert 0 < reply.completion_tokens <= 16
@@ -93,7 +93,7 @@ async def test_the_picture_changes_the_answer(routers: dict[str, Router], name: 
     texts = set()
     for number in range(1, 9):
         pictures = phantoms([number])
-        texts.add((await routers[name].ask("case", request(pictures, "see", temperature=0.0), pictures)).text)
+        texts.add((await routers[name].complete("case", request(pictures, "see", temperature=0.0), pictures)).text)
     assert len(texts) > 1
 
 
@@ -101,7 +101,7 @@ async def test_five_pictures_go_into_one_prompt(routers: dict[str, Router], name
     tokens = []
     for count in (0, 1, 5):
         pictures = phantoms(range(1, count + 1)) if count else None
-        tokens.append((await routers[name].ask("case", request(pictures, "five", name), pictures)).prompt_tokens)
+        tokens.append((await routers[name].complete("case", request(pictures, "five", name), pictures)).prompt_tokens)
     none, one, five = tokens
     assert five - none >= 4 * (one - none) > 0
 
@@ -111,7 +111,9 @@ async def test_a_prompt_over_the_limit_is_a_lost_call_and_harms_nobody(routers: 
     long = request(pictures, "long", name, text="word " * 20_000)
     good = request(pictures, "good", name)
     lost, reply = await asyncio.gather(
-        routers[name].ask("case", long, pictures), routers[name].ask("case", good, pictures), return_exceptions=True
+        routers[name].complete("case", long, pictures),
+        routers[name].complete("case", good, pictures),
+        return_exceptions=True,
     )
     assert isinstance(lost, LostCall)
     assert lost.failure.kind == "too_long"
@@ -121,7 +123,7 @@ async def test_a_prompt_over_the_limit_is_a_lost_call_and_harms_nobody(routers: 
 async def test_a_picture_that_cannot_be_decoded_is_a_lost_call(routers: dict[str, Router], name: str) -> None:
     broken = Pictures("broken", (phantoms([1]).files[0][:40],))
     with pytest.raises(LostCall) as lost:
-        await routers[name].ask("case", request(broken, "broken", name), broken)
+        await routers[name].complete("case", request(broken, "broken", name), broken)
     assert lost.value.failure.kind == "pictures"
 
 
@@ -131,7 +133,7 @@ async def test_picture_tokens_in_the_text_never_reach_the_engine(routers: dict[s
     outcomes = {}
     for name in INTERNS:
         asked = request(pictures, "stray", name, token, text=f"{PROMPT} {token}")
-        outcomes[name] = await asyncio.gather(routers[name].ask("case", asked, pictures), return_exceptions=True)
+        outcomes[name] = await asyncio.gather(routers[name].complete("case", asked, pictures), return_exceptions=True)
     owner = "tiny_qwen25vl" if token == "<|image_pad|>" else "tiny_internvl"
     (lost,) = outcomes[owner]
     assert isinstance(lost, LostCall)
@@ -156,8 +158,8 @@ async def test_a_burst_of_split_prompts_leaves_the_engine_alive(replicas: dict[s
 async def test_a_reply_is_generated_once(routers: dict[str, Router], name: str) -> None:
     pictures = phantoms([3])
     one = request(pictures, "once", name)
-    first = await routers[name].ask("case", one, pictures)
-    second = await routers[name].ask("case", one, pictures)
+    first = await routers[name].complete("case", one, pictures)
+    second = await routers[name].complete("case", one, pictures)
     assert (first.cached, second.cached) == (False, True)
     assert second.text == first.text
 
@@ -180,7 +182,7 @@ async def test_a_killed_replica_comes_back_and_every_call_is_answered(replicas: 
     engines = psutil.Process(before.pid).children(recursive=True)
     sets = [phantoms([number]) for number in range(1, 33)]
     asked = [(f"case-{n}", request(p, "kill", n, m), p) for n, p in enumerate(sets) for m in range(20)]
-    calls = [asyncio.ensure_future(router.ask(*one)) for one in asked]
+    calls = [asyncio.ensure_future(router.complete(*one)) for one in asked]
     await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
     os.kill(before.pid, signal.SIGKILL)
     answered = sum(call.done() for call in calls)
@@ -200,7 +202,7 @@ async def test_an_engine_that_died_in_a_live_actor_is_replaced(replicas: dict[st
     (engine,) = [one for one in psutil.Process(before.pid).children() if "EngineCore" in one.name()]
     engine.kill()
     pictures = phantoms([4])
-    reply = await asyncio.wait_for(router.ask("case", request(pictures, "dead engine"), pictures), timeout=240)
+    reply = await asyncio.wait_for(router.complete("case", request(pictures, "dead engine"), pictures), timeout=240)
     assert reply.text
     after: ReplicaFacts = await replicas[name][0].facts.remote()
     assert after.pid != before.pid

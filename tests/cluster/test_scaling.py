@@ -55,7 +55,7 @@ class Asker:
 
     async def ask(self, first: int) -> list[str]:
         asked = [Request(NAME, "m", "", "", f"q{first + n}", "", 0.0, 8, n) for n in range(REQUESTS)]
-        replies = await asyncio.gather(*(self.router.ask(one.text, one, None) for one in asked))
+        replies = await asyncio.gather(*(self.router.complete(one.text, one, None) for one in asked))
         return [reply.text.split("\n")[0] for reply in replies]
 
     async def queued(self) -> int:

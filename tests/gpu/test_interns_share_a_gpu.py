@@ -52,7 +52,7 @@ async def test_both_answer_about_pictures(replicas: dict[str, list[Any]]) -> Non
             shown = ((folder / f"phantom-{number:03}.png").read_bytes(),)
             pictures = Pictures(hashlib.sha256(shown[0]).hexdigest(), shown)
             request = Request(name, "m", "", "", QUESTION, pictures.digest, 0.0, 32, derive_seed(number))
-            reply = await asyncio.wait_for(router.ask(f"case-{number}", request, pictures), 120)
+            reply = await asyncio.wait_for(router.complete(f"case-{number}", request, pictures), 120)
             assert isinstance(reply, Reply)
             assert reply.text.strip()
             assert reply.finish in ("stop", "length")

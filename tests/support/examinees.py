@@ -28,7 +28,7 @@ class Scripted:
     says: Says
     asked: list[tuple[Request, Pictures | None]] = field(default_factory=list)
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         self.asked.append((request, pictures))
         said = self.says(request)
         if isinstance(said, Exception):

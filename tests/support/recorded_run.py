@@ -32,7 +32,7 @@ class Scripted:
     cache: ResponseCache
     loss: float
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         if kept := self.cache.get(request.key):
             return kept
         chance = int.from_bytes(request.key[:4], "big") / 2**32

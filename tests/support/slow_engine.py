@@ -22,7 +22,7 @@ class SlowEngine:
     async def start(cls, config: InternConfig, on_gpu: bool) -> "SlowEngine":
         return cls()
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         async with self.turn:
             await asyncio.sleep(SECONDS)
         return Reply(f"{request.text} by {os.getpid()}\n\n### The final answer is: {request.seed}")
@@ -38,10 +38,10 @@ class DeadlyEngine(SlowEngine):
     async def start(cls, config: InternConfig, on_gpu: bool) -> "DeadlyEngine":
         return cls()
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         if "poison" in request.text:
             os._exit(1)
-        return await super().ask(request, pictures)
+        return await super().complete(request, pictures)
 
 
 class SickEngine(SlowEngine):
@@ -53,10 +53,10 @@ class SickEngine(SlowEngine):
         engine.sick = _first(Path(config.model))
         return engine
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         if self.sick:
             raise LostCall(Failure("engine", "CUDA error"))
-        return await super().ask(request, pictures)
+        return await super().complete(request, pictures)
 
 
 def _first(mark: Path) -> bool:

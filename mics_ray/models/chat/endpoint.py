@@ -59,7 +59,7 @@ class _Flight:
 class Endpoint:
     """Entries that share an address and a key. Lives in one event loop.
 
-    ``ask`` and ``probe`` raise :class:`Refused` and :class:`LostCall`; a disk that takes no replies raises ``OSError``.
+    ``complete`` and ``probe`` raise :class:`Refused` and :class:`LostCall`; ``OSError`` where no reply can be stored.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Endpoint:
         self._breaker = Breaker()
         self._flights: dict[bytes, _Flight] = {}
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         """Answer from the cache, from the same call already under way, or by a paid call."""
         entry = self._entries[request.entry]
         if self._cache is not None and (stored := self._cache.get(request.key)) is not None:

@@ -99,7 +99,7 @@ class VllmEngine:
             raise
         return cls(llm, adapter)
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         """Generate. Raises :class:`EngineDead`, and :class:`LostCall`: `pictures`, `too_long`, `prompt` or `engine`."""
         from vllm.v1.engine.exceptions import EngineDeadError
 
@@ -113,7 +113,7 @@ class VllmEngine:
         raise LostCall(Failure("engine", f"the engine ended the request with `{reply.finish}`"), reply.text)
 
     async def stream(self, request: Request, pictures: Pictures | None) -> AsyncIterator[str]:
-        """Generate, and hand the text out part after part as it comes. Raises as :meth:`ask` does."""
+        """Generate, and hand the text out part after part as it comes. Raises as :meth:`complete` does."""
         from vllm.v1.engine.exceptions import EngineDeadError
 
         finish = None
@@ -130,7 +130,7 @@ class VllmEngine:
     async def probe(self) -> None:
         """Generate one token, so that a hung engine shows. Raises :class:`EngineDead`."""
         request = Request("", "", "", "", "?", "", temperature=0.0, max_tokens=1, seed=0)
-        await self.ask(request, None)
+        await self.complete(request, None)
 
     def stop(self) -> None:
         """End the engine's processes."""

@@ -56,7 +56,7 @@ class Record:
             raise damage
         return None
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         """See :class:`mics_ray.models.types.Model`. Raises :class:`BeyondRecord`, :class:`DamagedRecord`."""
         try:
             reply = self.get(request.key)

@@ -99,7 +99,7 @@ class EndpointActor:
         """The answer, and a lost call's text; whatever goes wrong is an answer, for its waiter must hear of it."""
         try:
             pictures = await call.pictures if call.pictures is not None else None
-            return await self._endpoint.ask(call.request, pictures), ""
+            return await self._endpoint.complete(call.request, pictures), ""
         except LostCall as lost:
             return lost.failure, lost.text
         except OSError as error:
@@ -142,7 +142,7 @@ class RemoteEndpoint:
         self._sender: asyncio.Task[None] | None = None
         self._receiver: asyncio.Task[None] | None = None
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         """See :class:`mics_ray.models.types.Model`."""
         call = Call(next(self._tickets), request, self._pictures.ref(pictures))
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()

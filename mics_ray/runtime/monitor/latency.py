@@ -33,10 +33,10 @@ class Timed:
     model: Model
     buckets: Counter[int]
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         """See the protocol."""
         asked = time.monotonic()
-        reply = await self.model.ask(request, pictures)
+        reply = await self.model.complete(request, pictures)
         if not reply.cached:
             self.buckets[bucket(time.monotonic() - asked)] += 1
         return reply

@@ -154,7 +154,7 @@ class InternReplica:
         if self._cache and (kept := self._cache.get(request.key)):
             return kept
         try:
-            reply = await engine.ask(request, pictures)
+            reply = await engine.complete(request, pictures)
         except EngineDead:
             self._leave("its engine is dead")
             return LostCall(Failure(ENGINE_DEAD, "the engine died"))

@@ -35,9 +35,9 @@ class BoundModel:
     router: "Router"
     case_id: str
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
-        """See :meth:`Router.ask`."""
-        return await self.router.ask(self.case_id, request, pictures)
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
+        """See :meth:`Router.complete`."""
+        return await self.router.complete(self.case_id, request, pictures)
 
 
 class Router:
@@ -94,7 +94,7 @@ class Router:
         """A model whose calls keep to the case's replica, where its pictures and question are cached."""
         return BoundModel(self, case_id)
 
-    async def ask(self, case_id: str, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, case_id: str, request: Request, pictures: Pictures | None) -> Reply:
         """Answer, with what else is asked of the same prompt in this turn of the event loop in one call.
 
         Raises :class:`LostCall`; of its own kinds: ``intern_down`` and ``poison`` (engines died of this request).

@@ -119,7 +119,7 @@ class Echo:
     def __init__(self) -> None:
         self.asked: list[tuple[Request, Pictures | None]] = []
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         self.asked.append((request, pictures))
         return Reply("Yes\n### Step 1: Look.\n### The final answer is: gold")
 

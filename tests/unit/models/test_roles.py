@@ -21,7 +21,7 @@ class Scripted:
         self.replies = list(replies)
         self.asked: list[Request] = []
 
-    async def ask(self, request: Request, pictures: Pictures | None) -> Reply:
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         assert pictures is PICTURES
         self.asked.append(request)
         reply = self.replies.pop(0)

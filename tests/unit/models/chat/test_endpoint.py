@@ -69,7 +69,7 @@ async def served(
 
 async def test_a_reply_and_what_it_cost() -> None:
     async with served() as (endpoint, server):
-        assert await endpoint.ask(request(), None) == PAID
+        assert await endpoint.complete(request(), None) == PAID
         assert len(server.seen) == 1
         assert endpoint.stats() == {"m": {"calls": 1, "cached": 0, "retries": 0, "in_flight": 0, "waiting": 0}}
 
@@ -101,7 +101,7 @@ async def test_a_reply_and_what_it_cost() -> None:
 )
 async def test_a_transient_fault_costs_one_more_request_and_nothing_else(fault: Behaviour) -> None:
     async with served(fault) as (endpoint, server):
-        assert await endpoint.ask(request(), None) == PAID
+        assert await endpoint.complete(request(), None) == PAID
         assert len(server.seen) == 2
         assert endpoint.stats()["m"]["retries"] == 1
 
@@ -109,7 +109,7 @@ async def test_a_transient_fault_costs_one_more_request_and_nothing_else(fault: 
 @pytest.mark.parametrize("fault", [hang, drip])
 async def test_a_hung_attempt_is_ended_and_repeated_within_the_deadline(fault: Behaviour) -> None:
     async with served(fault, deadline_s=1.0) as (endpoint, server):
-        assert await endpoint.ask(request(), None) == PAID
+        assert await endpoint.complete(request(), None) == PAID
         assert len(server.seen) == 2
 
 
@@ -118,7 +118,7 @@ async def test_the_total_deadline_ends_the_call(fault: Behaviour) -> None:
     async with served(*[fault] * 9, deadline_s=0.4) as (endpoint, server):
         begun = asyncio.get_running_loop().time()
         with pytest.raises(LostCall, match="timeout"):
-            await endpoint.ask(request(), None)
+            await endpoint.complete(request(), None)
         assert asyncio.get_running_loop().time() - begun < 2
         assert 1 <= len(server.seen) <= 3
 
@@ -126,7 +126,7 @@ async def test_the_total_deadline_ends_the_call(fault: Behaviour) -> None:
 async def test_an_outage_ends_at_the_deadline_with_a_lost_call() -> None:
     async with served(*[error(503)] * 10_000, deadline_s=0.3) as (endpoint, server):
         with pytest.raises(LostCall, match="server_error: 503; given up") as lost:
-            await endpoint.ask(request(), None)
+            await endpoint.complete(request(), None)
         assert len(server.seen) > 3
         assert lost.value.failure.kind == "server_error"
 
@@ -135,7 +135,7 @@ async def test_an_outage_ends_at_the_deadline_with_a_lost_call() -> None:
 async def test_broken_replies_are_paid_for_three_times(fault: Behaviour) -> None:
     async with served(*[fault] * 9) as (endpoint, server):
         with pytest.raises(LostCall, match="broken_reply"):
-            await endpoint.ask(request(), None)
+            await endpoint.complete(request(), None)
         assert len(server.seen) == 3
 
 
@@ -152,10 +152,10 @@ async def test_broken_replies_are_paid_for_three_times(fault: Behaviour) -> None
 async def test_a_call_that_cannot_succeed_is_made_once_and_concerns_no_other(fault: Behaviour, kind: str) -> None:
     async with served(fault) as (endpoint, server):
         with pytest.raises(LostCall) as lost:
-            await endpoint.ask(request(), None)
+            await endpoint.complete(request(), None)
         assert lost.value.failure.kind == kind
         assert len(server.seen) == 1
-        assert await endpoint.ask(request(1), None) == PAID
+        assert await endpoint.complete(request(1), None) == PAID
 
 
 @pytest.mark.parametrize(
@@ -170,33 +170,33 @@ async def test_a_call_that_cannot_succeed_is_made_once_and_concerns_no_other(fau
 )
 async def test_a_refusal_stops_what_it_concerns_at_once(fault: Behaviour, kind: str, others_go_on: bool) -> None:
     async with served(fault, names="mn", max_in_flight=1) as (endpoint, server):
-        asked = [asyncio.create_task(endpoint.ask(request(i), None)) for i in range(20)]
+        asked = [asyncio.create_task(endpoint.complete(request(i), None)) for i in range(20)]
         for outcome in await asyncio.gather(*asked, return_exceptions=True):
             assert isinstance(outcome, Refused)
             assert outcome.failure.kind == kind
         with pytest.raises(Refused):
-            await endpoint.ask(request(99), None)
+            await endpoint.complete(request(99), None)
         assert len(server.seen) == 1, "those who waited for a permit made no call"
         if others_go_on:
-            assert await endpoint.ask(request(1, "n"), None) == PAID
+            assert await endpoint.complete(request(1, "n"), None) == PAID
         else:
             with pytest.raises(Refused):
-                await endpoint.ask(request(1, "n"), None)
+                await endpoint.complete(request(1, "n"), None)
 
 
 async def test_what_was_paid_for_is_never_asked_again(tmp_path: Path) -> None:
     cache = ResponseCache(tmp_path, "a")
     async with served(cache=cache) as (endpoint, server):
-        await endpoint.ask(request(), None)
-        again = await endpoint.ask(request(), None)
+        await endpoint.complete(request(), None)
+        again = await endpoint.complete(request(), None)
         assert again == replace(PAID, cost_usd=0.0, cached=True)
         assert len(server.seen) == 1
         assert endpoint.stats()["m"]["cached"] == 1
     await cache.close()
     reopened = ResponseCache(tmp_path, "b")
     async with served(cache=reopened) as (endpoint, server):
-        assert (await endpoint.ask(request(), None)).cached
-        assert not (await endpoint.ask(request(1), None)).cached
+        assert (await endpoint.complete(request(), None)).cached
+        assert not (await endpoint.complete(request(1), None)).cached
         assert len(server.seen) == 1
     await reopened.close()
 
@@ -218,7 +218,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_equal_requests_under_way_are_one_call_paid_once() -> None:
     gate = asyncio.Event()
     async with served(held(gate)) as (endpoint, server):
-        asked = [asyncio.create_task(endpoint.ask(request(), None)) for _ in range(5)]
+        asked = [asyncio.create_task(endpoint.complete(request(), None)) for _ in range(5)]
         await until(lambda: len(server.seen) == 1)
         gate.set()
         replies = await asyncio.gather(*asked)
@@ -230,7 +230,7 @@ async def test_equal_requests_under_way_are_one_call_paid_once() -> None:
 async def test_one_cancelled_waiter_does_not_end_the_call_of_another() -> None:
     gate = asyncio.Event()
     async with served(held(gate), max_in_flight=1) as (endpoint, server):
-        first, second = (asyncio.create_task(endpoint.ask(request(), None)) for _ in range(2))
+        first, second = (asyncio.create_task(endpoint.complete(request(), None)) for _ in range(2))
         await until(lambda: len(server.seen) == 1)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -242,11 +242,11 @@ async def test_one_cancelled_waiter_does_not_end_the_call_of_another() -> None:
 
 async def test_cancelling_everybody_frees_the_place_and_the_request_can_be_asked_again() -> None:
     async with served(hang, max_in_flight=1) as (endpoint, server):
-        asked = [asyncio.create_task(endpoint.ask(request(), None)) for _ in range(2)]
+        asked = [asyncio.create_task(endpoint.complete(request(), None)) for _ in range(2)]
         await until(lambda: len(server.seen) == 1)
         for task in asked:
             task.cancel()
-        again = asyncio.create_task(endpoint.ask(request(), None))  # before the cancelled call is gone
+        again = asyncio.create_task(endpoint.complete(request(), None))  # before the cancelled call is gone
         await asyncio.gather(*asked, return_exceptions=True)
         assert await again == PAID
         assert len(server.seen) == 2
@@ -255,7 +255,7 @@ async def test_cancelling_everybody_frees_the_place_and_the_request_can_be_asked
 async def test_cancelled_in_the_queue_leaves_the_queue() -> None:
     gate = asyncio.Event()
     async with served(held(gate), max_in_flight=1) as (endpoint, server):
-        asked = [asyncio.create_task(endpoint.ask(request(i), None)) for i in range(3)]
+        asked = [asyncio.create_task(endpoint.complete(request(i), None)) for i in range(3)]
         await until(lambda: endpoint.stats()["m"]["waiting"] == 2)
         asked[1].cancel()
         await until(lambda: endpoint.stats()["m"]["waiting"] == 1)
@@ -277,7 +277,7 @@ async def test_never_more_in_flight_than_allowed() -> None:
             await answer(completion())(seen, writer)
 
         server.otherwise = slow
-        await asyncio.gather(*(endpoint.ask(request(i), None) for i in range(30)))
+        await asyncio.gather(*(endpoint.complete(request(i), None) for i in range(30)))
         assert (most, len(server.seen)) == (3, 30)
 
 
@@ -312,7 +312,7 @@ async def test_a_server_that_echoes_the_key_does_not_make_us_tell_it(status: int
     echo = error(status, SECRET, message=f"key {SECRET}, Question 0")
     async with served(*[echo] * 999, deadline_s=0.2) as (endpoint, _):
         with pytest.raises((LostCall, Refused)) as told:
-            await endpoint.ask(request(), None)
+            await endpoint.complete(request(), None)
         text = "".join(traceback.format_exception(told.value))
         assert "Canary" not in text + repr(told.value.failure)
         assert "Question" not in text + repr(told.value.failure)
@@ -372,7 +372,7 @@ def play(
 
 
 async def many(endpoint: Endpoint, count: int) -> None:
-    replies = await asyncio.gather(*(endpoint.ask(request(i), None) for i in range(count)))
+    replies = await asyncio.gather(*(endpoint.complete(request(i), None) for i in range(count)))
     assert len(replies) == count
 
 
@@ -397,10 +397,10 @@ def test_a_long_retry_after_parks_the_entry_not_the_case_and_not_its_neighbour()
     limited = Fault(Action.AGAIN, Failure("rate_limit", "429"), 3600.0)
 
     async def main(endpoint: Endpoint) -> None:
-        first = asyncio.create_task(endpoint.ask(request(0), None))
+        first = asyncio.create_task(endpoint.complete(request(0), None))
         await asyncio.sleep(1)
-        later = asyncio.create_task(endpoint.ask(request(1), None))
-        await endpoint.ask(request(2, "free"), None)
+        later = asyncio.create_task(endpoint.complete(request(1), None))
+        await endpoint.complete(request(2, "free"), None)
         assert asyncio.get_running_loop().time() < 3
         await asyncio.gather(first, later)
 
@@ -425,7 +425,7 @@ def test_tokens_that_were_not_used_are_credited() -> None:
 async def test_an_outage_longer_than_the_deadline_loses_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mics_ray.models.chat.breaker.PROBE_EVERY_S", 0.02)
     async with served(*[error(500)] * 100, deadline_s=0.5) as (endpoint, server):
-        replies = await asyncio.gather(*(endpoint.ask(request(number), None) for number in range(8)))
+        replies = await asyncio.gather(*(endpoint.complete(request(number), None) for number in range(8)))
     assert [reply.text for reply in replies] == ["fine"] * 8
     assert len(server.seen) == 100 + 8
     probes = [seen.at for seen in server.seen[16:100]]  # the first ones were under way when the breaker opened
@@ -436,7 +436,7 @@ async def test_a_refusal_while_the_breaker_is_open_closes_it(monkeypatch: pytest
     monkeypatch.setattr("mics_ray.models.chat.breaker.PROBE_EVERY_S", 0.02)
     gate = asyncio.Event()
     async with served(*[error(500)] * 12, error(429), *[held(gate)] * 8) as (endpoint, server):
-        asked = [asyncio.create_task(endpoint.ask(request(number), None)) for number in range(8)]
+        asked = [asyncio.create_task(endpoint.complete(request(number), None)) for number in range(8)]
         await until(lambda: len(server.seen) > 8)
         assert endpoint._breaker.open
         await until(lambda: len(server.seen) > 13)
@@ -450,7 +450,7 @@ async def test_a_long_outage_is_refused_for_every_entry(monkeypatch: pytest.Monk
     monkeypatch.setattr("mics_ray.models.chat.breaker.PROBE_EVERY_S", 0.02)
     monkeypatch.setattr("mics_ray.models.chat.breaker.OUTAGE_S", 0.2)
     async with served(*[error(500)] * 200) as (endpoint, server):
-        asked = [endpoint.ask(request(number), None) for number in range(8)]
+        asked = [endpoint.complete(request(number), None) for number in range(8)]
         ends = await asyncio.gather(*asked, return_exceptions=True)
     assert {end.failure.kind for end in ends if isinstance(end, Refused)} == {"outage"}
     assert all(isinstance(end, Refused) for end in ends)
@@ -469,7 +469,7 @@ async def pause(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 async def test_a_reply_that_came_while_the_process_was_stopped_is_in_time(pause: Callable[[float], None]) -> None:
     gate = asyncio.Event()
     async with served(held(gate)) as (endpoint, server):
-        asked = asyncio.create_task(endpoint.ask(request(), None))
+        asked = asyncio.create_task(endpoint.complete(request(), None))
         await until(lambda: server.seen)
         pause(3600)
         gate.set()
@@ -487,7 +487,7 @@ async def test_a_connection_that_was_cut_while_the_process_was_stopped_costs_one
         await reset(seen, writer)
 
     async with served(cut) as (endpoint, server):
-        asked = asyncio.create_task(endpoint.ask(request(), None))
+        asked = asyncio.create_task(endpoint.complete(request(), None))
         await until(lambda: server.seen)
         pause(3600)
         gate.set()
@@ -500,7 +500,7 @@ async def test_an_hour_asleep_is_no_outage_of_an_hour(
 ) -> None:
     monkeypatch.setattr("mics_ray.models.chat.breaker.PROBE_EVERY_S", 0.02)
     async with served(*[error(500)] * 40) as (endpoint, server):
-        asked = [asyncio.create_task(endpoint.ask(request(number), None)) for number in range(8)]
+        asked = [asyncio.create_task(endpoint.complete(request(number), None)) for number in range(8)]
         await until(lambda: len(server.seen) > 20)
         assert endpoint._breaker.open
         pause(3600)
@@ -513,20 +513,20 @@ MOST = most_usd(PRICE, request(10), None)
 async def test_the_budget_is_a_hard_cap_and_what_is_under_way_is_kept(tmp_path: Path) -> None:
     cap = 20 * PAID.cost_usd + MOST
     async with served(ledger=Ledger(tmp_path, "a", cap), names="mn") as (endpoint, server):
-        asked = [endpoint.ask(request(number), None) for number in range(10, 70)]
+        asked = [endpoint.complete(request(number), None) for number in range(10, 70)]
         ends = await asyncio.gather(*asked, return_exceptions=True)
         replies = [end for end in ends if isinstance(end, Reply)]
         assert {end.failure.kind for end in ends if isinstance(end, Refused)} == {"budget"}
         assert len(replies) == len(server.seen) == round(spent_usd(tmp_path) / PAID.cost_usd)
         assert cap - MOST < spent_usd(tmp_path) <= cap, "nothing that would have fitted was turned away"
         with pytest.raises(Refused, match="budget_usd"):
-            await endpoint.ask(request(99, "n"), None)
+            await endpoint.complete(request(99, "n"), None)
 
 
 async def test_concurrent_calls_reserve_before_they_are_sent(tmp_path: Path) -> None:
     gate = asyncio.Event()
     async with served(*[held(gate)] * 5, ledger=Ledger(tmp_path, "a", 3.5 * MOST)) as (endpoint, server):
-        asked = [asyncio.create_task(endpoint.ask(request(number), None)) for number in range(10, 15)]
+        asked = [asyncio.create_task(endpoint.complete(request(number), None)) for number in range(10, 15)]
         await until(lambda: len(server.seen) == 3)
         await asyncio.sleep(0.2)
         assert len(server.seen) == 3, "the others wait for money"
@@ -550,7 +550,7 @@ async def test_an_attempt_that_may_be_charged_keeps_what_was_held(
     fault: Behaviour, charged: int, tmp_path: Path
 ) -> None:
     async with served(fault, ledger=Ledger(tmp_path, "a", None)) as (endpoint, server):
-        await endpoint.ask(request(10), None)
+        await endpoint.complete(request(10), None)
         last = PAID.cost_usd if len(server.seen) == 2 else 0.0
     assert spent_usd(tmp_path) == pytest.approx(charged * MOST + last)
 
@@ -558,10 +558,10 @@ async def test_an_attempt_that_may_be_charged_keeps_what_was_held(
 async def test_a_provider_that_bills_more_than_was_reserved_is_believed_from_then_on(tmp_path: Path) -> None:
     dear = answer(completion() | {"usage": {"prompt_tokens": 100_000, "completion_tokens": 0}})
     async with served(*[dear] * 99, ledger=Ledger(tmp_path, "a", 0.45)) as (endpoint, server):
-        await endpoint.ask(request(10), None)
-        await endpoint.ask(request(11), None)
+        await endpoint.complete(request(10), None)
+        await endpoint.complete(request(11), None)
         with pytest.raises(Refused, match="budget"):
-            await endpoint.ask(request(12), None)
+            await endpoint.complete(request(12), None)
     assert len(server.seen) == 2
     assert spent_usd(tmp_path) <= 0.45
 
@@ -576,10 +576,10 @@ class FullDisk(ResponseCache):
 
 async def test_a_disk_that_takes_no_reply_ends_the_calls_of_everybody(tmp_path: Path) -> None:
     async with served(cache=FullDisk(tmp_path, "a"), names="mn", max_in_flight=1) as (endpoint, server):
-        asked = [asyncio.create_task(endpoint.ask(request(number), None)) for number in range(20)]
+        asked = [asyncio.create_task(endpoint.complete(request(number), None)) for number in range(20)]
         ends = await asyncio.gather(*asked, return_exceptions=True)
         with pytest.raises(Refused, match="disk"):
-            await endpoint.ask(request(99, "n"), None)
+            await endpoint.complete(request(99, "n"), None)
         assert len(server.seen) == 1, "its permit was held until the disk had refused the reply"
     assert sum(isinstance(end, OSError) for end in ends) == len(server.seen)
     assert {end.failure.kind for end in ends if isinstance(end, Refused)} == {"disk"}

@@ -38,14 +38,14 @@ def names(folder: Path) -> list[str]:
 async def test_replies_of_all_files_are_found_and_cost_nothing(tmp_path: Path) -> None:
     record = await asyncio.to_thread(record_of, tmp_path)
     for text in ("one", "two"):
-        assert await record.ask(request(text), None) == Reply(f"reply to {text}", "length", 5, 6, 0.0, cached=True)
+        assert await record.complete(request(text), None) == Reply(f"reply to {text}", "length", 5, 6, 0.0, cached=True)
     record.close()
 
 
 async def test_a_reply_that_is_not_there_is_no_lost_call(tmp_path: Path) -> None:
     record = await asyncio.to_thread(record_of, tmp_path)
     with pytest.raises(BeyondRecord) as raised:
-        await record.ask(request("three"), None)
+        await record.complete(request("three"), None)
     assert raised.value.entry == "m"
     assert not isinstance(raised.value, LostCall)
     record.close()
@@ -105,13 +105,13 @@ async def test_a_reply_with_a_flipped_bit_is_damaged_unless_another_file_holds_i
     with pytest.raises(DamagedReply, match="checksum"):
         record.get(request("one").key)
     with pytest.raises(DamagedRecord) as raised:
-        await record.ask(request("one"), None)
+        await record.complete(request("one"), None)
     assert raised.value.entry == "m"
     assert record.get(request("two").key)
     record.close()
     await (await store(tmp_path, "zeta", "one")).close()
     record = Record(tmp_path)
-    assert await record.ask(request("one"), None) == Reply("reply to one", "length", 5, 6, 0.0, cached=True)
+    assert await record.complete(request("one"), None) == Reply("reply to one", "length", 5, 6, 0.0, cached=True)
     record.close()
 
 

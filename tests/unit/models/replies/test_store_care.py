@@ -83,7 +83,7 @@ async def test_an_endpoint_pays_for_nothing_beyond_the_limit(tmp_path: Path) -> 
     endpoint = Endpoint({"judge": EndpointConfig("m", "http://127.0.0.1:9/v1")}, None, store)
     request = Request("judge", "m", "", "", "text", "", 0.0, 16, 0)
     with pytest.raises(CacheFull):
-        await endpoint.ask(request, None)
+        await endpoint.complete(request, None)
     assert endpoint.stats()["judge"]["calls"] == 0
     await endpoint.close()
     await store.close()

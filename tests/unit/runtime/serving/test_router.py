@@ -110,7 +110,7 @@ async def test_what_is_asked_of_one_prompt_in_one_turn_is_one_call() -> None:
     replica = LocalReplica()
     model = Router("tiny", [replica]).bound("case")
     asked = [request("a", 0.3), request("a", 1.2), request("b", 0.3), request("b", 1.2)]
-    replies = await asyncio.gather(*(model.ask(one, None) for one in asked))
+    replies = await asyncio.gather(*(model.complete(one, None) for one in asked))
     assert [reply.text for reply in replies] == ["a@0.3", "a@1.2", "b@0.3", "b@1.2"]
     assert [[one.text for one in call] for call in replica.calls] == [["a", "a"], ["b", "b"]]
 
@@ -118,7 +118,7 @@ async def test_what_is_asked_of_one_prompt_in_one_turn_is_one_call() -> None:
 async def test_cases_are_never_in_one_call() -> None:
     replica = LocalReplica()
     router = Router("tiny", [replica])
-    await asyncio.gather(router.ask("x", request(), None), router.ask("y", request(), None))
+    await asyncio.gather(router.complete("x", request(), None), router.complete("y", request(), None))
     assert len(replica.calls) == 2
 
 
@@ -127,7 +127,9 @@ async def test_a_lost_call_reaches_only_its_own_caller() -> None:
         return [LostCall(Failure("too_long", "…")), *(await answer(requests[1:]))]
 
     model = Router("tiny", [LocalReplica(behave)]).bound("case")
-    lost, reply = await asyncio.gather(*(model.ask(request("a", t), None) for t in (0.3, 1.2)), return_exceptions=True)
+    lost, reply = await asyncio.gather(
+        *(model.complete(request("a", t), None) for t in (0.3, 1.2)), return_exceptions=True
+    )
     assert isinstance(lost, LostCall)
     assert lost.failure.kind == "too_long"
     assert reply == Reply("a@1.2")
@@ -139,19 +141,19 @@ async def test_calls_of_a_dead_replica_go_to_another() -> None:
         replica.back.clear()
     alive = LocalReplica()
     router = Router("tiny", [*dead, alive])
-    replies = await asyncio.gather(*(router.ask(case, request(case), None) for case in CASES))
+    replies = await asyncio.gather(*(router.complete(case, request(case), None) for case in CASES))
     assert [reply.text for reply in replies] == [f"{case}@0.3" for case in CASES]
     assert dead[0].calls
     assert dead[1].calls
     before = len(dead[0].calls)
-    await asyncio.gather(*(router.ask(case, request(case), None) for case in CASES))
+    await asyncio.gather(*(router.complete(case, request(case), None) for case in CASES))
     assert len(dead[0].calls) == before, "a replica that is down is asked nothing"
 
 
 async def test_calls_wait_for_the_restart_of_the_only_replica() -> None:
     replica = LocalReplica(failing(1, ReplicaDown()))
     replica.back.clear()
-    asking = asyncio.ensure_future(Router("tiny", [replica]).ask("case", request(), None))
+    asking = asyncio.ensure_future(Router("tiny", [replica]).complete("case", request(), None))
     done, _ = await asyncio.wait({asking}, timeout=0.05)
     assert not done
     replica.back.set()
@@ -168,7 +170,7 @@ async def test_a_replica_that_answers_ready_with_down_is_asked_again() -> None:
                 raise ReplicaDown
 
     replica = Slow(failing(1, ReplicaDown()))
-    assert await Router("tiny", [replica], poll_s=0.001).ask("case", request(), None) == Reply("q@0.3")
+    assert await Router("tiny", [replica], poll_s=0.001).complete("case", request(), None) == Reply("q@0.3")
     assert replica.looks == 4
 
 
@@ -176,7 +178,7 @@ async def test_patience_ends() -> None:
     replica = LocalReplica(failing(1, ReplicaDown()))
     replica.back.clear()
     with pytest.raises(LostCall) as lost:
-        await Router("tiny", [replica], patience_s=0.02).ask("case", request(), None)
+        await Router("tiny", [replica], patience_s=0.02).complete("case", request(), None)
     assert lost.value.failure.kind == "intern_down"
 
 
@@ -189,7 +191,7 @@ def test_a_process_that_was_stopped_loses_no_patience() -> None:
         replica.back.clear()
         loop.call_later(100, lambda: setattr(loop, "now", loop.now + 3600))
         loop.call_later(101, replica.back.set)
-        assert await Router("tiny", [replica]).ask("case", request(), None) == Reply("q@0.3")
+        assert await Router("tiny", [replica]).complete("case", request(), None) == Reply("q@0.3")
         assert loop.now > 3600
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
@@ -199,10 +201,10 @@ def test_a_process_that_was_stopped_loses_no_patience() -> None:
 async def test_one_engine_failure_is_forgiven_and_the_second_is_poison() -> None:
     assert ENGINE_FAILURES == 2
     once = LocalReplica(failing(1, dead_engine()))
-    assert await Router("tiny", [once]).ask("case", request(), None) == Reply("q@0.3")
+    assert await Router("tiny", [once]).complete("case", request(), None) == Reply("q@0.3")
     always = LocalReplica(failing(99, dead_engine()))
     with pytest.raises(LostCall) as lost:
-        await Router("tiny", [always]).ask("case", request(), None)
+        await Router("tiny", [always]).complete("case", request(), None)
     assert lost.value.failure.kind == "poison"
     assert len(always.calls) == 2
 
@@ -241,7 +243,7 @@ class Sick(LocalReplica):
 async def test_a_replica_that_fails_everything_costs_no_call(others: int) -> None:
     sick = Sick()
     router = Router("tiny", [sick, *(LocalReplica() for _ in range(others))], poll_s=0.001)
-    ends = await asyncio.gather(*(router.ask(case, request(case), None) for case in CASES), return_exceptions=True)
+    ends = await asyncio.gather(*(router.complete(case, request(case), None) for case in CASES), return_exceptions=True)
     assert sick.failures >= 3
     assert [end for end in ends if not isinstance(end, Reply)] == []
 
@@ -251,7 +253,7 @@ async def test_a_call_that_failed_goes_to_another_replica() -> None:
     replicas[1].behave = answer
     router = Router("tiny", replicas)
     for case in CASES[:20]:
-        assert isinstance(await router.ask(case, request(case), None), Reply)
+        assert isinstance(await router.complete(case, request(case), None), Reply)
 
 
 async def test_the_neighbours_of_a_poison_request_get_their_replies() -> None:
@@ -260,7 +262,9 @@ async def test_the_neighbours_of_a_poison_request_get_their_replies() -> None:
         return [poison if one.temperature == 1.2 else Reply("fine") for one in requests]
 
     model = Router("tiny", [LocalReplica(behave)]).bound("case")
-    fine, lost = await asyncio.gather(*(model.ask(request("a", t), None) for t in (0.3, 1.2)), return_exceptions=True)
+    fine, lost = await asyncio.gather(
+        *(model.complete(request("a", t), None) for t in (0.3, 1.2)), return_exceptions=True
+    )
     assert fine == Reply("fine")
     assert isinstance(lost, LostCall)
     assert lost.failure.kind == "poison"
@@ -268,10 +272,10 @@ async def test_the_neighbours_of_a_poison_request_get_their_replies() -> None:
 
 async def test_deaths_from_outside_are_survived_more_often() -> None:
     some = LocalReplica(failing(REPLICA_DEATHS - 1, ReplicaDown()))
-    assert await Router("tiny", [some]).ask("case", request(), None) == Reply("q@0.3")
+    assert await Router("tiny", [some]).complete("case", request(), None) == Reply("q@0.3")
     always = LocalReplica(failing(99, ReplicaDown()))
     with pytest.raises(LostCall) as lost:
-        await Router("tiny", [always]).ask("case", request(), None)
+        await Router("tiny", [always]).complete("case", request(), None)
     assert lost.value.failure.kind == "poison"
     assert len(always.calls) == REPLICA_DEATHS
 
@@ -305,14 +309,14 @@ class Crowded(LocalReplica):
 async def test_who_is_in_flight_beside_a_poison_request_gets_a_reply(how: str, deaths: int, count: int) -> None:
     replicas = [Crowded(how) for _ in range(count)]
     router = Router("tiny", replicas, poll_s=0.001)
-    asked = [router.ask(case, request("poison" if case == CASES[7] else case), None) for case in CASES[:20]]
+    asked = [router.complete(case, request("poison" if case == CASES[7] else case), None) for case in CASES[:20]]
     answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
     lost = [one for one in answers if isinstance(one, LostCall)]
     assert [one.failure.kind for one in lost] == ["poison"]
     assert isinstance(answers[7], LostCall)
     assert sum(isinstance(one, Reply) for one in answers) == 19
     assert sum(replica.deaths for replica in replicas) == deaths
-    assert await router.ask("later", request("later"), None) == Reply("later@0.3")
+    assert await router.complete("later", request("later"), None) == Reply("later@0.3")
 
 
 async def test_a_silent_replica_that_answers_its_probe_is_left_alone() -> None:
@@ -321,7 +325,7 @@ async def test_a_silent_replica_that_answers_its_probe_is_left_alone() -> None:
         return await answer(requests)
 
     replica = LocalReplica(slow)
-    assert await Router("tiny", [replica], stall_s=0.01).ask("case", request(), None) == Reply("q@0.3")
+    assert await Router("tiny", [replica], stall_s=0.01).complete("case", request(), None) == Reply("q@0.3")
     assert replica.probes > 0
     assert replica.replaced == 0
 
@@ -345,7 +349,7 @@ async def test_a_hung_replica_is_replaced_and_its_calls_are_made_again() -> None
 
     replica.behave, replica.hangs = behave, True
     router = Router("tiny", [replica], stall_s=0.01, probe_s=0.01)
-    replies = await asyncio.gather(*(router.ask(case, request(case), None) for case in CASES[:20]))
+    replies = await asyncio.gather(*(router.complete(case, request(case), None) for case in CASES[:20]))
     assert [reply.text for reply in replies] == [f"{case}@0.3" for case in CASES[:20]]
     assert replica.replaced == 1
 
@@ -358,7 +362,7 @@ async def test_a_caller_that_has_gone_harms_nobody() -> None:
         return await answer(requests)
 
     model = Router("tiny", [LocalReplica(behave)]).bound("case")
-    gone, stays = (asyncio.ensure_future(model.ask(request("a", t), None)) for t in (0.3, 1.2))
+    gone, stays = (asyncio.ensure_future(model.complete(request("a", t), None)) for t in (0.3, 1.2))
     await asyncio.sleep(0)
     gone.cancel()
     gate.set()
@@ -370,14 +374,14 @@ async def test_an_unforeseen_error_is_not_swallowed() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await Router("tiny", [LocalReplica(behave)]).ask("case", request(), None)
+        await Router("tiny", [LocalReplica(behave)]).complete("case", request(), None)
 
 
 async def test_a_further_replica_takes_its_share_and_the_known_ones_keep_their_cases() -> None:
     first, second = LocalReplica(), LocalReplica()
     router = Router("tiny", [first])
     await router.staff([first, second])
-    await asyncio.gather(*(router.ask(case, request(case), None) for case in CASES))
+    await asyncio.gather(*(router.complete(case, request(case), None) for case in CASES))
     homes = {case: choose(case, [Load(0, 0), Load(1, 0)]) for case in CASES}
     assert [call[0].text for call in first.calls] == [case for case in CASES if homes[case] == 0]
     assert [call[0].text for call in second.calls] == [case for case in CASES if homes[case] == 1]
@@ -394,10 +398,10 @@ async def test_a_retired_replica_answers_what_it_was_asked_and_is_asked_nothing_
     stays, goes = LocalReplica(), LocalReplica(slow)
     router = Router("tiny", [stays, goes])
     case = next(case for case in CASES if choose(case, [Load(0, 0), Load(1, 0)]) == 1)
-    under_way = asyncio.ensure_future(router.ask(case, request("early"), None))
+    under_way = asyncio.ensure_future(router.complete(case, request("early"), None))
     await asked.wait()
     drained = asyncio.ensure_future(router.staff([stays]))
-    assert await router.ask(case, request("late"), None) == Reply("late@0.3")
+    assert await router.complete(case, request("late"), None) == Reply("late@0.3")
     assert not drained.done(), "the early call is still on its way"
     assert router.queued == 1
     release.set()
@@ -418,7 +422,7 @@ async def test_a_retired_replica_that_dies_hands_its_calls_to_the_others() -> No
     stays, goes = LocalReplica(), LocalReplica(dying)
     router = Router("tiny", [stays, goes], poll_s=0.001)
     case = next(case for case in CASES if choose(case, [Load(0, 0), Load(1, 0)]) == 1)
-    under_way = asyncio.ensure_future(router.ask(case, request(), None))
+    under_way = asyncio.ensure_future(router.complete(case, request(), None))
     await asked.wait()
     drained = asyncio.ensure_future(router.staff([stays]))
     await asyncio.sleep(0)
