@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from eval.commands import run_compare
 from eval.compare import as_markdown, compare, write_comparison
 from mics_ray.config.compose import CONF
 from mics_ray.errors import RefusedRun
 from tests.support.evaluations import CONFIG, answered, evaluation, of
-
-SCRIPT = CONF.parent / "scripts" / "compare.py"
 
 
 def two(root: Path, first: str = "wwwrwrrw", second: str = "rrrrwwrw") -> tuple[Path, Path]:
@@ -93,19 +92,30 @@ def test_folders_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
         compare(a, tmp_path / "nothing")
 
 
-def test_the_program_compares_refuses_and_says_how_it_is_used(tmp_path: Path) -> None:
-    a, b = two(tmp_path)
-
-    def program(*arguments: object) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, str(SCRIPT), *map(str, arguments)]
-        return subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, check=False)
-
-    done = program(a, b, "--out", tmp_path / "out")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "+25.0" in done.stdout
-    assert (tmp_path / "out" / "compare.json").exists()
-    refused = program(a, tmp_path / "nothing")
-    assert (refused.returncode, refused.stderr.count("\n")) == (78, 1)
-    assert program(a).returncode == 64
+def test_the_program_compares_refuses_and_says_how_it_is_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = map(str, two(tmp_path))
+    assert run_compare([a, b]) == 0
+    done = capsys.readouterr()
+    assert "| slake | 8 | 37.5 | 62.5 | +25.0 | " in done.out
+    assert (done.out.count("written to"), done.err) == (0, "")
+    assert run_compare([a, b, "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.endswith(f"written to {tmp_path / 'out'}\n")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"compare.json", "compare.md", "flips.jsonl"}
+    assert run_compare([a, str(tmp_path / "nothing")]) == 78
+    refused = capsys.readouterr()
+    assert (refused.out, refused.err.count("\n")) == ("", 1)
+    assert run_compare([a]) == 64
+    assert run_compare(["--help"]) == 0
     (tmp_path / "file").touch()
-    assert program(a, b, "--out", tmp_path / "file" / "out").returncode == 74
+    capsys.readouterr()
+    assert run_compare([a, b, "--out", str(tmp_path / "file" / "out")]) == 74
+    assert capsys.readouterr().err.startswith(f"cannot write {tmp_path / 'file' / 'out'}")
+
+
+def test_the_script_is_the_program(tmp_path: Path) -> None:
+    program = [sys.executable, str(CONF.parent / "scripts/compare.py"), "only-one"]
+    done = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "usage: compare.py" in done.stderr

@@ -13,6 +13,7 @@ from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.jobs.lock import RunLock
 from tests.support.program import ROOT
 from tests.support.run_folders import job, make_run, noise, row
+from train.commands import run_export
 from train.export.export import _PAIRS, export
 from train.export.pairs import for_mpo, step_pairs
 from train.stages import read_stages
@@ -294,16 +295,35 @@ def test_the_same_run_twice_and_a_damaged_shard_are_refused(tmp_path: Path, run:
         export(job(run, tmp_path / "x"))
 
 
-def test_the_program_shows_where_the_files_lie_and_exits_truthfully(tmp_path: Path, run: Path) -> None:
-    def program(*overrides: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "scripts/export.py"), f"run.dir={run}", f"export.dir={tmp_path / 'x'}"]
-        return subprocess.run([*command, *overrides], capture_output=True, text=True, check=False)
+def test_the_program_shows_where_the_files_lie_and_exits_truthfully(
+    tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [f"run.dir={run}", f"export.dir={tmp_path / 'x'}"]
+    assert run_export(given) == 0
+    shown = capsys.readouterr()
+    assert "outcome 1" in shown.out
+    assert f"report  {tmp_path / 'x'}/report.md\n" in shown.out
+    assert shown.err == ""
+    assert run_export([*given, "select.min_rounds=3"]) == 78
+    refused = capsys.readouterr()
+    assert (refused.out, refused.err.count("\n")) == ("", 1)
+    assert refused.err.startswith("refused: the export would be empty")
+    with pytest.raises(SystemExit) as usage:
+        run_export(["--nonsense"])
+    assert usage.value.code == 64
 
-    done = program()
-    assert done.returncode == 0, done.stderr
-    assert "outcome 1" in done.stdout
-    assert f"{tmp_path / 'x'}/report.md" in done.stdout
-    refused = program("select.min_rounds=3")
-    assert (refused.returncode, refused.stdout) == (78, "")
-    assert refused.stderr.startswith("refused: the export would be empty")
-    assert program("--nonsense").returncode == 64
+
+def test_an_export_that_cannot_be_written_says_where_and_exits_with_74(
+    tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert run_export([f"run.dir={run}", f"export.dir={tmp_path / 'file' / 'x'}"]) == 74
+    assert capsys.readouterr().err.startswith(f"cannot write {tmp_path / 'file'}")
+
+
+def test_the_script_runs_from_anywhere_although_its_folder_holds_a_train_py(tmp_path: Path) -> None:
+    """Python puts the script's folder first on the path, where `train.py` would stand for the package `train`."""
+    program = [sys.executable, str(ROOT / "scripts/export.py"), "--help"]
+    done = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: export.py")

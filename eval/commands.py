@@ -1,0 +1,106 @@
+"""The programs `infer` and `compare`: from a command line to an exit code. Heavy imports wait until they are used."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console
+
+from eval.config import InferJob
+from mics_ray.command_line import ending, parse
+from mics_ray.config.compose import compose_job
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_USAGE
+
+if TYPE_CHECKING:
+    from eval.ask import Asked
+
+INFER = "Ask a model one question, with no, one or many pictures: its reasoning streams to standard output."
+COMPARE = (
+    "Compare two evaluations item by item: paired difference with interval, exact McNemar test, the items that flipped."
+)
+
+
+def run_infer(argv: Sequence[str]) -> int:
+    """Compose, check, load, ask; returns the exit code, or ends the process with it once an engine was loaded."""
+    command = parse(argv, INFER, "infer")
+    return ending(lambda: ask_question(compose_job("infer", InferJob, command.overrides, command.config_dir)))
+
+
+def ask_question(job: InferJob) -> int:
+    """Print the model's answer as it comes. Raises :class:`RefusedRun` before an engine is loaded, else ends the
+    process."""
+    from eval.ask import prepare
+
+    asked = prepare(job)
+    adapter = f" with the adapter {job.serve.adapter}" if job.serve.adapter else ""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"loading {job.model}{adapter}", markup=False)
+    # asyncio's own handler would wait for the next await, and loading has none for a minute.
+    signal.signal(signal.SIGINT, _interrupt)
+    code = ending(lambda: _print_answer(asked))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # vLLM's finalizers fail aloud at the interpreter's own end
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _print_answer(asked: "Asked") -> int:
+    with _own_output() as output:
+        asyncio.run(_stream_answer(asked, output))
+    return EXIT_OK
+
+
+def _own_output() -> TextIO:
+    """Standard output for the answer alone: what libraries and the engine's process print goes to standard error."""
+    sys.stdout.flush()
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
+    os.dup2(2, 1)
+    return output
+
+
+async def _stream_answer(asked: "Asked", output: TextIO) -> None:
+    from eval.ask import answer
+
+    async for part in answer(asked):
+        output.write(part)
+        output.flush()  # a reader in a pipe sees each part when it is there
+    output.write("\n")
+
+
+def run_compare(argv: Sequence[str]) -> int:
+    """Read the command line, compare; returns the exit code."""
+    parser = argparse.ArgumentParser(description=COMPARE)
+    parser.add_argument("a", type=Path, metavar="A", help="the eval.dir of the first model, the base")
+    parser.add_argument("b", type=Path, metavar="B", help="the eval.dir of the second model")
+    parser.add_argument("--out", type=Path, help="a folder for compare.json, compare.md and flips.jsonl")
+    try:
+        found = parser.parse_args(list(argv))
+    except SystemExit as ended:
+        return EXIT_USAGE if ended.code else EXIT_OK
+    return ending(lambda: print_comparison(found.a, found.b, found.out))
+
+
+def print_comparison(first: Path, second: Path, out: Path | None) -> int:
+    """Compare, print, and write into ``out`` where it is given."""
+    from eval.compare import as_markdown, compare, write_comparison
+
+    console = Console(highlight=False, soft_wrap=True)
+    found = compare(first, second)
+    console.print(as_markdown(found), markup=False)
+    if out is None:
+        return EXIT_OK
+    try:
+        write_comparison(found, out)
+    except OSError as error:
+        Console(stderr=True, soft_wrap=True).print(f"cannot write {out}: {error.strerror}", style="red", markup=False)
+        return EXIT_CANNOT_WRITE
+    console.print(f"written to {out}", markup=False)
+    return EXIT_OK
