@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from eval import statistics
-from eval.files import read_config, read_rows, write_private
+from eval.files import read_config, read_rows
 from eval.markdown import percent
 from eval.served import model_name, served_differently
 from eval.statistics import Mark, Paired, mark
 from mics_ray.errors import RefusedRun
+from mics_ray.private_files import make_private_folder, write_private
 
 Row = Mapping[str, Any]
 
@@ -98,7 +99,7 @@ def compare(first: Path, second: Path) -> Comparison:
 
 def write_comparison(found: Comparison, folder: Path) -> None:
     """Write compare.json, compare.md and flips.jsonl (with the texts) into ``folder``. Raises ``OSError``."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(folder)
     lines = "".join(json.dumps(flip, ensure_ascii=False) + "\n" for flip in found.flips())
     write_private(folder / "compare.json", (json.dumps(found.as_json(), indent=1, ensure_ascii=False) + "\n").encode())
     write_private(folder / "compare.md", as_markdown(found).encode())

@@ -1,6 +1,5 @@
 """Files of an evaluation's folder: its configuration and rows in, reports out."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,6 @@ import yaml
 from eval.rows import ANSWERS
 from mics_ray.errors import RefusedRun
 from mics_ray.io.shards import ShardError, iter_rows
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file in one step, mode 0600. Raises ``OSError``."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-    temporary.replace(path)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

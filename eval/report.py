@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from eval.chart import draw
-from eval.files import read_config, read_rows, write_private
+from eval.files import read_config, read_rows
 from eval.markdown import as_markdown
 from eval.served import model_name, settings
 from eval.statistics import COLUMNS, CONFIDENCE, Mark, breakdown, mark, summarise
 from mics_ray.errors import RefusedRun
+from mics_ray.private_files import write_private
 
 GROUPS = {"kind": lambda one: one.kind, "modality": lambda one: one.modality, "topic": lambda one: one.topic}
 

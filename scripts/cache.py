@@ -30,11 +30,11 @@ if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
 
 from mics_ray.command_line import ending
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_USAGE, LockedRun, RefusedRun
-from mics_ray.io.private_files import read_object
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.models.replies import store_care
 from mics_ray.models.replies.store_care import Doomed
 from mics_ray.models.replies.store_file import folder_bytes
+from mics_ray.private_files import read_json_object
 
 GB, DAY = 10**9, 86400
 FOREVER = 2**62
@@ -195,7 +195,7 @@ def _refuse_needed(folder: Path, doomed: Doomed, pay_again: bool) -> None:
         return
     needed = sorted(doomed.entries.keys() & _models(yaml.safe_load(path.read_text(encoding="utf-8"))))
     if needed:
-        finished = read_object(folder.parent / "summary.json").get("finished") is True
+        finished = read_json_object(folder.parent / "summary.json").get("finished") is True
         use = "is finished; it is repaired and replayed" if finished else "is not finished; it goes on"
         raise RefusedRun(
             f"the run in {folder.parent} {use} from replies of {', '.join(needed)}; with --pay-again they go, and what "

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from mics_ray.config.identity import differences
 from mics_ray.errors import EXIT_OK, LockedRun, RefusedRun
-from mics_ray.io.private_files import read_object
+from mics_ray.private_files import make_private_folder, read_json_object
 from train.backends.base import StoppedEarly, TrainBackend
 from train.config import Backend, TrainJob
 from train.stages import read_stages
@@ -74,9 +74,7 @@ def _held(root: Path) -> Iterator[None]:
     from mics_ray.jobs.lock import LockHeld, RunLock
 
     try:
-        if not root.exists():
-            root.mkdir(parents=True)
-            root.chmod(0o700)
+        make_private_folder(root)
         lock = RunLock(root / ".lock")
     except LockHeld:
         raise LockedRun(f"another run is training in {root}; wait for it, or give another train.dir") from None
@@ -93,7 +91,7 @@ def _settle(job: TrainJob, root: Path, trainer: TrainBackend) -> None:
 
     view, path = identity(job), root / "identity.json"
     if trainer.checkpoints(job):
-        changed = differences(read_object(path), view)
+        changed = differences(read_json_object(path), view)
         if changed:
             lines = "\n".join(f"  {line}" for line in changed)
             raise RefusedRun(

@@ -15,9 +15,9 @@ from eval.benchmarks.archive import unpack
 from eval.benchmarks.hub import open_file, snapshot
 from eval.benchmarks.record import Record, read_records
 from eval.config import BenchmarkConfig
-from eval.files import write_private
 from eval.types import Item
 from mics_ray.errors import RefusedRun
+from mics_ray.private_files import make_private_folder, write_private
 
 SUFFIXES = (".parquet", ".jsonl", ".json", ".csv")
 
@@ -123,5 +123,5 @@ def write_picture(folder: Path, name: str, content: bytes) -> None:
     """Put a picture's bytes under ``folder``, once, readable by the owner only."""
     path = folder / name
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(path.parent)
         write_private(path, content)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing, closing
@@ -15,7 +14,6 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.text import Text
 
-from eval.files import write_private
 from eval.rejudge.account import SCHEMA, Account
 from eval.rejudge.ask import Stopped, endpoint, hear
 from eval.rejudge.config import RejudgeJob
@@ -32,6 +30,7 @@ from mics_ray.models.replies.ledger import Ledger, spent_usd
 from mics_ray.models.replies.reply_store import GB, ResponseCache
 from mics_ray.models.roles import Meter
 from mics_ray.models.types import Refused
+from mics_ray.private_files import make_private_folder, replace_file, write_private
 from mics_ray.runtime.monitor.logs import log_to
 from mics_ray.runtime.monitor.progress import Progress
 
@@ -65,8 +64,7 @@ def rejudge(job: RejudgeJob) -> int:
         log_to(folder.logs, "rejudge")
         cases = _count(folder.results)
         place = folder.root / "rejudge" / _name(job)
-        for one in (place.parent, place):
-            one.mkdir(exist_ok=True, mode=0o700)
+        make_private_folder(place)
         with with_server(config, folder) as served, closing(Ledger(place, ACCOUNT, config.budget_usd)) as ledger:
             asyncio.run(probe(served, ledger))
             work = _Work(served, found, folder, place, cases)
@@ -113,26 +111,20 @@ async def _rejudge(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progr
 
 async def _write(work: _Work, judge: Any, meter: Meter, account: Account, progress: Progress) -> None:
     """Verdicts case by case into a file that is there whole or not at all."""
-    path = work.place / "verdicts.parquet"
-    temporary = path.with_suffix(".tmp")
     rows: list[dict[str, Any]] = []
-    try:
-        with (
-            os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file,
-            pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer,
-        ):
-            async with aclosing(hear(_recorded(work.folder.results), work.config, judge, meter)) as heard:
-                async for one in heard:
-                    rows += account.add(one.case_id, one.trees, one.said)
-                    if len(rows) >= GROUP:
-                        writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
-                        rows = []
-                    told = f"{account.votes} votes  {account.flips.total()} flips"
-                    progress.update(account.cases, work.cases, Text(f"{account.cases}/{work.cases} cases  {told}"))
-            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replace_file(work.place / "verdicts.parquet") as file,
+        pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer,
+    ):
+        async with aclosing(hear(_recorded(work.folder.results), work.config, judge, meter)) as heard:
+            async for one in heard:
+                rows += account.add(one.case_id, one.trees, one.said)
+                if len(rows) >= GROUP:
+                    writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+                    rows = []
+                told = f"{account.votes} votes  {account.flips.total()} flips"
+                progress.update(account.cases, work.cases, Text(f"{account.cases}/{work.cases} cases  {told}"))
+        writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
 
 
 def _report(work: _Work, job: RejudgeJob, account: Account, meter: Meter) -> None:

@@ -1,7 +1,6 @@
 """Cached replies as one file of a table format: Parquet, or JSON lines where the name says so. Mode 0600."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from mics_ray.private_files import replace_file
 
 SCHEMA = pa.schema(
     [
@@ -31,15 +32,9 @@ def write_replies(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
 
     Returns how many they were. Raises ``OSError``.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     write = _parquet if path.suffix == ".parquet" else _json_lines
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            count = write(file, rows)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
+    with replace_file(path) as file:
+        return write(file, rows)
 
 
 def _parquet(file: BinaryIO, rows: Iterable[Mapping[str, Any]]) -> int:

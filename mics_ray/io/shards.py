@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mics_ray.io.rows import SCHEMA, SCHEMA_1, from_version_1
+from mics_ray.private_files import replace_file, sync_folder
 
 
 class IdSet:
@@ -134,22 +135,14 @@ class ShardStore:
         for one in written:
             self._ids.add(one)
         if path:
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         return Commit(path, written, tuple(row[key] for row in skipped))
 
     def _write(self, table: pa.Table) -> Path:
         """A temporary file beside the shard, brought to the disk, then renamed."""
         path = self._folder / f"part-{self._next:06d}.parquet"
-        temporary = path.with_suffix(".parquet.tmp")
-        try:
-            with open(temporary, "xb", opener=_open_private) as file:
-                pq.write_table(table, file, compression="zstd", write_page_checksum=True)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with replace_file(path, sync=True) as file:
+            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
         self._next += 1
         return path
 
@@ -206,19 +199,3 @@ def _upgrade(path: Path, schema: pa.Schema, kind: RowKind) -> Callable[[Mapping[
         if schema.equals(older.schema):
             return older.upgrade
     raise ShardError(path, "of another schema; read it with the version of the code that wrote it")
-
-
-def _open_private(path: str, flags: int) -> int:
-    """Open a file that only its owner can read, whatever the umask."""
-    descriptor = os.open(path, flags, 0o600)
-    os.fchmod(descriptor, 0o600)
-    return descriptor
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

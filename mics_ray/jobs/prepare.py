@@ -1,7 +1,6 @@
 """Everything that can be found out before Ray starts: the input, the folder, what is done already."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +14,6 @@ from mics_ray.config.schema import Config, EndpointConfig, Engine, InternConfig
 from mics_ray.core.types import Case
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.io.cases import EXAMPLES, InputError, Place, Survey, read_places, scan
-from mics_ray.io.private_files import read_object
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import ShardError, committed_ids, iter_rows, shards
 from mics_ray.jobs.lock import LockHeld, RunLock
@@ -23,6 +21,7 @@ from mics_ray.local.launch import simulated_server
 from mics_ray.models.pictures.reading import PictureError
 from mics_ray.models.pictures.reading import check as check_picture
 from mics_ray.models.replies.ledger import spent_usd
+from mics_ray.private_files import make_private_folder, read_json_object, write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +53,11 @@ class Folder:
     def make(self) -> None:
         """Create the folders, readable by the owner only, whatever the umask; a root that is there stays as it is."""
         for folder in (self.root, self.results, self.cache, self.logs):
-            if not folder.exists():
-                folder.mkdir(parents=True)
-                folder.chmod(0o700)
+            make_private_folder(folder)
 
     def write(self, name: str, text: str) -> None:
         """Replace a small file in one step, mode 0600."""
-        temporary = self.root / f".{name}.tmp"
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(text)
-        temporary.replace(self.root / name)
+        write_private(self.root / name, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +174,7 @@ def changes(folder: Folder, view: dict[str, Any]) -> list[str]:
     That one is in identity.json. Where it is lost the rows tell whether they are of another, and not in what. Raises
     :class:`ShardError`.
     """
-    if known := read_object(folder.root / "identity.json"):
+    if known := read_json_object(folder.root / "identity.json"):
         return differences(known, view)
     if {row["config_digest"] for row in iter_rows(folder.results, ["config_digest"])} <= {digest(view)}:
         return []

@@ -1,12 +1,13 @@
 """Starting the simulated mentor-and-judge server beside a run."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from mics_ray.private_files import open_private
 
 
 @contextmanager
@@ -18,7 +19,7 @@ def simulated_server(log: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "mics_ray.local.server", "--port", "0"]
     # A session of its own: Ctrl-C at the terminal is for the driver, which lets paid calls finish first.
     with (
-        open(log, "a", opener=_private) as errors,
+        open(log, "a", opener=open_private) as errors,
         subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
         ) as process,
@@ -33,10 +34,3 @@ def simulated_server(log: Path) -> Iterator[str]:
         finally:
             process.stdin.close()
             process.terminate()
-
-
-def _private(path: str, flags: int) -> int:
-    """Open a file that only its owner can read, whatever the umask."""
-    descriptor = os.open(path, flags, 0o600)
-    os.fchmod(descriptor, 0o600)
-    return descriptor

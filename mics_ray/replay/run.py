@@ -23,6 +23,7 @@ from mics_ray.io.shards import ShardError, ShardStore, committed_ids
 from mics_ray.io.summary import summarise
 from mics_ray.jobs.prepare import Folder, changes, held, same_or_refused, simulated
 from mics_ray.models.replies.recorded_replies import Record
+from mics_ray.private_files import make_private_folder
 from mics_ray.replay.account import Account
 from mics_ray.replay.cases import RecordEnd, Replayer
 from mics_ray.replay.committed import committed, compare
@@ -116,8 +117,7 @@ def _target(folder: Folder, stamp: Stamp, progress: Progress) -> Folder:
     if target.root.exists() and not _goes_on(target, stamp):
         progress.phase(f"replaces the earlier replay in {target.root}")
         shutil.rmtree(target.root)
-    for path in (target.root.parent, target.root):
-        path.mkdir(mode=0o700, exist_ok=True)
+    make_private_folder(target.root)
     target.write(_MADE_BY, json.dumps(stamp.code_version))
     return target
 

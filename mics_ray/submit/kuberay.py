@@ -4,7 +4,6 @@ The object's name is the submission id: applying it again changes nothing, so a 
 """
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -16,6 +15,7 @@ from typing import Any
 import yaml
 
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
+from mics_ray.private_files import make_private_folder, write_private
 from mics_ray.submit.config import KuberayConfig
 from mics_ray.submit.job import SubmittedJob
 from mics_ray.submit.kuberay_manifest import manifests
@@ -84,9 +84,8 @@ class Kuberay:
         text = yaml.safe_dump_all(manifests(self._config, job, list(group_files(job))), sort_keys=False, width=1000)
         path = Path(self._config.dir) / f"{job.submission_id}.yaml"
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(text)
+            make_private_folder(path.parent)
+            write_private(path, text)
         except OSError as error:
             raise RefusedRun(f"cluster.dir: cannot write {path}: {error.strerror}") from None
         return path

@@ -4,7 +4,6 @@ Without the cloud's Python package the file is written and the commands are said
 """
 
 import importlib.util
-import os
 import secrets
 import shlex
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
+from mics_ray.private_files import make_private_folder, write_private
 from mics_ray.submit.config import VmConfig
 from mics_ray.submit.job import SubmittedJob
 from mics_ray.submit.launch import Say
@@ -86,10 +86,10 @@ class Vm:
         token = path.with_suffix(".token")
         made = cluster_file(self._config, job, str(token))
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(path.parent)
             if not token.exists():
-                _write(token, secrets.token_hex(32))
-            _write(path, yaml.safe_dump(made, sort_keys=False, width=1000))
+                write_private(token, secrets.token_hex(32))
+            write_private(path, yaml.safe_dump(made, sort_keys=False, width=1000))
             _copy(own, _groups(path))
         except OSError as error:
             raise RefusedRun(f"cluster.dir: cannot write {path}: {error.strerror}") from None
@@ -132,7 +132,7 @@ def _copy(files: list[tuple[str, Path]], folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     for name, file in files:
-        (folder / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder((folder / name).parent)
         shutil.copyfile(file, folder / name)
 
 
@@ -140,8 +140,3 @@ def _run(command: list[str]) -> int:
     tool = Path(sys.executable).with_name("ray")
     found = [str(tool) if tool.exists() else "ray", *command[1:]]
     return subprocess.run(found, check=False).returncode
-
-
-def _write(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)

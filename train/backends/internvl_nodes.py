@@ -19,6 +19,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from mics_ray.errors import RefusedRun
+from mics_ray.private_files import open_append
 from mics_ray.runtime.serving.model_actors import cluster_nodes
 from mics_ray.runtime.serving.replica import secret_names
 from train.backends.base import Say, StoppedEarly, TrainerFailed
@@ -65,7 +66,7 @@ class TrainerNode:
         self._log = Path(log)
         ours = Path(sys.executable).parent
         variables = environment(self._config, os.environ, secret_names(os.environ), ours)
-        with os.fdopen(os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as file:
+        with open(log, "ab", opener=open_append) as file:
             self._process = subprocess.Popen(
                 [*GUARD, *command],
                 cwd=chat_folder(self._config),

@@ -1,12 +1,12 @@
 """What InternVL's trainer leaves on disk: which checkpoints are whole, whether a stage is through, its losses."""
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+from mics_ray.private_files import write_private
 from train.backends.internvl_commands import Paths
 
 STATE = "trainer_state.json"
@@ -43,6 +43,5 @@ def write_losses(where: Paths) -> int:
     history: list[dict[str, Any]] = json.loads((where.output / STATE).read_text(encoding="utf-8"))["log_history"]
     rows = [{name: entry[name] for name in ("step", "loss", "learning_rate")} for entry in history if "loss" in entry]
     path = where.folder / "log.jsonl"
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
+    write_private(path, "".join(json.dumps(row) + "\n" for row in rows))
     return len(rows)

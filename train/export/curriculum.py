@@ -14,7 +14,7 @@ from typing import Any
 from mics_ray.errors import RefusedRun
 from train.export.config import CHAINS, DataSetConfig, LengthConfig, StageConfig
 from train.export.internvl import Checker
-from train.export.jsonl import write_jsonl, write_text
+from train.export.jsonl import write_file, write_jsonl
 from train.export.length import Ruler
 from train.export.other_sets import count_lines, read_set, sample_lines
 from train.stages import RESERVED
@@ -83,7 +83,7 @@ def write_stages(
 def write_meta(place: Place, name: str, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Write ``meta/NAME.json`` and return the stage as the report lists it."""
     meta = f"meta/{name}.json"
-    write_text(place.folder / meta, json.dumps(entries, indent=1))
+    write_file(place.folder / meta, json.dumps(entries, indent=1))
     sets = {key: {name: entry[name] for name in ("length", "repeat_time")} for key, entry in entries.items()}
     samples = sum(entry["length"] * entry["repeat_time"] for entry in entries.values())
     return {"name": name, "meta": meta, "samples": samples, "sets": sets}

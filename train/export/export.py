@@ -11,13 +11,14 @@ from typing import Any
 from mics_ray.config.compose import to_yaml
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.jobs.lock import LockHeld, RunLock
+from mics_ray.private_files import make_private_folder
 from train.export.chat import DATASET_INFO, chat
 from train.export.check import check, patient_of
 from train.export.config import CHAINS, ExportJob
 from train.export.curriculum import VALIDATION, Place, meta_entry, write_meta, write_stages
 from train.export.hub import write_dataset
 from train.export.internvl import BadRecord, Checker, to_record
-from train.export.jsonl import make_folder, write_jsonl, write_text
+from train.export.jsonl import write_file, write_jsonl
 from train.export.length import Ruler, ruler
 from train.export.pairs import chain_pairs, for_mpo, pair_tokens, step_pairs
 from train.export.pictures import PictureStore
@@ -70,7 +71,7 @@ class _Export:
         found |= {"pictures": self._pictures.fates(used), "long_pairs": self._long_pairs}
         report = build_report(self._job, self._runs, sides, self._dropped, found)
         self._write_dataset(sides, report)
-        write_text(self._place.folder / "config.yaml", to_yaml(self._job))
+        write_file(self._place.folder / "config.yaml", to_yaml(self._job))
         write_report(self._place.folder, report)
         return report
 
@@ -121,7 +122,7 @@ class _Export:
             files |= self._write_pairs(name, training)
         files["rewards.jsonl"] = write_jsonl(folder / "rewards.jsonl", rewards(training, self._job.prompts))
         files["chat.jsonl"] = write_jsonl(folder / "chat.jsonl", chat(training, self._job.prompts))
-        write_text(folder / "dataset_info.json", json.dumps(DATASET_INFO, indent=1))
+        write_file(folder / "dataset_info.json", json.dumps(DATASET_INFO, indent=1))
         return files
 
     def _write_pairs(self, name: str, samples: Sequence[Sample]) -> dict[str, int]:
@@ -163,7 +164,7 @@ class _Export:
 def _building(final: Path) -> Iterator[Place]:
     """A folder beside ``final`` to write into, which takes its place at the end."""
     folder = final.with_name(f".{final.name}.new")
-    make_folder(folder)
+    make_private_folder(folder)
     try:
         lock = RunLock(folder / _LOCK)
     except LockHeld:

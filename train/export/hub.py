@@ -1,6 +1,5 @@
 """A folder for the Hugging Face hub: Parquet with the pictures inside, and a data card that says what it is."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import yaml
 
 from mics_ray.errors import RefusedRun
+from mics_ray.private_files import open_private
 from train.export.sample import Sample
 
 _ROWS_A_FILE = 1000
@@ -58,7 +58,7 @@ def write_dataset(
     splits = {name: samples for name, samples in (("train", train), ("validation", validation)) if samples}
     files = {name: _write_split(data, name, samples) for name, samples in splits.items()}
     header = yaml.safe_dump(_header(files, len(train) + len(validation), card), sort_keys=False, allow_unicode=True)
-    with open(folder / "README.md", "w", encoding="utf-8", opener=_open_private) as file:
+    with open(folder / "README.md", "w", encoding="utf-8", opener=open_private) as file:
         file.write(f"---\n{header}---\n\n{_text(splits, card)}")
 
 
@@ -70,7 +70,7 @@ def _write_split(data: Path, split: str, samples: Sequence[Sample]) -> list[str]
     schema, names = _schema(), []
     for number, some in enumerate(_parts(samples, _ROWS_A_FILE)):
         path = data / f"{split}-{number:05d}.parquet"
-        with open(path, "wb", opener=_open_private) as file, pq.ParquetWriter(file, schema) as writer:
+        with open(path, "wb", opener=open_private) as file, pq.ParquetWriter(file, schema) as writer:
             for group in _parts(some, _ROWS_A_GROUP):
                 rows = [_row(sample, data.parent.parent) for sample in group]
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
@@ -167,10 +167,3 @@ def _words(value: object) -> str:
     if isinstance(value, list | tuple):
         value = ", ".join(_words(entry) for entry in value)
     return "unknown" if value is None else " ".join(str(value).split()) or "unknown"
-
-
-def _open_private(path: str, flags: int) -> int:
-    """Open a file that only its owner can read, whatever the umask."""
-    descriptor = os.open(path, flags, 0o600)
-    os.fchmod(descriptor, 0o600)
-    return descriptor

@@ -15,7 +15,7 @@ from PIL import Image
 from mics_ray.errors import RefusedRun
 from mics_ray.models.pictures.reading import PictureError, load
 from train.export.config import ImageMode
-from train.export.jsonl import write_bytes
+from train.export.jsonl import write_file
 
 COPIED, REFERENCED, RE_ENCODED = "copied", "referenced", "re-encoded"
 _ENDINGS = {"PNG": "png", "JPEG": "jpg"}
@@ -82,7 +82,7 @@ class PictureStore:
         name = hashlib.sha256(data).hexdigest()
         path = f"images/{name[:2]}/{name}.{ending}"
         if not (self.folder / path).exists():
-            write_bytes(self.folder / path, data)
+            write_file(self.folder / path, data)
         return path
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mics_ray.config.identity import code_version
 from train.export.config import ExportJob, LeakFilter
-from train.export.jsonl import write_text
+from train.export.jsonl import write_file
 from train.export.runs import Run
 from train.export.sample import Sample
 from train.export.select import Dropped
@@ -64,8 +64,8 @@ def dropped_ids(dropped: Sequence[Dropped]) -> dict[str, list[dict[str, str]]]:
 
 def write_report(folder: Path, report: Mapping[str, Any]) -> None:
     """Write both files."""
-    write_text(folder / REPORT, json.dumps(report, indent=1))
-    write_text(folder / "report.md", "\n".join(_markdown(report)) + "\n")
+    write_file(folder / REPORT, json.dumps(report, indent=1))
+    write_file(folder / "report.md", "\n".join(_markdown(report)) + "\n")
 
 
 def _patients(side: Sequence[Sample]) -> int:

@@ -9,8 +9,8 @@ import yaml
 
 from mics_ray.assemble.panel import embedded
 from mics_ray.errors import RefusedRun
-from mics_ray.io.private_files import read_object
 from mics_ray.io.shards import ShardError, iter_rows, shards
+from mics_ray.private_files import read_json_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +88,4 @@ def _intern_prompt(config: dict[str, Any]) -> str:
 
 
 def _finished(folder: Path) -> bool:
-    return bool(read_object(folder / "summary.json").get("finished"))
+    return bool(read_json_object(folder / "summary.json").get("finished"))

@@ -6,11 +6,12 @@ held back for calls under way counts as spent when its successor opens the accou
 
 import contextlib
 import errno
-import os
 import sqlite3
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
+
+from mics_ray.private_files import create_private, make_private_folder
 
 LEDGER = "spent.ledger"
 """The file's name, in the folder of the paid replies."""
@@ -41,8 +42,8 @@ class Ledger:
         """Open the account. Raises :class:`OSError` where it cannot be written."""
         self._name, self._cap = name, None if cap_usd is None else _units(cap_usd)
         path = folder / LEDGER
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        make_private_folder(folder)
+        create_private(path)
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=60.0)
             with contextlib.suppress(sqlite3.OperationalError):  # some network file systems cannot

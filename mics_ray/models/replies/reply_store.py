@@ -26,6 +26,7 @@ from mics_ray.models.replies.store_file import (
     layout,
 )
 from mics_ray.models.types import Reply
+from mics_ray.private_files import make_private_folder
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class ResponseCache:
 
     def __init__(self, folder: Path, name: str, max_bytes: int | None = None) -> None:
         """Open or make the files. A damaged one is set aside. Raises :class:`OSError` where nothing can be written."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
         self._path = folder / f"{name}.sqlite"
         self._writer = _open_writer(self._path)
         others = [path for path in sorted(folder.glob("*.sqlite")) if path != self._path]

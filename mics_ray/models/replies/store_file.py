@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mics_ray.models.types import Reply
+from mics_ray.private_files import create_private
 
 LAYOUT = 2
 PAGE = 8192
@@ -88,7 +89,7 @@ def layout(connection: sqlite3.Connection) -> Layout:
 
 def connect_writer(path: Path) -> sqlite3.Connection:
     """Make or take up a file to write to. Raises :class:`sqlite3.Error`."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    create_private(path)
     connection = sqlite3.connect(path, check_same_thread=False)
     try:
         if not connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mics_ray.core.display import one_line
+from mics_ray.private_files import create_private, make_private_folder, open_append
 
 CASE_LOG = "cases.jsonl"
 LIVE_FILE = "live.json"
@@ -29,9 +29,9 @@ def written(path: Path) -> int:
 def log_to(folder: Path, name: str) -> None:
     """Send this process's log records of ``mics_ray`` to ``folder/NAME.log``; on a full disk they are missing."""
     logging.raiseExceptions = False
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(folder)
     path = folder / f"{name}.log"
-    os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
+    create_private(path)
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logger = logging.getLogger("mics_ray")
@@ -87,8 +87,7 @@ class CaseLog:
         now = time.time()
         text = "".join(case_line(row, now) + "\n" for row in rows)
         try:
-            descriptor = os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
-            with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+            with open(self._path, "a", encoding="utf-8", opener=open_append) as file:
                 file.write(text)
         except OSError as error:
             log.warning("%s: lines are missing (%s)", CASE_LOG, error.strerror)

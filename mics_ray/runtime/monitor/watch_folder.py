@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mics_ray.errors import RefusedRun
-from mics_ray.io.private_files import read_object
 from mics_ray.io.summary import Tally
+from mics_ray.private_files import read_json_object
 from mics_ray.runtime.monitor import scrape
 from mics_ray.runtime.monitor.logs import CASE_LOG, LIVE_FILE, written
 from mics_ray.runtime.monitor.watch_view import View
@@ -37,7 +37,7 @@ class RunFolder:
 
     def look(self) -> View:
         """The run as it is at this moment."""
-        live = read_object(self._folder / LIVE_FILE)
+        live = read_json_object(self._folder / LIVE_FILE)
         self._tally.update()
         self._lines.update()
         view = View(self._folder.resolve().name, self._state(live), live.get("records"))
@@ -57,7 +57,7 @@ class RunFolder:
         """Whether it runs, as far as the folder tells."""
         account, beat = written(self._folder / "summary.json"), written(self._folder / LIVE_FILE)
         if account and account != live.get("summary"):
-            finished = read_object(self._folder / "summary.json").get("finished")
+            finished = read_json_object(self._folder / "summary.json").get("finished")
             return "finished" if finished else "stopped early; the same command goes on"
         if not beat:
             return "not searching yet"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.io.private_files import read_object
 from mics_ray.io.shards import iter_rows, shards
+from mics_ray.private_files import read_json_object
 from mics_ray.replay.committed import NOT_CANONICAL
 from tests.support.damage import flip
 from tests.support.processes import until
@@ -172,7 +172,7 @@ def test_a_file_that_a_loss_of_power_emptied_is_worked_out_again(made: Path, run
     told = generate(made, run)
     assert told.returncode == 0, told.stdout + told.stderr
     assert "Traceback" not in told.stderr
-    assert read_object(run / f"{name}.json")
+    assert read_json_object(run / f"{name}.json")
 
 
 def test_a_replay_without_the_identity_knows_its_run_by_the_rows(run: Path) -> None:
