@@ -18,9 +18,9 @@ from mics_ray.io.shards import ShardStore
 from mics_ray.jobs.signals import Stopper
 from mics_ray.models.types import Model, Refused
 from mics_ray.runtime.driver.endpoint_actors import RemoteEndpoint, start_endpoint
-from mics_ray.runtime.driver.run import DRAIN_S, End, StartInterns, refusal
+from mics_ray.runtime.driver.run import DRAIN_S, End, StartInterns, describe_refusal
 from mics_ray.runtime.monitor.progress import Progress
-from mics_ray.runtime.serving.model_actors import RayReplica, connect, start_interns
+from mics_ray.runtime.serving.model_actors import RayReplica, connect_routers, start_interns
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 from mics_ray.runtime.serving.replica_state import ReplicaDown
 from mics_ray.runtime.serving.router import Router
@@ -53,7 +53,7 @@ async def _examine(work: Work, progress: Progress, interns: StartInterns, stoppe
     except Stopped:
         return End(EXIT_STOPPED, "stopped; the same command goes on", time.monotonic() - began)
     except Refused as refused:
-        return End(*refusal(refused.failure), time.monotonic() - began)
+        return End(*describe_refusal(refused.failure), time.monotonic() - began)
     except OSError as error:
         broken = f"cannot write results: {error.strerror} ({error.filename})"
         return End(EXIT_CANNOT_WRITE, broken, time.monotonic() - began)
@@ -100,7 +100,7 @@ class _Hall:
         for provider, entries in groups.items():
             handle = RemoteEndpoint(actors[provider], hall.pictures)
             hall.remote |= dict.fromkeys(entries, handle)
-        hall.routers = connect(hall.replicas, hall.pictures)
+        hall.routers = connect_routers(hall.replicas, hall.pictures)
         return hall
 
     def engines(self) -> list[RayReplica]:
@@ -109,7 +109,7 @@ class _Hall:
 
     def models_for(self, case_id: str) -> dict[str, Model]:
         """Every model by name, for one item."""
-        return self.remote | {name: router.bound(case_id) for name, router in self.routers.items()}
+        return self.remote | {name: router.bind_case(case_id) for name, router in self.routers.items()}
 
     async def leave(self) -> None:
         """Let paid calls come home into the cache."""

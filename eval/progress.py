@@ -12,7 +12,7 @@ from eval.markdown import interval, percent
 from eval.prepare import Work
 from mics_ray.config.schema import Engine
 from mics_ray.core.types import Verdict
-from mics_ray.runtime.monitor.progress import clock
+from mics_ray.runtime.monitor.progress import format_clock
 
 COLOURS = {Verdict.RIGHT: "green", Verdict.WRONG: "yellow", Verdict.UNKNOWN: "red"}
 
@@ -26,7 +26,7 @@ def line(total: int, before: int, verdicts: Mapping[str, int], running: int, sec
             text.append(f"{verdict} {count}  ", colour)
     text.append(f"open {running}")
     if here and seconds:
-        text.append(f"  {here / seconds:.1f}/s  {clock((total - before - here) * seconds / here)} left")
+        text.append(f"  {here / seconds:.1f}/s  {format_clock((total - before - here) * seconds / here)} left")
     return text
 
 

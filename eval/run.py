@@ -27,9 +27,9 @@ def on_ray(work: "Work", progress: "Progress") -> "End":
         progress.phase("asking the judge for one word")
         asyncio.run(probe(served))
         from eval.examine import examine
-        from mics_ray.runtime.driver.cluster import cluster
+        from mics_ray.runtime.driver.cluster import join_cluster
 
-        with cluster(served.ray):
+        with join_cluster(served.ray):
             return examine(work.at(served), progress)
 
 

@@ -101,7 +101,7 @@ def _close(console: Console, job: Any, end: Any, simulated: bool) -> None:
     from mics_ray.io.summary import summarise
     from mics_ray.models.replies.ledger import spent_usd
     from mics_ray.private_files import read_json_object
-    from mics_ray.runtime.monitor.run_summary_view import print_closing
+    from mics_ray.runtime.monitor.run_summary_view import print_run_summary
 
     path = job.folder.summary
     earlier = read_json_object(path).get("search_seconds", 0.0)
@@ -113,7 +113,7 @@ def _close(console: Console, job: Any, end: Any, simulated: bool) -> None:
         "code_version": job.stamp.code_version,
     }
     job.folder.write("summary.json", json.dumps(summary, indent=1))
-    print_closing(console, job.folder, summary)
+    print_run_summary(console, job.folder, summary)
     if end.message:
         console.print(end.message, style="yellow", markup=False)
 

@@ -33,10 +33,10 @@ def plan(job: PlanJob) -> int:
     check(job)
     nodes, on_gpu = on_paper(job.plan), bool(job.plan.nodes)
     if not job.plan.nodes and job.ray.address is not None:
-        from mics_ray.runtime.driver.cluster import cluster
+        from mics_ray.runtime.driver.cluster import join_cluster
         from mics_ray.runtime.serving.model_actors import cluster_nodes, gpus_there
 
-        with cluster(job.ray):
+        with join_cluster(job.ray):
             nodes = cluster_nodes()
         on_gpu = gpus_there(nodes)
     refuse_what_does_not_fit(job, nodes, on_gpu)

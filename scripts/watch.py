@@ -65,20 +65,22 @@ def drawer(kind: str, place: str) -> Callable[[], tuple[RenderableType, bool]]:
     may see a next run. Raises :class:`RefusedRun` where there is nothing to watch."""
     from pathlib import Path
 
-    from mics_ray.runtime.monitor.scrape import samples, views
-    from mics_ray.runtime.monitor.watch_folder import RunFolder
-    from mics_ray.runtime.monitor.watch_screen import FINISHED, Pace, screen
+    from mics_ray.runtime.monitor.scrape import build_views, read_samples
+    from mics_ray.runtime.monitor.watch_folder import FolderWatch
+    from mics_ray.runtime.monitor.watch_screen import FINISHED, Pace, draw_screen
 
     paces: dict[str, Pace] = {}
-    folder = RunFolder(Path(place)) if kind == "run.dir" else None
+    folder = FolderWatch(Path(place)) if kind == "run.dir" else None
 
     def draw() -> tuple[RenderableType, bool]:
-        seen = [folder.look()] if folder else [view for _, view in sorted(views(samples(place)).items())]
+        seen = (
+            [folder.read_view()] if folder else [view for _, view in sorted(build_views(read_samples(place)).items())]
+        )
         if not seen:
             raise RefusedRun(f"address: no run publishes metrics at {place} (its first come 10 s after its start)")
         for view in seen:
             paces.setdefault(view.run, Pace()).note(time.monotonic(), view)
-        drawn = Group(*(screen(view, paces[view.run]) for view in seen))
+        drawn = Group(*(draw_screen(view, paces[view.run]) for view in seen))
         return drawn, folder is not None and seen[0].state == FINISHED
 
     return draw

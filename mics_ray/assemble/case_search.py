@@ -17,7 +17,7 @@ from mics_ray.models.types import Pictures
 log = logging.getLogger(__name__)
 
 
-def seen(config: Config, root: Path, place: Place, case: Case) -> Mapping[str, Pictures | None] | Rejection:
+def load_pictures(config: Config, root: Path, place: Place, case: Case) -> Mapping[str, Pictures | None] | Rejection:
     """The case's pictures under ``root`` as ``mentor`` and ``intern`` see them, or why the record cannot be used."""
     sides = {"mentor": config.pictures.mentor_max_side, "intern": config.pictures.intern_max_side}
     try:
@@ -26,7 +26,7 @@ def seen(config: Config, root: Path, place: Place, case: Case) -> Mapping[str, P
         return Rejection(place.position, case.id, f"{place}: {error}", case.question, case.answer, case.images)
 
 
-async def searched(config: Config, strategy: Strategy, case: Case, panel: Panel) -> SearchResult:
+async def run_case(config: Config, strategy: Strategy, case: Case, panel: Panel) -> SearchResult:
     """Search one case and grade its chain as the preset says. Errors of a model arrive as an exception group."""
     search = config.search
     result = await search_case(case, strategy, panel, config.seed, search.restarts)
@@ -35,21 +35,21 @@ async def searched(config: Config, strategy: Strategy, case: Case, panel: Panel)
     return result
 
 
-def broken(record: Case | Rejection, error: BaseException, seed: int) -> SearchResult:
+def failed_result(record: Case | Rejection, error: BaseException, seed: int) -> SearchResult:
     """What is kept of a case that an unforeseen error ended; the log says where the error was raised."""
     frames = []
-    trace = leaf(error).__traceback__
+    trace = first_error(error).__traceback__
     while trace is not None:
         frames.append(f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}")
         trace = trace.tb_next
     # The message of an unforeseen error may quote a case, so only its type and place are written down.
-    kind = type(leaf(error)).__name__
+    kind = type(first_error(error)).__name__
     log.error("case %s failed: %s at %s", record.id, kind, " > ".join(frames))
     case = record if isinstance(record, Case) else Case(record.id, record.question, record.answer, record.images)
     reason = f"internal error {kind}, see logs/"
     return SearchResult(case, Outcome.FAILED, reason, Quality.ZERO, None, None, (SearchTree(case.id, seed),))
 
 
-def leaf(error: BaseException) -> BaseException:
+def first_error(error: BaseException) -> BaseException:
     """The first error inside a group, or the error itself."""
-    return leaf(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+    return first_error(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

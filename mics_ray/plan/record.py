@@ -17,7 +17,7 @@ from mics_ray.models.replies.pricing import cost_usd
 from mics_ray.plan.config import Assumed, PlanConfig
 from mics_ray.plan.shape import Shape, assumed, calls, recorded
 from mics_ray.plan.simulate import Service
-from mics_ray.runtime.monitor.latency import LATENCIES, middle
+from mics_ray.runtime.monitor.latency import LATENCIES, bucket_seconds
 
 QUANTILES = 400
 """Latencies that stand for a recorded distribution."""
@@ -105,7 +105,9 @@ def _calls(
 
 def _call(used: Usage, structural: int, buckets: Mapping[int, int], noted: Mapping[str, Any], name: str) -> Call:
     sent = max(1, used.calls - used.cached_calls)
-    open_calls = sum(middle(number) * count for number, count in buckets.items()) / max(noted["search_seconds"], 1e-9)
+    open_calls = sum(bucket_seconds(number) * count for number, count in buckets.items()) / max(
+        noted["search_seconds"], 1e-9
+    )
     return Call(
         _quantiles(buckets),
         (used.prompt_tokens + used.completion_tokens) / used.calls,
@@ -127,7 +129,7 @@ def _quantiles(buckets: Mapping[int, int]) -> tuple[float, ...]:
     for step in range(QUANTILES):
         while ends[place] < (step + 0.5) / QUANTILES * total:
             place += 1
-        found.append(middle(numbers[place]))
+        found.append(bucket_seconds(numbers[place]))
     return tuple(found)
 
 

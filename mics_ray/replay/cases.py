@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from mics_ray.assemble.case_search import broken, searched, seen
+from mics_ray.assemble.case_search import failed_result, load_pictures, run_case
 from mics_ray.assemble.panel import JUDGE, Cast, image_root, strategy
 from mics_ray.config.schema import Config
 from mics_ray.core.ports import Move, Strategy
@@ -88,20 +88,20 @@ class Replayer:
         if isinstance(record, Rejection):
             return rejected_row(record, self._stamp)
         try:
-            pictures = await asyncio.to_thread(seen, self._config, self._root, place, record)
+            pictures = await asyncio.to_thread(load_pictures, self._config, self._root, place, record)
             if isinstance(pictures, Rejection):
                 return rejected_row(pictures, self._stamp)
             meter, watched, started = Meter(), _Watched(self._strategy), time.monotonic()
             panel = losing(
                 self._cast.panel(pictures["mentor"], pictures["intern"], meter), self._lost.get(record.id, {})
             )
-            result = await searched(self._config, watched, record, panel)
+            result = await run_case(self._config, watched, record, panel)
             return result_row(result, meter.usage, time.monotonic() - started, self._stamp)
         except Exception as error:
             if missing := _missing(error):
                 attempt, last = len(watched.rounds), list(watched.rounds.values())[-1]
                 return RecordEnd(record.id, attempt, last, missing.entry, isinstance(missing, DamagedRecord))
-            return result_row(broken(record, error, self._stamp.seed), {}, 0.0, self._stamp)
+            return result_row(failed_result(record, error, self._stamp.seed), {}, 0.0, self._stamp)
 
 
 def _missing(error: Exception) -> BeyondRecord | None:

@@ -28,7 +28,7 @@ from mics_ray.replay.account import Account
 from mics_ray.replay.cases import RecordEnd, Replayer
 from mics_ray.replay.committed import committed, compare
 from mics_ray.runtime.monitor.logs import log_to
-from mics_ray.runtime.monitor.progress import Progress, clock
+from mics_ray.runtime.monitor.progress import Progress, format_clock
 
 ENDS = "record_ends.jsonl"
 """In a replay's folder: where the record ends, a line for each case that it does not reach."""
@@ -103,7 +103,7 @@ def _search(again: Replayer, survey: Survey, store: ShardStore, progress: Progre
         nonlocal done
         done += more
         left = (records - done) * (time.monotonic() - started) / (done - before)
-        progress.update(done, records, Text(f"{done}/{records} cases from the record  {clock(left)} left"))
+        progress.update(done, records, Text(f"{done}/{records} cases from the record  {format_clock(left)} left"))
 
     try:
         return asyncio.run(again.fill(store, survey.spans, told))

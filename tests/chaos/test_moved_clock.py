@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.runtime.monitor.watch_folder import RunFolder
+from mics_ray.runtime.monitor.watch_folder import FolderWatch
 from tests.chaos.conftest import LATENCY_S, SETTINGS, Calm
 from tests.support.faulty_provider import FaultyProvider
 from tests.support.processes import until
@@ -71,4 +71,4 @@ def test_an_hour_forth_and_two_back_change_nothing(tmp_path: Path, clock: MovedC
     assert run.result() == calm_run.result[:CASES]
     assert provider.repaid() == 0
     assert provider.densest(10.0) <= PER_MINUTE / 6 + PER_MINUTE / 60
-    assert RunFolder(run.dir).look().state == "finished"
+    assert FolderWatch(run.dir).read_view().state == "finished"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from benchmarks.latency_server import reply
-from mics_ray.assemble.case_search import searched
+from mics_ray.assemble.case_search import run_case
 from mics_ray.assemble.panel import Cast, endpoints, providers, strategy
 from mics_ray.config.schema import Config, EndpointConfig, Engine, InternConfig
 from mics_ray.core.search import SearchResult
@@ -110,7 +110,7 @@ def play(window: int, outage: bool) -> Played:
         async def search(case: Case) -> None:
             async with slots:
                 panel = Cast(made, models).panel(None, None, Meter())
-                results[case.id] = await searched(made, moves, case, panel)
+                results[case.id] = await run_case(made, moves, case, panel)
 
         if outage:
             for seconds, out in ((BEGIN_S, True), (BEGIN_S + OUTAGE_S, False)):

@@ -117,7 +117,7 @@ def gpu_nodes() -> list[str]:
 def seen() -> dict[str, Any]:
     """Have the fleet grow and shrink, and say which nodes were there and where its replicas were."""
     interns_module.cpu_build = lambda: False
-    interns_module.spec = fleet_module.spec = stub_spec
+    interns_module.replica_spec = fleet_module.replica_spec = stub_spec
     model = EndpointConfig(model="m", base_url="local")
     interns = {NAME: InternConfig(model="m", replicas={"min": 1, "max": 2})}
     config = Config(mentors={"a": model, "b": model}, interns=interns, judge=model)

@@ -19,7 +19,7 @@ from mics_ray.config.schema import Config, EndpointConfig, InternConfig
 from mics_ray.core.draws import derive_seed
 from mics_ray.errors import RefusedRun
 from mics_ray.models.types import LostCall, Pictures, Reply, Request
-from mics_ray.runtime.serving.model_actors import connect, start_interns
+from mics_ray.runtime.serving.model_actors import connect_routers, start_interns
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 from mics_ray.runtime.serving.replica import ReplicaFacts
 from mics_ray.runtime.serving.router import Router
@@ -51,7 +51,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def routers(replicas: dict[str, list[Any]]) -> dict[str, Router]:
-    return connect(replicas, PictureRefs())
+    return connect_routers(replicas, PictureRefs())
 
 
 async def uncached(handle: Any, asked: list[Request], pictures: Pictures | None) -> list[Reply]:
@@ -177,7 +177,7 @@ def test_interns_and_their_engines_have_no_keys(replicas: dict[str, list[Any]], 
 
 async def test_a_killed_replica_comes_back_and_every_call_is_answered(replicas: dict[str, list[Any]]) -> None:
     name = "tiny_internvl"
-    router = connect(replicas, PictureRefs())[name]
+    router = connect_routers(replicas, PictureRefs())[name]
     before: ReplicaFacts = await replicas[name][0].facts.remote()
     engines = psutil.Process(before.pid).children(recursive=True)
     sets = [phantoms([number]) for number in range(1, 33)]
@@ -197,7 +197,7 @@ async def test_a_killed_replica_comes_back_and_every_call_is_answered(replicas: 
 
 async def test_an_engine_that_died_in_a_live_actor_is_replaced(replicas: dict[str, list[Any]]) -> None:
     name = "tiny_qwen25vl"
-    router = connect(replicas, PictureRefs())[name]
+    router = connect_routers(replicas, PictureRefs())[name]
     before: ReplicaFacts = await replicas[name][0].facts.remote()
     (engine,) = [one for one in psutil.Process(before.pid).children() if "EngineCore" in one.name()]
     engine.kill()

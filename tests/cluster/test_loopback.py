@@ -10,9 +10,9 @@ pytestmark = pytest.mark.cluster
 PROGRAM = """
 import psutil, ray
 from mics_ray.config.schema import RayConfig
-from mics_ray.runtime.driver.cluster import cluster
+from mics_ray.runtime.driver.cluster import join_cluster
 
-with cluster(RayConfig()):
+with join_cluster(RayConfig()):
     ray.get(ray.remote(lambda: 1).remote())
     me = psutil.Process()
     for process in [me, *me.children(recursive=True)]:

@@ -13,7 +13,7 @@ from mics_ray.config.compose import compose_config
 from mics_ray.errors import EXIT_OK
 from mics_ray.io.shards import iter_rows
 from mics_ray.jobs.prepare import prepared
-from mics_ray.runtime.driver.run import search
+from mics_ray.runtime.driver.run import search_job
 from mics_ray.runtime.monitor.progress import Progress, Snapshot
 from tests.support.processes import named
 from tests.support.provider import Provider, write_cases
@@ -87,7 +87,7 @@ def test_a_lost_worker_comes_back_while_the_other_goes_on_and_no_count_ever_fall
         ]  # fmt: skip
         config = compose_config(overrides, tmp_path / "conf")
         with prepared(config) as job:
-            end = search(job, progress, lambda *_: {})
+            end = search_job(job, progress, lambda *_: {})
         assert end.code == EXIT_OK, end.message
     assert progress.killed == ["SearchWorker", "WriterActor"]
     assert sum(LOST in line for line in progress.phases) == 1

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from mics_ray.runtime.monitor import metrics
 from mics_ray.runtime.monitor.dashboard import PANELS, dashboard
-from mics_ray.runtime.monitor.scrape import ours, views
+from mics_ray.runtime.monitor.scrape import build_views, parse_samples
 from scripts.watch import drawer
 from tests.support.program import command, rows
 from tests.support.provider import Provider, record
@@ -133,7 +133,7 @@ def test_every_metric_of_every_panel_is_in_a_live_scrape(watched: Watched) -> No
 
 def test_what_the_metrics_count_is_what_the_rows_say(watched: Watched) -> None:
     last = next(page for page in reversed(watched.pages) if metrics.CASES.exported in page)
-    view = views(ours(last))["run"]
+    view = build_views(parse_samples(last))["run"]
     found = rows(watched.run)
     assert 0 < view.done <= CASES == len(found)
     assert view.models["mentor_0"].cost_usd > 0

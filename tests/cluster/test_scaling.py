@@ -17,11 +17,11 @@ from mics_ray.config.schema import Config, EndpointConfig, InternConfig
 from mics_ray.io.shards import iter_rows
 from mics_ray.jobs.prepare import prepared, with_server
 from mics_ray.models.types import Request
-from mics_ray.runtime.driver.run import search
+from mics_ray.runtime.driver.run import search_job
 from mics_ray.runtime.monitor.progress import Progress
 from mics_ray.runtime.serving import fleet as fleet_module
 from mics_ray.runtime.serving.fleet import Fleet
-from mics_ray.runtime.serving.model_actors import connect, remote_replicas, start_replica
+from mics_ray.runtime.serving.model_actors import connect_routers, remote_replicas, start_replica
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 from mics_ray.runtime.serving.placement import Need
 from mics_ray.runtime.serving.replica import ReplicaSpec
@@ -41,17 +41,17 @@ def slow_spec(config: Config, need: Need, number: int, *_: Any) -> ReplicaSpec:
 
 @pytest.fixture
 def slow_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet_module, "spec", slow_spec)
+    monkeypatch.setattr(fleet_module, "replica_spec", slow_spec)
 
 
 class Asker:
     """A worker with nothing but its routers."""
 
     async def take(self, replicas: dict[str, list[Any]]) -> None:
-        self.router = connect(replicas, PictureRefs())[NAME]
+        self.router = connect_routers(replicas, PictureRefs())[NAME]
 
-    async def staff(self, replicas: dict[str, list[Any]]) -> None:
-        await self.router.staff(remote_replicas(replicas[NAME], PictureRefs()))
+    async def update_replicas(self, replicas: dict[str, list[Any]]) -> None:
+        await self.router.update_replicas(remote_replicas(replicas[NAME], PictureRefs()))
 
     async def ask(self, first: int) -> list[str]:
         asked = [Request(NAME, "m", "", "", f"q{first + n}", "", 0.0, 8, n) for n in range(REQUESTS)]
@@ -164,7 +164,7 @@ def test_a_run_that_scales_ends_with_every_row_exactly_once(
     monkeypatch.setattr(Progress, "phase", lambda self, text: phases.append(text))
     handle = first_replica()
     with prepared(job_config) as job, with_server(job.config, job.folder) as served:
-        end = search(job.at(served), Progress(), lambda *_: {"tiny_internvl": [handle]})
+        end = search_job(job.at(served), Progress(), lambda *_: {"tiny_internvl": [handle]})
     ray.kill(handle)
     assert end.code == 0, end.message
     rows = list(iter_rows(tmp_path / "run/results"))

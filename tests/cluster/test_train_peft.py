@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mics_ray.core.draws import derive_seed
 from mics_ray.errors import EXIT_STOPPED, RefusedRun
 from mics_ray.models.types import Pictures, Request
-from mics_ray.runtime.serving.model_actors import connect
+from mics_ray.runtime.serving.model_actors import connect_routers
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 from tests.support.processes import kill, until
 from tests.support.tiny_training import QUESTION, job, record, write_stage
@@ -182,7 +182,7 @@ async def test_vllm_makes_as_many_prompt_tokens_as_training(replicas: dict[str, 
 
     records = Records(read_stages(export)[0].entries)
     encoder = Encoder(load_processor(local_folder("embedded:interns/internvl", None)), 1, 4096)
-    router = connect(replicas, PictureRefs())["tiny_internvl"]
+    router = connect_routers(replicas, PictureRefs())["tiny_internvl"]
     for number in range(3):
         shown = records[number].pictures
         pictures = Pictures(f"tokens-{number}", tuple(path.read_bytes() for path in shown)) if shown else None

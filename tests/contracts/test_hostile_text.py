@@ -13,7 +13,7 @@ from rich.console import Console
 
 from eval.markdown import as_markdown
 from eval.rejudge.report import markdown
-from mics_ray.assemble.case_search import broken
+from mics_ray.assemble.case_search import failed_result
 from mics_ray.command_line import ending
 from mics_ray.core.display import one_line, printable
 from mics_ray.core.types import Case
@@ -23,8 +23,8 @@ from mics_ray.replay.account import Account, print_account
 from mics_ray.replay.committed import Comparison
 from mics_ray.runtime.monitor.logs import CASE_LOG, CaseLog, log_to
 from mics_ray.runtime.monitor.run_summary_view import chain_view
-from mics_ray.runtime.monitor.watch_screen import Pace, screen
-from mics_ray.runtime.monitor.watch_view import View
+from mics_ray.runtime.monitor.watch_screen import Pace, draw_screen
+from mics_ray.runtime.monitor.watch_view import RunView
 from scripts.verify import _show
 from tests.support.run_folders import row
 
@@ -68,10 +68,10 @@ def test_the_closing_screen_shows_a_chain_as_text(text: str) -> None:
 
 @hostile
 def test_the_watch_screen_shows_ids_as_text(text: str) -> None:
-    view = View("r", "running", 3, Counter(solved=1))
+    view = RunView("r", "running", 3, Counter(solved=1))
     line = {"time": "1970-01-01T00:00:00Z", "case": text[:25], "outcome": "solved", "failures": {}}
     view.recent = [line | dict.fromkeys(("quality", "rounds", "calls", "cost_usd", "seconds"), 1)]
-    assert_harmless(shown(screen(view, Pace())), text)
+    assert_harmless(shown(draw_screen(view, Pace())), text)
 
 
 @hostile
@@ -111,7 +111,7 @@ def test_a_log_has_one_line_for_a_record_and_for_a_case(text: str, tmp_path: Pat
     before = (logger.handlers[:], logger.level, logger.propagate, logging.raiseExceptions)
     try:
         log_to(tmp_path, "worker")
-        broken(Case(text, text, text, ()), ValueError(text), 0)
+        failed_result(Case(text, text, text, ()), ValueError(text), 0)
         logging.getLogger("mics_ray.x").warning("after %s", text)
         for handler in logger.handlers:
             handler.flush()

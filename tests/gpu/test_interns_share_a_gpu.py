@@ -13,7 +13,7 @@ from mics_ray.config.schema import Config, EndpointConfig, InternConfig
 from mics_ray.core.draws import derive_seed
 from mics_ray.models.engine.vllm_settings import cpu_build
 from mics_ray.models.types import Pictures, Reply, Request
-from mics_ray.runtime.serving.model_actors import connect, start_interns
+from mics_ray.runtime.serving.model_actors import connect_routers, start_interns
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(cpu_build(), reason="vLLM of this environment is a CPU build")]
@@ -46,7 +46,7 @@ def test_both_are_on_one_gpu_and_within_their_shares(replicas: dict[str, list[An
 
 async def test_both_answer_about_pictures(replicas: dict[str, list[Any]]) -> None:
     folder = resources.files("mics_ray.local") / "cases" / "images"
-    routers = connect(replicas, PictureRefs())
+    routers = connect_routers(replicas, PictureRefs())
     for name, router in routers.items():
         for number in range(1, 9):
             shown = ((folder / f"phantom-{number:03}.png").read_bytes(),)

@@ -17,11 +17,17 @@ from mics_ray.command_line import ending
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config
 from mics_ray.jobs.prepare import prepared
-from mics_ray.runtime.driver.cluster import cluster
-from mics_ray.runtime.driver.run import StartInterns, search
+from mics_ray.runtime.driver.cluster import join_cluster
+from mics_ray.runtime.driver.run import StartInterns, search_job
 from mics_ray.runtime.monitor.logs import log_to
 from mics_ray.runtime.monitor.progress import Progress
-from mics_ray.runtime.serving.model_actors import cluster_nodes, key_variables, places, spec, start_replica
+from mics_ray.runtime.serving.model_actors import (
+    cluster_nodes,
+    key_variables,
+    plan_placement,
+    replica_spec,
+    start_replica,
+)
 from mics_ray.runtime.serving.placement import Node, Spot
 
 ATTEMPTS = 10
@@ -38,10 +44,10 @@ def pinned(addresses: Mapping[str, str]) -> StartInterns:
     """Start each intern's replica on its host; Ray restarts it elsewhere when the host is lost."""
 
     def start(config: Config, cache: str | None, logs: str | None) -> dict[str, list[Any]]:
-        wanted, on_gpu = places(config)
+        wanted, on_gpu = plan_placement(config)
         started: dict[str, list[Any]] = {}
         for need in wanted:
-            made, node = spec(config, need, 0, on_gpu, cache, logs), node_at(addresses[need.intern])
+            made, node = replica_spec(config, need, 0, on_gpu, cache, logs), node_at(addresses[need.intern])
             started[need.intern] = [_on(node, lambda made=made, need=need, node=node: start_replica(
                 made, need, key_variables(config), Spot(need.intern, (node,))
             ))]  # fmt: skip
@@ -67,8 +73,8 @@ def run(config: Config, addresses: Mapping[str, str]) -> int:
     with prepared(config) as job:
         log_to(job.folder.logs, "driver")
         asyncio.run(probe(config))
-        with cluster(config.ray):
-            end = search(job, Progress(), pinned(addresses))
+        with join_cluster(config.ray):
+            end = search_job(job, Progress(), pinned(addresses))
     print("ended", end.code, end.message, flush=True)
     return end.code
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-from mics_ray.assemble.case_search import searched, seen
+from mics_ray.assemble.case_search import load_pictures, run_case
 from mics_ray.assemble.panel import JUDGE, Cast, strategy
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config
@@ -100,11 +100,11 @@ async def _search(config: Config, job: Job, loss: float) -> None:
 async def _row(config: Config, job: Job, cast: Cast, place: object, record: Case | Rejection) -> dict[str, object]:
     if isinstance(record, Rejection):
         return rejected_row(record, job.stamp)
-    pictures = seen(config, Path(str(job.config.data.image_root)), place, record)
+    pictures = load_pictures(config, Path(str(job.config.data.image_root)), place, record)
     assert not isinstance(pictures, Rejection)
     meter = Meter()
     panel = cast.panel(pictures["mentor"], pictures["intern"], meter)
-    result = await searched(config, strategy(config.search, tuple(config.mentors)), record, panel)
+    result = await run_case(config, strategy(config.search, tuple(config.mentors)), record, panel)
     return result_row(result, meter.usage, 1.5, job.stamp)
 
 

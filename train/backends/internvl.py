@@ -65,7 +65,7 @@ class InternVLTrainer:
     def train(self, job: TrainJob, say: Say) -> Path:
         """See the protocol. Needs a shared file system where there are several nodes."""
         from mics_ray.jobs.signals import Stopper
-        from mics_ray.runtime.driver.cluster import cluster
+        from mics_ray.runtime.driver.cluster import join_cluster
         from train.backends.internvl_nodes import team
 
         stages = read_stages(job.export.dir, job.export.stages)
@@ -73,7 +73,7 @@ class InternVLTrainer:
         stopper = Stopper()
         if todo:
             with (
-                cluster(job.ray),
+                join_cluster(job.ray),
                 stopper.listening(),
                 team(job.train, lambda: stopper.asked, say) as nodes,
             ):

@@ -73,9 +73,9 @@ def _connected(job: TrainJob) -> Any:
     """Ray for a while; one that is connected already stays."""
     import ray
 
-    from mics_ray.runtime.driver.cluster import cluster
+    from mics_ray.runtime.driver.cluster import join_cluster
 
-    return nullcontext() if ray.is_initialized() else cluster(job.ray)
+    return nullcontext() if ray.is_initialized() else join_cluster(job.ray)
 
 
 def _check_cluster(train: TrainConfig) -> None:

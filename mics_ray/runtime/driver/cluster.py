@@ -19,18 +19,18 @@ OBJECT_STORE_BYTES = 1 << 30
 
 
 @contextmanager
-def cluster(config: RayConfig) -> Iterator[None]:
+def join_cluster(config: RayConfig) -> Iterator[None]:
     """A connected Ray for a while; one that was started here ends with it. Raises :class:`RefusedRun`."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with _on_loopback() if config.address is None else nullcontext():
-        _connect(config.address)
+        _connect_ray(config.address)
         try:
             yield
         finally:
             shutdown()
 
 
-def _connect(address: str | None) -> None:
+def _connect_ray(address: str | None) -> None:
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         try:

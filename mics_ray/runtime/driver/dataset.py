@@ -15,11 +15,11 @@ from mics_ray.io.cases import Place, Rejection, Span, read_places
 
 MOST_BLOCKS = 1024
 
-Record = tuple[Place, Case | Rejection]
+PlacedRecord = tuple[Place, Case | Rejection]
 """An input record and where it stands."""
 
 
-def streamed(spans: Sequence[Span]) -> Generator[Span, None, None]:
+def stream_spans(spans: Sequence[Span]) -> Generator[Span, None, None]:
     """The spans in their order, through Ray Data; to be closed while Ray is there: its end asks Ray."""
     context = ray.data.DataContext.get_current()
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # it would tell of a Dataset that is none of the user's
@@ -31,7 +31,7 @@ def streamed(spans: Sequence[Span]) -> Generator[Span, None, None]:
         yield spans[row["span"]]
 
 
-async def records(span: Span) -> AsyncIterator[Record]:
+async def iter_records(span: Span) -> AsyncIterator[PlacedRecord]:
     """The pending records of a span, each read in a thread when it is asked for. Raises ``InputError``."""
     found = read_places(span)
     while (record := await asyncio.to_thread(next, found, None)) is not None:

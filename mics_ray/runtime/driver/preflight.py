@@ -14,8 +14,8 @@ from mics_ray.core.display import one_line
 from mics_ray.core.types import Case
 from mics_ray.io.cases import Place, read_places
 from mics_ray.jobs.prepare import Job, picture_problem
-from mics_ray.runtime.driver.cluster import cluster
-from mics_ray.runtime.serving.model_actors import places
+from mics_ray.runtime.driver.cluster import join_cluster
+from mics_ray.runtime.serving.model_actors import plan_placement
 
 SAMPLE = 200
 SHOWN = 10
@@ -55,8 +55,8 @@ def _models(config: Config) -> Table:
         table.add_column(name)
     for name, entry in endpoints(config).items():
         table.add_row(name, entry.model, entry.base_url + (f" with {entry.api_key_env}" if entry.api_key_env else ""))
-    with cluster(config.ray):
-        wanted, _ = places(config)
+    with join_cluster(config.ray):
+        wanted, _ = plan_placement(config)
     for need in wanted:
         place = f"{need.gpus * need.stages:g} GPUs each" if need.gpus else "on the CPU"
         count = f"{need.replicas}" if need.limit == need.replicas else f"{need.replicas} to {need.limit}"

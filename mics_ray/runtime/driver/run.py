@@ -19,14 +19,14 @@ from mics_ray.core.types import Failure
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, exit_code
 from mics_ray.jobs.prepare import Job, survey_again
 from mics_ray.jobs.signals import Stopper
-from mics_ray.runtime.driver.cluster import cluster
+from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.driver.endpoint_actors import start_endpoint
 from mics_ray.runtime.driver.head_watch import HeadLost, HeadWatch, abandon, watch
-from mics_ray.runtime.driver.search_worker import Hands
-from mics_ray.runtime.driver.worker_pool import Workers
+from mics_ray.runtime.driver.search_worker import ActorHandles
+from mics_ray.runtime.driver.worker_pool import WorkerPool
 from mics_ray.runtime.driver.writer import start_writer
-from mics_ray.runtime.monitor.heartbeat import Beacon
-from mics_ray.runtime.monitor.latency import LATENCIES, together
+from mics_ray.runtime.monitor.heartbeat import Heartbeat
+from mics_ray.runtime.monitor.latency import LATENCIES, merge_buckets
 from mics_ray.runtime.monitor.progress import Progress, Snapshot
 from mics_ray.runtime.serving.fleet import Fleet
 from mics_ray.runtime.serving.model_actors import start_interns
@@ -62,11 +62,11 @@ class _Stop(Exception):
 
 def run(job: Job, progress: Progress) -> End:
     """Search every pending case of ``job``. Raises :class:`RefusedRun` when the cluster cannot hold the interns."""
-    with cluster(job.config.ray):
-        return search(job, progress)
+    with join_cluster(job.config.ray):
+        return search_job(job, progress)
 
 
-def search(job: Job, progress: Progress, interns: StartInterns = start_interns) -> End:
+def search_job(job: Job, progress: Progress, interns: StartInterns = start_interns) -> End:
     """:func:`run` in the Ray that this process is connected to; ``interns`` gives the replicas' handles."""
     stopper = Stopper()
     with stopper.listening(), watch() as head:
@@ -99,15 +99,15 @@ class _Driver:
     def __init__(self, job: Job, progress: Progress, stopper: Stopper, head: HeadWatch) -> None:
         self._job, self._progress, self._stopper, self._head = job, progress, stopper, head
         self._before = job.survey.records - job.survey.pending
-        self._workers: Workers | None = None
-        self._hands: Hands | None = None
+        self._workers: WorkerPool | None = None
+        self._hands: ActorHandles | None = None
         self._fleet: Fleet | None = None
         self._outcomes = Counter[str]()
         """Of the rows that were committed since the start."""
         self._at_start = Counter[str]()
         self._failure: str | None = None
         self._began: float | None = None
-        self._beacon = Beacon(job.folder, job.survey.records)
+        self._beacon = Heartbeat(job.folder, job.survey.records)
 
     def start(self, interns: StartInterns) -> None:
         """Start all actors and wait until they are ready."""
@@ -119,11 +119,11 @@ class _Driver:
             for number, (provider, entries) in enumerate(providers(config).items())
         }
         replicas = interns(config, cache, logs)
-        self._hands = Hands(endpoints, replicas, writer)
+        self._hands = ActorHandles(endpoints, replicas, writer)
         self._fleet = Fleet(config, replicas, cache, logs)
         window = min(config.window, job.survey.pending)
         count = config.ray.workers or worker_count(ray.cluster_resources().get("CPU", 1.0), window)
-        self._workers = Workers(job, count, window, logs)
+        self._workers = WorkerPool(job, count, window, logs)
         self._workers.begin(job.survey.spans)
         counts = writer.counts.remote()
         self._await([counts, *(endpoint.stats.remote() for endpoint in endpoints.values())])
@@ -223,7 +223,7 @@ class _Driver:
         if broken:
             return self.end(EXIT_CANNOT_WRITE, f"cannot write results: {broken}")
         if refused:
-            return self.end(*refusal(refused))
+            return self.end(*describe_refusal(refused))
         return None
 
     def end(self, code: int, message: str) -> End:
@@ -242,7 +242,7 @@ class _Driver:
         if self._fleet is not None and not self._head.lost:
             self._fleet.close()
 
-    def _send_home(self, hands: Hands, drain_s: float) -> None:
+    def _send_home(self, hands: ActorHandles, drain_s: float) -> None:
         self._crew.stop(wait_s=2)
         ends = [endpoint.drain.remote(drain_s) for endpoint in hands.endpoints.values()]
         ends.append(hands.writer.flush.remote())
@@ -250,7 +250,7 @@ class _Driver:
 
     def _note_latencies(self) -> None:
         """Leave what a later job can be planned from; on a full disk it is missing."""
-        latencies = together(state.latencies for state in self._crew.states)
+        latencies = merge_buckets(state.latencies for state in self._crew.states)
         if latencies and self._fleet is not None:
             replicas = {name: len(handles) for name, handles in self._fleet.replicas.items()}
             noted = {"search_seconds": self._seconds(), "replicas": replicas, "latencies": latencies}
@@ -260,12 +260,12 @@ class _Driver:
                 log.warning("%s is not written (%s)", LATENCIES, error.strerror)
 
     @property
-    def _crew(self) -> Workers:
+    def _crew(self) -> WorkerPool:
         if self._workers is None:
             raise RuntimeError("start() first")
         return self._workers
 
-    def _need(self) -> Hands:
+    def _need(self) -> ActorHandles:
         if self._hands is None:
             raise RuntimeError("start() first")
         return self._hands
@@ -290,7 +290,7 @@ class _Driver:
     def _shine(self) -> None:
         """The sign of life asks the head for its nodes, and would wait for one that is silent."""
         if not self._head.silent:
-            self._beacon.shine()
+            self._beacon.write_if_due()
 
 
 def _reason(error: RayError) -> str:
@@ -300,7 +300,7 @@ def _reason(error: RayError) -> str:
     return one_line(f"{type(cause).__name__}: {said[:200]}")
 
 
-def refusal(failure: Failure) -> tuple[int, str]:
+def describe_refusal(failure: Failure) -> tuple[int, str]:
     """Exit code and message of a run that a provider or a full disk ended."""
     more = "the same command with more budget_usd" if failure.kind == "budget" else "the same command"
     return exit_code(failure.kind), f"{failure.kind}: {failure.message}; what was paid is kept, {more} goes on"

@@ -11,7 +11,7 @@ from typing import Any
 
 from ray.exceptions import RayActorError
 
-from mics_ray.assemble.case_search import broken, leaf, searched, seen
+from mics_ray.assemble.case_search import failed_result, first_error, load_pictures, run_case
 from mics_ray.assemble.panel import Cast, image_root, providers, strategy
 from mics_ray.config.schema import Config
 from mics_ray.core.types import Case, Failure
@@ -20,12 +20,12 @@ from mics_ray.io.cases import Place, Rejection, Span
 from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.models.roles import Meter
 from mics_ray.models.types import Model, Pictures, Refused
-from mics_ray.runtime.driver.dataset import Record, records
+from mics_ray.runtime.driver.dataset import PlacedRecord, iter_records
 from mics_ray.runtime.driver.endpoint_actors import RemoteEndpoint
 from mics_ray.runtime.monitor import metrics
-from mics_ray.runtime.monitor.latency import Buckets, Timed
+from mics_ray.runtime.monitor.latency import Buckets, TimedModel
 from mics_ray.runtime.monitor.logs import log_to
-from mics_ray.runtime.serving.model_actors import connect, remote_replicas
+from mics_ray.runtime.serving.model_actors import connect_routers, remote_replicas
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 from mics_ray.runtime.serving.router import Router
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Hands:
+class ActorHandles:
     """The actors that a worker works with: endpoints by provider, intern replicas by intern, the writer."""
 
     endpoints: Mapping[str, Any]
@@ -79,7 +79,7 @@ class SearchWorker:
         self._ended = False
         self._metrics = metrics.Meters(Path(config.run.dir).name, self._read).start()
 
-    async def open(self, hands: Hands, number: int, span: Span) -> bool:
+    async def open(self, hands: ActorHandles, number: int, span: Span) -> bool:
         """Begin to search a span, record by record as the window has room; whether all of it was begun.
 
         It is not after :meth:`stop`, a refusing provider or a full disk. The handles come here and not to the
@@ -87,7 +87,7 @@ class SearchWorker:
         """
         self._take(hands)
         tasks = self._spans[number] = set()
-        async for record in records(span):
+        async for record in iter_records(span):
             await self._slots.acquire()
             if self._ended:
                 self._slots.release()
@@ -118,12 +118,12 @@ class SearchWorker:
         queued = {name: router.queued for name, router in self._routers.items()}
         return WorkerState(len(self._meters), usage, self._refused, self._broken, queued, self._latencies)
 
-    async def staff(self, replicas: Mapping[str, list[Any]]) -> None:
+    async def update_replicas(self, replicas: Mapping[str, list[Any]]) -> None:
         """Ask these replicas from here on; returns when those that are left out owe nothing any more."""
         seats = {name: remote_replicas(handles, self._pictures) for name, handles in replicas.items()}
-        await asyncio.gather(*(router.staff(seats[name]) for name, router in self._routers.items()))
+        await asyncio.gather(*(router.update_replicas(seats[name]) for name, router in self._routers.items()))
 
-    def _take(self, hands: Hands) -> None:
+    def _take(self, hands: ActorHandles) -> None:
         """Connect to the actors, once: routers and endpoint handles know what is under way."""
         if self._writer is not None:
             return
@@ -131,9 +131,9 @@ class SearchWorker:
         for provider, entries in providers(self._config).items():
             handle = RemoteEndpoint(hands.endpoints[provider], pictures)
             self._models |= dict.fromkeys(entries, handle)
-        self._routers = connect(hands.replicas, pictures)
+        self._routers = connect_routers(hands.replicas, pictures)
 
-    async def _case(self, record: Record) -> None:
+    async def _case(self, record: PlacedRecord) -> None:
         """One record to its one row; an error of ours fails that case and no other."""
         row: dict[str, Any] | None = None
         try:
@@ -150,7 +150,7 @@ class SearchWorker:
     async def _row(self, place: Place, record: Case | Rejection) -> dict[str, Any]:
         if isinstance(record, Rejection):
             return rejected_row(record, self._stamp)
-        pictures = await asyncio.to_thread(seen, self._config, self._root, place, record)
+        pictures = await asyncio.to_thread(load_pictures, self._config, self._root, place, record)
         if isinstance(pictures, Rejection):
             return rejected_row(pictures, self._stamp)
         return await self._search(record, pictures)
@@ -158,11 +158,11 @@ class SearchWorker:
     async def _search(self, case: Case, pictures: Mapping[str, Pictures | None]) -> dict[str, Any]:
         started = time.monotonic()
         meter = self._meters[case.id] = Meter()
-        models = self._models | {name: router.bound(case.id) for name, router in self._routers.items()}
-        models = {name: Timed(model, self._latencies[name]) for name, model in models.items()}
+        models = self._models | {name: router.bind_case(case.id) for name, router in self._routers.items()}
+        models = {name: TimedModel(model, self._latencies[name]) for name, model in models.items()}
         panel = Cast(self._config, models).panel(pictures["mentor"], pictures["intern"], meter)
         try:
-            result = await searched(self._config, self._strategy, case, panel)
+            result = await run_case(self._config, self._strategy, case, panel)
         finally:
             _add(self._usage, self._meters.pop(case.id).usage)
         return result_row(result, meter.usage, time.monotonic() - started, self._stamp)
@@ -174,13 +174,13 @@ class SearchWorker:
         refusals = group.subgroup(Refused)
         if refusals is None:
             return self._internal(record, group)
-        refused = leaf(refusals)
+        refused = first_error(refusals)
         self._refused = refused.failure if isinstance(refused, Refused) else None
         self._halt()
         return None
 
     def _internal(self, record: Case | Rejection, error: BaseException) -> dict[str, Any]:
-        failed = broken(record, error, self._stamp.seed)
+        failed = failed_result(record, error, self._stamp.seed)
         return result_row(failed, {}, 0.0, self._stamp)
 
     async def _commit(self, row: dict[str, Any]) -> None:

@@ -18,8 +18,8 @@ from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import InputError, Span, undone
 from mics_ray.io.shards import ShardError, committed_ids
 from mics_ray.jobs.prepare import Job
-from mics_ray.runtime.driver.dataset import streamed
-from mics_ray.runtime.driver.search_worker import Hands, SearchWorker, WorkerState
+from mics_ray.runtime.driver.dataset import stream_spans
+from mics_ray.runtime.driver.search_worker import ActorHandles, SearchWorker, WorkerState
 
 AHEAD = 2
 """Spans that a worker has and has not opened to the end: it opens the one and has the other."""
@@ -33,7 +33,7 @@ class _Hand:
     opening: set[int] = field(default_factory=set)
 
 
-class Deal:
+class SpanQueue:
     """Numbers spans from 0 and hands them out in their order; what a lost worker leaves comes first."""
 
     def __init__(self, spans: Iterator[Span], workers: int) -> None:
@@ -98,7 +98,7 @@ class _Call:
     number: int = -1
 
 
-class Workers:
+class WorkerPool:
     """``states`` are what the workers said last, ``losses`` counts lost ones, ``changes`` are lines for the person."""
 
     def __init__(self, job: Job, count: int, window: int, log_folder: str) -> None:
@@ -111,7 +111,7 @@ class Workers:
         self.changes: list[str] = []
         self._results: Path = job.folder.results
         self._spans: Generator[Span, None, None] | None = None
-        self._deal = Deal(iter(()), count)
+        self._deal = SpanQueue(iter(()), count)
         self._calls: dict[Any, _Call] = {}
         self._down: dict[int, float] = {}
         self._ended: set[int] = set()
@@ -135,10 +135,10 @@ class Workers:
 
     def begin(self, spans: Sequence[Span]) -> None:
         """Deal these spans from here on; the first is read at once, as Ray Data takes a while to start."""
-        self._spans = streamed(spans)
-        self._deal = Deal(self._spans, len(self.actors))
+        self._spans = stream_spans(spans)
+        self._deal = SpanQueue(self._spans, len(self.actors))
 
-    def step(self, hands: Hands, wait_s: float) -> None:
+    def step(self, hands: ActorHandles, wait_s: float) -> None:
         """Deal what there is room for, and take in what is heard within ``wait_s``. Raises :class:`RefusedRun`."""
         self._ask_after_lost()
         self._deal_out(hands)
@@ -169,13 +169,13 @@ class Workers:
         stops = [actor.stop.remote() for actor in self.actors]
         ray.wait(stops, num_returns=len(stops), timeout=wait_s)
 
-    def _deal_out(self, hands: Hands) -> None:
+    def _deal_out(self, hands: ActorHandles) -> None:
         """One span to each worker in turn, until nobody draws: a short file is shared out evenly too."""
         drawing = [n for n in range(len(self.actors)) if n not in self._down and n not in self._ended]
         while drawing:
             drawing = [worker for worker in drawing if self._dealt(hands, worker)]
 
-    def _dealt(self, hands: Hands, worker: int) -> bool:
+    def _dealt(self, hands: ActorHandles, worker: int) -> bool:
         if (drawn := self._deal.draw(worker)) is None:
             return False
         number, span = drawn

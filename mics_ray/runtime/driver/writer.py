@@ -12,7 +12,7 @@ from mics_ray.io.shards import ShardStore, iter_rows
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.runtime.driver.cluster import own_node
 from mics_ray.runtime.monitor import metrics
-from mics_ray.runtime.monitor.logs import CaseLog, lost_calls
+from mics_ray.runtime.monitor.logs import CaseLog, count_lost_calls
 
 ROWS_PER_SHARD = 64
 FIRST_AGE_S, LAST_AGE_S, AGE_SHARE = 2.0, 60.0, 0.02
@@ -92,7 +92,7 @@ class WriterActor:
         self._case_log.write(rows)
         for row in rows:
             self._meters.add(metrics.CASES, 1, row["outcome"], row["quality"])
-            for kind, count in lost_calls(row).items():
+            for kind, count in count_lost_calls(row).items():
                 self._meters.add(metrics.LOST, count, kind)
 
     async def counts(self) -> dict[str, Any]:

@@ -11,21 +11,21 @@ import time
 import ray
 
 from mics_ray.jobs.prepare import Folder
-from mics_ray.runtime.monitor.logs import LIVE_FILE, written
+from mics_ray.runtime.monitor.logs import LIVE_FILE, modified_ns
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 10.0
 
 
-class Beacon:
+class Heartbeat:
     """Writes ``run.dir/live.json`` every ten seconds while the driver works."""
 
     def __init__(self, folder: Folder, records: int) -> None:
-        self._folder, self._records, self._summary = folder, records, written(folder.summary)
+        self._folder, self._records, self._summary = folder, records, modified_ns(folder.summary)
         self._due = 0.0
 
-    def shine(self) -> None:
+    def write_if_due(self) -> None:
         """Write the file if it is due. A failure is logged: the search does not need it."""
         if time.monotonic() < self._due:
             return

@@ -16,18 +16,18 @@ STEP = 1.05
 Buckets = Mapping[int, int]
 
 
-def bucket(seconds: float) -> int:
+def find_bucket(seconds: float) -> int:
     """The bucket of a duration."""
     return round(math.log(max(seconds, 1e-4), STEP))
 
 
-def middle(number: int) -> float:
+def bucket_seconds(number: int) -> float:
     """The duration, in seconds, that a bucket stands for."""
     return float(STEP**number)
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
+class TimedModel:
     """A :class:`~mics_ray.models.types.Model` whose calls are timed, waiting for permits included, cached ones not."""
 
     model: Model
@@ -38,11 +38,11 @@ class Timed:
         asked = time.monotonic()
         reply = await self.model.complete(request, pictures)
         if not reply.cached:
-            self.buckets[bucket(time.monotonic() - asked)] += 1
+            self.buckets[find_bucket(time.monotonic() - asked)] += 1
         return reply
 
 
-def together(parts: Iterable[Mapping[str, Buckets]]) -> dict[str, dict[int, int]]:
+def merge_buckets(parts: Iterable[Mapping[str, Buckets]]) -> dict[str, dict[int, int]]:
     """The counts of several workers, by model."""
     total: dict[str, Counter[int]] = {}
     for part in parts:

@@ -18,7 +18,7 @@ LIVE_FILE = "live.json"
 log = logging.getLogger(__name__)
 
 
-def written(path: Path) -> int:
+def modified_ns(path: Path) -> int:
     """When a file was written last, in nanoseconds since 1970; 0 where there is none."""
     try:
         return path.stat().st_mtime_ns
@@ -47,7 +47,7 @@ class _OneLine(logging.Formatter):
         return one_line(super().formatMessage(record))
 
 
-def lost_calls(row: Mapping[str, Any]) -> Counter[str]:
+def count_lost_calls(row: Mapping[str, Any]) -> Counter[str]:
     """The votes and candidates of a row that are lost, by failure kind."""
     failures = [node["failure"] for node in row["nodes"]]
     failures += [vote["failure"] for node in row["nodes"] for vote in node["votes"]]
@@ -71,7 +71,7 @@ def case_line(row: Mapping[str, Any], now: float) -> str:
         "completion_tokens": sum(one["completion_tokens"] for one in used),
         "cost_usd": round(sum(one["cost_usd"] for one in used), 6),
         "seconds": round(row["seconds"], 3),
-        "failures": dict(lost_calls(row)),
+        "failures": dict(count_lost_calls(row)),
     }
     return json.dumps(line, separators=(",", ":"))
 

@@ -57,7 +57,7 @@ class Progress:
 
     def show(self, snapshot: Snapshot) -> None:
         """Bring the line up to date."""
-        self.update(snapshot.done, snapshot.total, line(snapshot))
+        self.update(snapshot.done, snapshot.total, progress_line(snapshot))
 
     def update(self, done: int, total: int, text: Text) -> None:
         """Show ``text`` beside a bar; without a terminal at most one line every few seconds."""
@@ -77,7 +77,7 @@ class Progress:
             self._live = None
 
 
-def line(snapshot: Snapshot) -> Text:
+def progress_line(snapshot: Snapshot) -> Text:
     """Cases done, outcomes, calls, rate and time left, in one line."""
     text = Text(f"{snapshot.done}/{snapshot.total} cases  ")
     for name in ORDER:
@@ -86,7 +86,7 @@ def line(snapshot: Snapshot) -> Text:
     rate = snapshot.calls / snapshot.seconds if snapshot.seconds else 0.0
     text.append(f"open {snapshot.searching}  calls {snapshot.calls:,} ({snapshot.cached:,} cached), {rate:.0f}/s")
     if snapshot.left_s is not None:
-        text.append(f"  {clock(snapshot.left_s)} left")
+        text.append(f"  {format_clock(snapshot.left_s)} left")
     return text
 
 
@@ -96,7 +96,7 @@ def _bar(done: int, total: int, text: Text) -> Table:
     return grid
 
 
-def clock(seconds: float) -> str:
+def format_clock(seconds: float) -> str:
     """Hours, minutes and seconds."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -17,7 +17,7 @@ from mics_ray.runtime.monitor.progress import COLOURS, ORDER
 _PREFERENCE = ("solved", "depth", "dead_end", "failed")
 
 
-def print_closing(console: Console, folder: Folder, summary: Mapping[str, Any]) -> None:
+def print_run_summary(console: Console, folder: Folder, summary: Mapping[str, Any]) -> None:
     """Print the closing tables, one chain with its tree, and the paths.
 
     A chain of real cases is shown on a terminal only: on a cluster this output is a log, where no medical text belongs.

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mics_ray.errors import RefusedRun
 from mics_ray.runtime.monitor import metrics
-from mics_ray.runtime.monitor.watch_view import ModelView, View
+from mics_ray.runtime.monitor.watch_view import ModelView, RunView
 
 TIMEOUT_S = 3.0
 AT_ONCE = 16
@@ -34,13 +34,13 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return
 
 
-def samples(address: str) -> list[Sample]:
+def read_samples(address: str) -> list[Sample]:
     """Every sample of ours at ``address``: ``[http[s]://]HOST:PORT`` of a Ray dashboard (all its nodes) or of a node's
     metrics. Raises :class:`RefusedRun`."""
     base = _base(address)
     targets = _targets(base)
     if targets is None:
-        return list(ours(_get(f"{base}/metrics", _token())))
+        return list(parse_samples(_get(f"{base}/metrics", _token())))
     found, unreachable = from_targets(targets)
     if len(unreachable) == len(targets):
         raise RefusedRun(f"address: the metrics ports that {address} names cannot be reached from here: {targets}")
@@ -51,17 +51,17 @@ def from_targets(targets: Sequence[str]) -> tuple[list[Sample], list[str]]:
     """The samples of nodes' metrics ports (``HOST:PORT``), and those ports that cannot be reached."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         bodies = list(pool.map(_body, targets))
-    found = [sample for body in bodies if body is not None for sample in ours(body)]
+    found = [sample for body in bodies if body is not None for sample in parse_samples(body)]
     return found, [target for target, body in zip(targets, bodies, strict=True) if body is None]
 
 
-def views(found: Iterable[Sample]) -> dict[str, View]:
+def build_views(found: Iterable[Sample]) -> dict[str, RunView]:
     """The samples as one view per run."""
-    runs: dict[str, View] = {}
+    runs: dict[str, RunView] = {}
     lag: dict[str, dict[str, float]] = {}
     for name, tags, value in found:
         run = tags.get("run", "")
-        view = runs.setdefault(run, View(run, "no worker at work"))
+        view = runs.setdefault(run, RunView(run, "no worker at work"))
         if name.startswith(metrics.COMMIT_LAG.name):
             part = name.removeprefix(metrics.COMMIT_LAG.name)
             lag.setdefault(run, {"_sum": 0.0, "_count": 0.0})
@@ -74,7 +74,7 @@ def views(found: Iterable[Sample]) -> dict[str, View]:
     return runs
 
 
-def _put(view: View, name: str, tags: dict[str, str], value: float) -> None:
+def _put(view: RunView, name: str, tags: dict[str, str], value: float) -> None:
     """Add one sample to its place."""
     if name == metrics.CASES.name:
         view.outcomes[tags["outcome"]] += int(value)
@@ -88,7 +88,7 @@ def _put(view: View, name: str, tags: dict[str, str], value: float) -> None:
         _put_model(view, name, tags, value)
 
 
-def _put_model(view: View, name: str, tags: dict[str, str], value: float) -> None:
+def _put_model(view: RunView, name: str, tags: dict[str, str], value: float) -> None:
     model = view.model(tags["model"])
     if name == metrics.CALLS.name:
         _put_calls(model, tags["result"], value)
@@ -147,7 +147,7 @@ def _body(target: str) -> str | None:
         return None
 
 
-def ours(text: str) -> Iterator[Sample]:
+def parse_samples(text: str) -> Iterator[Sample]:
     """The samples of our metrics on a page in Prometheus' text format."""
     own = metrics.RAY_PREFIX + "mics_"
     lines = [line for line in text.splitlines() if line.startswith((own, f"# HELP {own}", f"# TYPE {own}"))]

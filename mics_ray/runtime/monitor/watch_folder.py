@@ -11,8 +11,8 @@ from mics_ray.errors import RefusedRun
 from mics_ray.io.summary import Tally
 from mics_ray.private_files import read_json_object
 from mics_ray.runtime.monitor import scrape
-from mics_ray.runtime.monitor.logs import CASE_LOG, LIVE_FILE, written
-from mics_ray.runtime.monitor.watch_view import View
+from mics_ray.runtime.monitor.logs import CASE_LOG, LIVE_FILE, modified_ns
+from mics_ray.runtime.monitor.watch_view import RunView
 
 RECENT = 8
 SILENT_S = 60.0
@@ -21,7 +21,7 @@ RETRY_S = 30.0
 """Before metrics ports that could not be reached are tried again."""
 
 
-class RunFolder:
+class FolderWatch:
     """Looks at one run folder again and again; what was read once is not read again."""
 
     def __init__(self, folder: Path) -> None:
@@ -35,12 +35,12 @@ class RunFolder:
         self._unreachable: set[str] = set()
         self._retry_due = 0.0
 
-    def look(self) -> View:
+    def read_view(self) -> RunView:
         """The run as it is at this moment."""
         live = read_json_object(self._folder / LIVE_FILE)
         self._tally.update()
         self._lines.update()
-        view = View(self._folder.resolve().name, self._state(live), live.get("records"))
+        view = RunView(self._folder.resolve().name, self._state(live), live.get("records"))
         view.outcomes, view.quality = Counter(self._tally.outcomes), Counter(self._tally.quality)
         for name, used in self._tally.usage.items():
             model = view.model(name)
@@ -55,7 +55,7 @@ class RunFolder:
 
     def _state(self, live: Mapping[str, Any]) -> str:
         """Whether it runs, as far as the folder tells."""
-        account, beat = written(self._folder / "summary.json"), written(self._folder / LIVE_FILE)
+        account, beat = modified_ns(self._folder / "summary.json"), modified_ns(self._folder / LIVE_FILE)
         if account and account != live.get("summary"):
             finished = read_json_object(self._folder / "summary.json").get("finished")
             return "finished" if finished else "stopped early; the same command goes on"
@@ -64,7 +64,7 @@ class RunFolder:
         silent = self._pulse.silent_s(beat)
         return "running" if silent < SILENT_S else f"no sign of life for {silent / 60:.0f} min; see logs/driver.log"
 
-    def _add_live(self, view: View, targets: list[str]) -> None:
+    def _add_live(self, view: RunView, targets: list[str]) -> None:
         """What only the metrics of the running job tell."""
         if time.monotonic() >= self._retry_due:
             self._retry_due, self._unreachable = time.monotonic() + RETRY_S, set()
@@ -72,7 +72,7 @@ class RunFolder:
         self._unreachable.update(unreachable)
         if self._unreachable:
             view.notes.append(f"metrics that cannot be read from here: {', '.join(sorted(self._unreachable))}")
-        seen = scrape.views(found).get(view.run)
+        seen = scrape.build_views(found).get(view.run)
         if seen is None:
             return
         view.open, view.lag_s = seen.open, seen.lag_s

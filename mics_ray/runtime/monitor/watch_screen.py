@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mics_ray.core.display import one_line
-from mics_ray.runtime.monitor.progress import COLOURS, ORDER, clock
-from mics_ray.runtime.monitor.watch_view import ModelView, View
+from mics_ray.runtime.monitor.progress import COLOURS, ORDER, format_clock
+from mics_ray.runtime.monitor.watch_view import ModelView, RunView
 
 FINISHED = "finished"
 """The state of a run that has every row."""
@@ -30,7 +30,7 @@ class Pace:
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int, float]] = deque()
 
-    def note(self, now: float, view: View) -> None:
+    def note(self, now: float, view: RunView) -> None:
         """Remember where the run stands at ``now`` (seconds)."""
         self._seen.append((now, view.done, sum(model.replies for model in view.models.values())))
         while now - self._seen[0][0] > PACE_S:
@@ -52,7 +52,7 @@ class Pace:
         return (last[figure] - first[figure]) / span if span else None
 
 
-def screen(view: View, pace: Pace) -> RenderableType:
+def draw_screen(view: RunView, pace: Pace) -> RenderableType:
     """One run: how far it is, its models, what was lost, the last cases."""
     parts: list[RenderableType] = [_progress(view, pace)]
     if view.done:
@@ -69,18 +69,18 @@ def screen(view: View, pace: Pace) -> RenderableType:
     return Panel(Group(*parts), title=Text(f"{view.run}: {view.state}", colour), title_align="left")
 
 
-def _progress(view: View, pace: Pace) -> RenderableType:
+def _progress(view: RunView, pace: Pace) -> RenderableType:
     if view.total is None:
         return Text(f"{view.done:,} cases")
     grid = Table.grid(padding=(0, 1))
     text = f"{view.done:,} of {view.total:,} cases"
     if pace.cases and view.done < view.total:
-        text += f", {clock((view.total - view.done) / pace.cases)} left"
+        text += f", {format_clock((view.total - view.done) / pace.cases)} left"
     grid.add_row(ProgressBar(max(view.total, 1), min(view.done, view.total), width=30), text)
     return grid
 
 
-def _outcomes(view: View) -> Text:
+def _outcomes(view: RunView) -> Text:
     text = Text()
     for name in ORDER:
         if count := view.outcomes.get(name):
@@ -90,7 +90,7 @@ def _outcomes(view: View) -> Text:
     return text
 
 
-def _flow(view: View, pace: Pace) -> Text:
+def _flow(view: RunView, pace: Pace) -> Text:
     """What moves: pace, open searches, lag, money."""
     parts = [] if view.open is None else [f"open searches {view.open:.0f}"]
     if view.done and pace.cases is not None:
@@ -142,7 +142,7 @@ def _cells(model: ModelView) -> dict[str, str]:
         "tokens in": _short(model.prompt_tokens),
         "out": _short(model.completion_tokens),
         "USD": f"{model.cost_usd:.4f}",
-        "waited": "" if model.waited_s is None else clock(model.waited_s),
+        "waited": "" if model.waited_s is None else format_clock(model.waited_s),
         "queue": _figure(model.queue),
         "working": _figure(model.in_flight),
         "prefix hits": "" if model.hit_share is None else f"{100 * model.hit_share:.0f} %",

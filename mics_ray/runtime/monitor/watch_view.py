@@ -33,7 +33,7 @@ class ModelView:
 
 
 @dataclass
-class View:
+class RunView:
     """One run. ``state`` says in words whether it runs; ``total`` is the number of records, where it is known."""
 
     run: str

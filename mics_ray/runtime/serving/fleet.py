@@ -1,7 +1,7 @@
 """The intern replicas of a run as its driver sees them: more as a queue grows, fewer as it empties.
 
 Replicas come and go at the end of an intern's list, so the others keep their places and their cases. Workers are asked
-to `staff` their routers with a list; a replica that left it is ended when every worker has had its last answer from it.
+to `update_replicas` with a list; a replica that left it is ended when every worker has had its last answer from it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from mics_ray.runtime.serving.model_actors import (
     gpus_there,
     key_variables,
     pipeline,
-    spec,
+    replica_spec,
     start_replica,
 )
 from mics_ray.runtime.serving.placement import Need, Spot, needs, place
@@ -100,7 +100,7 @@ class Fleet:
             gone += self._resize(crew, now, queued.get(name, 0))
             changed |= before != crew.serving
         if changed:
-            self._told = [worker.staff.remote(self.replicas) for worker in workers]
+            self._told = [worker.update_replicas.remote(self.replicas) for worker in workers]
             self._leaving += [(member, self._told) for member in gone]
         return changed
 
@@ -171,7 +171,7 @@ class Fleet:
         for spot in spots:
             need = crew.need
             group = pipeline(need, spot) if need.stages > 1 and need.gpus else None
-            made = spec(self._config, need, crew.next, self._on_gpu, *self._folders)
+            made = replica_spec(self._config, need, crew.next, self._on_gpu, *self._folders)
             member = _Member(start_replica(made, need, secrets, spot, group), group=group)
             member.ready = member.handle.ready.remote()
             crew.next += 1

@@ -29,7 +29,7 @@ MAX_CONCURRENCY = 1000
 """Calls that one replica holds open; the engine's own queue does the rest."""
 
 
-def places(config: Config) -> tuple[list[Need], bool]:
+def plan_placement(config: Config) -> tuple[list[Need], bool]:
     """What the interns served here take of the cluster, and whether they run on GPUs.
 
     Their least number must fit, on what is there or on what an autoscaler can add. Raises :class:`RefusedRun`.
@@ -54,7 +54,7 @@ def start_interns(config: Config, cache_folder: str | None, log_folder: str | No
 
     Raises :class:`RefusedRun` when the cluster cannot hold them or an intern's settings are not allowed.
     """
-    wanted, on_gpu = places(config)
+    wanted, on_gpu = plan_placement(config)
     spots = place(wanted, cluster_nodes()) if on_gpu else None
     if spots is None:
         ask_for(wanted)
@@ -62,7 +62,9 @@ def start_interns(config: Config, cache_folder: str | None, log_folder: str | No
     secrets = key_variables(config)
     return {
         need.intern: [
-            start_replica(spec(config, need, number, on_gpu, cache_folder, log_folder), need, secrets, next(free, None))
+            start_replica(
+                replica_spec(config, need, number, on_gpu, cache_folder, log_folder), need, secrets, next(free, None)
+            )
             for number in range(need.replicas)
         ]
         for need in wanted
@@ -75,7 +77,7 @@ def key_variables(config: Config) -> list[str]:
     return [entry.api_key_env for entry in entries if entry.api_key_env]
 
 
-def spec(
+def replica_spec(
     config: Config, need: Need, number: int, on_gpu: bool, cache_folder: str | None, log_folder: str | None
 ) -> ReplicaSpec:
     """What a replica of an intern is made from; ``number`` names its files."""
@@ -194,7 +196,7 @@ async def _call(reference: Any) -> Any:
         raise ReplicaDown(type(error).__name__) from None
 
 
-def connect(replicas: Mapping[str, Sequence[Any]], pictures: PictureRefs) -> dict[str, Router]:
+def connect_routers(replicas: Mapping[str, Sequence[Any]], pictures: PictureRefs) -> dict[str, Router]:
     """A router for each intern from its actor handles; call it in the process that will ask."""
     return {name: Router(name, remote_replicas(handles, pictures)) for name, handles in replicas.items()}
 

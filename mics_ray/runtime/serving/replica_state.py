@@ -20,7 +20,7 @@ class Load:
     in_flight: int
 
 
-def choose(case_id: str, live: Sequence[Load]) -> int:
+def choose_replica(case_id: str, live: Sequence[Load]) -> int:
     """The replica for a case, of at least one: always the same (rendezvous hashing) unless that one is overloaded."""
     ranked = sorted(live, key=lambda load: _weight(case_id, load.number), reverse=True)
     mean = sum(load.in_flight for load in live) / len(live)
@@ -69,7 +69,7 @@ class Replica(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Seat:
+class ReplicaState:
     """A replica as this router sees it; ``life`` counts its restarts, ``heard`` is when it last gave a sign of life.
 
     A ``retired`` one gets no further calls, a ``reserved`` one those of a suspect alone; ``idle`` is set while it has
@@ -102,7 +102,7 @@ class Call:
     """An engine or several processes died while it was in flight: it is asked alone, so that no neighbour dies too."""
 
 
-def is_free(seat: Seat) -> bool:
+def is_free(seat: ReplicaState) -> bool:
     """Whether a replica takes calls beside those that it has."""
     return seat.up and not seat.reserved
 

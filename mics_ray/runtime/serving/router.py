@@ -17,8 +17,8 @@ from mics_ray.runtime.serving.replica_state import (
     Load,
     Replica,
     ReplicaDown,
-    Seat,
-    choose,
+    ReplicaState,
+    choose_replica,
     count_death,
     finish,
     is_free,
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class BoundModel:
+class RoutedModel:
     """The router as a :class:`~mics_ray.models.types.Model` for one case."""
 
     router: "Router"
@@ -58,7 +58,7 @@ class Router:
         poll_s: float = 0.5,
     ) -> None:
         self._name = name
-        self._seats = [Seat(number, replica) for number, replica in enumerate(replicas)]
+        self._seats = [ReplicaState(number, replica) for number, replica in enumerate(replicas)]
         self._patience_s, self._stall_s, self._probe_s, self._poll_s = patience_s, stall_s, probe_s, poll_s
         self._gathering: dict[tuple[str, str, str], list[Call]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -72,14 +72,14 @@ class Router:
         """Requests that were asked and have no answer yet."""
         return self._queued
 
-    async def staff(self, replicas: Sequence[Replica]) -> None:
+    async def update_replicas(self, replicas: Sequence[Replica]) -> None:
         """Serve with these replicas from here on; the ones that are known keep their places.
 
         Returns when those that are left out have answered what they had been asked.
         """
         old = self._seats
         self._seats = [
-            old[number] if number < len(old) and old[number].replica == replica else Seat(number, replica)
+            old[number] if number < len(old) and old[number].replica == replica else ReplicaState(number, replica)
             for number, replica in enumerate(replicas)
         ]
         self._tell_free()
@@ -90,9 +90,9 @@ class Router:
             if seat.in_flight:
                 await seat.idle.wait()
 
-    def bound(self, case_id: str) -> BoundModel:
+    def bind_case(self, case_id: str) -> RoutedModel:
         """A model whose calls keep to the case's replica, where its pictures and question are cached."""
-        return BoundModel(self, case_id)
+        return RoutedModel(self, case_id)
 
     async def complete(self, case_id: str, request: Request, pictures: Pictures | None) -> Reply:
         """Answer, with what else is asked of the same prompt in this turn of the event loop in one call.
@@ -130,7 +130,7 @@ class Router:
             for call in calls:
                 finish(call, error)
 
-    async def _try(self, seat: Seat, calls: list[Call], pictures: Pictures | None) -> None:
+    async def _try(self, seat: ReplicaState, calls: list[Call], pictures: Pictures | None) -> None:
         """Ask once; what has no answer then may be asked again."""
         life = seat.life
         try:
@@ -146,12 +146,12 @@ class Router:
             self._mark_down(seat, life)
 
     @asynccontextmanager
-    async def _shared(self, case_id: str, failed_at: Container[int | None]) -> AsyncIterator[Seat]:
+    async def _shared(self, case_id: str, failed_at: Container[int | None]) -> AsyncIterator[ReplicaState]:
         """A replica beside whatever else it serves."""
         yield await self._seat(case_id, failed_at)
 
     @asynccontextmanager
-    async def _alone(self, case_id: str) -> AsyncIterator[Seat]:
+    async def _alone(self, case_id: str) -> AsyncIterator[ReplicaState]:
         """A replica that serves nothing else meanwhile; one suspect after the other."""
         async with self._isolation:
             seat = await self._seat(case_id)
@@ -164,7 +164,7 @@ class Router:
                 seat.reserved = False
                 self._tell_free()
 
-    async def _emptied(self, seat: Seat) -> bool:
+    async def _emptied(self, seat: ReplicaState) -> bool:
         """Reserve a replica and wait until it has nothing in flight; whether it is still up then."""
         seat.reserved = True
         self._tell_free()
@@ -172,7 +172,7 @@ class Router:
             await seat.idle.wait()
         return seat.up and not seat.retired
 
-    async def _seat(self, case_id: str, failed_at: Container[int | None] = ()) -> Seat:
+    async def _seat(self, case_id: str, failed_at: Container[int | None] = ()) -> ReplicaState:
         """The replica for the case, once one is free; one of ``failed_at`` only where no other is.
 
         Raises :class:`LostCall` when none comes back in time.
@@ -183,9 +183,9 @@ class Router:
                     await self._any_free.wait()
         except TimeoutError:
             raise LostCall(Failure(DOWN, f"no replica came back in {self._patience_s:g} s")) from None
-        return self._seats[choose(case_id, [load for load in live if load.number not in failed_at] or live)]
+        return self._seats[choose_replica(case_id, [load for load in live if load.number not in failed_at] or live)]
 
-    async def _ask(self, seat: Seat, requests: list[Request], pictures: Pictures | None) -> list[Answer]:
+    async def _ask(self, seat: ReplicaState, requests: list[Request], pictures: Pictures | None) -> list[Answer]:
         """One call to a replica, watched for silence."""
         if not seat.in_flight:
             seat.heard = suspend_aware_clock.time()
@@ -203,7 +203,7 @@ class Router:
                 seat.idle.set()
             work.cancel()
 
-    async def _look_after(self, seat: Seat) -> None:
+    async def _look_after(self, seat: ReplicaState) -> None:
         """Probe a replica that has been silent for too long, and have it replaced when it does not answer."""
         async with seat.check:
             if suspend_aware_clock.time() - seat.heard < self._stall_s or not seat.up:
@@ -219,7 +219,7 @@ class Router:
             except ReplicaDown:
                 self._mark_down(seat, seat.life)
 
-    def _mark_down(self, seat: Seat, life: int) -> None:
+    def _mark_down(self, seat: ReplicaState, life: int) -> None:
         """Send nothing to the replica until it is back; news of an earlier ``life`` says nothing about this one."""
         if not seat.up or seat.life != life:
             return
@@ -228,7 +228,7 @@ class Router:
         log.warning("intern %s: replica %d is down, waiting for its restart", self._name, seat.number)
         self._spawn(self._revive(seat))
 
-    async def _revive(self, seat: Seat) -> None:
+    async def _revive(self, seat: ReplicaState) -> None:
         while not seat.up and not seat.retired:
             try:
                 await seat.replica.ready()

@@ -14,7 +14,7 @@ from mics_ray.plan.check import check, on_paper, refuse_what_does_not_fit
 from mics_ray.plan.config import PlanJob
 from mics_ray.plan.record import basis
 from mics_ray.plan.shape import Candidate, assumed, calls, recorded
-from mics_ray.runtime.monitor.latency import bucket, middle
+from mics_ray.runtime.monitor.latency import bucket_seconds, find_bucket
 from mics_ray.runtime.serving.placement import Need, Node
 
 PAPER = ("mentors=paper", "interns=paper", "judge=deepseek", "plan.sample=60", "window=20")
@@ -142,12 +142,12 @@ def test_a_recorded_run_gives_latencies_tokens_prices_and_the_replicas_load(
     rows(monkeypatch)
     asked = recorded_job(tmp_path)
     (tmp_path / "run").mkdir()
-    timed = {name: {bucket(2.0): 3, bucket(8.0): 1} for name in ("m", "i", "judge")}
+    timed = {name: {find_bucket(2.0): 3, find_bucket(8.0): 1} for name in ("m", "i", "judge")}
     noted = {"search_seconds": 1.0, "replicas": {"i": 2}, "latencies": timed}
     (tmp_path / "run/latencies.json").write_text(json.dumps(noted))
     found = basis(asked, asked.plan).calls
     assert found["i"].mean_s == pytest.approx(3.5, rel=0.03)
-    assert set(found["i"].seconds) == {middle(bucket(2.0)), middle(bucket(8.0))}
+    assert set(found["i"].seconds) == {bucket_seconds(find_bucket(2.0)), bucket_seconds(find_bucket(8.0))}
     assert (found["m"].tokens, found["m"].cost_usd, found["m"].cached) == (12.0, 0.3 / 3, 0.25)
     assert found["i"].per_replica == pytest.approx(14 / 2, rel=0.03)
     assert found["m"].again == 1.0, "four calls where the search shows one"
@@ -165,4 +165,7 @@ def test_a_run_of_other_models_or_without_latencies_is_refused(tmp_path: Path, m
 
 
 def test_a_bucket_stands_for_what_falls_into_it() -> None:
-    assert all(middle(bucket(seconds)) == pytest.approx(seconds, rel=0.03) for seconds in (0.001, 0.1, 1.0, 7.0, 300.0))
+    assert all(
+        bucket_seconds(find_bucket(seconds)) == pytest.approx(seconds, rel=0.03)
+        for seconds in (0.001, 0.1, 1.0, 7.0, 300.0)
+    )

@@ -232,7 +232,7 @@ def test_a_damaged_shard_is_refused_with_what_repairs_it(run: Path) -> None:
 def test_an_unforeseen_error_fails_its_case_only(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mics_ray.replay import cases
 
-    real = cases.searched
+    real = cases.run_case
 
     async def breaks(config: object, strategy: object, case: Case, panel: object) -> object:
         if case.id == "case-3":
@@ -241,7 +241,7 @@ def test_an_unforeseen_error_fails_its_case_only(run: Path, monkeypatch: pytest.
             raise LostCall(Failure("timeout", "outside of any search"))
         return await real(config, strategy, case, panel)
 
-    monkeypatch.setattr(cases, "searched", breaks)
+    monkeypatch.setattr(cases, "run_case", breaks)
     account = again(run)
     assert sorted(account.comparison.examples) == ["case-3", "case-4"]
     rows = found(account.folder)

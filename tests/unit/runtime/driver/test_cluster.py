@@ -8,7 +8,7 @@ import ray
 from mics_ray.config.schema import RayConfig
 from mics_ray.errors import RefusedRun
 from mics_ray.runtime.driver import cluster as module
-from mics_ray.runtime.driver.cluster import cluster
+from mics_ray.runtime.driver.cluster import join_cluster
 
 
 @pytest.mark.parametrize(
@@ -27,5 +27,5 @@ def test_what_ray_raises_is_refused(
 
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(module, "refuse_unreachable", lambda address: None)
-    with pytest.raises(RefusedRun, match=said), cluster(RayConfig(address)):
+    with pytest.raises(RefusedRun, match=said), join_cluster(RayConfig(address)):
         pass

@@ -15,7 +15,7 @@ from ray._private.services import get_node_ip_address
 from mics_ray.config.schema import RayConfig
 from mics_ray.errors import EXIT_REFUSED, RefusedRun
 from mics_ray.runtime.driver import gcs_check
-from mics_ray.runtime.driver.cluster import cluster
+from mics_ray.runtime.driver.cluster import join_cluster
 
 HERE = get_node_ip_address()
 """This machine's own address, which Ray takes for loopback too."""
@@ -85,7 +85,10 @@ def test_what_is_no_address_of_a_ray_is_refused_unasked(address: str) -> None:
 def test_auto_tries_the_address_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     port = closed_port()
     monkeypatch.setenv("RAY_ADDRESS", f"{HERE}:{port}")
-    with pytest.raises(RefusedRun, match=rf"nothing answers at auto \({HERE}:{port}\)"), cluster(RayConfig("auto")):
+    with (
+        pytest.raises(RefusedRun, match=rf"nothing answers at auto \({HERE}:{port}\)"),
+        join_cluster(RayConfig("auto")),
+    ):
         pass
 
 

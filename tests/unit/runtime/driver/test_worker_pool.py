@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from mics_ray.io.cases import Span
 from mics_ray.io.sources import Format
-from mics_ray.runtime.driver.worker_pool import AHEAD, Deal
+from mics_ray.runtime.driver.worker_pool import AHEAD, SpanQueue
 
 
 def spans(count: int) -> Iterator[Span]:
@@ -17,7 +17,7 @@ def whole(span: Span) -> Span | None:
 
 
 def test_a_worker_draws_ahead_of_what_it_opens_and_no_further() -> None:
-    deal = Deal(spans(9), workers=2)
+    deal = SpanQueue(spans(9), workers=2)
     drawn = [deal.draw(0) for _ in range(AHEAD)]
     assert [found and found[1].first for found in drawn] == list(range(AHEAD))
     assert deal.draw(0) is None
@@ -28,7 +28,7 @@ def test_a_worker_draws_ahead_of_what_it_opens_and_no_further() -> None:
 
 
 def test_what_a_lost_worker_leaves_undone_is_dealt_first() -> None:
-    deal = Deal(spans(4), workers=2)
+    deal = SpanQueue(spans(4), workers=2)
     first, second, kept = deal.draw(0), deal.draw(0), deal.draw(1)
     assert first
     assert second
@@ -47,12 +47,12 @@ def test_what_a_lost_worker_leaves_undone_is_dealt_first() -> None:
 
 
 def test_no_span_at_all_is_over_at_once() -> None:
-    assert Deal(spans(0), workers=1).over
+    assert SpanQueue(spans(0), workers=1).over
 
 
 @given(st.integers(1, 30), st.integers(1, 4), st.data())
 def test_whatever_is_lost_each_span_is_finished_once(count: int, workers: int, data: st.DataObject) -> None:
-    deal = Deal(spans(count), workers)
+    deal = SpanQueue(spans(count), workers)
     held: dict[int, dict[int, Span]] = {worker: {} for worker in range(workers)}
     finished: list[int] = []
     while not deal.over:

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from mics_ray.errors import RefusedRun
-from mics_ray.runtime.monitor.scrape import ours, samples, views
+from mics_ray.runtime.monitor.scrape import build_views, parse_samples, read_samples
 
 PAGE = """# HELP ray_mics_cases_total Cases.
 # TYPE ray_mics_cases_total counter
@@ -76,7 +76,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[type[Node], str]]:
 
 
 def test_samples_become_one_view_per_run_summed_over_processes() -> None:
-    seen = views(ours(PAGE))
+    seen = build_views(parse_samples(PAGE))
     assert set(seen) == {"r", "other"}
     view, gpt = seen["r"], seen["r"].models["gpt"]
     assert view.outcomes == {"solved": 5}
@@ -90,7 +90,7 @@ def test_samples_become_one_view_per_run_summed_over_processes() -> None:
 
 def test_a_node_s_own_metrics_port_is_read_as_it_is(node: tuple[type[Node], str]) -> None:
     kind, address = node
-    assert len(samples(address)) == len(list(ours(PAGE)))
+    assert len(read_samples(address)) == len(list(parse_samples(PAGE)))
     assert [path for path, _ in kind.asked] == ["/api/prometheus/sd", "/metrics"]
 
 
@@ -100,7 +100,7 @@ def test_a_dashboard_leads_to_its_nodes_and_they_do_not_get_the_token(
     kind, address = node
     kind.token, kind.targets = "secret", [address, "127.0.0.1:9"]
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
-    assert views(samples(f"http://{address}/"))["r"].done == 5, "one node is gone, the other one counts"
+    assert build_views(read_samples(f"http://{address}/"))["r"].done == 5, "one node is gone, the other one counts"
     assert kind.asked == [("/api/prometheus/sd", "Bearer secret"), ("/metrics", None)]
 
 
@@ -112,10 +112,10 @@ def test_a_token_may_lie_in_the_file_that_ray_reads(
     file = tmp_path_factory.mktemp("token") / "token"
     file.write_text("secret\n")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(file))
-    assert samples(address)
+    assert read_samples(address)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", f"{file}.gone")
     with pytest.raises(RefusedRun, match="cannot read"):
-        samples(address)
+        read_samples(address)
 
 
 def test_a_wrong_token_is_one_clear_line_without_the_token(
@@ -125,14 +125,14 @@ def test_a_wrong_token_is_one_clear_line_without_the_token(
     kind.token, kind.targets = "secret", [address]
     monkeypatch.setenv("RAY_AUTH_TOKEN", "canary-wrong")
     with pytest.raises(RefusedRun, match=r"answers 401; set RAY_AUTH_TOKEN") as refused:
-        samples(address)
+        read_samples(address)
     assert "canary-wrong" not in str(refused.value)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "127.0.0.1:notaport", "ftp://127.0.0.1:1", "", ":::", "http://"])
 def test_an_address_that_leads_nowhere_is_refused(address: str) -> None:
     with pytest.raises(RefusedRun, match="address") as refused:
-        samples(address)
+        read_samples(address)
     assert "\n" not in str(refused.value)
 
 
@@ -143,4 +143,4 @@ def test_a_dashboard_without_a_node_that_can_be_read_is_refused(
     kind, address = node
     kind.targets = targets
     with pytest.raises(RefusedRun, match="cannot be reached from here"):
-        samples(address)
+        read_samples(address)

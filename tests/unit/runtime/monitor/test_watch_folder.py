@@ -10,9 +10,9 @@ import pytest
 from mics_ray.errors import RefusedRun
 from mics_ray.io.shards import ShardStore
 from mics_ray.runtime.monitor import watch_folder
-from mics_ray.runtime.monitor.logs import CaseLog, written
+from mics_ray.runtime.monitor.logs import CaseLog, modified_ns
 from mics_ray.runtime.monitor.scrape import Sample
-from mics_ray.runtime.monitor.watch_folder import SILENT_S, RunFolder
+from mics_ray.runtime.monitor.watch_folder import SILENT_S, FolderWatch
 from tests.support.run_folders import row
 
 USED = {"calls": 3, "cached_calls": 1, "prompt_tokens": 9, "completion_tokens": 4, "cost_usd": 0.5}
@@ -39,23 +39,23 @@ def commit(folder: Path, *names: str, failure: str | None = None) -> None:
 def live(folder: Path, age_s: float = 0.0, metrics: tuple[str, ...] = ()) -> None:
     """The sign of life of a driver that begins where the folder stands."""
     path = folder / "live.json"
-    path.write_text(json.dumps({"records": 9, "metrics": metrics, "summary": written(folder / "summary.json")}))
+    path.write_text(json.dumps({"records": 9, "metrics": metrics, "summary": modified_ns(folder / "summary.json")}))
     os.utime(path, (time.time() - age_s,) * 2)
 
 
 def test_no_run_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedRun, match="there is no run in"):
-        RunFolder(tmp_path)
+        FolderWatch(tmp_path)
 
 
 def test_committed_rows_and_case_lines_are_summed_as_they_come(folder: Path) -> None:
-    watched = RunFolder(folder)
-    assert watched.look().state == "not searching yet"
+    watched = FolderWatch(folder)
+    assert watched.read_view().state == "not searching yet"
     live(folder)
     commit(folder, "a", "b", failure="timeout: in 3 s")
-    first = watched.look()
+    first = watched.read_view()
     commit(folder, "c")
-    second = watched.look()
+    second = watched.read_view()
     assert (first.done, second.done) == (2, 3), "a view does not change after it was taken"
     assert (second.run, second.state, second.total) == ("first", "running", 9)
     assert second.models["gpt"].replies == 9
@@ -70,10 +70,10 @@ def test_a_line_that_is_being_written_is_read_when_it_is_whole(folder: Path) -> 
     path = folder / "logs/cases.jsonl"
     text = path.read_text()
     path.write_text(text + text[:20])
-    watched = RunFolder(folder)
-    assert len(watched.look().recent) == 1
+    watched = FolderWatch(folder)
+    assert len(watched.read_view().recent) == 1
     path.write_text(text + text)
-    assert len(watched.look().recent) == 2
+    assert len(watched.read_view().recent) == 2
 
 
 def test_a_broken_line_and_a_damaged_shard_do_not_end_the_watching(folder: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_broken_line_and_a_damaged_shard_do_not_end_the_watching(folder: Path)
     with (folder / "logs/cases.jsonl").open("a") as file:
         file.write("{cut\n")
     (folder / "results/part-000007.parquet").write_bytes(b"no")
-    view = RunFolder(folder).look()
+    view = FolderWatch(folder).read_view()
     assert len(view.recent) == 1
     assert view.notes == ["part-000007.parquet is damaged: its rows are not counted"]
 
@@ -92,7 +92,7 @@ def test_a_broken_line_and_a_damaged_shard_do_not_end_the_watching(folder: Path)
 def test_the_account_says_how_it_ended(folder: Path, finished: bool, words: str) -> None:
     live(folder, age_s=5)
     (folder / "summary.json").write_text(json.dumps({"finished": finished}))
-    assert RunFolder(folder).look().state == words
+    assert FolderWatch(folder).read_view().state == words
 
 
 @pytest.mark.parametrize("moved_s", [-3600, 0, 3600])
@@ -100,15 +100,15 @@ def test_an_account_tells_of_its_own_session_however_the_clock_was_moved(folder:
     summary = folder / "summary.json"
     summary.write_text(json.dumps({"finished": False}))
     live(folder)
-    assert RunFolder(folder).look().state == "running", "that account is of an earlier session"
+    assert FolderWatch(folder).read_view().state == "running", "that account is of an earlier session"
     summary.write_text(json.dumps({"finished": True}))
     os.utime(summary, (time.time() + moved_s + 1,) * 2)
-    assert RunFolder(folder).look().state == "finished"
+    assert FolderWatch(folder).read_view().state == "finished"
 
 
 def test_a_silent_driver_is_taken_for_dead(folder: Path) -> None:
     live(folder, age_s=SILENT_S + 120)
-    assert RunFolder(folder).look().state == "no sign of life for 3 min; see logs/driver.log"
+    assert FolderWatch(folder).read_view().state == "no sign of life for 3 min; see logs/driver.log"
 
 
 @pytest.mark.parametrize("moved_s", [-3600, 3600])
@@ -117,15 +117,15 @@ def test_a_clock_that_is_moved_neither_kills_nor_revives_a_driver(
 ) -> None:
     now, steady = time.time(), time.monotonic()
     live(folder)
-    watched = RunFolder(folder)
-    assert watched.look().state == "running"
+    watched = FolderWatch(folder)
+    assert watched.read_view().state == "running"
     monkeypatch.setattr(time, "time", lambda: now + moved_s)
-    assert watched.look().state == "running"
+    assert watched.read_view().state == "running"
     live(folder, age_s=-moved_s)
     monkeypatch.setattr(time, "monotonic", lambda: steady + SILENT_S)
-    assert watched.look().state == "running", "it has given another sign"
+    assert watched.read_view().state == "running", "it has given another sign"
     monkeypatch.setattr(time, "monotonic", lambda: steady + 2 * SILENT_S + 1)
-    assert watched.look().state == "no sign of life for 1 min; see logs/driver.log"
+    assert watched.read_view().state == "no sign of life for 1 min; see logs/driver.log"
 
 
 def test_live_figures_come_from_the_metrics_of_this_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_live_figures_come_from_the_metrics_of_this_run(folder: Path, monkeypatc
     monkeypatch.setattr(watch_folder.scrape, "from_targets", scraped)
     live(folder, metrics=("10.0.0.1:5",))
     commit(folder, "a")
-    view = RunFolder(folder).look()
+    view = FolderWatch(folder).read_view()
     assert view.open == 4
     gpt = view.models["gpt"]
     assert (gpt.replies, gpt.failures, gpt.queue) == (3, {"timeout": 2}, 7)
@@ -158,6 +158,8 @@ def test_metrics_that_cannot_be_reached_are_named_and_not_asked_every_time(
 
     monkeypatch.setattr(watch_folder.scrape, "from_targets", nobody)
     live(folder, metrics=("10.0.0.1:5",))
-    watched = RunFolder(folder)
-    assert watched.look().notes == watched.look().notes == ["metrics that cannot be read from here: 10.0.0.1:5"]
+    watched = FolderWatch(folder)
+    assert (
+        watched.read_view().notes == watched.read_view().notes == ["metrics that cannot be read from here: 10.0.0.1:5"]
+    )
     assert len(asked) == 1

@@ -5,18 +5,18 @@ from io import StringIO
 
 from rich.console import Console
 
-from mics_ray.runtime.monitor.watch_screen import PACE_S, Pace, screen
-from mics_ray.runtime.monitor.watch_view import ModelView, View
+from mics_ray.runtime.monitor.watch_screen import PACE_S, Pace, draw_screen
+from mics_ray.runtime.monitor.watch_view import ModelView, RunView
 
 
-def drawn(view: View, pace: Pace | None = None, width: int = 150) -> str:
+def drawn(view: RunView, pace: Pace | None = None, width: int = 150) -> str:
     console = Console(width=width, record=True, file=StringIO())
-    console.print(screen(view, pace or Pace()))
+    console.print(draw_screen(view, pace or Pace()))
     return console.export_text()
 
 
-def view(done: int = 0) -> View:
-    return View("first", "running", 40, Counter(solved=done))
+def view(done: int = 0) -> RunView:
+    return RunView("first", "running", 40, Counter(solved=done))
 
 
 def test_a_run_that_has_just_begun_can_be_drawn() -> None:

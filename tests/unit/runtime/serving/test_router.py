@@ -14,7 +14,7 @@ from mics_ray.runtime.serving.replica_state import (
     Answer,
     Load,
     ReplicaDown,
-    choose,
+    choose_replica,
 )
 from mics_ray.runtime.serving.router import Router
 from tests.support.virtual_loop import VirtualLoop
@@ -80,35 +80,35 @@ def dead_engine() -> LostCall:
 class TestChoose:
     def test_a_case_keeps_its_replica_and_cases_spread(self) -> None:
         live = [Load(number, 0) for number in range(4)]
-        first = {case: choose(case, live) for case in CASES}
-        assert first == {case: choose(case, live[::-1]) for case in CASES}
+        first = {case: choose_replica(case, live) for case in CASES}
+        assert first == {case: choose_replica(case, live[::-1]) for case in CASES}
         assert min(Counter(first.values()).values()) > len(CASES) / 8
 
     def test_only_the_cases_of_a_dead_replica_move(self) -> None:
         live = [Load(number, 0) for number in range(4)]
-        before = {case: choose(case, live) for case in CASES}
-        after = {case: choose(case, live[:3]) for case in CASES}
+        before = {case: choose_replica(case, live) for case in CASES}
+        after = {case: choose_replica(case, live[:3]) for case in CASES}
         assert all(after[case] == number for case, number in before.items() if number != 3)
 
     def test_an_overloaded_replica_spills_to_the_least_loaded(self) -> None:
-        home = choose("case", [Load(number, 0) for number in range(3)])
+        home = choose_replica("case", [Load(number, 0) for number in range(3)])
         busy = {home: 200, (home + 1) % 3: 5, (home + 2) % 3: 1}
-        assert choose("case", [Load(number, n) for number, n in busy.items()]) == (home + 2) % 3
+        assert choose_replica("case", [Load(number, n) for number, n in busy.items()]) == (home + 2) % 3
 
     def test_a_little_more_than_the_others_is_no_overload(self) -> None:
-        home = choose("case", [Load(number, 0) for number in range(3)])
-        assert choose("case", [Load(number, SLACK if number == home else 0) for number in range(3)]) == home
+        home = choose_replica("case", [Load(number, 0) for number in range(3)])
+        assert choose_replica("case", [Load(number, SLACK if number == home else 0) for number in range(3)]) == home
 
     def test_the_only_replica_takes_everything(self) -> None:
-        assert choose("case", [Load(2, 10_000)]) == 2
+        assert choose_replica("case", [Load(2, 10_000)]) == 2
 
     def test_any_id_has_a_place(self) -> None:
-        assert choose("\ud800\x00", [Load(0, 0), Load(1, 0)]) in (0, 1)
+        assert choose_replica("\ud800\x00", [Load(0, 0), Load(1, 0)]) in (0, 1)
 
 
 async def test_what_is_asked_of_one_prompt_in_one_turn_is_one_call() -> None:
     replica = LocalReplica()
-    model = Router("tiny", [replica]).bound("case")
+    model = Router("tiny", [replica]).bind_case("case")
     asked = [request("a", 0.3), request("a", 1.2), request("b", 0.3), request("b", 1.2)]
     replies = await asyncio.gather(*(model.complete(one, None) for one in asked))
     assert [reply.text for reply in replies] == ["a@0.3", "a@1.2", "b@0.3", "b@1.2"]
@@ -126,7 +126,7 @@ async def test_a_lost_call_reaches_only_its_own_caller() -> None:
     async def behave(requests: Sequence[Request]) -> list[Answer]:
         return [LostCall(Failure("too_long", "…")), *(await answer(requests[1:]))]
 
-    model = Router("tiny", [LocalReplica(behave)]).bound("case")
+    model = Router("tiny", [LocalReplica(behave)]).bind_case("case")
     lost, reply = await asyncio.gather(
         *(model.complete(request("a", t), None) for t in (0.3, 1.2)), return_exceptions=True
     )
@@ -261,7 +261,7 @@ async def test_the_neighbours_of_a_poison_request_get_their_replies() -> None:
         poison = LostCall(Failure("engine", "…"))
         return [poison if one.temperature == 1.2 else Reply("fine") for one in requests]
 
-    model = Router("tiny", [LocalReplica(behave)]).bound("case")
+    model = Router("tiny", [LocalReplica(behave)]).bind_case("case")
     fine, lost = await asyncio.gather(
         *(model.complete(request("a", t), None) for t in (0.3, 1.2)), return_exceptions=True
     )
@@ -361,7 +361,7 @@ async def test_a_caller_that_has_gone_harms_nobody() -> None:
         await gate.wait()
         return await answer(requests)
 
-    model = Router("tiny", [LocalReplica(behave)]).bound("case")
+    model = Router("tiny", [LocalReplica(behave)]).bind_case("case")
     gone, stays = (asyncio.ensure_future(model.complete(request("a", t), None)) for t in (0.3, 1.2))
     await asyncio.sleep(0)
     gone.cancel()
@@ -380,9 +380,9 @@ async def test_an_unforeseen_error_is_not_swallowed() -> None:
 async def test_a_further_replica_takes_its_share_and_the_known_ones_keep_their_cases() -> None:
     first, second = LocalReplica(), LocalReplica()
     router = Router("tiny", [first])
-    await router.staff([first, second])
+    await router.update_replicas([first, second])
     await asyncio.gather(*(router.complete(case, request(case), None) for case in CASES))
-    homes = {case: choose(case, [Load(0, 0), Load(1, 0)]) for case in CASES}
+    homes = {case: choose_replica(case, [Load(0, 0), Load(1, 0)]) for case in CASES}
     assert [call[0].text for call in first.calls] == [case for case in CASES if homes[case] == 0]
     assert [call[0].text for call in second.calls] == [case for case in CASES if homes[case] == 1]
 
@@ -397,10 +397,10 @@ async def test_a_retired_replica_answers_what_it_was_asked_and_is_asked_nothing_
 
     stays, goes = LocalReplica(), LocalReplica(slow)
     router = Router("tiny", [stays, goes])
-    case = next(case for case in CASES if choose(case, [Load(0, 0), Load(1, 0)]) == 1)
+    case = next(case for case in CASES if choose_replica(case, [Load(0, 0), Load(1, 0)]) == 1)
     under_way = asyncio.ensure_future(router.complete(case, request("early"), None))
     await asked.wait()
-    drained = asyncio.ensure_future(router.staff([stays]))
+    drained = asyncio.ensure_future(router.update_replicas([stays]))
     assert await router.complete(case, request("late"), None) == Reply("late@0.3")
     assert not drained.done(), "the early call is still on its way"
     assert router.queued == 1
@@ -421,10 +421,10 @@ async def test_a_retired_replica_that_dies_hands_its_calls_to_the_others() -> No
 
     stays, goes = LocalReplica(), LocalReplica(dying)
     router = Router("tiny", [stays, goes], poll_s=0.001)
-    case = next(case for case in CASES if choose(case, [Load(0, 0), Load(1, 0)]) == 1)
+    case = next(case for case in CASES if choose_replica(case, [Load(0, 0), Load(1, 0)]) == 1)
     under_way = asyncio.ensure_future(router.complete(case, request(), None))
     await asked.wait()
-    drained = asyncio.ensure_future(router.staff([stays]))
+    drained = asyncio.ensure_future(router.update_replicas([stays]))
     await asyncio.sleep(0)
     release.set()
     await drained
