@@ -148,9 +148,10 @@ async def test_the_panel_speaks_with_the_presets_temperatures_and_each_roles_pic
     assert (list(panel.mentors), list(panel.interns)) == (["own", "preset"], list(config.interns))
 
 
-def test_the_shipped_demo_is_accepted() -> None:
-    for name in ("paper", "reference", "best_of_n"):
-        check(composed(search=name))
+@pytest.mark.parametrize("search", ["paper", "reference", "best_of_n"])
+def test_the_shipped_demo_is_accepted_and_one_wrong_value_in_it_is_not(search: str) -> None:
+    check(composed(search=search))
+    assert refusal(composed("window=0", search=search)).count("window: 0") == 1
 
 
 def test_at_least_two_mentors_and_one_intern() -> None:
@@ -209,8 +210,13 @@ def test_what_is_refused(overrides: list[str], words: list[str], monkeypatch: py
     assert [word for word in words if word not in message] == [], message
 
 
-def test_trusted_code_with_a_full_commit_is_accepted() -> None:
-    check(composed("interns.tiny_internvl.trust_remote_code=true", f"interns.tiny_internvl.revision='{COMMIT}'"))
+def test_trusted_code_needs_a_full_commit_and_nothing_less() -> None:
+    def trusting(revision: str) -> Config:
+        return composed("interns.tiny_internvl.trust_remote_code=true", f"interns.tiny_internvl.revision='{revision}'")
+
+    check(trusting(COMMIT))
+    for less in (COMMIT[:-1], f"{COMMIT}0", COMMIT[:-1] + "g", f"v-{COMMIT}", "main"):
+        assert "interns.tiny_internvl" in refusal(trusting(less))
 
 
 def test_two_models_of_one_name_are_refused() -> None:

@@ -28,6 +28,7 @@ from mics_ray.errors import EXIT_OK, EXIT_REFUSED, EXIT_STOPPED
 from mics_ray.io.rows import Stamp, result_row
 from mics_ray.io.shards import ShardStore, iter_rows, shards
 from mics_ray.models.replies.ledger import LEDGER, spent_usd
+from scripts import rejudge as program
 from tests.support.damage import flip
 from tests.support.faulty_provider import FaultyProvider
 
@@ -182,12 +183,16 @@ def judge() -> Iterator[Judge]:
         server.shutdown()
 
 
-def command(tmp_path: Path, url: str, *more: str) -> list[str]:
+def arguments(tmp_path: Path, url: str, *more: str) -> list[str]:
     block = {"model": "other-judge", "base_url": url, "max_in_flight": 1}
     (tmp_path / "conf/judge").mkdir(parents=True, exist_ok=True)
     (tmp_path / "conf/judge/other.yaml").write_text(json.dumps(block))
-    given = ["--config-dir", str(tmp_path / "conf"), f"run.dir={tmp_path / 'run'}", "judge=other", *more]
-    return [sys.executable, str(ROOT / "scripts/rejudge.py"), *given]
+    return ["--config-dir", str(tmp_path / "conf"), f"run.dir={tmp_path / 'run'}", "judge=other", *more]
+
+
+def command(tmp_path: Path, url: str) -> list[str]:
+    """The program as a process of its own, for a test that sends it a signal."""
+    return [sys.executable, str(ROOT / "scripts/rejudge.py"), *arguments(tmp_path, url)]
 
 
 def test_a_stopped_program_goes_on_and_pays_for_nothing_twice(tmp_path: Path, judge: Judge) -> None:
@@ -213,7 +218,9 @@ def test_a_stopped_program_goes_on_and_pays_for_nothing_twice(tmp_path: Path, ju
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
 
 
-def test_the_judge_s_bill_stays_within_the_budget_and_a_larger_one_goes_on(tmp_path: Path) -> None:
+def test_the_judge_s_bill_stays_within_the_budget_and_a_larger_one_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     results = []
     for number in range(10):
         case, tree = Case(f"c{number}", f"What is it, number {number}?", "gold"), replace(TREE, case_id=f"c{number}")
@@ -228,17 +235,16 @@ def test_the_judge_s_bill_stays_within_the_budget_and_a_larger_one_goes_on(tmp_p
             "judge.max_tokens=64",
             "judge.price={input_per_mtok: 1000, output_per_mtok: 1000}",
         ]
-        start = command(tmp_path, provider.url, *given)
-        stopped = subprocess.run([*start, f"budget_usd={budget}"], capture_output=True, text=True, check=False)
-        assert stopped.returncode == EXIT_STOPPED, stopped.stderr
-        assert "with more the same command goes on" in stopped.stderr
+        start = arguments(tmp_path, provider.url, *given)
+        assert program.main([*start, f"budget_usd={budget}"]) == EXIT_STOPPED
+        stopped = capsys.readouterr().err
+        assert "with more the same command goes on" in stopped
         assert 0 < provider.bill_usd <= spent_usd(folder) <= budget < spent_usd(folder) + most
-        assert f"spent ${spent_usd(folder):.4f} of budget_usd=2.5" in stopped.stderr
+        assert f"spent ${spent_usd(folder):.4f} of budget_usd=2.5" in stopped
         assert not (folder / "verdicts.parquet").exists()
         calls = len(provider.times)
 
-        done = subprocess.run([*start, f"budget_usd={100 * budget}"], capture_output=True, text=True, check=False)
-        assert done.returncode == EXIT_OK, done.stderr
+        assert program.main([*start, f"budget_usd={100 * budget}"]) == EXIT_OK
     assert 0 < calls < len(provider.times)
     assert provider.injected["null_content"]
     assert provider.repaid() == 0
@@ -250,38 +256,36 @@ def test_the_judge_s_bill_stays_within_the_budget_and_a_larger_one_goes_on(tmp_p
 
 
 def test_a_budget_over_a_judge_behind_a_key_without_a_price_is_refused(
-    tmp_path: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make_run(tmp_path / "run")
     monkeypatch.setenv("JUDGE_KEY", "canary")
-    start = command(tmp_path, judge.url, "judge.api_key_env=JUDGE_KEY", "budget_usd=1")
-    done = subprocess.run(start, capture_output=True, text=True, check=False)
-    assert done.returncode == EXIT_REFUSED
-    assert "budget_usd cannot count its calls" in done.stderr
+    start = arguments(tmp_path, judge.url, "judge.api_key_env=JUDGE_KEY", "budget_usd=1")
+    assert program.main(start) == EXIT_REFUSED
+    assert "budget_usd cannot count its calls" in capsys.readouterr().err
     assert judge.asked == 0
 
 
-def test_without_its_key_nothing_is_asked(tmp_path: Path, judge: Judge) -> None:
+def test_without_its_key_nothing_is_asked(tmp_path: Path, judge: Judge, capsys: pytest.CaptureFixture[str]) -> None:
     make_run(tmp_path / "run")
-    done = subprocess.run(
-        command(tmp_path, judge.url, "judge.api_key_env=NOT_SET_ANYWHERE"), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == EXIT_REFUSED
-    assert "NOT_SET_ANYWHERE is not set" in done.stderr
+    assert program.main(arguments(tmp_path, judge.url, "judge.api_key_env=NOT_SET_ANYWHERE")) == EXIT_REFUSED
+    assert "NOT_SET_ANYWHERE is not set" in capsys.readouterr().err
     assert judge.asked == 0
     assert not (tmp_path / "run/rejudge").exists()
 
 
-def test_a_damaged_shard_is_found_before_anything_is_asked(tmp_path: Path, judge: Judge) -> None:
+def test_a_damaged_shard_is_found_before_anything_is_asked(
+    tmp_path: Path, judge: Judge, capsys: pytest.CaptureFixture[str]
+) -> None:
     flip(shards(make_run(tmp_path / "run") / "results")[0], "nodes")
-    done = subprocess.run(command(tmp_path, judge.url), capture_output=True, text=True, check=False)
-    assert done.returncode == EXIT_REFUSED
-    assert "verify.py run.dir=… --repair" in done.stderr
+    assert program.main(arguments(tmp_path, judge.url)) == EXIT_REFUSED
+    assert "verify.py run.dir=… --repair" in capsys.readouterr().err
     assert judge.asked == 0
 
 
-def test_a_folder_without_a_run_is_refused_and_not_made(tmp_path: Path, judge: Judge) -> None:
-    done = subprocess.run(command(tmp_path, judge.url), capture_output=True, text=True, check=False)
-    assert done.returncode == EXIT_REFUSED
-    assert "no results" in done.stderr
+def test_a_folder_without_a_run_is_refused_and_not_made(
+    tmp_path: Path, judge: Judge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(arguments(tmp_path, judge.url)) == EXIT_REFUSED
+    assert "no results" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mics_ray.jobs.lock import LockHeld, RunLock
+from tests.support.processes import until
 
 HOLD = """
 import sys
@@ -40,8 +41,8 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
     finally:
         other.send_signal(signal.SIGKILL)
         other.communicate()
-    assert path.exists()
-    RunLock(path).release()
+    with RunLock(path):
+        assert path.read_text().startswith(f"process {os.getpid()} on "), "the file says who holds it"
 
 
 def test_a_lock_does_not_pass_to_children(tmp_path: Path) -> None:
@@ -49,7 +50,16 @@ def test_a_lock_does_not_pass_to_children(tmp_path: Path) -> None:
     lock = RunLock(path)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
     try:
+        until(lambda: os.readlink(f"/proc/{child.pid}/exe") == os.path.realpath(sys.executable), 30)
+        assert str(path) in open_files(os.getpid())
+        assert str(path) not in open_files(child.pid)
         lock.release()
-        RunLock(path).release()
+        with RunLock(path), pytest.raises(LockHeld):
+            RunLock(path)
     finally:
         child.communicate(b"\n")
+    assert str(path) not in open_files(os.getpid())
+
+
+def open_files(pid: int) -> set[str]:
+    return {os.readlink(descriptor) for descriptor in Path(f"/proc/{pid}/fd").iterdir() if descriptor.is_symlink()}

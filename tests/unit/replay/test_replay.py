@@ -55,10 +55,11 @@ def test_the_run_s_own_configuration_gives_the_run_s_own_rows(run: Path) -> None
 
 
 def test_a_replayed_row_says_that_its_calls_cost_nothing(run: Path) -> None:
-    for row in iter_rows(again(run).folder / "results"):
-        for used in row["usage"].values():
-            assert used["cached_calls"] == used["calls"] > 0
-            assert used["cost_usd"] == 0
+    rows = {row["case_id"]: row["usage"] for row in iter_rows(again(run).folder / "results")}
+    assert len(rows) == CASES + 1
+    assert sum(not usage for usage in rows.values()) == 1, "only the record that cannot be used asks nobody"
+    for usage in rows.values():
+        assert {(used["cached_calls"] == used["calls"] > 0, used["cost_usd"]) for used in usage.values()} <= {(True, 0)}
 
 
 def test_calls_that_the_run_lost_are_lost_again(tmp_path: Path) -> None:
