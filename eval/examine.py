@@ -15,7 +15,7 @@ from eval.window import POLL_S, Batches, Score, Stopped, answer_all
 from mics_ray.assemble.panel import providers
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.io.shards import ShardStore
-from mics_ray.jobs.signals import Stopper
+from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.models.types import Model, Refused
 from mics_ray.runtime.driver.endpoint_actors import RemoteEndpoint, start_endpoint
 from mics_ray.runtime.driver.run import DRAIN_S, End, StartInterns, describe_refusal
@@ -31,7 +31,7 @@ def examine(work: Work, progress: Progress, interns: StartInterns = start_intern
 
     Raises :class:`RefusedRun` when the cluster cannot hold the models or an engine does not start.
     """
-    stopper = Stopper()
+    stopper = StopSignal()
     with stopper.listening():
         try:
             return asyncio.run(_examine(work, progress, interns, stopper))
@@ -39,7 +39,7 @@ def examine(work: Work, progress: Progress, interns: StartInterns = start_intern
             progress.close()
 
 
-async def _examine(work: Work, progress: Progress, interns: StartInterns, stopper: Stopper) -> End:
+async def _examine(work: Work, progress: Progress, interns: StartInterns, stopper: StopSignal) -> End:
     began = time.monotonic()
     hall = _Hall.start(work, interns)
     batches = Batches(ShardStore(work.folder.results, ANSWERS), _score(work))
@@ -61,7 +61,7 @@ async def _examine(work: Work, progress: Progress, interns: StartInterns, stoppe
         await hall.leave()
 
 
-async def _ask_all(work: Work, hall: "_Hall", batches: Batches, progress: Progress, stopper: Stopper) -> None:
+async def _ask_all(work: Work, hall: "_Hall", batches: Batches, progress: Progress, stopper: StopSignal) -> None:
     began, before = time.monotonic(), work.total - len(work.pending)
 
     def look(running: int) -> bool:
@@ -127,7 +127,7 @@ async def _awaited(reference: Any) -> Any:
     return await reference
 
 
-async def _ready(engines: Iterable[RayReplica], stopper: Stopper, logs: str) -> None:
+async def _ready(engines: Iterable[RayReplica], stopper: StopSignal, logs: str) -> None:
     """Wait for all engines; one that cannot start, or a stop, ends the wait."""
     waiting = {asyncio.ensure_future(engine.ready()) for engine in engines}
     while waiting:

@@ -19,8 +19,8 @@ from mics_ray.config.schema import Config, Engine, InternConfig, SearchConfig
 from mics_ray.core.draws import derive_seed
 from mics_ray.errors import RefusedRun
 from mics_ray.io.rows import Stamp
-from mics_ray.io.shards import ShardError, committed_ids, shards
-from mics_ray.jobs.prepare import Folder, held, same_or_refused
+from mics_ray.io.shards import ShardError, committed_ids
+from mics_ray.jobs.run_folder import RunFolder, hold_folder
 from mics_ray.models.engine.adapter import fingerprint
 from mics_ray.models.engine.checkpoint import check_checkpoint, small_files, tiling
 
@@ -48,7 +48,7 @@ class Work:
 
     job: EvaluateJob
     config: Config
-    folder: Folder
+    folder: RunFolder
     stamp: Stamp
     total: int
     pending: list[Question]
@@ -98,28 +98,25 @@ def served(job: EvaluateJob) -> Config:
 def prepared(job: EvaluateJob) -> Iterator[Work]:
     """Hold the folder, read the benchmarks, and see what is answered. Raises :class:`RefusedRun`, ``LockedRun``."""
     check(job)
-    with held(job.eval.dir, "eval.dir") as folder:
+    with hold_folder(job.eval.dir, "eval.dir") as folder:
         yield _work(job, folder)
 
 
-def _work(job: EvaluateJob, folder: Folder) -> Work:
+def _work(job: EvaluateJob, folder: RunFolder) -> Work:
     questions = [question for name in job.eval.benchmarks for question in _questions(job, folder, name)]
     config, checkpoint = served(job), _checkpoint(job)
     view = _identity(job, config, checkpoint, questions)
     try:
-        if shards(folder.results):
-            same_or_refused(folder, view, "eval.dir")
+        folder.bind(view, to_yaml(job) + to_yaml({"checkpoint": checkpoint}), "eval.dir", ANSWERS)
         done = committed_ids(folder.results, ANSWERS)
     except ShardError as error:
         raise RefusedRun(str(error)) from None
-    folder.write("config.yaml", to_yaml(job) + to_yaml({"checkpoint": checkpoint}))
-    folder.write("identity.json", json.dumps(view, indent=1, sort_keys=True))
     stamp = Stamp(job.seed, digest(view), code_version())
     pending = [question for question in questions if question.id not in done]
     return Work(job, _found(config), folder, stamp, len(questions), pending, checkpoint.get("tiling", {}))
 
 
-def _questions(job: EvaluateJob, folder: Folder, name: str) -> list[Question]:
+def _questions(job: EvaluateJob, folder: RunFolder, name: str) -> list[Question]:
     """A benchmark's items, or a sample of them that the seed decides, in their order."""
     pictures = (folder.root / "pictures" / name).absolute()
     source = open_source(name, job.eval.benchmarks[name], job.eval.root, pictures)

@@ -1,4 +1,4 @@
-"""What ends a program, and the exit code that says so."""
+"""What ends a program, and the exit code that says so. No other module maps an end to a code."""
 
 EXIT_OK = 0
 EXIT_USAGE = 64
@@ -26,3 +26,12 @@ class LockedRun(RefusedRun):
     """Another run holds the output folder. Exit code 73."""
 
     code = EXIT_LOCKED
+
+
+class Stopped(Exception):
+    """A person asked for a stop. What is done is kept, and the same command goes on. Exit code 75."""
+
+    code = EXIT_STOPPED
+
+    def __init__(self, message: str = "stopped; the same command goes on") -> None:
+        super().__init__(message)

@@ -30,13 +30,13 @@ def generate(config: Config) -> int:
 
     check(config)
     from mics_ray.io.shards import ShardError
-    from mics_ray.jobs.prepare import prepared, simulated, with_server
+    from mics_ray.jobs.generation import prepare_generation, serve_simulated_models, uses_simulated_models
     from mics_ray.runtime.driver.run import End, run
     from mics_ray.runtime.monitor.logs import log_to
     from mics_ray.runtime.monitor.progress import Progress
 
     progress, console = Progress(), Console()
-    with prepared(config) as job:
+    with prepare_generation(config) as job:
         log_to(job.folder.logs, "driver")
         survey = job.survey
         progress.phase(
@@ -46,13 +46,13 @@ def generate(config: Config) -> int:
             return _preflight(config, job, console)
         end = End(EXIT_OK, "", 0.0)
         if survey.pending:
-            with with_server(job.config, job.folder) as served:
+            with serve_simulated_models(job.config, job.folder) as served:
                 progress.phase("asking every model for one word")
                 _probe(served, job)
                 end = run(job.at(served), progress)
         progress.phase(f"ended with exit code {end.code} {end.message}")
         try:
-            _close(console, job, end, simulated(config))
+            _close(console, job, end, uses_simulated_models(config))
         except ShardError as error:
             Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False)
             return end.code or EXIT_CANNOT_WRITE
@@ -88,10 +88,10 @@ def _probe(served: Config, job: Any) -> None:
 
 
 def _preflight(config: Config, job: Any, console: Console) -> int:
-    from mics_ray.jobs.prepare import with_server
+    from mics_ray.jobs.generation import serve_simulated_models
     from mics_ray.runtime.driver.preflight import print_report
 
-    with with_server(job.config, job.folder) as served:
+    with serve_simulated_models(job.config, job.folder) as served:
         _probe(served, job)
     print_report(console, job)
     return EXIT_OK

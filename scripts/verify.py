@@ -93,7 +93,7 @@ def _verify(run: Path, repair: bool, console: Console) -> int:
 
 def _repair(run: Path, found: Check, console: Console) -> None:
     """Set damaged shards aside and rebuild what the record holds; says what could not be."""
-    from mics_ray.jobs.prepare import Folder
+    from mics_ray.jobs.run_folder import RunFolder
     from mics_ray.replay.recorded import recorded_config
     from mics_ray.replay.run import rebuild
     from mics_ray.runtime.monitor.progress import Progress
@@ -101,7 +101,7 @@ def _repair(run: Path, found: Check, console: Console) -> None:
     for path in found.damaged:
         console.print(f"set aside as {set_aside(path).name}")
     try:
-        ends = rebuild(recorded_config(run), Folder(run), Progress())
+        ends = rebuild(recorded_config(run), RunFolder(run), Progress())
     except RefusedRun as refused:
         console.print(
             f"no row could be rebuilt from the record: {refused}", style="yellow", markup=False, soft_wrap=True

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -87,7 +86,7 @@ def _held(root: Path) -> Iterator[None]:
 def _settle(job: TrainJob, root: Path, trainer: TrainBackend) -> None:
     """Write what the folder is for. Raises :class:`RefusedRun` where checkpoints of another configuration lie."""
     from mics_ray.config.compose import to_yaml
-    from mics_ray.jobs.prepare import Folder
+    from mics_ray.jobs.run_folder import RunFolder
 
     view, path = identity(job), root / "identity.json"
     if trainer.checkpoints(job):
@@ -97,9 +96,7 @@ def _settle(job: TrainJob, root: Path, trainer: TrainBackend) -> None:
             raise RefusedRun(
                 f"{root} holds checkpoints of another configuration; give another train.dir, or go back to:\n{lines}"
             )
-    folder = Folder(root)
-    folder.write("config.yaml", to_yaml(job))
-    folder.write("identity.json", json.dumps(view, indent=1, sort_keys=True))
+    RunFolder(root).write_identity(view, to_yaml(job))
 
 
 def identity(job: TrainJob) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from mics_ray.config.schema import Config, SearchConfig
 from mics_ray.core.usage import Usage
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, exit_code
 from mics_ray.io.shards import ShardError, iter_rows, shards
-from mics_ray.jobs.prepare import Folder, held, with_server
+from mics_ray.jobs.generation import serve_simulated_models
+from mics_ray.jobs.run_folder import RunFolder, hold_folder
 from mics_ray.models.replies.ledger import Ledger, spent_usd
 from mics_ray.models.replies.reply_store import GB, ResponseCache
 from mics_ray.models.roles import Meter
@@ -46,7 +47,7 @@ class _Work:
 
     config: Config
     rules: Rules
-    folder: Folder
+    folder: RunFolder
     place: Path
     cases: int
 
@@ -60,12 +61,15 @@ def rejudge(job: RejudgeJob) -> int:
     config = _config(job, found)
     if problems := [*model_problems(config), *budget_problems(config)]:
         raise RefusedRun("\n".join(problems))
-    with held(job.run.dir, "run.dir") as folder:
+    with hold_folder(job.run.dir, "run.dir") as folder:
         log_to(folder.logs, "rejudge")
         cases = _count(folder.results)
         place = folder.root / "rejudge" / _name(job)
         make_private_folder(place)
-        with with_server(config, folder) as served, closing(Ledger(place, ACCOUNT, config.budget_usd)) as ledger:
+        with (
+            serve_simulated_models(config, folder) as served,
+            closing(Ledger(place, ACCOUNT, config.budget_usd)) as ledger,
+        ):
             asyncio.run(probe(served, ledger))
             work = _Work(served, found, folder, place, cases)
             return asyncio.run(_rejudge(work, job, ledger, Progress()))

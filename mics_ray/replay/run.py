@@ -21,7 +21,8 @@ from mics_ray.io.cases import InputError, Survey, scan
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import ShardError, ShardStore, committed_ids
 from mics_ray.io.summary import summarise
-from mics_ray.jobs.prepare import Folder, changes, held, same_or_refused, simulated
+from mics_ray.jobs.generation import uses_simulated_models
+from mics_ray.jobs.run_folder import RunFolder, hold_folder
 from mics_ray.models.replies.recorded_replies import Record
 from mics_ray.private_files import make_private_folder
 from mics_ray.replay.account import Account
@@ -46,13 +47,13 @@ def replay(config: Config, progress: Progress) -> Account:
     if not (run / "identity.json").is_file():
         raise RefusedRun(f"run.dir: there is no run in {run}")
     check_recorded(config)
-    with held(config.run.dir, "run.dir") as folder:
+    with hold_folder(config.run.dir, "run.dir") as folder:
         log_to(folder.logs, "replay")
         with _refusing():
             return _replay(config, folder, progress)
 
 
-def rebuild(config: Config, folder: Folder, progress: Progress) -> list[RecordEnd]:
+def rebuild(config: Config, folder: RunFolder, progress: Progress) -> list[RecordEnd]:
     """Commit the rows that a run lacks, as far as its record reaches; the other cases are returned.
 
     The caller holds the run's lock. Raises :class:`RefusedRun` where the record is not that of this configuration and
@@ -62,17 +63,17 @@ def rebuild(config: Config, folder: Folder, progress: Progress) -> list[RecordEn
     with _refusing():
         survey = scan(str(cases_file(config)), committed_ids(folder.results))
         view = identity(config, survey.sha256)
-        same_or_refused(folder, view, "run.dir")
+        folder.refuse_other(view, "run.dir")
         stamp = Stamp(config.seed, digest(view), code_version())
         with _opened(folder) as record:
             return _search(Replayer(config, stamp, record, {}), survey, ShardStore(folder.results), progress)
 
 
-def _replay(config: Config, folder: Folder, progress: Progress) -> Account:
+def _replay(config: Config, folder: RunFolder, progress: Progress) -> Account:
     run = committed(folder.results)
     survey = scan(str(cases_file(config)))
     view = identity(config, survey.sha256)
-    changed = changes(folder, view)
+    changed = folder.list_changes(view)
     stamp, started = Stamp(config.seed, digest(view), code_version()), time.monotonic()
     target = _target(folder, stamp, progress)
     survey = scan(survey.path, committed_ids(target.results))
@@ -111,9 +112,9 @@ def _search(again: Replayer, survey: Survey, store: ShardStore, progress: Progre
         progress.close()
 
 
-def _target(folder: Folder, stamp: Stamp, progress: Progress) -> Folder:
+def _target(folder: RunFolder, stamp: Stamp, progress: Progress) -> RunFolder:
     """The folder of this configuration's replay; rows of a stopped one stay where the same code made them."""
-    target = Folder(folder.root / "replay" / stamp.config_digest)
+    target = RunFolder(folder.root / "replay" / stamp.config_digest)
     if target.root.exists() and not _goes_on(target, stamp):
         progress.phase(f"replaces the earlier replay in {target.root}")
         shutil.rmtree(target.root)
@@ -122,7 +123,7 @@ def _target(folder: Folder, stamp: Stamp, progress: Progress) -> Folder:
     return target
 
 
-def _goes_on(target: Folder, stamp: Stamp) -> bool:
+def _goes_on(target: RunFolder, stamp: Stamp) -> bool:
     """Whether a replay of the same code was stopped here, and its rows can be read."""
     made_by = target.root / _MADE_BY
     if target.summary.exists() or not made_by.exists():
@@ -134,16 +135,15 @@ def _goes_on(target: Folder, stamp: Stamp) -> bool:
         return False
 
 
-def _write(target: Folder, config: Config, view: dict[str, Any], account: Account) -> None:
+def _write(target: RunFolder, config: Config, view: dict[str, Any], account: Account) -> None:
     """What makes the folder one that reads like a run's; the summary last, for it says that the replay has ended."""
-    target.write("config.yaml", to_yaml(replace(config, replay=False)))
-    target.write("identity.json", json.dumps(view, indent=1, sort_keys=True))
+    target.write_identity(view, to_yaml(replace(config, replay=False)))
     lines = (json.dumps({name: getattr(end, name) for name in RecordEnd.__slots__}) for end in account.ends)
     target.write(ENDS, "".join(f"{line}\n" for line in lines))
     summary = summarise(target.results) | {
         "finished": not account.ends,
         "search_seconds": round(account.seconds, 3),
-        "simulated": simulated(config),
+        "simulated": uses_simulated_models(config),
         "config_digest": digest(view),
         "code_version": code_version(),
         "replay": account.plain(),
@@ -152,7 +152,7 @@ def _write(target: Folder, config: Config, view: dict[str, Any], account: Accoun
 
 
 @contextmanager
-def _opened(folder: Folder) -> Iterator[Record]:
+def _opened(folder: RunFolder) -> Iterator[Record]:
     record = Record(folder.cache)
     try:
         yield record

@@ -16,7 +16,7 @@ from eval.rows import ANSWERS
 from eval.run import evaluate
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.io.shards import iter_rows
-from mics_ray.jobs.prepare import with_server
+from mics_ray.jobs.generation import serve_simulated_models
 from mics_ray.local.findings import FINDINGS
 from mics_ray.local.phantoms import write_cases
 from mics_ray.runtime.monitor.progress import Progress
@@ -41,7 +41,7 @@ def evaluated(replicas: dict[str, list[Any]], folder: Path, *overrides: str) -> 
     """Evaluate on the engines that all tests share."""
 
     def answering(work: Any, progress: Progress) -> Any:
-        with with_server(work.config, work.folder) as served:
+        with serve_simulated_models(work.config, work.folder) as served:
             shared = {name: replicas[REPLICAS[name]] for name in served.interns}
             return examine(work.at(served), progress, lambda *_: shared)
 

@@ -12,7 +12,7 @@ import pytest
 from mics_ray.config.compose import compose_config
 from mics_ray.errors import EXIT_OK
 from mics_ray.io.shards import iter_rows
-from mics_ray.jobs.prepare import prepared
+from mics_ray.jobs.generation import prepare_generation
 from mics_ray.runtime.driver.run import search_job
 from mics_ray.runtime.monitor.progress import Progress, Snapshot
 from tests.support.processes import named
@@ -86,7 +86,7 @@ def test_a_lost_worker_comes_back_while_the_other_goes_on_and_no_count_ever_fall
             f"run.dir={tmp_path}/run", f"window={WINDOW}", f"ray.workers={WORKERS}",
         ]  # fmt: skip
         config = compose_config(overrides, tmp_path / "conf")
-        with prepared(config) as job:
+        with prepare_generation(config) as job:
             end = search_job(job, progress, lambda *_: {})
         assert end.code == EXIT_OK, end.message
     assert progress.killed == ["SearchWorker", "WriterActor"]

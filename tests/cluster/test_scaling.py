@@ -15,7 +15,7 @@ import ray
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config, EndpointConfig, InternConfig
 from mics_ray.io.shards import iter_rows
-from mics_ray.jobs.prepare import prepared, with_server
+from mics_ray.jobs.generation import prepare_generation, serve_simulated_models
 from mics_ray.models.types import Request
 from mics_ray.runtime.driver.run import search_job
 from mics_ray.runtime.monitor.progress import Progress
@@ -163,7 +163,7 @@ def test_a_run_that_scales_ends_with_every_row_exactly_once(
     phases: list[str] = []
     monkeypatch.setattr(Progress, "phase", lambda self, text: phases.append(text))
     handle = first_replica()
-    with prepared(job_config) as job, with_server(job.config, job.folder) as served:
+    with prepare_generation(job_config) as job, serve_simulated_models(job.config, job.folder) as served:
         end = search_job(job.at(served), Progress(), lambda *_: {"tiny_internvl": [handle]})
     ray.kill(handle)
     assert end.code == 0, end.message

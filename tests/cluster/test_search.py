@@ -10,7 +10,7 @@ import ray
 from mics_ray.config.compose import compose_config
 from mics_ray.errors import EXIT_OK
 from mics_ray.io.shards import iter_rows
-from mics_ray.jobs.prepare import prepared, with_server
+from mics_ray.jobs.generation import prepare_generation, serve_simulated_models
 from mics_ray.runtime.driver.run import search_job
 from mics_ray.runtime.monitor.progress import Progress, Snapshot
 from tests.support.processes import kill
@@ -35,7 +35,7 @@ class KillOnce(Progress):
 
 def searched(replicas: dict[str, list[Any]], progress: Progress, *overrides: str) -> list[dict[str, Any]]:
     config = compose_config(["experiment=demo", *overrides])
-    with prepared(config) as job, with_server(config, job.folder) as served:
+    with prepare_generation(config) as job, serve_simulated_models(config, job.folder) as served:
         end = search_job(job.at(served), progress, lambda *_: replicas)
         assert end.code == EXIT_OK, end.message
         return list(iter_rows(job.folder.results))

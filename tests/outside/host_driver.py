@@ -16,7 +16,7 @@ from mics_ray.assemble.probe import probe
 from mics_ray.command_line import ending
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config
-from mics_ray.jobs.prepare import prepared
+from mics_ray.jobs.generation import prepare_generation
 from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.driver.run import StartInterns, search_job
 from mics_ray.runtime.monitor.logs import log_to
@@ -70,7 +70,7 @@ def _on(node: Node, start: Callable[[], Any]) -> Any:
 def run(config: Config, addresses: Mapping[str, str]) -> int:
     """Check, probe, search; returns the exit code."""
     check(config)
-    with prepared(config) as job:
+    with prepare_generation(config) as job:
         log_to(job.folder.logs, "driver")
         asyncio.run(probe(config))
         with join_cluster(config.ray):

@@ -16,7 +16,7 @@ from mics_ray.core.types import Case
 from mics_ray.io.cases import Rejection, read_places
 from mics_ray.io.rows import rejected_row, result_row
 from mics_ray.io.shards import ShardStore
-from mics_ray.jobs.prepare import Job, prepared
+from mics_ray.jobs.generation import GenerationJob, prepare_generation
 from mics_ray.models.replies.reply_store import ResponseCache
 from mics_ray.models.roles import Meter
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
@@ -76,12 +76,12 @@ def recorded_run(folder: Path, count: int = 12, loss: float = 0.0) -> Path:
     """Make the cases and search them; returns the run's folder."""
     write_cases(folder, count)
     config = compose_config(overrides(folder))
-    with prepared(config) as job:
+    with prepare_generation(config) as job:
         asyncio.run(_search(config, job, loss))
     return folder / "run"
 
 
-async def _search(config: Config, job: Job, loss: float) -> None:
+async def _search(config: Config, job: GenerationJob, loss: float) -> None:
     # Mentors and judge share a provider, each intern replica has a file of its own.
     names = {JUDGE: "endpoint-0", **dict.fromkeys(config.mentors, "endpoint-0")}
     names |= {name: f"intern-{name}-0" for name in config.interns}
@@ -97,7 +97,9 @@ async def _search(config: Config, job: Job, loss: float) -> None:
         await cache.close()
 
 
-async def _row(config: Config, job: Job, cast: Cast, place: object, record: Case | Rejection) -> dict[str, object]:
+async def _row(
+    config: Config, job: GenerationJob, cast: Cast, place: object, record: Case | Rejection
+) -> dict[str, object]:
     if isinstance(record, Rejection):
         return rejected_row(record, job.stamp)
     pictures = load_pictures(config, Path(str(job.config.data.image_root)), place, record)

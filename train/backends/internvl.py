@@ -64,13 +64,13 @@ class InternVLTrainer:
 
     def train(self, job: TrainJob, say: Say) -> Path:
         """See the protocol. Needs a shared file system where there are several nodes."""
-        from mics_ray.jobs.signals import Stopper
+        from mics_ray.jobs.stop_signal import StopSignal
         from mics_ray.runtime.driver.cluster import join_cluster
         from train.backends.internvl_nodes import team
 
         stages = read_stages(job.export.dir, job.export.stages)
         todo = [number for number in range(len(stages)) if not paths(job, stages, number).merged.is_dir()]
-        stopper = Stopper()
+        stopper = StopSignal()
         if todo:
             with (
                 join_cluster(job.ray),

@@ -13,7 +13,7 @@ from mics_ray.config.schema import Config
 from mics_ray.core.display import one_line
 from mics_ray.core.types import Case
 from mics_ray.io.cases import Place, read_places
-from mics_ray.jobs.prepare import Job, picture_problem
+from mics_ray.jobs.generation import GenerationJob, find_picture_problem
 from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.serving.model_actors import plan_placement
 
@@ -21,7 +21,7 @@ SAMPLE = 200
 SHOWN = 10
 
 
-def print_report(console: Console, job: Job) -> None:
+def print_report(console: Console, job: GenerationJob) -> None:
     """Look at every pending case, its pictures and the cluster, then print what was found and the estimate.
 
     Raises :class:`RefusedRun` when the cluster cannot hold the interns.
@@ -29,7 +29,7 @@ def print_report(console: Console, job: Job) -> None:
     problems, sample, usable = list(job.survey.examples), list[Case](), 0
     cases = track(_cases(job), "looking at the pictures", total=job.survey.pending, console=console, transient=True)
     for place, case in cases:
-        if problem := picture_problem(job.config, place, case):
+        if problem := find_picture_problem(job.config, place, case):
             problems.append(problem)
             continue
         usable += 1
@@ -43,7 +43,7 @@ def print_report(console: Console, job: Job) -> None:
     console.print(_models(job.config), _estimate(job, sample, usable))
 
 
-def _cases(job: Job) -> Iterator[tuple[Place, Case]]:
+def _cases(job: GenerationJob) -> Iterator[tuple[Place, Case]]:
     for place, found in (pair for span in job.survey.spans for pair in read_places(span)):
         if isinstance(found, Case):
             yield place, found
@@ -64,7 +64,7 @@ def _models(config: Config) -> Table:
     return table
 
 
-def _estimate(job: Job, sample: list[Case], usable: int) -> Table:
+def _estimate(job: GenerationJob, sample: list[Case], usable: int) -> Table:
     table = Table(title="estimate", title_justify="left", caption="assumes 4 characters a token and no cached reply")
     for name in ("rounds a case", "calls", "prompt tokens", "completion tokens", "cost"):
         table.add_column(name, justify="right")

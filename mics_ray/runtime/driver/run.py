@@ -17,8 +17,8 @@ from mics_ray.config.schema import Config
 from mics_ray.core.display import one_line
 from mics_ray.core.types import Failure
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, exit_code
-from mics_ray.jobs.prepare import Job, survey_again
-from mics_ray.jobs.signals import Stopper
+from mics_ray.jobs.generation import GenerationJob, survey_again
+from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.driver.endpoint_actors import start_endpoint
 from mics_ray.runtime.driver.head_watch import HeadLost, HeadWatch, abandon, watch
@@ -60,15 +60,15 @@ class _Stop(Exception):
     """The person asked for a stop."""
 
 
-def run(job: Job, progress: Progress) -> End:
+def run(job: GenerationJob, progress: Progress) -> End:
     """Search every pending case of ``job``. Raises :class:`RefusedRun` when the cluster cannot hold the interns."""
     with join_cluster(job.config.ray):
         return search_job(job, progress)
 
 
-def search_job(job: Job, progress: Progress, interns: StartInterns = start_interns) -> End:
+def search_job(job: GenerationJob, progress: Progress, interns: StartInterns = start_interns) -> End:
     """:func:`run` in the Ray that this process is connected to; ``interns`` gives the replicas' handles."""
-    stopper = Stopper()
+    stopper = StopSignal()
     with stopper.listening(), watch() as head:
         driver = _Driver(job, progress, stopper, head)
         try:
@@ -96,7 +96,7 @@ def search_job(job: Job, progress: Progress, interns: StartInterns = start_inter
 class _Driver:
     """The actors of one run and the loop that watches them."""
 
-    def __init__(self, job: Job, progress: Progress, stopper: Stopper, head: HeadWatch) -> None:
+    def __init__(self, job: GenerationJob, progress: Progress, stopper: StopSignal, head: HeadWatch) -> None:
         self._job, self._progress, self._stopper, self._head = job, progress, stopper, head
         self._before = job.survey.records - job.survey.pending
         self._workers: WorkerPool | None = None

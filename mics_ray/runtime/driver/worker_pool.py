@@ -17,7 +17,7 @@ from ray.exceptions import RayActorError, RayError
 from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import InputError, Span, undone
 from mics_ray.io.shards import ShardError, committed_ids
-from mics_ray.jobs.prepare import Job
+from mics_ray.jobs.generation import GenerationJob
 from mics_ray.runtime.driver.dataset import stream_spans
 from mics_ray.runtime.driver.search_worker import ActorHandles, SearchWorker, WorkerState
 
@@ -101,7 +101,7 @@ class _Call:
 class WorkerPool:
     """``states`` are what the workers said last, ``losses`` counts lost ones, ``changes`` are lines for the person."""
 
-    def __init__(self, job: Job, count: int, window: int, log_folder: str) -> None:
+    def __init__(self, job: GenerationJob, count: int, window: int, log_folder: str) -> None:
         """Start ``count`` workers that share a window of open searches."""
         actor = ray.remote(SearchWorker).options(num_cpus=0, max_restarts=-1, max_concurrency=1000)
         share = math.ceil(window / count)

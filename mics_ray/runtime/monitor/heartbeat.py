@@ -10,7 +10,7 @@ import time
 
 import ray
 
-from mics_ray.jobs.prepare import Folder
+from mics_ray.jobs.run_folder import RunFolder
 from mics_ray.runtime.monitor.logs import LIVE_FILE, modified_ns
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ EVERY_S = 10.0
 class Heartbeat:
     """Writes ``run.dir/live.json`` every ten seconds while the driver works."""
 
-    def __init__(self, folder: Folder, records: int) -> None:
+    def __init__(self, folder: RunFolder, records: int) -> None:
         self._folder, self._records, self._summary = folder, records, modified_ns(folder.summary)
         self._due = 0.0
 

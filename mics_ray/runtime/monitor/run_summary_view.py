@@ -11,13 +11,13 @@ from rich.tree import Tree
 
 from mics_ray.core.display import one_line, printable
 from mics_ray.io.shards import iter_rows
-from mics_ray.jobs.prepare import Folder
+from mics_ray.jobs.run_folder import RunFolder
 from mics_ray.runtime.monitor.progress import COLOURS, ORDER
 
 _PREFERENCE = ("solved", "depth", "dead_end", "failed")
 
 
-def print_run_summary(console: Console, folder: Folder, summary: Mapping[str, Any]) -> None:
+def print_run_summary(console: Console, folder: RunFolder, summary: Mapping[str, Any]) -> None:
     """Print the closing tables, one chain with its tree, and the paths.
 
     A chain of real cases is shown on a terminal only: on a cluster this output is a log, where no medical text belongs.
@@ -62,7 +62,7 @@ def _usage(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def _example(folder: Folder) -> dict[str, Any] | None:
+def _example(folder: RunFolder) -> dict[str, Any] | None:
     """A row worth looking at: a searched chain of several rounds where there is one."""
     best: tuple[int, int] | None = None
     chosen = None

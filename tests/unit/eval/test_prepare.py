@@ -61,6 +61,15 @@ def test_what_is_committed_is_not_asked_again(tmp_path: Path) -> None:
         assert again.stamp.config_digest == work.stamp.config_digest
 
 
+def test_where_the_identity_is_lost_the_rows_tell_whose_they_are(tmp_path: Path) -> None:
+    with works(job(tmp_path)) as work:
+        commit_one(work)
+    (tmp_path / "out/identity.json").write_text("")
+    assert "identity.json is lost" in refused(job(tmp_path, "seed=1"))
+    with works(job(tmp_path)) as again:
+        assert len(again.pending) == 7
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [

@@ -11,7 +11,8 @@ from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import rejected_row
 from mics_ray.io.shards import ShardStore, shards
-from mics_ray.jobs.prepare import Folder, prepared, simulated
+from mics_ray.jobs.generation import prepare_generation, uses_simulated_models
+from mics_ray.jobs.run_folder import RunFolder
 from mics_ray.models.replies.ledger import Ledger
 from tests.support.damage import flip
 from tests.support.provider import record
@@ -29,7 +30,7 @@ def test_a_folder_of_ours_is_private_and_one_of_the_users_stays_as_it_is(tmp_pat
     theirs = tmp_path / "run"
     theirs.mkdir()
     theirs.chmod(0o755)
-    with prepared(config(tmp_path)) as job:
+    with prepare_generation(config(tmp_path)) as job:
         assert job.survey.pending == 32
     assert mode(theirs) == 0o755
     assert {mode(theirs / name) for name in ("results", "cache", "logs")} == {0o700}
@@ -40,67 +41,67 @@ def test_a_run_without_money_left_is_refused_until_it_is_given_more(tmp_path: Pa
     Ledger(tmp_path / "run/cache", "endpoint-0", None).settle(0.0, 2.5)
     with (
         pytest.raises(RefusedRun, match=r"budget_usd: 2.5 is spent already \(\$2.5000 so far\)"),
-        prepared(config(tmp_path, "budget_usd=2.5")),
+        prepare_generation(config(tmp_path, "budget_usd=2.5")),
     ):
         pass
     for more in ("budget_usd=3", "budget_usd=null"):
-        with prepared(config(tmp_path, more)) as job:
+        with prepare_generation(config(tmp_path, more)) as job:
             assert job.survey.pending == 32
 
 
 def test_a_folder_without_rows_binds_nobody_and_one_with_rows_does(tmp_path: Path) -> None:
-    with prepared(config(tmp_path)) as job:
+    with prepare_generation(config(tmp_path)) as job:
         row = rejected_row(Rejection(1, "phantom-001", "for the test"), job.stamp)
-    with prepared(config(tmp_path, "seed=1")):
+    with prepare_generation(config(tmp_path, "seed=1")):
         pass
     ShardStore(tmp_path / "run/results").commit([row])
-    with prepared(config(tmp_path, "seed=1")) as again:
+    with prepare_generation(config(tmp_path, "seed=1")) as again:
         assert again.survey.pending == 31
-    with pytest.raises(RefusedRun, match="seed: 1 -> 2"), prepared(config(tmp_path, "seed=2")):
+    with pytest.raises(RefusedRun, match="seed: 1 -> 2"), prepare_generation(config(tmp_path, "seed=2")):
         pass
     assert json.loads((tmp_path / "run/identity.json").read_text())["seed"] == 1
 
 
 @pytest.mark.parametrize("left", [None, "", "{"])
 def test_where_the_identity_is_lost_the_rows_tell_whose_they_are(tmp_path: Path, left: str | None) -> None:
-    with prepared(config(tmp_path)) as job:
+    with prepare_generation(config(tmp_path)) as job:
         ShardStore(job.folder.results).commit([rejected_row(Rejection(1, "phantom-001", "for the test"), job.stamp)])
     told = job.folder.root / "identity.json"
     before = told.read_text()
     told.unlink() if left is None else told.write_text(left)
     with pytest.raises(RefusedRun, match=r"another configuration[\s\S]*identity.json is lost"):
-        prepared(config(tmp_path, "seed=5")).__enter__()
-    with prepared(config(tmp_path)) as again:
+        prepare_generation(config(tmp_path, "seed=5")).__enter__()
+    with prepare_generation(config(tmp_path)) as again:
         assert again.survey.pending == 31
     assert told.read_text() == before
 
 
 def test_an_identity_that_is_lost_beside_damaged_rows_is_refused_with_what_repairs_them(tmp_path: Path) -> None:
-    with prepared(config(tmp_path)) as job:
+    with prepare_generation(config(tmp_path)) as job:
         ShardStore(job.folder.results).commit([rejected_row(Rejection(1, "phantom-001", "for the test"), job.stamp)])
     (tmp_path / "run/identity.json").unlink()
     flip(shards(tmp_path / "run/results")[0], "config_digest")
     with pytest.raises(RefusedRun, match=r"verify\.py run\.dir=… --repair"):
-        prepared(config(tmp_path)).__enter__()
+        prepare_generation(config(tmp_path)).__enter__()
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
-    with prepared(config(tmp_path)), pytest.raises(LockedRun), prepared(config(tmp_path)):
+    with prepare_generation(config(tmp_path)), pytest.raises(LockedRun), prepare_generation(config(tmp_path)):
         pass
 
 
 def test_strict_refuses_a_picture_that_is_gone(tmp_path: Path) -> None:
     (tmp_path / "cases.jsonl").write_text(record("a", ("gone.png",)) + "\n")
     lenient = config(tmp_path, f"data.cases={tmp_path}/cases.jsonl")
-    with prepared(lenient) as job:
+    with prepare_generation(lenient) as job:
         assert job.survey.pending == 1
     with pytest.raises(RefusedRun, match=r"a: cases.jsonl, line 1: picture 'gone.png'"):
-        prepared(config(tmp_path, f"data.cases={tmp_path}/cases.jsonl", "data.strict=true")).__enter__()
+        prepare_generation(config(tmp_path, f"data.cases={tmp_path}/cases.jsonl", "data.strict=true")).__enter__()
 
 
 def test_the_demo_is_called_simulated_and_pictures_are_found_from_anywhere(tmp_path: Path) -> None:
     demo = config(tmp_path)
-    assert simulated(demo)
-    with prepared(demo) as job:
+    assert uses_simulated_models(demo)
+    with prepare_generation(demo) as job:
         assert Path(str(job.config.data.image_root)).is_absolute()
-    assert Folder(tmp_path).summary == tmp_path / "summary.json"
+    assert RunFolder(tmp_path).summary == tmp_path / "summary.json"

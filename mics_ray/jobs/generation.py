@@ -1,0 +1,122 @@
+"""A generation job as far as it is known before Ray starts: its input, what is done already, how rows are stamped."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mics_ray.assemble.panel import LOCAL, cases_file, image_root
+from mics_ray.config.compose import to_yaml
+from mics_ray.config.identity import code_version, digest, identity
+from mics_ray.config.schema import Config, EndpointConfig, InternConfig
+from mics_ray.core.types import Case
+from mics_ray.errors import RefusedRun
+from mics_ray.io.cases import EXAMPLES, InputError, Place, Survey, read_places, scan
+from mics_ray.io.rows import Stamp
+from mics_ray.io.shards import ShardError, committed_ids, shards
+from mics_ray.jobs.run_folder import RunFolder, hold_folder
+from mics_ray.local.launch import simulated_server
+from mics_ray.models.pictures.reading import PictureError
+from mics_ray.models.pictures.reading import check as check_picture
+from mics_ray.models.replies.ledger import spent_usd
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationJob:
+    """A checked job: what to search, and how its rows are stamped."""
+
+    config: Config
+    folder: RunFolder
+    survey: Survey
+    stamp: Stamp
+
+    def at(self, served: Config) -> "GenerationJob":
+        """The same job with addresses filled in."""
+        return replace(self, config=served)
+
+
+@contextmanager
+def prepare_generation(config: Config) -> Iterator[GenerationJob]:
+    """Hold the run's folder and look at the input. Raises :class:`RefusedRun` and :class:`LockedRun`."""
+    with hold_folder(config.run.dir, "run.dir") as folder:
+        job = _job(config, folder)
+        if job.survey.pending:
+            _refuse_spent(config.budget_usd, folder)
+        yield job
+
+
+def _refuse_spent(budget_usd: float | None, folder: RunFolder) -> None:
+    """Nothing is started where there is no money left."""
+    try:
+        spent = spent_usd(folder.cache)
+    except OSError as error:
+        raise RefusedRun(f"run.dir: what the run has spent cannot be read: {error}") from None
+    if budget_usd is not None and spent >= budget_usd:
+        raise RefusedRun(f"budget_usd: {budget_usd:g} is spent already (${spent:.4f} so far); give more to go on")
+
+
+def survey_again(job: GenerationJob) -> GenerationJob:
+    """The same job, looking again at what is committed; for what a lost worker left behind."""
+    return _job(job.config, job.folder)
+
+
+def _job(config: Config, folder: RunFolder) -> GenerationJob:
+    try:
+        survey = scan(str(cases_file(config)), committed_ids(folder.results))
+        view = identity(config, survey.sha256)
+        if shards(folder.results):
+            folder.refuse_other(view, "run.dir")
+    except (InputError, ShardError) as error:
+        raise RefusedRun(str(error)) from None
+    if config.data.strict:
+        _refuse_rejections(config, survey)
+    folder.write_identity(view, to_yaml(config))
+    # Workers may run in another directory.
+    absolute = replace(config, data=replace(config.data, image_root=str(image_root(config).absolute())))
+    return GenerationJob(absolute, folder, survey, Stamp(config.seed, digest(view), code_version()))
+
+
+def _refuse_rejections(config: Config, survey: Survey) -> None:
+    """``data.strict``: no record may be rejected, for its own sake or for a picture's."""
+    problems = list(survey.examples)
+    for place, found in (pair for span in survey.spans for pair in read_places(span)):
+        if isinstance(found, Case) and (problem := find_picture_problem(config, place, found)):
+            problems.append(problem)
+    if problems:
+        shown = "\n".join(f"  {problem}" for problem in problems[:EXAMPLES])
+        raise RefusedRun(f"data.strict: some of the {survey.records} records cannot be used:\n{shown}")
+
+
+def find_picture_problem(config: Config, place: Place, case: Case) -> str | None:
+    """What is wrong with the first picture of ``case`` that cannot be used; ``None`` when all can."""
+    try:
+        for picture in case.images:
+            check_picture(image_root(config), picture)
+    except PictureError as error:
+        return f"{case.id}: {place}: {error}"
+    return None
+
+
+@contextmanager
+def serve_simulated_models(config: Config, folder: RunFolder) -> Iterator[Config]:
+    """The configuration with ``base_url: local`` replaced by the simulated server's address, which runs meanwhile."""
+    if not uses_simulated_models(config):
+        yield config
+        return
+    with simulated_server(folder.logs / "simulated-server.log") as url:
+        yield replace(
+            config,
+            judge=_at(config.judge, url),
+            mentors={name: _at(entry, url) for name, entry in config.mentors.items()},
+            interns={name: _at(entry, url) for name, entry in config.interns.items()},
+        )
+
+
+def uses_simulated_models(config: Config) -> bool:
+    """Whether any model of this run is the simulated server's."""
+    entries: list[EndpointConfig | InternConfig] = [config.judge, *config.mentors.values(), *config.interns.values()]
+    return any(entry.base_url == LOCAL for entry in entries)
+
+
+def _at(entry: Any, url: str) -> Any:
+    return replace(entry, base_url=url) if entry.base_url == LOCAL else entry

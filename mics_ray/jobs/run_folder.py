@@ -1,0 +1,108 @@
+"""The folder of a job: its paths, held by one process at a time, and bound to what decides its rows."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mics_ray.config.identity import differences, digest
+from mics_ray.errors import LockedRun, RefusedRun
+from mics_ray.io.shards import CASES, RowKind, iter_rows, shards
+from mics_ray.jobs.lock import LockHeld, RunLock
+from mics_ray.private_files import make_private_folder, read_json_object, write_private
+
+IDENTITY = "identity.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where everything of a run lies."""
+
+    root: Path
+
+    @property
+    def results(self) -> Path:
+        """The shards: they alone say what is done."""
+        return self.root / "results"
+
+    @property
+    def cache(self) -> Path:
+        """The paid replies."""
+        return self.root / "cache"
+
+    @property
+    def logs(self) -> Path:
+        """One log file per process."""
+        return self.root / "logs"
+
+    @property
+    def summary(self) -> Path:
+        """The closing account."""
+        return self.root / "summary.json"
+
+    def make(self) -> None:
+        """Create the folders, readable by the owner only, whatever the umask; a root that is there stays as it is."""
+        for folder in (self.root, self.results, self.cache, self.logs):
+            make_private_folder(folder)
+
+    def write(self, name: str, text: str) -> None:
+        """Replace a small file in one step, mode 0600."""
+        write_private(self.root / name, text)
+
+    def write_identity(self, view: dict[str, Any], config: str) -> None:
+        """Note ``view``, which decides results, and the configuration as YAML."""
+        self.write("config.yaml", config)
+        self.write(IDENTITY, json.dumps(view, indent=1, sort_keys=True))
+
+    def bind(self, view: dict[str, Any], config: str, setting: str, kind: RowKind = CASES) -> None:
+        """Make the folder one of ``view``: see :meth:`refuse_other` and :meth:`write_identity`.
+
+        A folder without rows binds nobody. Raises :class:`RefusedRun`, :class:`mics_ray.io.shards.ShardError`.
+        """
+        if shards(self.results):
+            self.refuse_other(view, setting, kind)
+        self.write_identity(view, config)
+
+    def refuse_other(self, view: dict[str, Any], setting: str, kind: RowKind = CASES) -> None:
+        """Rows of one configuration never stand beside rows of another; ``setting`` names the folder in the message.
+
+        Raises :class:`RefusedRun`, :class:`mics_ray.io.shards.ShardError`.
+        """
+        if changed := self.list_changes(view, kind):
+            lines = "\n".join(f"  {line}" for line in changed)
+            raise RefusedRun(
+                f"{self.root} holds a run of another configuration; give another {setting}, or go back to:\n{lines}"
+            )
+
+    def list_changes(self, view: dict[str, Any], kind: RowKind = CASES) -> list[str]:
+        """What ``view`` changes against the view that made the rows; a line for each name.
+
+        That one is in identity.json. Where it is lost the rows tell whether they are of another, and not in what.
+        Raises :class:`mics_ray.io.shards.ShardError`.
+        """
+        if known := read_json_object(self.root / IDENTITY):
+            return differences(known, view)
+        if {row["config_digest"] for row in iter_rows(self.results, ["config_digest"], kind)} <= {digest(view)}:
+            return []
+        return [f"what made its rows: {IDENTITY} is lost; {self.root}/config.yaml may tell"]
+
+
+@contextmanager
+def hold_folder(path: str, setting: str) -> Iterator[RunFolder]:
+    """A folder made and held for this process alone; ``setting`` names it in messages.
+
+    Raises :class:`RefusedRun` and :class:`LockedRun`.
+    """
+    folder = RunFolder(Path(path))
+    try:
+        folder.make()
+    except OSError as error:
+        raise RefusedRun(f"{setting}: cannot write {folder.root}: {error.strerror}") from None
+    try:
+        lock = RunLock(folder.root / ".lock")
+    except LockHeld:
+        raise LockedRun(f"another run is writing to {folder.root}; wait for it, or give another {setting}") from None
+    with lock:
+        yield folder
