@@ -90,7 +90,7 @@ def run_compare(argv: Sequence[str]) -> int:
 
 def print_comparison(first: Path, second: Path, out: Path | None) -> int:
     """Compare, print, and write into ``out`` where it is given."""
-    from eval.compare import as_markdown, compare, write_comparison
+    from eval.reports.comparison import as_markdown, compare, write_comparison
 
     console = Console(highlight=False, soft_wrap=True)
     found = compare(first, second)

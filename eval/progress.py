@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from eval.config import EvaluateJob
-from eval.markdown import interval, percent
 from eval.prepare import Work
+from eval.reports.markdown import interval, percent
 from mics_ray.config.schema import Engine
 from mics_ray.core.types import Verdict
 from mics_ray.runtime.monitor.progress import format_clock

@@ -40,7 +40,7 @@ def evaluate(job: EvaluateJob, answering: Answering = on_ray) -> int:
 
     check(job)
     from eval.progress import print_closing
-    from eval.report import write_report
+    from eval.reports.report import write_report
     from mics_ray.runtime.monitor.logs import log_to
     from mics_ray.runtime.monitor.progress import Progress
 

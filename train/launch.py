@@ -19,8 +19,8 @@ from train.config import Backend, TrainJob
 from train.stages import read_stages
 
 BACKENDS = {
-    Backend.internvl: "train.backends.internvl:InternVLTrainer",
-    Backend.peft: "train.backends.peft_lora:PeftLora",
+    Backend.internvl: "train.backends.internvl.backend:InternVLTrainer",
+    Backend.peft: "train.backends.peft.backend:PeftLora",
 }
 """Kind -> module and class; a module is imported only when it is chosen."""
 

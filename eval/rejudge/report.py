@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from eval.markdown import cell
+from eval.reports.markdown import cell
 
 EXAMPLES = 20
 """Ids and rounds that the Markdown shows of each kind; the JSON has all."""

@@ -22,9 +22,9 @@ from mics_ray.runtime.serving.model_actors import connect_routers
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 from tests.support.processes import kill, until
 from tests.support.tiny_training import QUESTION, job, record, write_stage
-from train.backends.peft_checkpoints import saved
-from train.backends.peft_lora import PeftLora
-from train.backends.peft_progress import last_line
+from train.backends.peft.backend import PeftLora
+from train.backends.peft.checkpoints import saved
+from train.backends.peft.training_log import last_line
 
 pytestmark = pytest.mark.cluster
 
@@ -175,9 +175,9 @@ def test_too_few_gpus_and_records_that_do_not_fit_are_refused(ray_cluster: None,
 
 
 async def test_vllm_makes_as_many_prompt_tokens_as_training(replicas: dict[str, list[Any]], export: Path) -> None:
-    from train.backends.peft_data import IGNORED, Encoder
-    from train.backends.peft_model import load_processor, local_folder
-    from train.backends.peft_records import Records
+    from train.backends.peft.data import IGNORED, Encoder
+    from train.backends.peft.model import load_processor, local_folder
+    from train.backends.peft.records import Records
     from train.stages import read_stages
 
     records = Records(read_stages(export)[0].entries)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from eval.markdown import as_markdown
 from eval.rejudge.report import markdown
+from eval.reports.markdown import as_markdown
 from mics_ray.assemble.case_search import failed_result
 from mics_ray.command_line import ending
 from mics_ray.core.display import one_line, printable

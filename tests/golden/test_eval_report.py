@@ -5,8 +5,8 @@ Where a difference is meant: `pytest tests/golden --regenerate-golden`.
 
 from pathlib import Path
 
-from eval.compare import compare, write_comparison
-from eval.report import write_report
+from eval.reports.comparison import compare, write_comparison
+from eval.reports.report import write_report
 from eval.rows import SCHEMA, SCHEMA_VERSION
 from eval.types import Answered
 from tests.support.evaluations import CONFIG, answered, evaluation

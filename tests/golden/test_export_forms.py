@@ -13,10 +13,10 @@ import pytest
 
 from mics_ray.config.schema import PromptsConfig
 from tests.support.searched_samples import prompts, samples
-from train.export.chat import chat
-from train.export.pairs import chain_pairs, for_mpo, step_pairs
-from train.export.rewards import rewards
-from train.export.sample import Sample
+from train.export.forms.chat import chat
+from train.export.forms.pairs import chain_pairs, for_mpo, step_pairs
+from train.export.forms.rewards import rewards
+from train.export.samples import Sample
 
 Form = Callable[[Sequence[Sample], PromptsConfig], Iterator[dict[str, Any]]]
 

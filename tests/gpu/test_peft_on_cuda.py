@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.support.tiny_training import job, record, write_stage
-from train.backends.peft_lora import PeftLora
+from train.backends.peft.backend import PeftLora
 
 pytestmark = pytest.mark.gpu
 

@@ -9,8 +9,8 @@ from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.text import format_chain
 from mics_ray.core.types import Case, Continuation
 from mics_ray.models.prompts import intern_text
-from train.export.safe_text import trainer_safe
-from train.export.sample import Sample
+from train.export.samples import Sample
+from train.export.tokens import trainer_safe
 
 VERDICTS = {"r": "right", "w": "wrong", "u": "unknown"}
 

@@ -1,1 +1,1 @@
-"""One file per way to train."""
+"""One folder per way to train; `base` says what a backend is."""

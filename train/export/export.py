@@ -12,23 +12,21 @@ from mics_ray.config.compose import to_yaml
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.private_files import make_private_folder
-from train.export.chat import DATASET_INFO, chat
 from train.export.check import check, patient_of
 from train.export.config import CHAINS, ExportJob
 from train.export.curriculum import VALIDATION, Place, meta_entry, write_meta, write_stages
-from train.export.hub import write_dataset
-from train.export.internvl import BadRecord, Checker, to_record
+from train.export.forms.chat import DATASET_INFO, chat
+from train.export.forms.hub import write_dataset
+from train.export.forms.internvl import BadRecord, Checker, to_record
+from train.export.forms.pairs import chain_pairs, for_mpo, pair_tokens, step_pairs
+from train.export.forms.rewards import rewards
 from train.export.jsonl import write_file, write_jsonl
-from train.export.length import Ruler, ruler
-from train.export.pairs import chain_pairs, for_mpo, pair_tokens, step_pairs
 from train.export.pictures import PictureStore
 from train.export.report import build_report, counts, write_report
-from train.export.rewards import rewards
 from train.export.runs import Run, open_runs
-from train.export.sample import Sample
-from train.export.samples import to_samples
+from train.export.samples import Sample, split_samples, to_samples
 from train.export.select import Dropped, Kept, deduplicate, select
-from train.export.split import split
+from train.export.tokens import Ruler, ruler
 
 _LOCK = ".lock"
 _PAIRS = {"steps": step_pairs, "chains": chain_pairs}
@@ -59,7 +57,7 @@ class _Export:
     def write(self) -> dict[str, Any]:
         """Everything, the report last."""
         samples = self._samples()
-        sides = split(samples, self._job.export.validation_share, self._job.seed)
+        sides = split_samples(samples, self._job.export.validation_share, self._job.seed)
         if not sides[0]:
             raise RefusedRun("export.validation_share: no sample is left to train on; give a smaller share")
         used = {image for sample in samples for image in sample.images}

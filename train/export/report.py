@@ -11,7 +11,7 @@ from mics_ray.config.identity import code_version
 from train.export.config import ExportJob, LeakFilter
 from train.export.jsonl import write_file
 from train.export.runs import Run
-from train.export.sample import Sample
+from train.export.samples import Sample
 from train.export.select import Dropped
 
 REPORT = "report.json"

@@ -1,19 +1,88 @@
-"""From selected rows to samples: unique ids, safe texts, patients, lengths."""
+"""The training sample that every form of an export is made from: its texts, the search tree that it carries as
+evidence, and its side of the split into training and validation, which the seed and the patients alone decide."""
 
-from collections import Counter
-from collections.abc import Sequence
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.text import format_chain
 from mics_ray.core.types import Case, Continuation
 from mics_ray.errors import RefusedRun
 from mics_ray.models.prompts import intern_text
-from train.export.internvl import turns
-from train.export.length import Ruler
-from train.export.safe_text import trainer_safe
-from train.export.sample import Sample
-from train.export.select import Dropped, Kept
-from train.export.split import patients
+from train.export.select import Dropped, Kept, unite_patients
+from train.export.tokens import PLACEHOLDER, Ruler, trainer_safe
+
+Turns = list[tuple[str, str]]
+"""A conversation as (from, value), in the words of InternVL's records: system, human, gpt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One kept row as a training sample. All texts but those in ``nodes`` are :func:`trainer_safe`.
+
+    ``id`` is unique over all runs: the case id, with the run's name behind it where two runs keep the same case id.
+    ``prompt`` is what the model is asked, without picture placeholders; ``completion`` the chain. ``images`` are paths
+    as exported: relative to the export, or absolute for a picture referenced where it lies. ``score`` is that of the
+    last chosen step, in [0, 1]. ``nodes`` are the row's candidates of all attempts, raw as in the row schema, but
+    without the votes' texts. ``tokens`` is the measured length.
+    """
+
+    id: str
+    case_id: str
+    patient: str
+    run: str
+    prompt: str
+    question: str
+    answer: str
+    steps: tuple[str, ...]
+    final_answer: str
+    completion: str
+    images: tuple[str, ...]
+    outcome: str
+    quality: str
+    score: float
+    rounds: int
+    mentors: tuple[str, ...]
+    nodes: tuple[Mapping[str, Any], ...]
+    config_digest: str
+    tokens: int
+
+
+Node = Mapping[str, Any]
+"""One candidate of a row, as `mics_ray.io.rows` writes it."""
+
+
+def turns(prompt: str, completion: str, pictures: int) -> Turns:
+    """The conversation as (from, value): one placeholder for each picture, all before the prompt; then the chain."""
+    return [("human", f"{PLACEHOLDER}\n" * pictures + prompt), ("gpt", completion)]
+
+
+def scored(sample: Sample) -> list[Node]:
+    """The candidates with a score, of all attempts, in the order of their ids; failed ones have none."""
+    return [node for node in sample.nodes if node["score"] is not None]
+
+
+def prefix(sample: Sample, parent: int | None) -> tuple[str, ...]:
+    """The steps from the root of the parent's attempt down to the parent, the parent's own included."""
+    nodes = {node["id"]: node for node in sample.nodes}
+    path: list[Node] = []
+    while parent is not None:
+        path.append(nodes[parent])
+        parent = nodes[parent]["parent"]
+    return tuple(step for node in reversed(path) for step in node["steps"])
+
+
+def asked(sample: Sample, prompts: PromptsConfig, steps: tuple[str, ...]) -> str:
+    """What an intern is asked after ``steps``, safe for trainers, without picture placeholders."""
+    return trainer_safe(intern_text(prompts, Case(sample.case_id, sample.question, ""), steps))
+
+
+def with_pictures(sample: Sample, text: str) -> str:
+    """``text`` behind one ``<image>`` line for each picture of the sample, as InternVL reads it."""
+    return "<image>\n" * len(sample.images) + text
 
 
 def to_samples(kept: Sequence[Kept], prompts: PromptsConfig, ruler: Ruler) -> tuple[list[Sample], list[Dropped]]:
@@ -23,7 +92,9 @@ def to_samples(kept: Sequence[Kept], prompts: PromptsConfig, ruler: Ruler) -> tu
     """
     found: list[Sample] = []
     long: list[Dropped] = []
-    people = patients([one.patient for one in kept], [[picture.digest for picture in one.pictures] for one in kept])
+    people = unite_patients(
+        [one.patient for one in kept], [[picture.digest for picture in one.pictures] for one in kept]
+    )
     often = Counter(one.row["case_id"] for one in kept)
     most = ruler.config.max_seq_length
     for one, patient in zip(kept, people, strict=True):
@@ -65,3 +136,33 @@ def _sample(one: Kept, name: str, patient: str, prompts: PromptsConfig, ruler: R
         config_digest=row["config_digest"],
         tokens=tokens,
     )
+
+
+def split_samples(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
+    """(training, validation): about ``share`` of the samples validate, and about that of each outcome and rounds.
+
+    No patient is on both sides.
+    """
+    groups: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        groups[sample.patient].append(sample)
+    wanted = {kind: share * count for kind, count in Counter(map(_stratum, samples)).items()}
+    total = round(share * len(samples))
+    chosen: set[str] = set()
+    for patient in sorted(groups, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest()):
+        counts = Counter(map(_stratum, groups[patient]))
+        after = {kind: wanted[kind] - count for kind, count in counts.items()}
+        left = total - len(groups[patient])
+        gain = abs(total) - abs(left) + sum(abs(wanted[kind]) - abs(after[kind]) for kind in counts)
+        if gain > 0:
+            chosen.add(patient)
+            wanted |= after
+            total = left
+    sides: tuple[list[Sample], list[Sample]] = ([], [])
+    for sample in samples:
+        sides[sample.patient in chosen].append(sample)
+    return sides
+
+
+def _stratum(sample: Sample) -> tuple[str, int]:
+    return sample.outcome, sample.rounds

@@ -1,4 +1,4 @@
-"""Which rows become samples: the selection by what the search says, and the duplicates among what is left."""
+"""Which rows become samples: selection by what the search says, duplicates among what is left, each one's patient."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -146,3 +146,23 @@ def _sameness(one: Kept) -> object:
     """The question whatever its case, spaces and closing mark, and the pixels of its pictures in any order."""
     question = " ".join(one.row["question"].casefold().split()).rstrip(" .:?!")
     return question, tuple(sorted(picture.digest for picture in one.pictures))
+
+
+def unite_patients(ids: Sequence[str], pictures: Sequence[Sequence[str]]) -> list[str]:
+    """For each sample its patient: of those with the same id, or with a picture in common, all get the first id's name.
+
+    ``pictures``: digests for each sample.
+    """
+    leader: dict[str, str] = {}
+
+    def find_leader(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            leader[name] = leader[leader[name]]
+            name = leader[name]
+        return name
+
+    for patient, digests in zip(ids, pictures, strict=True):
+        for digest in digests:
+            one, other = sorted((find_leader(f"patient {patient}"), find_leader(f"picture {digest}")))
+            leader[other] = one  # "patient …" sorts before "picture …", so that a leader is a patient
+    return [find_leader(f"patient {patient}").removeprefix("patient ") for patient in ids]

@@ -9,7 +9,7 @@ from mics_ray.errors import RefusedRun
 from tests.support.run_folders import noise
 from train.export.config import DataSetConfig, ExportJob, LengthConfig, StageConfig
 from train.export.curriculum import Curriculum, Place, check_stages, write_stages
-from train.export.length import ruler
+from train.export.tokens import ruler
 
 OURS = [{"id": f"ours-{number}", "conversations": []} for number in range(10)]
 

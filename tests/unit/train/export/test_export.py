@@ -15,7 +15,7 @@ from tests.support.program import ROOT
 from tests.support.run_folders import job, make_run, noise, row
 from train.commands import run_export
 from train.export.export import _PAIRS, export
-from train.export.pairs import for_mpo, step_pairs
+from train.export.forms.pairs import for_mpo, step_pairs
 from train.stages import read_stages
 
 DEAD = row("dead", ({"ann": "wwww"},), "a", "dead_end")

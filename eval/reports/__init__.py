@@ -1,0 +1,1 @@
+"""What evaluations say: statistics of rows, the report of one, the comparison of two."""

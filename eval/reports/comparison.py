@@ -1,0 +1,157 @@
+"""Two evaluations side by side: paired difference, exact test, and the items that flipped."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from eval.files import read_config, read_rows
+from eval.reports import statistics
+from eval.reports.markdown import percent
+from eval.reports.statistics import Mark, Paired, mark
+from eval.served import model_name, served_differently
+from mics_ray.errors import RefusedRun
+from mics_ray.private_files import make_private_folder, write_private
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One evaluation: its folder, its model, its configuration, its rows by item id."""
+
+    folder: Path
+    model: str
+    config: Mapping[str, Any]
+    rows: Mapping[str, Row]
+
+    def marks(self, benchmark: str | None = None) -> list[Mark]:
+        """The marks of a benchmark, or of all."""
+        return [mark(row) for row in self.rows.values() if benchmark in (None, row["benchmark"])]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """B against A: over all common items and per benchmark; what was served differently.
+
+    ``lost`` are common items whose call was lost on a side, ``only_a`` and ``only_b`` items that the other has not.
+    """
+
+    a: Side
+    b: Side
+    total: Paired
+    benchmarks: Mapping[str, Paired]
+    served_differently: Sequence[str]
+    lost: int
+    only_a: int
+    only_b: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the texts of the items."""
+        return {
+            "a": {"folder": str(self.a.folder), "model": self.a.model, "items_only_here": self.only_a},
+            "b": {"folder": str(self.b.folder), "model": self.b.model, "items_only_here": self.only_b},
+            "served_differently": list(self.served_differently),
+            "lost_items": self.lost,
+            "confidence": statistics.CONFIDENCE,
+            "all": asdict(self.total),
+            "benchmarks": {name: asdict(paired) for name, paired in self.benchmarks.items()},
+        }
+
+    def flips(self) -> Iterator[dict[str, Any]]:
+        """The flipped items with both answers, those that became right first."""
+        for change, ids in (("better", self.total.better), ("worse", self.total.worse)):
+            for one in ids:
+                a, b = self.a.rows[one], self.b.rows[one]
+                shared = {name: a[name] for name in ("item_id", "question", "images", "gold")}
+                sides = {
+                    f"{name}_{side}": row[name] for side, row in (("a", a), ("b", b)) for name in ("parsed", "output")
+                }
+                yield {"change": change} | shared | sides
+
+
+def compare(first: Path, second: Path) -> Comparison:
+    """Compare the evaluations of two folders, model B (``second``) against model A (``first``).
+
+    Raises :class:`RefusedRun` for a folder without evaluation, without common items, or where an item is another one.
+    """
+    a, b = _side(first), _side(second)
+    common = [one for one in a.rows if one in b.rows]
+    if not common:
+        raise RefusedRun(f"{first} and {second} have no common items; evaluate both on the same benchmarks")
+    for one in common:
+        if any(a.rows[one][name] != b.rows[one][name] for name in ("question", "gold", "images")):
+            raise RefusedRun(f"item {one} is another one in {second} than in {first}: the benchmark itself differs")
+    names = dict.fromkeys(a.rows[one]["benchmark"] for one in common)
+    total = statistics.compare(a.marks(), b.marks())
+    return Comparison(
+        a=a,
+        b=b,
+        total=total,
+        benchmarks={name: statistics.compare(a.marks(name), b.marks(name)) for name in names},
+        served_differently=served_differently(a.config, b.config),
+        lost=len(common) - total.items,
+        only_a=len(a.rows) - len(common),
+        only_b=len(b.rows) - len(common),
+    )
+
+
+def write_comparison(found: Comparison, folder: Path) -> None:
+    """Write compare.json, compare.md and flips.jsonl (with the texts) into ``folder``. Raises ``OSError``."""
+    make_private_folder(folder)
+    lines = "".join(json.dumps(flip, ensure_ascii=False) + "\n" for flip in found.flips())
+    write_private(folder / "compare.json", (json.dumps(found.as_json(), indent=1, ensure_ascii=False) + "\n").encode())
+    write_private(folder / "compare.md", as_markdown(found).encode())
+    write_private(folder / "flips.jsonl", lines.encode())
+
+
+def as_markdown(found: Comparison) -> str:
+    """The comparison for reading: ids, no texts of the items."""
+    parts = [
+        f"# {found.b.model} (B) against {found.a.model} (A)",
+        _table(found),
+        "Difference and interval in percentage points, B minus A over the items that both answered, clustered by "
+        "picture. p: the exact McNemar test of the flips. Better: only B is right; worse: only A is.",
+        *_warnings(found),
+        *(_flipped(name, paired) for name, paired in found.benchmarks.items() if paired.better or paired.worse),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _side(folder: Path) -> Side:
+    config = read_config(folder)
+    rows = {row["item_id"]: row for row in read_rows(folder)}
+    return Side(folder, model_name(config), config, rows)
+
+
+def _table(found: Comparison) -> str:
+    named = {**found.benchmarks, **({"all items": found.total} if len(found.benchmarks) > 1 else {})}
+    head = "| benchmark | items | A | B | difference | 95 % interval | p | better | worse |\n|---|" + "---:|" * 8
+    return "\n".join([head, *(_line(name, paired) for name, paired in named.items())])
+
+
+def _line(name: str, paired: Paired) -> str:
+    numbers = [str(paired.items), percent(paired.accuracy_a), percent(paired.accuracy_b)]
+    if paired.difference is None or paired.low is None or paired.high is None or paired.p_value is None:
+        numbers += ["–"] * 3
+    else:
+        numbers += [f"{100 * paired.difference:+.1f}", f"{100 * paired.low:+.1f} to {100 * paired.high:+.1f}"]
+        numbers.append(f"{paired.p_value:.2g}")
+    return f"| {' | '.join([name, *numbers, str(len(paired.better)), str(len(paired.worse))])} |"
+
+
+def _warnings(found: Comparison) -> list[str]:
+    warnings = []
+    if found.served_differently:
+        lines = "\n".join(f"- {line}" for line in found.served_differently)
+        warnings.append(f"**Not served alike**, so the difference is not the models' alone:\n\n{lines}")
+    if found.lost or found.only_a or found.only_b:
+        apart = f"{found.only_a} items that only A has, {found.only_b} that only B has"
+        warnings.append(f"Left out: {found.lost} items whose call was lost on a side, {apart}.")
+    return warnings
+
+
+def _flipped(name: str, paired: Paired) -> str:
+    better, worse = (", ".join(ids) or "none" for ids in (paired.better, paired.worse))
+    return f"## Flipped in {name}\n\nbetter: {better}\n\nworse: {worse}"

@@ -1,0 +1,121 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eval.commands import run_compare
+from eval.reports.comparison import as_markdown, compare, write_comparison
+from mics_ray.config.compose import CONF
+from mics_ray.errors import RefusedRun
+from tests.support.evaluations import CONFIG, answered, evaluation, of
+
+
+def two(root: Path, first: str = "wwwrwrrw", second: str = "rrrrwwrw") -> tuple[Path, Path]:
+    tuned = {**CONFIG, "model": "tuned", "serve": {**CONFIG["serve"], "model": "tuned", "replicas": 2}}
+    return evaluation(root / "a", of("slake", first)), evaluation(root / "b", of("slake", second), tuned)
+
+
+def test_two_models_on_the_same_items(tmp_path: Path) -> None:
+    found = compare(*two(tmp_path))
+    assert (found.total.difference, found.total.better, found.total.worse) == (
+        0.25,
+        ("slake/0", "slake/1", "slake/2"),
+        ("slake/5",),
+    )
+    assert found.total.clusters == 4  # two items a picture
+    assert found.total.p_value == pytest.approx(0.625)
+    assert list(found.served_differently) == []
+    text = as_markdown(found)
+    assert text.startswith("# tuned (B) against base (A)")
+    assert "| slake | 8 | 37.5 | 62.5 | +25.0 | " in text
+    assert "better: slake/0, slake/1, slake/2\n\nworse: slake/5" in text
+    assert "gold" not in text
+
+
+def test_files_with_the_flipped_items_are_private(tmp_path: Path) -> None:
+    write_comparison(compare(*two(tmp_path)), tmp_path / "out")
+    flips = [json.loads(line) for line in (tmp_path / "out" / "flips.jsonl").read_text().splitlines()]
+    assert [(flip["change"], flip["item_id"]) for flip in flips] == [
+        *(("better", f"slake/{number}") for number in range(3)),
+        ("worse", "slake/5"),
+    ]
+    assert (flips[0]["gold"], flips[0]["parsed_a"], flips[0]["parsed_b"]) == ("gold 0", "other", "gold 0")
+    stored = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert (stored["all"]["difference"], stored["benchmarks"]["slake"]["worse"]) == (0.25, ["slake/5"])
+    for path in (tmp_path / "out").iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_only_one_has_and_what_was_lost_is_counted(tmp_path: Path) -> None:
+    a = evaluation(tmp_path / "a", [*of("slake", "rwu"), *of("extra", "r")])
+    b = evaluation(tmp_path / "b", [*of("slake", "rrrw"), *of("more", "rr")])
+    found = compare(a, b)
+    assert (found.total.items, found.lost, found.only_a, found.only_b) == (2, 1, 1, 3)
+    assert list(found.benchmarks) == ["slake"]
+    assert "Left out: 1 items whose call was lost on a side, 1 items that only A has, 3" in as_markdown(found)
+
+
+def test_several_benchmarks_have_a_line_each_and_one_for_all(tmp_path: Path) -> None:
+    a = evaluation(tmp_path / "a", [*of("slake", "ww"), *of("more", "rr")])
+    b = evaluation(tmp_path / "b", [*of("slake", "rr"), *of("more", "rr")])
+    found = compare(a, b)
+    assert [paired.difference for paired in found.benchmarks.values()] == [1.0, 0.0]
+    assert "| all items | 4 | 50.0 | 100.0 | +50.0 |" in as_markdown(found)
+
+
+def test_another_way_of_serving_is_listed(tmp_path: Path) -> None:
+    changed = {
+        **CONFIG,
+        "serve": {**CONFIG["serve"], "processor_kwargs": {"max_patches": 12}},
+        "prompts": {**CONFIG["prompts"], "judge": "another"},
+        "eval": {**CONFIG["eval"], "temperature": 0.7},
+    }
+    a, b = evaluation(tmp_path / "a", of("slake", "r")), evaluation(tmp_path / "b", of("slake", "r"), changed)
+    found = compare(a, b)
+    assert list(found.served_differently) == [
+        "prompts.judge: (text of 150 characters) -> another",
+        "sampling.temperature: 0.0 -> 0.7",
+        "serve.processor_kwargs.max_patches: 6 -> 12",
+    ]
+    assert "**Not served alike**" in as_markdown(found)
+
+
+def test_folders_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
+    a = evaluation(tmp_path / "a", of("slake", "r"))
+    with pytest.raises(RefusedRun, match="have no common items"):
+        compare(a, evaluation(tmp_path / "b", of("other", "r")))
+    with pytest.raises(RefusedRun, match="item slake/0 is another one in"):
+        compare(a, evaluation(tmp_path / "c", [answered("slake", 0, "r", answer="something else")]))
+    with pytest.raises(RefusedRun, match="holds no evaluation"):
+        compare(a, tmp_path / "nothing")
+
+
+def test_the_program_compares_refuses_and_says_how_it_is_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = map(str, two(tmp_path))
+    assert run_compare([a, b]) == 0
+    done = capsys.readouterr()
+    assert "| slake | 8 | 37.5 | 62.5 | +25.0 | " in done.out
+    assert (done.out.count("written to"), done.err) == (0, "")
+    assert run_compare([a, b, "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.endswith(f"written to {tmp_path / 'out'}\n")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"compare.json", "compare.md", "flips.jsonl"}
+    assert run_compare([a, str(tmp_path / "nothing")]) == 78
+    refused = capsys.readouterr()
+    assert (refused.out, refused.err.count("\n")) == ("", 1)
+    assert run_compare([a]) == 64
+    assert run_compare(["--help"]) == 0
+    (tmp_path / "file").touch()
+    capsys.readouterr()
+    assert run_compare([a, b, "--out", str(tmp_path / "file" / "out")]) == 74
+    assert capsys.readouterr().err.startswith(f"cannot write {tmp_path / 'file' / 'out'}")
+
+
+def test_the_script_is_the_program(tmp_path: Path) -> None:
+    program = [sys.executable, str(CONF.parent / "scripts/compare.py"), "only-one"]
+    done = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "usage: compare.py" in done.stderr

@@ -1,0 +1,1 @@
+"""Backend `peft`: transformers' native InternVL with LoRA, under Ray Train."""

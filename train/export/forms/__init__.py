@@ -1,0 +1,1 @@
+"""One file per written form of an export."""

@@ -1,0 +1,126 @@
+"""Preference pairs out of the search: the best step of a round against the worst, the kept chain against a bad one.
+
+Records are in the form that TRL's trainers read for vision models: ``prompt``, ``chosen`` and ``rejected`` are lists of
+messages whose content is a list of parts, one ``{"type": "image"}`` for each of ``images``, before the text. Paths are
+relative to the export, so there: ``load_dataset("json", ...).cast_column("images", List(Image()))``.
+
+:func:`for_mpo` turns a record into the one that InternVL's MPO trainer reads. One record cannot be both: MPO takes
+``chosen`` as a plain string, and TRL puts a key ``image`` in the place of ``images``.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from mics_ray.config.schema import PromptsConfig
+from mics_ray.core.text import format_chain, parse_continuation
+from mics_ray.core.types import Continuation
+from train.export.samples import Node, Sample, asked, prefix, scored
+from train.export.tokens import Ruler, trainer_safe
+
+
+def step_pairs(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[dict[str, Any]]:
+    """Of each round of each attempt the best and the worst candidate, where their scores and their words differ.
+
+    The prompt holds the chain so far, ``chosen`` and ``rejected`` the steps that go on from it.
+    """
+    for sample in samples:
+        for siblings in _rounds(sample):
+            best = max(siblings, key=lambda node: (node["score"], node["chosen"], -node["id"]))
+            worst = min(siblings, key=lambda node: (node["score"], node["id"]))
+            before = prefix(sample, best["parent"])
+            texts = [trainer_safe(_blocks(node["steps"], len(before))) for node in (best, worst)]
+            if worst["score"] < best["score"] and texts[0] != texts[1]:
+                record = _record(sample, f"{best['id']}-{worst['id']}", asked(sample, prompts, before), *texts)
+                yield record | _origin(best["score"], best["mentor"], worst)
+
+
+def chain_pairs(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[dict[str, Any]]:
+    """Of each case the kept chain and the complete chain of the lowest-scoring candidate of all attempts.
+
+    Only where that score is below the kept chain's, and the chains differ. A rejected chain may well end with the gold
+    answer, which mentors know: what is rejected is its steps, from which interns did not get there. ``round`` is the
+    rejected candidate's.
+    """
+    for sample in samples:
+        for node in sorted(scored(sample), key=lambda node: (node["score"], node["id"])):
+            rejected = _complete(sample, node)
+            if rejected and rejected != sample.completion:
+                if node["score"] < sample.score:
+                    record = _record(sample, str(node["id"]), sample.prompt, sample.completion, rejected)
+                    yield record | _origin(sample.score, sample.mentors[-1], node)
+                break
+
+
+def for_mpo(pair: Mapping[str, Any]) -> dict[str, Any]:
+    """A pair as InternVL's ``internvl_chat_mpo.py`` reads it: plain strings, and ``image`` only where there is one.
+
+    That trainer sorts by length only with a ``length`` in each record: train with ``--group_by_length False``.
+    """
+    text = pair["prompt"][0]["content"][-1]["text"]
+    rest = {name: value for name, value in pair.items() if name not in ("prompt", "images")}
+    return {
+        **rest,
+        **({"image": pair["images"]} if pair["images"] else {}),
+        "question": "<image>\n" * len(pair["images"]) + text,
+        "chosen": pair["chosen"][0]["content"][0]["text"],
+        "rejected": pair["rejected"][0]["content"][0]["text"],
+    }
+
+
+def pair_tokens(pair: Mapping[str, Any], sample: Sample, ruler: Ruler) -> int:
+    """Tokens of the longer side of a pair of ``sample``, measured as a record is."""
+    told = for_mpo(pair)
+    question = pair["prompt"][0]["content"][-1]["text"]
+    own = ruler.texts([("human", sample.prompt), ("gpt", sample.completion)])
+    longer = max(ruler.texts([("gpt", told[side])]) for side in ("chosen", "rejected"))
+    return sample.tokens - own + ruler.texts([("human", question)]) + longer
+
+
+def _rounds(sample: Sample) -> Iterator[list[Node]]:
+    """The scored candidates that went on from the same prefix in the same round."""
+
+    def place(node: Node) -> tuple[int, int, int]:
+        return node["attempt"], node["round"], -1 if node["parent"] is None else node["parent"]
+
+    for _, siblings in groupby(sorted(scored(sample), key=place), key=place):
+        yield list(siblings)
+
+
+def _blocks(steps: Sequence[str], before: int) -> str:
+    """Steps with their markers, numbered on from ``before`` steps."""
+    return "\n\n".join(f"### Step {number}: {step}" for number, step in enumerate(steps, before + 1))
+
+
+def _complete(sample: Sample, node: Node) -> str | None:
+    """The chain down to a candidate and on to the end that its mentor wrote; ``None`` where it wrote no end."""
+    rest = parse_continuation(node["rest"])
+    if rest is None:
+        return None
+    return trainer_safe(format_chain(Continuation((*prefix(sample, node["id"]), *rest.steps), rest.answer)))
+
+
+def _record(sample: Sample, mark: str, prompt: str, chosen: str, rejected: str) -> dict[str, Any]:
+    pictures = [{"type": "image"} for _ in sample.images]
+    return {
+        "id": f"{sample.id}#{mark}",
+        "prompt": [{"role": "user", "content": [*pictures, {"type": "text", "text": prompt}]}],
+        "chosen": _answer(chosen),
+        "rejected": _answer(rejected),
+        "images": list(sample.images),
+    }
+
+
+def _answer(text: str) -> list[dict[str, Any]]:
+    return [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
+
+
+def _origin(score: float, mentor: str, rejected: Node) -> dict[str, Any]:
+    """Where the two sides come from."""
+    return {
+        "score_chosen": score,
+        "score_rejected": rejected["score"],
+        "round": rejected["round"],
+        "mentor_chosen": mentor,
+        "mentor_rejected": rejected["mentor"],
+    }
