@@ -7,7 +7,7 @@ from pathlib import Path
 
 from eval.config import InferJob
 from mics_ray.assemble.panel import embedded
-from mics_ray.config.schema import Engine, InternConfig
+from mics_ray.config.schema import Engine, ModelConfig
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.checkpoint import check_checkpoint
@@ -22,7 +22,7 @@ from mics_ray.models.types import LostCall, Pictures, Request
 class Asked:
     """A checked question: how its model is served, what is asked, the pictures that go before it."""
 
-    config: InternConfig
+    config: ModelConfig
     request: Request
     pictures: Pictures | None
 
@@ -31,6 +31,8 @@ def prepare(job: InferJob) -> Asked:
     """Check the model and everything that goes to it. Raises :class:`RefusedRun` before an engine is loaded."""
     if job.serve.engine is not Engine.vllm:
         raise RefusedRun("serve.engine: infer loads a checkpoint here, engine=vllm")
+    if job.serve.temperature is not None:
+        raise RefusedRun("serve.temperature: the question's is `temperature`")
     if problems := check_templates(job.prompts):
         raise RefusedRun("\n".join(problems))
     if not job.question.strip():

@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from mics_ray.config.schema import EndpointConfig, InternConfig, PicturesConfig, PromptsConfig, RayConfig, SearchConfig
+from mics_ray.config.schema import InternDefaults, ModelConfig, PicturesConfig, PromptsConfig, RayConfig, SearchConfig
 
 
 @dataclass
@@ -41,9 +41,9 @@ class EvaluateJob:
     """An evaluation of one model. ``model`` is a hub id, a folder, or `embedded:interns/NAME`."""
 
     model: str = MISSING
-    serve: InternConfig = field(default_factory=InternConfig)
-    judge: EndpointConfig = MISSING
-    interns: dict[str, InternConfig] = field(default_factory=dict)
+    serve: InternDefaults = field(default_factory=InternDefaults)
+    judge: ModelConfig = MISSING
+    interns: dict[str, InternDefaults] = field(default_factory=dict)
     search: SearchConfig = field(default_factory=SearchConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     prompts: PromptsConfig = field(default_factory=PromptsConfig)
@@ -60,7 +60,7 @@ class InferJob:
     model: str = MISSING
     question: str = MISSING
     images: Any = field(default_factory=list)  # paths
-    serve: InternConfig = field(default_factory=InternConfig)
+    serve: InternDefaults = field(default_factory=InternDefaults)
     prompts: PromptsConfig = field(default_factory=PromptsConfig)
     pictures: PicturesConfig = field(default_factory=PicturesConfig)
     temperature: float = 0.0

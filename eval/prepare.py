@@ -15,7 +15,7 @@ from eval.types import Item
 from mics_ray.assemble.panel import JUDGE, embedded, model_problems
 from mics_ray.config.compose import to_yaml
 from mics_ray.config.identity import code_version, digest, identity
-from mics_ray.config.schema import Config, Engine, InternConfig, SearchConfig
+from mics_ray.config.schema import Config, Engine, InternDefaults, SearchConfig
 from mics_ray.core.draws import derive_seed
 from mics_ray.errors import RefusedRun
 from mics_ray.io.rows import Stamp
@@ -156,7 +156,7 @@ def _found(config: Config) -> Config:
     return replace(config, interns={name: _absolute(intern) for name, intern in config.interns.items()})
 
 
-def _absolute(intern: InternConfig) -> InternConfig:
+def _absolute(intern: InternDefaults) -> InternDefaults:
     model, adapter = Path(embedded(intern.model)), intern.adapter
     return replace(
         intern,

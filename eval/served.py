@@ -3,17 +3,18 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mics_ray.config.identity import PLACES, differences
+from mics_ray.config.identity import OF_ENDPOINTS, OF_INTERNS, differences
 
 _WEIGHTS = {"model", "revision", "adapter"}
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Prompts, tiles, pictures, sampling and judge in dotted names; the model itself and places are left out."""
-    serve = {name: value for name, value in _part(config, "serve").items() if name not in _WEIGHTS | PLACES}
+    decisive = set(OF_INTERNS) - _WEIGHTS
+    serve = {name: value for name, value in _part(config, "serve").items() if name in decisive}
     if not serve.get("processor_kwargs"):  # then the checkpoint's own processor cuts the tiles
         serve["tiling"] = _part(_part(config, "checkpoint"), "tiling")
-    judge = {name: value for name, value in _part(config, "judge").items() if name not in PLACES}
+    judge = {name: value for name, value in _part(config, "judge").items() if name in OF_ENDPOINTS}
     parts = {"prompts": _part(config, "prompts"), "pictures": _part(config, "pictures"), "serve": serve, "judge": judge}
     sampling = {"temperature": config["eval"].get("temperature"), "seed": config.get("seed")}
     return dict(_flat(parts | {"sampling": sampling}))

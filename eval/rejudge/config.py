@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
-from mics_ray.config.schema import CacheConfig, EndpointConfig, RunConfig
+from mics_ray.config.schema import CacheConfig, ModelConfig, RunConfig
 
 
 @dataclass
@@ -18,7 +18,7 @@ class RejudgeConfig:
 class RejudgeJob:
     """Another judge over the run in ``run.dir``. The wording is the run's; the judge does not sample."""
 
-    judge: EndpointConfig = MISSING
+    judge: ModelConfig = MISSING
     run: RunConfig = field(default_factory=RunConfig)
     rejudge: RejudgeConfig = field(default_factory=RejudgeConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)

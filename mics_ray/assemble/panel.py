@@ -1,6 +1,6 @@
 """The composition root: from a configuration to the objects of a search. Needs no ray."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,9 +8,8 @@ from mics_ray.config.compose import looks_like_key, nearest_variable
 from mics_ray.config.keys import key
 from mics_ray.config.schema import (
     Config,
-    EndpointConfig,
     Engine,
-    InternConfig,
+    ModelConfig,
     Price,
     SearchConfig,
     StrategyKind,
@@ -29,6 +28,11 @@ from mics_ray.models.types import Model, Pictures, Request
 LOCAL = "local"
 EMBEDDED = "embedded:"
 JUDGE = "judge"
+ENGINE_FIELDS = (
+    "revision", "adapter", "replicas", "tensor_parallel", "pipeline_parallel", "gpus", "max_model_len",
+    "trust_remote_code", "engine_kwargs", "processor_kwargs",
+)  # fmt: skip
+"""Fields of a model that only ``engine: vllm`` reads."""
 
 
 def strategy(search: SearchConfig, mentors: tuple[str, ...]) -> Strategy:
@@ -56,34 +60,19 @@ def image_root(config: Config) -> Path:
     return Path(embedded(given)) if given else cases_file(config).parent
 
 
-def endpoints(config: Config) -> dict[str, EndpointConfig]:
+def endpoints(config: Config) -> dict[str, ModelConfig]:
     """Every model behind an API, by its entry name: mentors, the judge, interns with ``engine: endpoint``."""
-    found = dict(config.mentors)
+    found: dict[str, ModelConfig] = dict(config.mentors)
     found[JUDGE] = config.judge
     for name, intern in config.interns.items():
         if intern.engine is Engine.endpoint:
-            found[name] = as_endpoint(intern)
+            found[name] = intern
     return found
 
 
-def as_endpoint(intern: InternConfig) -> EndpointConfig:
-    """The endpoint half of an intern's block."""
-    return EndpointConfig(
-        model=intern.model,
-        base_url=intern.base_url or "",
-        api_key_env=intern.api_key_env,
-        requests_per_minute=intern.requests_per_minute,
-        tokens_per_minute=intern.tokens_per_minute,
-        max_in_flight=intern.max_in_flight,
-        deadline_s=intern.deadline_s,
-        max_tokens=intern.max_tokens,
-        price=intern.price,
-    )
-
-
-def providers(config: Config) -> dict[str, dict[str, EndpointConfig]]:
+def providers(config: Config) -> dict[str, dict[str, ModelConfig]]:
     """Entries grouped by who serves them (address and key): one endpoint actor each, so that its limits are exact."""
-    groups: dict[str, dict[str, EndpointConfig]] = {}
+    groups: dict[str, dict[str, ModelConfig]] = {}
     for name, entry in endpoints(config).items():
         groups.setdefault(f"{entry.base_url} {entry.api_key_env or ''}".strip(), {})[name] = entry
     return groups
@@ -174,7 +163,7 @@ def budget_problems(config: Config) -> list[str]:
     return problems + [f"{name}.price: not given, so budget_usd cannot count its calls" for name in free]
 
 
-def _check_served(intern: InternConfig) -> list[str]:
+def _check_served(intern: ModelConfig) -> list[str]:
     """What is wrong with an intern of ours: code that is not pinned, an adapter that is none."""
     problems = []
     if intern.trust_remote_code and not _full_commit(intern.revision):
@@ -190,10 +179,34 @@ def _check_served(intern: InternConfig) -> list[str]:
 def size_problems(config: Config) -> list[str]:
     """What is wrong with how many there are of anything, one line each."""
     sizes = [f"interns.{name}.{problem}" for name, intern in config.interns.items() for problem in _check_size(intern)]
-    return [*_check_numbers(config), *sizes]
+    return [*_check_roles(config), *_check_numbers(config), *sizes]
 
 
-def _check_size(intern: InternConfig) -> list[str]:
+def _check_roles(config: Config) -> list[str]:
+    """Fields that a model's role or engine would leave without effect, one line each."""
+    problems = []
+    mentors = {f"mentors.{name}": entry for name, entry in config.mentors.items()}
+    for name, entry in [*mentors.items(), (JUDGE, config.judge)]:
+        if entry.engine is not Engine.endpoint:
+            problems.append(f"{name}.engine: {entry.engine.value} serves interns only; mentors and judge are endpoints")
+        else:
+            problems += [f"{name}.{field}: goes only with engine=vllm" for field in _changed(entry, ENGINE_FIELDS)]
+    for name, intern in config.interns.items():
+        if intern.temperature is not None:
+            problems.append(
+                f"interns.{name}.temperature: not for an intern, whose votes take search.intern_temperatures "
+                "(a model that is evaluated: eval.temperature)"
+            )
+    return problems
+
+
+def _changed(entry: ModelConfig, names: Sequence[str]) -> list[str]:
+    """The fields among ``names`` that do not hold their default."""
+    plain = ModelConfig()
+    return [name for name in names if getattr(entry, name) != getattr(plain, name)]
+
+
+def _check_size(intern: ModelConfig) -> list[str]:
     """What is wrong with the number of an intern's replicas and their share of GPUs."""
     problems = []
     try:
@@ -248,9 +261,11 @@ def _check_numbers(config: Config) -> list[str]:
     return [f"{name}: {value} is below {low}" for name, (value, low) in least.items() if value < low]
 
 
-def _check_endpoint(name: str, entry: EndpointConfig) -> list[str]:
+def _check_endpoint(name: str, entry: ModelConfig) -> list[str]:
     problems = []
-    if entry.base_url != LOCAL:
+    if entry.base_url is None:
+        problems.append(f"{name}.base_url is not set: give the address of its API, such as https://host/v1")
+    elif entry.base_url != LOCAL:
         try:
             check_base_url(entry.base_url)
         except ValueError as error:

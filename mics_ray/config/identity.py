@@ -7,32 +7,38 @@ import hashlib
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from mics_ray import __version__
-from mics_ray.config.schema import Config
+from mics_ray.config.schema import Config, ModelConfig
 
-PLACES = {
-    "base_url", "api_key_env", "requests_per_minute", "tokens_per_minute", "max_in_flight", "deadline_s", "price",
-    "replicas", "tensor_parallel", "pipeline_parallel", "gpus",
-}  # fmt: skip
-"""Fields that say where a model is reached, how fast, and by how many copies."""
+OF_ENDPOINTS = ("model", "temperature", "max_tokens")
+"""What decides the replies of a mentor or the judge."""
+OF_INTERNS = (
+    "engine", "model", "max_tokens", "revision", "adapter", "max_model_len", "trust_remote_code", "engine_kwargs",
+    "processor_kwargs",
+)  # fmt: skip
+"""What decides the votes of an intern. The names of both go into every row's digest: one more, and no run goes on."""
 
 
 def identity(config: Config, data_sha256: str) -> dict[str, Any]:
     """The flat, JSON-able view of everything that decides the results: names in dotted form, values as configured."""
-    view = {name: asdict(getattr(config, name)) for name in ("search", "prompts", "pictures", "judge")} | {
-        group: {name: asdict(entry) for name, entry in getattr(config, group).items()}
-        for group in ("mentors", "interns")
-    }
+    view: dict[str, Any] = {name: asdict(getattr(config, name)) for name in ("search", "prompts", "pictures")}
+    view["judge"] = _decisive(config.judge, OF_ENDPOINTS)
+    view["mentors"] = {name: _decisive(entry, OF_ENDPOINTS) for name, entry in config.mentors.items()}
+    view["interns"] = {name: _decisive(entry, OF_INTERNS) for name, entry in config.interns.items()}
     flat = {"seed": config.seed, "data.sha256": data_sha256}
     for name, value in _flatten(view):
-        if not PLACES & set(name.split(".")):
-            flat[name] = value.value if isinstance(value, Enum) else value
+        flat[name] = value.value if isinstance(value, Enum) else value
     return flat
+
+
+def _decisive(entry: ModelConfig, names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in asdict(entry).items() if name in names}
 
 
 def digest(view: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from omegaconf import MISSING
 
 
 class Engine(Enum):
-    """What serves an intern."""
+    """What serves a model."""
 
     vllm = "vllm"
     endpoint = "endpoint"
@@ -41,28 +41,25 @@ class Price:
 
 
 @dataclass
-class EndpointConfig:
-    """One model behind an OpenAI-compatible API. A limit left out means none; no ``api_key_env``, no key sent."""
+class ModelConfig:
+    """One model: a mentor, the judge or an intern.
 
-    model: str = MISSING
-    base_url: str = MISSING  # https, http on loopback, or `local` for the simulated server
+    ``engine: endpoint`` asks it behind an OpenAI-compatible API and uses the second block, ``engine: vllm`` serves it
+    on machines of ours and uses the third. A limit left out means none; no ``api_key_env``, no key sent.
+    """
+
+    model: str = MISSING  # the API's name for it; for vllm a hub id, a folder, or `embedded:interns/NAME`
+    engine: Engine = Engine.endpoint
+    temperature: float | None = None  # None: the search preset's, which alone says an intern's
+    max_tokens: int = 4096
+
+    base_url: str | None = None  # https, http on loopback, or `local` for the simulated server
     api_key_env: str | None = None  # the NAME of an environment variable
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     max_in_flight: int | None = None
     deadline_s: float = 300.0  # for one call, its retries included, waiting for permits not
-    temperature: float | None = None  # None: the search preset's
-    max_tokens: int = 4096
     price: Price = field(default_factory=Price)
-
-
-@dataclass
-class InternConfig:
-    """One intern. ``engine: vllm`` uses the fields of the first block, ``engine: endpoint`` those of the second."""
-
-    engine: Engine = Engine.vllm
-    model: str = MISSING  # hub id, folder, or `embedded:interns/NAME`
-    max_tokens: int = 2048
 
     revision: str | None = None
     adapter: str | None = None  # a folder with a LoRA adapter on the language model, served on top of `model`
@@ -75,25 +72,25 @@ class InternConfig:
     engine_kwargs: dict[str, Any] = field(default_factory=dict)  # vLLM's AsyncEngineArgs, by name
     processor_kwargs: dict[str, Any] = field(default_factory=dict)  # the model's own processor
 
-    base_url: str | None = None
-    api_key_env: str | None = None
-    requests_per_minute: float | None = None
-    tokens_per_minute: float | None = None
-    max_in_flight: int | None = None
-    deadline_s: float = 300.0
-    price: Price = field(default_factory=Price)
+
+@dataclass
+class InternDefaults(ModelConfig):
+    """A :class:`ModelConfig` as an intern's entry begins; OmegaConf takes defaults from a class only."""
+
+    engine: Engine = Engine.vllm
+    max_tokens: int = 2048
 
 
 @dataclass(frozen=True)
 class Replicas:
-    """How many replicas serve an intern: at least ``min``, at most ``max`` as its queue grows."""
+    """How many replicas serve a model: at least ``min``, at most ``max`` as its queue grows."""
 
     min: int
     max: int
 
 
 def replica_range(value: Any) -> Replicas:
-    """Read ``InternConfig.replicas``. Raises :class:`ValueError` that says what is wrong, without the field's name."""
+    """Read ``ModelConfig.replicas``. Raises :class:`ValueError` that says what is wrong, without the field's name."""
     if isinstance(value, Replicas):
         return value
     pair = value if isinstance(value, dict) else {"min": value, "max": value}
@@ -174,9 +171,9 @@ class RayConfig:
 class Config:
     """A generation job."""
 
-    mentors: dict[str, EndpointConfig] = MISSING
-    interns: dict[str, InternConfig] = MISSING
-    judge: EndpointConfig = MISSING
+    mentors: dict[str, ModelConfig] = MISSING
+    interns: dict[str, InternDefaults] = MISSING
+    judge: ModelConfig = MISSING
     search: SearchConfig = field(default_factory=SearchConfig)
     prompts: PromptsConfig = field(default_factory=PromptsConfig)
     pictures: PicturesConfig = field(default_factory=PicturesConfig)

@@ -8,7 +8,7 @@ from typing import Any
 from mics_ray.assemble.panel import LOCAL, cases_file, image_root
 from mics_ray.config.compose import to_yaml
 from mics_ray.config.identity import code_version, digest, identity
-from mics_ray.config.schema import Config, EndpointConfig, InternConfig
+from mics_ray.config.schema import Config
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import EXAMPLES, InputError, Place, Survey, read_places, scan
@@ -114,7 +114,7 @@ def serve_simulated_models(config: Config, folder: RunFolder) -> Iterator[Config
 
 def uses_simulated_models(config: Config) -> bool:
     """Whether any model of this run is the simulated server's."""
-    entries: list[EndpointConfig | InternConfig] = [config.judge, *config.mentors.values(), *config.interns.values()]
+    entries = [config.judge, *config.mentors.values(), *config.interns.values()]
     return any(entry.base_url == LOCAL for entry in entries)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from eval.config import EvaluateJob
 from mics_ray.config.compose import compose_job, to_yaml
-from mics_ray.config.schema import Config, EndpointConfig, InternConfig
+from mics_ray.config.schema import Config, ModelConfig
 from mics_ray.errors import RefusedRun
 from mics_ray.runtime.serving.placement import Need, needs
 from train.config import Backend, TrainJob
@@ -45,7 +45,7 @@ class Program:
     schema: type[Any]
     output: Callable[[Any], str]
     needs: Callable[[Any], list[Need]]
-    entries: Callable[[Any], Iterable[EndpointConfig | InternConfig]]
+    entries: Callable[[Any], Iterable[ModelConfig]]
 
 
 def describe(words: Sequence[str], config_dir: Path | None, base: str) -> SubmittedJob:
@@ -95,12 +95,12 @@ def _embedded(text: str) -> set[str]:
     return {word.removeprefix("embedded:").strip("'\"") for word in text.split() if word.startswith("embedded:")}
 
 
-def _models(config: Config | EvaluateJob) -> list[EndpointConfig | InternConfig]:
+def _models(config: Config | EvaluateJob) -> list[ModelConfig]:
     own = list(config.mentors.values()) if isinstance(config, Config) else [config.serve]
     return [config.judge, *own, *config.interns.values()]
 
 
-def _served(interns: Mapping[str, InternConfig]) -> list[Need]:
+def _served(interns: Mapping[str, ModelConfig]) -> list[Need]:
     return needs(interns, on_gpu=True)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from mics_ray.config.schema import EndpointConfig
+from mics_ray.config.schema import ModelConfig
 from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.types import LostCall, Reply, Request
 
@@ -12,7 +12,7 @@ DEADLINE_S, PER_MINUTE = 10.0, 600
 
 async def main(address: str, count: int) -> None:
     """Ask everything at once, within the quota."""
-    config = EndpointConfig(
+    config = ModelConfig(
         model="mentor-0", base_url=address, deadline_s=DEADLINE_S, max_in_flight=16, requests_per_minute=PER_MINUTE
     )
     endpoint = Endpoint({"m": config}, None, None)

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.latency_server import reply
 from mics_ray.assemble.case_search import run_case
 from mics_ray.assemble.panel import Cast, endpoints, providers, strategy
-from mics_ray.config.schema import Config, EndpointConfig, Engine, InternConfig
+from mics_ray.config.schema import Config, Engine, InternDefaults, ModelConfig
 from mics_ray.core.search import SearchResult
 from mics_ray.core.types import Case
 from mics_ray.models.chat.endpoint import Endpoint
@@ -76,13 +76,13 @@ class Played:
 
 
 def config() -> Config:
-    def entry(model: str, provider: str) -> EndpointConfig:
-        return EndpointConfig(model=model, base_url=f"https://{provider}/v1")
+    def entry(model: str, provider: str) -> ModelConfig:
+        return ModelConfig(model=model, base_url=f"https://{provider}/v1")
 
-    def intern(number: int) -> InternConfig:
+    def intern(number: int) -> InternDefaults:
         quota = VOTES_PER_MINUTE / 3
-        return InternConfig(
-            Engine.endpoint, f"intern-{number}", base_url="https://interns/v1", requests_per_minute=quota
+        return InternDefaults(
+            f"intern-{number}", Engine.endpoint, base_url="https://interns/v1", requests_per_minute=quota
         )
 
     return Config(

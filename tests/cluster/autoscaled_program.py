@@ -21,7 +21,7 @@ os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)
 import ray
 from ray._private.services import get_node_ip_address
 
-from mics_ray.config.schema import Config, EndpointConfig, InternConfig
+from mics_ray.config.schema import Config, InternDefaults, ModelConfig
 from mics_ray.models.types import Pictures, Reply, Request
 from mics_ray.runtime.serving import autoscaler
 from mics_ray.runtime.serving import fleet as fleet_module
@@ -46,7 +46,7 @@ class StubEngine:
     prompt_tokens = prefix_hits = 0
 
     @classmethod
-    async def start(cls, config: InternConfig, on_gpu: bool) -> "StubEngine":
+    async def start(cls, config: ModelConfig, on_gpu: bool) -> "StubEngine":
         assert on_gpu
         return cls()
 
@@ -118,8 +118,8 @@ def seen() -> dict[str, Any]:
     """Have the fleet grow and shrink, and say which nodes were there and where its replicas were."""
     interns_module.cpu_build = lambda: False
     interns_module.replica_spec = fleet_module.replica_spec = stub_spec
-    model = EndpointConfig(model="m", base_url="local")
-    interns = {NAME: InternConfig(model="m", replicas={"min": 1, "max": 2})}
+    model = ModelConfig(model="m", base_url="local")
+    interns = {NAME: InternDefaults(model="m", replicas={"min": 1, "max": 2})}
     config = Config(mentors={"a": model, "b": model}, interns=interns, judge=model)
     steps: dict[str, Any] = {"before": gpu_nodes()}
     handles = start_interns(config, None, None)

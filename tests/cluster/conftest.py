@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import ray
 
-from mics_ray.config.schema import Config, EndpointConfig, InternConfig
+from mics_ray.config.schema import Config, InternDefaults, ModelConfig
 from mics_ray.runtime.serving.model_actors import start_interns
 
 CANARY = "sk-canary-5f1e"
 KEY_VARIABLES = {"OPENAI_API_KEY": "an intern must not have this", "ODDLY_NAMED_FOR_MENTORS": "nor this one"}
 TINY = {
-    "tiny_internvl": InternConfig(model="embedded:interns/internvl", max_model_len=2048, max_tokens=32),
-    "tiny_qwen25vl": InternConfig(model="embedded:interns/qwen25vl", max_model_len=2048, max_tokens=32),
+    "tiny_internvl": InternDefaults(model="embedded:interns/internvl", max_model_len=2048, max_tokens=32),
+    "tiny_qwen25vl": InternDefaults(model="embedded:interns/qwen25vl", max_model_len=2048, max_tokens=32),
 }
 
 
@@ -44,8 +44,8 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def replicas(ray_cluster: None, cache_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     """Both tiny interns on real vLLM, loaded: actor handles by intern, one replica each."""
-    mentor = EndpointConfig(model="m", base_url="local", api_key_env="ODDLY_NAMED_FOR_MENTORS")
-    config = Config(mentors={"mentor": mentor}, interns=TINY, judge=EndpointConfig(model="j", base_url="local"))
+    mentor = ModelConfig(model="m", base_url="local", api_key_env="ODDLY_NAMED_FOR_MENTORS")
+    config = Config(mentors={"mentor": mentor}, interns=TINY, judge=ModelConfig(model="j", base_url="local"))
     started = start_interns(config, str(cache_folder), str(tmp_path_factory.mktemp("logs")))
     ray.get([handle.ready.remote() for handles in started.values() for handle in handles], timeout=300)
     return started

@@ -11,17 +11,17 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.util.placement_group import placement_group_table
 
-from mics_ray.config.schema import InternConfig
+from mics_ray.config.schema import InternDefaults, ModelConfig
 from mics_ray.models.types import Pictures, Reply, Request
 from mics_ray.runtime.serving.model_actors import cluster_nodes, pipeline, start_replica
 from mics_ray.runtime.serving.placement import fits, needs, place
 from mics_ray.runtime.serving.replica import ReplicaSpec
 
-INTERNS = {"wide": InternConfig(model="w", tensor_parallel=2), "narrow": InternConfig(model="n", replicas=2)}
-SHARED = {"shared": InternConfig(model="s", replicas=2, gpus=0.5)}
-DEEP = {"deep": InternConfig(model="d", pipeline_parallel=2)}
-TOO_WIDE = {"huge": InternConfig(model="h", tensor_parallel=3)}
-TOO_MANY = {"many": InternConfig(model="m", replicas=5)}
+INTERNS = {"wide": InternDefaults(model="w", tensor_parallel=2), "narrow": InternDefaults(model="n", replicas=2)}
+SHARED = {"shared": InternDefaults(model="s", replicas=2, gpus=0.5)}
+DEEP = {"deep": InternDefaults(model="d", pipeline_parallel=2)}
+TOO_WIDE = {"huge": InternDefaults(model="h", tensor_parallel=3)}
+TOO_MANY = {"many": InternDefaults(model="m", replicas=5)}
 
 
 class StubEngine:
@@ -30,7 +30,7 @@ class StubEngine:
     prompt_tokens = prefix_hits = 0
 
     @classmethod
-    async def start(cls, config: InternConfig, on_gpu: bool) -> "StubEngine":
+    async def start(cls, config: ModelConfig, on_gpu: bool) -> "StubEngine":
         return cls()
 
     async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
@@ -40,7 +40,7 @@ class StubEngine:
         return None
 
 
-def started(interns: dict[str, InternConfig]) -> tuple[list[Any], list[list[str]]]:
+def started(interns: dict[str, ModelConfig]) -> tuple[list[Any], list[list[str]]]:
     """Start all replicas; their handles, and intern, node and GPUs of each."""
     wanted = needs(interns, on_gpu=True)
     each = [need for need in wanted for _ in range(need.replicas)]

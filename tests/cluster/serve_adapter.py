@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mics_ray.config.schema import InternConfig
+from mics_ray.config.schema import InternDefaults
 from mics_ray.local.phantoms import draw
 from mics_ray.models.engine.vllm_engine import VllmEngine
 from mics_ray.models.types import Pictures, Request
@@ -38,7 +38,7 @@ def pictures(shown: list[Image.Image]) -> Pictures | None:
 
 async def serve(model: str, adapter: str) -> dict[str, list[Any]]:
     """Whole answers, and the same ones streamed, as the list of their parts."""
-    config = InternConfig(model=model, adapter=adapter, max_model_len=2048)
+    config = InternDefaults(model=model, adapter=adapter, max_model_len=2048)
     engine = await VllmEngine.start(config, on_gpu=False)
     try:
         asked = []

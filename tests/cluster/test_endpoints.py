@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from mics_ray.config.schema import EndpointConfig
+from mics_ray.config.schema import ModelConfig
 from mics_ray.models.types import Request
 from mics_ray.runtime.driver.endpoint_actors import RemoteEndpoint, start_endpoint
 from mics_ray.runtime.serving.picture_refs import PictureRefs
@@ -39,7 +39,7 @@ async def test_a_workers_successor_gets_its_own_replies_whatever_the_lost_one_wa
     ray_cluster: None, tmp_path: Path
 ) -> None:
     async with held_back() as (server, arrived, release):
-        actor = start_endpoint({"m": EndpointConfig(model="m", base_url=server.url)}, str(tmp_path), "endpoint")
+        actor = start_endpoint({"m": ModelConfig(model="m", base_url=server.url)}, str(tmp_path), "endpoint")
         lost = asyncio.create_task(RemoteEndpoint(actor, PictureRefs()).complete(request("one"), None))
         async with asyncio.timeout(60):
             await arrived.wait()

@@ -12,7 +12,7 @@ import pytest
 import ray
 from ray.exceptions import RayActorError
 
-from mics_ray.config.schema import InternConfig
+from mics_ray.config.schema import InternDefaults
 from mics_ray.models.types import LostCall, Reply, Request
 from mics_ray.runtime.serving.model_actors import remote_replicas, start_replica
 from mics_ray.runtime.serving.picture_refs import PictureRefs
@@ -34,7 +34,7 @@ def start(ray_cluster: None) -> Iterator[Start]:
     started = []
 
     def replica(engine: StartEngine, model: str = "m") -> Any:
-        spec = ReplicaSpec(NAME, len(started), InternConfig(model=model), False, start=engine)
+        spec = ReplicaSpec(NAME, len(started), InternDefaults(model=model), False, start=engine)
         started.append(start_replica(spec, Need(NAME, 1, 0, 0)))
         ray.get(started[-1].ready.remote(), timeout=60)
         return started[-1]

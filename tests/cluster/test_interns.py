@@ -15,7 +15,7 @@ import psutil
 import pytest
 import ray
 
-from mics_ray.config.schema import Config, EndpointConfig, InternConfig
+from mics_ray.config.schema import Config, InternDefaults, ModelConfig
 from mics_ray.core.draws import derive_seed
 from mics_ray.errors import RefusedRun
 from mics_ray.models.types import LostCall, Pictures, Reply, Request
@@ -209,7 +209,7 @@ async def test_an_engine_that_died_in_a_live_actor_is_replaced(replicas: dict[st
 
 
 def test_settings_that_could_run_foreign_code_are_refused_before_any_actor_starts(ray_cluster: None) -> None:
-    unsafe = InternConfig(model="m", trust_remote_code=True, revision="main")
-    endpoint = EndpointConfig(model="j", base_url="local")
+    unsafe = InternDefaults(model="m", trust_remote_code=True, revision="main")
+    endpoint = ModelConfig(model="j", base_url="local")
     with pytest.raises(RefusedRun, match=r"interns\.unsafe: trust_remote_code"):
         start_interns(Config(mentors={"m": endpoint}, interns={"unsafe": unsafe}, judge=endpoint), None, None)

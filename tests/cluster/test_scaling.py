@@ -13,7 +13,7 @@ import pytest
 import ray
 
 from mics_ray.config.compose import compose_config
-from mics_ray.config.schema import Config, EndpointConfig, InternConfig
+from mics_ray.config.schema import Config, InternDefaults, ModelConfig
 from mics_ray.io.shards import iter_rows
 from mics_ray.jobs.generation import prepare_generation, serve_simulated_models
 from mics_ray.models.types import Request
@@ -63,13 +63,13 @@ class Asker:
 
 
 def config(least: int, most: int) -> Config:
-    model = EndpointConfig(model="m", base_url="local")
-    intern = InternConfig(model="m", replicas={"min": least, "max": most})
+    model = ModelConfig(model="m", base_url="local")
+    intern = InternDefaults(model="m", replicas={"min": least, "max": most})
     return Config(mentors={"a": model, "b": model}, interns={NAME: intern}, judge=model)
 
 
 def first_replica() -> Any:
-    spec = ReplicaSpec(NAME, 0, InternConfig(model="m"), False, start=SlowEngine.start)
+    spec = ReplicaSpec(NAME, 0, InternDefaults(model="m"), False, start=SlowEngine.start)
     return start_replica(spec, Need(NAME, 1, 0, 0))
 
 

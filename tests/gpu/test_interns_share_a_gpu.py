@@ -9,7 +9,7 @@ import pytest
 import ray
 import torch
 
-from mics_ray.config.schema import Config, EndpointConfig, InternConfig
+from mics_ray.config.schema import Config, InternDefaults, ModelConfig
 from mics_ray.core.draws import derive_seed
 from mics_ray.models.engine.vllm_settings import cpu_build
 from mics_ray.models.types import Pictures, Reply, Request
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(cpu_build(), reason="vLLM of t
 SHARE = 0.4
 QUESTION = "Which finding does the radiograph show?\n\n### Step 1: Look at both lungs and the outline of the heart."
 INTERNS = {
-    name: InternConfig(model=f"embedded:interns/{name}", gpus=SHARE, max_model_len=2048, max_tokens=32)
+    name: InternDefaults(model=f"embedded:interns/{name}", gpus=SHARE, max_model_len=2048, max_tokens=32)
     for name in ("internvl", "qwen25vl")
 }
 
@@ -29,7 +29,7 @@ INTERNS = {
 @pytest.fixture(scope="module")
 def replicas(gpu_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     """Both, started at the same time and loaded; a start that fails is an error, it is not repeated."""
-    elsewhere = EndpointConfig(model="m", base_url="local")
+    elsewhere = ModelConfig(model="m", base_url="local")
     config = Config(mentors={"mentor": elsewhere}, interns=INTERNS, judge=elsewhere)
     started = start_interns(config, None, str(tmp_path_factory.mktemp("logs")))
     ray.get([handle.ready.remote() for handles in started.values() for handle in handles], timeout=580)

@@ -4,7 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from mics_ray.config.schema import InternConfig
+from mics_ray.config.schema import ModelConfig
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
 
 SECONDS = 0.05
@@ -19,7 +19,7 @@ class SlowEngine:
         self.turn = asyncio.Lock()
 
     @classmethod
-    async def start(cls, config: InternConfig, on_gpu: bool) -> "SlowEngine":
+    async def start(cls, config: ModelConfig, on_gpu: bool) -> "SlowEngine":
         return cls()
 
     async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
@@ -35,7 +35,7 @@ class DeadlyEngine(SlowEngine):
     """Its process dies of a request that says ``poison``, as of a picture that runs it out of memory."""
 
     @classmethod
-    async def start(cls, config: InternConfig, on_gpu: bool) -> "DeadlyEngine":
+    async def start(cls, config: ModelConfig, on_gpu: bool) -> "DeadlyEngine":
         return cls()
 
     async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
@@ -48,7 +48,7 @@ class SickEngine(SlowEngine):
     """Fails every request in its first process, as a GPU with a fault does; the file ``config.model`` says it was."""
 
     @classmethod
-    async def start(cls, config: InternConfig, on_gpu: bool) -> "SickEngine":
+    async def start(cls, config: ModelConfig, on_gpu: bool) -> "SickEngine":
         engine = cls()
         engine.sick = _first(Path(config.model))
         return engine

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from mics_ray.config.schema import EndpointConfig
+from mics_ray.config.schema import ModelConfig
 from mics_ray.models.chat import suspend_aware_clock
 from mics_ray.models.chat.breaker import OUTAGE_KINDS, Breaker
 from mics_ray.models.chat.client import Chat
@@ -30,7 +30,7 @@ def estimate_tokens(request: Request, pictures: Pictures | None) -> float:
 class _Entry:
     """One model of the provider: its limits, price and counters, and why it takes no calls, once it does not."""
 
-    def __init__(self, config: EndpointConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         self.config = config
         self.gate = Gate(Limits(config.requests_per_minute, config.tokens_per_minute, config.max_in_flight))
         self.refused: Failure | None = None
@@ -64,7 +64,7 @@ class Endpoint:
 
     def __init__(
         self,
-        entries: Mapping[str, EndpointConfig],
+        entries: Mapping[str, ModelConfig],
         key: str | None,
         cache: ResponseCache | None,
         ledger: Ledger | None = None,
@@ -74,7 +74,7 @@ class Endpoint:
             raise ValueError("the entries of an endpoint share one base_url")
         bounds = [config.max_in_flight for config in entries.values()]
         connections = 0 if None in bounds else sum(bound for bound in bounds if bound)
-        self._chat = Chat(addresses.pop(), key, connections)
+        self._chat = Chat(addresses.pop() or "", key, connections)
         self._entries = {name: _Entry(config) for name, config in entries.items()}
         self._cache = cache
         self._ledger = ledger

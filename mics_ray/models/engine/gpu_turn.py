@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from mics_ray.config.schema import InternConfig
+from mics_ray.config.schema import ModelConfig
 
 
 @asynccontextmanager
-async def turn(config: InternConfig, on_gpu: bool) -> AsyncIterator[None]:
+async def turn(config: ModelConfig, on_gpu: bool) -> AsyncIterator[None]:
     """While this lasts no other engine of this user starts on the same shared GPU.
 
     vLLM takes whatever fills up during its start for its own: of two that start at once the later has no room left.

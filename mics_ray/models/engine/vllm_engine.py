@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from mics_ray.config.schema import InternConfig
+from mics_ray.config.schema import ModelConfig
 from mics_ray.models.engine.gpu_turn import turn
 from mics_ray.models.engine.vllm_settings import check_libraries, cpu_build, engine_args, environment
 from mics_ray.models.pictures.reading import decode
@@ -74,7 +74,7 @@ class VllmEngine:
         self._decoded: OrderedDict[str, asyncio.Future[list[Any]]] = OrderedDict()
 
     @classmethod
-    async def start(cls, config: InternConfig, on_gpu: bool) -> "VllmEngine":
+    async def start(cls, config: ModelConfig, on_gpu: bool) -> "VllmEngine":
         """Load the model (seconds to minutes). Call it from the loop that will ask. Raises as :func:`engine_args`.
 
         Raises ``OSError`` where a library of the system is missing.

@@ -5,7 +5,7 @@ import re
 from importlib import metadata
 from typing import Any
 
-from mics_ray.config.schema import InternConfig
+from mics_ray.config.schema import ModelConfig
 from mics_ray.models.engine.adapter import served_rank
 
 KV_CACHE_BYTES = 256 * 2**20
@@ -54,7 +54,7 @@ def check_libraries() -> None:
         raise OSError("vLLM's CPU build needs libnuma.so.1; on Debian: apt-get install libnuma1") from None
 
 
-def engine_args(config: InternConfig, on_gpu: bool) -> dict[str, Any]:
+def engine_args(config: ModelConfig, on_gpu: bool) -> dict[str, Any]:
     """vLLM's ``AsyncEngineArgs`` by name. Raises ValueError for code or weights that could run as code, and for an
     ``adapter`` that is none."""
     if doubled := sorted(_OWN_FIELDS & config.engine_kwargs.keys()):
@@ -78,7 +78,7 @@ def engine_args(config: InternConfig, on_gpu: bool) -> dict[str, Any]:
     return _defaults(config, on_gpu) | dict(config.engine_kwargs) | own
 
 
-def _defaults(config: InternConfig, on_gpu: bool) -> dict[str, Any]:
+def _defaults(config: ModelConfig, on_gpu: bool) -> dict[str, Any]:
     """Settings that ``engine_kwargs`` may replace; on GPUs vLLM's own are right."""
     common: dict[str, Any] = {"disable_log_stats": True, "enable_log_requests": False}
     if config.gpus is not None and on_gpu:

@@ -16,7 +16,7 @@ import ray
 from ray.exceptions import RayActorError
 
 from mics_ray.config.keys import key
-from mics_ray.config.schema import EndpointConfig
+from mics_ray.config.schema import ModelConfig
 from mics_ray.core.types import Failure, LostCall
 from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.replies.ledger import Ledger
@@ -45,7 +45,7 @@ class EndpointActor:
 
     def __init__(
         self,
-        entries: Mapping[str, EndpointConfig],
+        entries: Mapping[str, ModelConfig],
         cache_folder: str,
         name: str,
         budget_usd: float | None = None,
@@ -199,7 +199,7 @@ def _resolve(future: "asyncio.Future[Reply]", answer: Answer, text: str) -> None
 
 
 def start_endpoint(
-    entries: Mapping[str, EndpointConfig],
+    entries: Mapping[str, ModelConfig],
     cache_folder: str,
     name: str,
     budget_usd: float | None = None,

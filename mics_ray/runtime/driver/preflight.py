@@ -54,7 +54,8 @@ def _models(config: Config) -> Table:
     for name in ("name", "model", "served by"):
         table.add_column(name)
     for name, entry in endpoints(config).items():
-        table.add_row(name, entry.model, entry.base_url + (f" with {entry.api_key_env}" if entry.api_key_env else ""))
+        key = f" with {entry.api_key_env}" if entry.api_key_env else ""
+        table.add_row(name, entry.model, f"{entry.base_url}{key}")
     with join_cluster(config.ray):
         wanted, _ = plan_placement(config)
     for need in wanted:

@@ -12,7 +12,7 @@ from ray.util.placement_group import PlacementGroup, placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from mics_ray.assemble.panel import embedded
-from mics_ray.config.schema import Config, EndpointConfig, InternConfig
+from mics_ray.config.schema import Config, ModelConfig
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.vllm_settings import cpu_build, engine_args
 from mics_ray.models.types import Pictures, Request
@@ -73,7 +73,7 @@ def start_interns(config: Config, cache_folder: str | None, log_folder: str | No
 
 def key_variables(config: Config) -> list[str]:
     """The names of the variables that hold keys; interns must not have them."""
-    entries: list[EndpointConfig | InternConfig] = [config.judge, *config.mentors.values(), *config.interns.values()]
+    entries: list[ModelConfig] = [config.judge, *config.mentors.values(), *config.interns.values()]
     return [entry.api_key_env for entry in entries if entry.api_key_env]
 
 
@@ -86,7 +86,7 @@ def replica_spec(
     return ReplicaSpec(need.intern, number, intern, on_gpu, cache_folder, log_folder)
 
 
-def _settings(interns: Mapping[str, InternConfig], on_gpu: bool) -> list[str]:
+def _settings(interns: Mapping[str, ModelConfig], on_gpu: bool) -> list[str]:
     """What is wrong with the interns' settings, in words."""
     problems = []
     for name, intern in interns.items():

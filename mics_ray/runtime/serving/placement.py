@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mics_ray.config.schema import Engine, InternConfig, replica_range
+from mics_ray.config.schema import Engine, ModelConfig, replica_range
 
 CRUMB = 1e-9
 """Shares of a GPU are added up in floating point; less than this is nothing."""
@@ -59,7 +59,7 @@ class Spot:
     nodes: tuple[Node, ...]
 
 
-def needs(interns: Mapping[str, InternConfig], on_gpu: bool) -> list[Need]:
+def needs(interns: Mapping[str, ModelConfig], on_gpu: bool) -> list[Need]:
     """What the interns served here need, in the order of the configuration; endpoints need nothing.
 
     Without GPUs a replica reserves nothing, so that any machine can hold the embedded interns.
@@ -67,7 +67,7 @@ def needs(interns: Mapping[str, InternConfig], on_gpu: bool) -> list[Need]:
     return [_need(name, config, on_gpu) for name, config in interns.items() if config.engine is Engine.vllm]
 
 
-def _need(name: str, config: InternConfig, on_gpu: bool) -> Need:
+def _need(name: str, config: ModelConfig, on_gpu: bool) -> Need:
     count = replica_range(config.replicas)
     if not on_gpu:
         return Need(name, count.min, 0, 0.0, count.max)

@@ -12,7 +12,7 @@ from typing import Protocol
 import ray
 from ray.exceptions import RayError
 
-from mics_ray.config.schema import InternConfig
+from mics_ray.config.schema import ModelConfig
 from mics_ray.models.engine.vllm_engine import EngineDead, VllmEngine
 from mics_ray.models.replies.reply_store import ResponseCache
 from mics_ray.models.types import Failure, LostCall, Model, Pictures, Reply, Request
@@ -42,7 +42,7 @@ class InternEngine(Model, Protocol):
         ...
 
 
-StartEngine = Callable[[InternConfig, bool], Awaitable[InternEngine]]
+StartEngine = Callable[[ModelConfig, bool], Awaitable[InternEngine]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class ReplicaSpec:
 
     name: str
     number: int
-    config: InternConfig
+    config: ModelConfig
     on_gpu: bool
     cache_folder: str | None = None
     log_folder: str | None = None

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from mics_ray.assemble.panel import Cast, cases_file, check, embedded, endpoints, image_root, providers, strategy
 from mics_ray.config.compose import compose_config
-from mics_ray.config.schema import Config, EndpointConfig, Engine, InternConfig, Replicas, SearchConfig, replica_range
+from mics_ray.config.schema import Config, Engine, InternDefaults, ModelConfig, Replicas, SearchConfig, replica_range
 from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.mics import Mics
 from mics_ray.core.types import Case, Note
@@ -38,7 +38,7 @@ def preset(name: str) -> SearchConfig:
     return preset_of_demo(name).search
 
 
-def with_mentors(config: Config, **entries: EndpointConfig) -> Config:
+def with_mentors(config: Config, **entries: ModelConfig) -> Config:
     return replace(config, mentors=entries)
 
 
@@ -98,13 +98,13 @@ def test_providers_are_grouped_by_address_and_key() -> None:
     config = replace(
         composed(),
         mentors={
-            "one": EndpointConfig("m", PUBLIC, "KEY_A"),
-            "two": EndpointConfig("n", PUBLIC, "KEY_A"),
-            "three": EndpointConfig("o", PUBLIC, "KEY_B"),
+            "one": ModelConfig("m", base_url=PUBLIC, api_key_env="KEY_A"),
+            "two": ModelConfig("n", base_url=PUBLIC, api_key_env="KEY_A"),
+            "three": ModelConfig("o", base_url=PUBLIC, api_key_env="KEY_B"),
         },
         interns={
-            "here": InternConfig(model="p"),
-            "there": InternConfig(Engine.endpoint, "q", base_url=PUBLIC, api_key_env="KEY_A", max_in_flight=9),
+            "here": InternDefaults(model="p"),
+            "there": InternDefaults("q", Engine.endpoint, base_url=PUBLIC, api_key_env="KEY_A", max_in_flight=9),
         },
     )
     assert set(endpoints(config)) == {"one", "two", "three", "there", "judge"}
@@ -127,8 +127,11 @@ class Echo:
 async def test_the_panel_speaks_with_the_presets_temperatures_and_each_roles_pictures() -> None:
     config = replace(
         composed(search="reference"),
-        mentors={"own": EndpointConfig("m", PUBLIC, temperature=0.7), "preset": EndpointConfig("n", PUBLIC)},
-        judge=EndpointConfig("j", PUBLIC),
+        mentors={
+            "own": ModelConfig("m", base_url=PUBLIC, temperature=0.7),
+            "preset": ModelConfig("n", base_url=PUBLIC),
+        },
+        judge=ModelConfig("j", base_url=PUBLIC),
     )
     echo = Echo()
     everybody = Cast(config, dict.fromkeys([*config.mentors, *config.interns, "judge"], echo))
@@ -155,9 +158,9 @@ def test_the_shipped_demo_is_accepted_and_one_wrong_value_in_it_is_not(search: s
 
 
 def test_at_least_two_mentors_and_one_intern() -> None:
-    one = with_mentors(composed(), only=EndpointConfig("m", PUBLIC))
+    one = with_mentors(composed(), only=ModelConfig("m", base_url=PUBLIC))
     assert "mentors: 1 given, the search needs at least 2" in refusal(one)
-    check(with_mentors(composed(search="best_of_n"), only=EndpointConfig("m", PUBLIC)))
+    check(with_mentors(composed(search="best_of_n"), only=ModelConfig("m", base_url=PUBLIC)))
     assert "interns: none given" in refusal(replace(composed(), interns={}))
 
 
@@ -198,7 +201,13 @@ def test_every_problem_is_named_at_once() -> None:
         (["judge.api_key_env='not a name'"], ["judge.api_key_env", "NAME"]),
         (["interns.tiny_internvl.trust_remote_code=true"], ["interns.tiny_internvl", "40 hex"]),
         (["prompts.intern='{answer}'"], ["prompts.intern", "'answer'"]),
-        (["interns.tiny_internvl.engine=endpoint"], ["tiny_internvl.base_url"]),
+        (["interns.tiny_internvl.engine=endpoint"], ["tiny_internvl.base_url is not set"]),
+        (["interns.tiny_internvl.temperature=0.5"], ["interns.tiny_internvl.temperature: not for an intern"]),
+        (["judge.base_url=null"], ["judge.base_url is not set"]),
+        (["judge.engine=vllm"], ["judge.engine: vllm serves interns only"]),
+        (["mentors.simulated_student.engine=vllm"], ["mentors.simulated_student.engine: vllm serves interns only"]),
+        (["mentors.simulated_student.gpus=0.5"], ["mentors.simulated_student.gpus: goes only with engine=vllm"]),
+        (["judge.processor_kwargs.a=1"], ["judge.processor_kwargs: goes only with engine=vllm"]),
         (["cache.max_gb=0"], ["cache.max_gb: 0 is not above 0"]),
         (["budget_usd=0"], ["budget_usd: 0 is not above 0"]),
         (["budget_usd=1", "judge.api_key_env=MICS_TEST_KEY"], ["judge.price: not given"]),
@@ -221,9 +230,9 @@ def test_trusted_code_needs_a_full_commit_and_nothing_less() -> None:
 
 def test_two_models_of_one_name_are_refused() -> None:
     config = composed()
-    double = {"tiny_internvl": EndpointConfig("m", PUBLIC), "b": EndpointConfig("n", PUBLIC)}
+    double = {"tiny_internvl": ModelConfig("m", base_url=PUBLIC), "b": ModelConfig("n", base_url=PUBLIC)}
     assert "'tiny_internvl' names two models" in refusal(replace(config, mentors=double))
-    judge = {"judge": EndpointConfig("m", PUBLIC), "b": EndpointConfig("n", PUBLIC)}
+    judge = {"judge": ModelConfig("m", base_url=PUBLIC), "b": ModelConfig("n", base_url=PUBLIC)}
     assert "'judge' names two models" in refusal(replace(config, mentors=judge))
 
 

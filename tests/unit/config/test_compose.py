@@ -72,6 +72,7 @@ qwen25_vl_7b: {engine: vllm, model: Qwen/Qwen2.5-VL-7B-Instruct, revision: 01234
                replicas: 2, tensor_parallel: 1, max_model_len: 16384, engine_kwargs: {dtype: bfloat16},
                processor_kwargs: {min_pixels: 200704, max_pixels: 1003520}}
 elsewhere: {engine: endpoint, model: e, base_url: "https://example.org/v1", api_key_env: SOME_KEY, max_in_flight: 256}
+plain: {model: p}
 """,
         prompts__mine="{mentor_system: s, mentor: 'm {question}', intern: 'i {prefix}', judge: 'j {candidate}'}",
     )
@@ -86,6 +87,9 @@ elsewhere: {engine: endpoint, model: e, base_url: "https://example.org/v1", api_
     assert config.interns["qwen25_vl_7b"].processor_kwargs == {"min_pixels": 200704, "max_pixels": 1003520}
     assert config.interns["qwen25_vl_7b"].revision == "0123456789012345678901234567890123456789"
     assert config.interns["elsewhere"].engine is Engine.endpoint
+    assert (config.interns["elsewhere"].max_tokens, config.interns["qwen25_vl_7b"].max_tokens) == (2048, 2048)
+    assert (other.engine, other.max_tokens, config.judge.engine) == (Engine.endpoint, 4096, Engine.endpoint)
+    assert config.interns["plain"].engine is Engine.vllm
     assert config.prompts.intern == "i {prefix}"
     assert config.search.max_rounds == 4  # search=paper is the default
 

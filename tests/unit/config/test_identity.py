@@ -111,3 +111,25 @@ def test_the_code_version_names_the_package(tmp_path: Path) -> None:
 def test_without_git_the_version_is_the_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert code_version() == __version__
+
+
+RUN_OF_THE_DEMO = "c1e91bdd4c58d77f"
+
+
+def test_the_names_of_the_view_are_those_of_earlier_runs(config: Config) -> None:
+    """One name more or less, and no run that was made before goes on."""
+    view = identity(config, SHA)
+    of_an_intern = {name.rpartition(".")[2] for name in view if name.startswith("interns.tiny_internvl.")}
+    of_a_mentor = {name.rpartition(".")[2] for name in view if name.startswith("mentors.simulated_student.")}
+    of_the_judge = {name.rpartition(".")[2] for name in view if name.startswith("judge.")}
+    assert of_an_intern == {
+        "adapter", "engine", "max_model_len", "max_tokens", "model", "revision", "trust_remote_code"
+    }  # fmt: skip
+    assert of_a_mentor == of_the_judge == {"max_tokens", "model", "temperature"}
+    assert digest(view) == RUN_OF_THE_DEMO
+
+
+def test_an_entry_may_be_named_as_a_setting_is(config: Config) -> None:
+    entry = config.mentors["simulated_student"]
+    one, other = (replace(config, mentors={"price": replace(entry, model=model)}) for model in "ab")
+    assert differences(identity(one, SHA), identity(other, SHA)) == ["mentors.price.model: a -> b"]

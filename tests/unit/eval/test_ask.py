@@ -58,6 +58,7 @@ def test_one_picture_needs_no_list(films: list[str]) -> None:
         (["question='  '"], "question: empty"),
         (["serve.adapter=/no/adapter"], "/no/adapter: no LoRA adapter"),
         (["serve.engine=endpoint"], "serve.engine"),
+        (["serve.temperature=0.5"], "serve.temperature: the question's is `temperature`"),
         (["+serve.engine_kwargs.model=x"], "engine_kwargs: model cannot be set here"),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.config.schema import EndpointConfig, Price
+from mics_ray.config.schema import ModelConfig, Price
 from mics_ray.models.chat.endpoint import Endpoint, estimate_tokens
 from mics_ray.models.chat.retry import Action, Fault
 from mics_ray.models.replies.ledger import Ledger, spent_usd
@@ -57,7 +57,7 @@ async def served(
 ) -> AsyncIterator[tuple[Endpoint, FaultyServer]]:
     async with FaultyServer(list(script)) as server:
         settings = {"deadline_s": 5.0, "price": PRICE, **config}
-        entries = {name: EndpointConfig(model=name, base_url=server.url, **settings) for name in names}  # type: ignore[arg-type]
+        entries = {name: ModelConfig(model=name, base_url=server.url, **settings) for name in names}  # type: ignore[arg-type]
         endpoint = Endpoint(entries, SECRET, cache, ledger)
         try:
             yield endpoint, server
@@ -319,7 +319,7 @@ async def test_a_server_that_echoes_the_key_does_not_make_us_tell_it(status: int
 
 
 def test_entries_of_several_addresses_are_no_endpoint() -> None:
-    entries = {name: EndpointConfig(model="m", base_url=f"https://{name}/v1") for name in "ab"}
+    entries = {name: ModelConfig(model="m", base_url=f"https://{name}/v1") for name in "ab"}
     with pytest.raises(ValueError, match="base_url"):
         Endpoint(entries, None, None)
 
@@ -356,8 +356,8 @@ def play(
     """Run ``main`` in virtual time; returns what was sent and how many seconds it took."""
     stand_in = StandIn(faults)
     entries = {
-        "m": EndpointConfig(model="m", base_url="https://host/v1", deadline_s=300.0, **limits),  # type: ignore[arg-type]
-        "free": EndpointConfig(model="free", base_url="https://host/v1"),
+        "m": ModelConfig(model="m", base_url="https://host/v1", deadline_s=300.0, **limits),  # type: ignore[arg-type]
+        "free": ModelConfig(model="free", base_url="https://host/v1"),
     }
 
     async def run() -> float:

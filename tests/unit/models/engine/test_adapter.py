@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mics_ray.assemble.panel import intern_template, model_problems
-from mics_ray.config.schema import Config, EndpointConfig, InternConfig, PromptsConfig
+from mics_ray.config.schema import Config, InternDefaults, ModelConfig, PromptsConfig
 from mics_ray.models.engine.adapter import served_rank
 from mics_ray.models.engine.vllm_settings import engine_args
 
@@ -27,7 +27,7 @@ def adapter(folder: Path, *places: str, **settings: Any) -> str:
 
 @pytest.mark.parametrize(("rank", "room"), [(1, 16), (16, 16), (17, 32), (64, 64), (200, 256)])
 def test_room_is_made_in_a_size_that_vllm_takes(tmp_path: Path, rank: int, room: int) -> None:
-    args = engine_args(InternConfig(model="m", adapter=adapter(tmp_path, PLACE, r=rank)), on_gpu=False)
+    args = engine_args(InternDefaults(model="m", adapter=adapter(tmp_path, PLACE, r=rank)), on_gpu=False)
     assert (args["enable_lora"], args["max_lora_rank"]) == (True, room)
 
 
@@ -36,7 +36,7 @@ def test_a_rank_of_a_layer_of_its_own_counts(tmp_path: Path) -> None:
 
 
 def test_without_an_adapter_vllm_is_told_nothing_of_one() -> None:
-    assert "enable_lora" not in engine_args(InternConfig(model="m"), on_gpu=False)
+    assert "enable_lora" not in engine_args(InternDefaults(model="m"), on_gpu=False)
 
 
 @pytest.mark.parametrize(
@@ -76,18 +76,18 @@ def test_a_folder_that_is_no_adapter_is_named(tmp_path: Path, gone: str) -> None
     folder = adapter(tmp_path / "it", PLACE)
     (tmp_path / "it" / gone).unlink()
     with pytest.raises(ValueError, match=f"{folder}: no LoRA adapter, {gone} is not there"):
-        engine_args(InternConfig(model="m", adapter=folder), on_gpu=True)
+        engine_args(InternDefaults(model="m", adapter=folder), on_gpu=True)
 
 
 def test_a_job_with_a_wrong_adapter_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    interns = {"tuned": InternConfig(model="m", adapter=str(tmp_path))}
+    interns = {"tuned": InternDefaults(model="m", adapter=str(tmp_path))}
     prompts = PromptsConfig(mentor_system="", mentor="", intern="", judge="")
-    config = Config(mentors={}, interns=interns, judge=EndpointConfig(model="j", base_url="local"), prompts=prompts)
+    config = Config(mentors={}, interns=interns, judge=ModelConfig(model="j", base_url="local"), prompts=prompts)
     assert [f"interns.tuned: adapter: {tmp_path}: no LoRA adapter" in line for line in model_problems(config)] == [True]
 
 
 def test_kept_replies_of_an_adapter_are_not_those_of_its_model(tmp_path: Path) -> None:
-    judge = EndpointConfig(model="j", base_url="local")
-    interns = {"base": InternConfig(model="m"), "tuned": InternConfig(model="m", adapter="a")}
+    judge = ModelConfig(model="j", base_url="local")
+    interns = {"base": InternDefaults(model="m"), "tuned": InternDefaults(model="m", adapter="a")}
     config = Config(mentors={}, interns=interns, judge=judge)
     assert intern_template(config, "base").key != intern_template(config, "tuned").key

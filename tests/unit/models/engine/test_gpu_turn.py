@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.config.schema import InternConfig
+from mics_ray.config.schema import InternDefaults
 from mics_ray.models.engine.gpu_turn import turn
 
 
@@ -19,7 +19,7 @@ async def test_engines_that_share_a_gpu_start_one_after_another(
 
     async def start() -> None:
         nonlocal starting
-        async with turn(InternConfig(model="m", gpus=gpus), on_gpu):
+        async with turn(InternDefaults(model="m", gpus=gpus), on_gpu):
             starting += 1
             seen.append(starting)
             await asyncio.sleep(0.05)

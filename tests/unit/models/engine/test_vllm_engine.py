@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from mics_ray.config.schema import InternConfig
+from mics_ray.config.schema import InternDefaults
 from mics_ray.models.engine import vllm_engine
 from mics_ray.models.engine.vllm_engine import chat, check_pictures, room
 from mics_ray.models.types import LostCall, Request
@@ -38,7 +38,7 @@ async def test_a_missing_library_of_the_system_is_named(monkeypatch: pytest.Monk
     monkeypatch.setattr(vllm_engine, "cpu_build", lambda: True)
     monkeypatch.setattr("ctypes.CDLL", missing)
     with pytest.raises(OSError, match="apt-get install libnuma1"):
-        await vllm_engine.VllmEngine.start(InternConfig(model="m"), on_gpu=False)
+        await vllm_engine.VllmEngine.start(InternDefaults(model="m"), on_gpu=False)
 
 
 def test_pictures_come_in_order_before_the_text_each_with_its_own_uuid() -> None:

@@ -2,42 +2,42 @@
 
 import pytest
 
-from mics_ray.config.schema import InternConfig
+from mics_ray.config.schema import InternDefaults
 from mics_ray.models.engine.vllm_settings import engine_args, environment
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def test_cpu_settings_yield_to_the_users_own() -> None:
-    args = engine_args(InternConfig(model="m", engine_kwargs={"block_size": 64, "max_num_seqs": 8}), on_gpu=False)
+    args = engine_args(InternDefaults(model="m", engine_kwargs={"block_size": 64, "max_num_seqs": 8}), on_gpu=False)
     assert args["dtype"] == "float32"
     assert args["enable_chunked_prefill"] is False
     assert (args["block_size"], args["max_num_seqs"]) == (64, 8)
 
 
 def test_gpus_get_vllms_own_settings() -> None:
-    args = engine_args(InternConfig(model="m"), on_gpu=True)
+    args = engine_args(InternDefaults(model="m"), on_gpu=True)
     assert {"dtype", "enforce_eager", "block_size", "kv_cache_memory_bytes"}.isdisjoint(args)
     assert "distributed_executor_backend" not in args
 
 
 def test_tensor_parallel_stays_inside_the_actor() -> None:
-    args = engine_args(InternConfig(model="m", tensor_parallel=2), on_gpu=True)
+    args = engine_args(InternDefaults(model="m", tensor_parallel=2), on_gpu=True)
     assert (args["tensor_parallel_size"], args["distributed_executor_backend"]) == (2, "mp")
 
 
 def test_a_pipelines_workers_take_the_placement_group() -> None:
-    args = engine_args(InternConfig(model="m", tensor_parallel=2, pipeline_parallel=3), on_gpu=True)
+    args = engine_args(InternDefaults(model="m", tensor_parallel=2, pipeline_parallel=3), on_gpu=True)
     assert (args["pipeline_parallel_size"], args["distributed_executor_backend"]) == (3, "ray")
 
 
 def test_a_share_of_a_gpu_is_a_share_of_its_memory() -> None:
-    assert engine_args(InternConfig(model="m", gpus=0.25), on_gpu=True)["gpu_memory_utilization"] == 0.225
-    assert "gpu_memory_utilization" not in engine_args(InternConfig(model="m"), on_gpu=True)
+    assert engine_args(InternDefaults(model="m", gpus=0.25), on_gpu=True)["gpu_memory_utilization"] == 0.225
+    assert "gpu_memory_utilization" not in engine_args(InternDefaults(model="m"), on_gpu=True)
 
 
 def test_configuration_reaches_the_engine() -> None:
-    config = InternConfig(model="m", revision=COMMIT, max_model_len=4096, processor_kwargs={"max_pixels": 1003520})
+    config = InternDefaults(model="m", revision=COMMIT, max_model_len=4096, processor_kwargs={"max_pixels": 1003520})
     args = engine_args(config, on_gpu=True)
     assert args["mm_processor_kwargs"] == {"max_pixels": 1003520}
     assert (args["max_model_len"], args["revision"], args["load_format"]) == (4096, COMMIT, "safetensors")
@@ -45,13 +45,13 @@ def test_configuration_reaches_the_engine() -> None:
 
 @pytest.mark.parametrize("revision", [None, "main", COMMIT[:39], COMMIT.upper(), COMMIT + "0", COMMIT + "\n"])
 def test_remote_code_needs_a_full_commit(revision: str | None) -> None:
-    config = InternConfig(model="m", revision=revision, trust_remote_code=True)
+    config = InternDefaults(model="m", revision=revision, trust_remote_code=True)
     with pytest.raises(ValueError, match="full commit"):
         engine_args(config, on_gpu=True)
 
 
 def test_remote_code_is_pinned_too() -> None:
-    args = engine_args(InternConfig(model="m", revision=COMMIT, trust_remote_code=True), on_gpu=True)
+    args = engine_args(InternDefaults(model="m", revision=COMMIT, trust_remote_code=True), on_gpu=True)
     assert args["trust_remote_code"] is True
     assert args["code_revision"] == args["tokenizer_revision"] == COMMIT
 
@@ -59,7 +59,7 @@ def test_remote_code_is_pinned_too() -> None:
 @pytest.mark.parametrize("name", ["trust_remote_code", "load_format", "model", "revision", "tensor_parallel_size"])
 def test_engine_kwargs_cannot_get_around_the_checked_fields(name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        engine_args(InternConfig(model="m", engine_kwargs={name: "pickle"}), on_gpu=True)
+        engine_args(InternDefaults(model="m", engine_kwargs={name: "pickle"}), on_gpu=True)
 
 
 def test_environment_binds_threads_on_cpus_only() -> None:

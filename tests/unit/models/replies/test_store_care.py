@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.config.schema import EndpointConfig
+from mics_ray.config.schema import ModelConfig
 from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.replies.reply_store import CacheFull, ResponseCache
 from mics_ray.models.replies.store_care import FileCheck, by_model, prune, replies, select, set_aside, stats, verify
@@ -80,7 +80,7 @@ async def test_at_the_limit_stored_replies_are_found_and_new_ones_are_not_asked_
 
 async def test_an_endpoint_pays_for_nothing_beyond_the_limit(tmp_path: Path) -> None:
     store = ResponseCache(tmp_path, "a", max_bytes=1)
-    endpoint = Endpoint({"judge": EndpointConfig("m", "http://127.0.0.1:9/v1")}, None, store)
+    endpoint = Endpoint({"judge": ModelConfig("m", base_url="http://127.0.0.1:9/v1")}, None, store)
     request = Request("judge", "m", "", "", "text", "", 0.0, 16, 0)
     with pytest.raises(CacheFull):
         await endpoint.complete(request, None)

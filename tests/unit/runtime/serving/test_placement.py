@@ -1,12 +1,12 @@
 """Placement of intern replicas, without Ray."""
 
-from mics_ray.config.schema import Engine, InternConfig
+from mics_ray.config.schema import Engine, InternDefaults
 from mics_ray.runtime.serving.placement import Need, Node, Spot, fits, needs, place, usable
 
 INTERNS = {
-    "small": InternConfig(model="a", replicas=2),
-    "elsewhere": InternConfig(engine=Engine.endpoint, model="b"),
-    "large": InternConfig(model="c", tensor_parallel=4),
+    "small": InternDefaults(model="a", replicas=2),
+    "elsewhere": InternDefaults(engine=Engine.endpoint, model="b"),
+    "large": InternDefaults(model="c", tensor_parallel=4),
 }
 NODE = Node("n1", gpus=4, cpus=16)
 
@@ -57,7 +57,7 @@ def names(spots: list[Spot] | None) -> list[tuple[str, list[str]]]:
 
 
 def test_the_least_number_must_fit_the_most_need_not() -> None:
-    (need,) = needs({"a": InternConfig(model="a", replicas={"min": 2, "max": 9})}, on_gpu=True)
+    (need,) = needs({"a": InternDefaults(model="a", replicas={"min": 2, "max": 9})}, on_gpu=True)
     assert (need.replicas, need.limit) == (2, 9)
     assert fits([need], [Node("n1", 2, 8)]) == []
     assert "interns need 2 GPUs (a 2 x 1)" in fits([need], [Node("n1", 1, 8)])[0]
@@ -91,7 +91,7 @@ def test_shares_come_from_one_gpu_each() -> None:
 
 
 def test_a_pipeline_has_each_stage_on_one_node() -> None:
-    (need,) = needs({"a": InternConfig(model="a", tensor_parallel=2, pipeline_parallel=2)}, on_gpu=True)
+    (need,) = needs({"a": InternDefaults(model="a", tensor_parallel=2, pipeline_parallel=2)}, on_gpu=True)
     assert need.bundles == [{"GPU": 1, "CPU": 0.5}] * 4
     assert names(place([need], [Node("n1", 3, 8), Node("n2", 2, 8)])) == [("a", ["n2", "n1"])]
     assert place([need], [Node("n1", 3, 8), Node("n2", 1, 8)]) is None
@@ -100,5 +100,5 @@ def test_a_pipeline_has_each_stage_on_one_node() -> None:
 
 
 def test_a_share_of_a_gpu_is_asked_of_ray_as_it_is() -> None:
-    (need,) = needs({"a": InternConfig(model="a", gpus=0.25)}, on_gpu=True)
+    (need,) = needs({"a": InternDefaults(model="a", gpus=0.25)}, on_gpu=True)
     assert need.ray_options == {"num_gpus": 0.25, "num_cpus": 1.0}
