@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mics_ray.models.replies import store_care
-from mics_ray.models.replies.reply_store import ResponseCache
-from mics_ray.models.replies.store_file import Row, checksum, connect_writer, folder_bytes, layout
+from mics_ray.models.replies.reply_store import ReplyStore
+from mics_ray.models.replies.store_file import Row, connect_writer, folder_bytes, layout, reply_checksum
 
 FOREVER = 2**62
 LOOKUPS = 2000
@@ -34,7 +34,17 @@ def rows(first: int, count: int, text: str) -> Iterator[Row]:
     size = len(text)
     for number in range(first, first + count):
         name = key(number)
-        yield (name, f"model-{number % 8}", number, size, 900, 80, checksum(name, text, "stop", 900, 80), "stop", text)
+        yield (
+            name,
+            f"model-{number % 8}",
+            number,
+            size,
+            900,
+            80,
+            reply_checksum(name, text, "stop", 900, 80),
+            "stop",
+            text,
+        )
 
 
 def fill(path: Path, first: int, count: int, text: str) -> None:
@@ -55,26 +65,26 @@ def timed(work: Callable[..., object], *given: object) -> float:
     return time.perf_counter() - began
 
 
-def lookups(cache: ResponseCache, numbers: list[int]) -> tuple[float, float]:
+def lookups(cache: ReplyStore, numbers: list[int]) -> tuple[float, float]:
     """Median and 99th percentile in milliseconds; a number beyond the replies is a miss."""
-    taken = [1000 * timed(cache.get, key(number)) for number in numbers]
+    taken = [1000 * timed(cache.find_reply, key(number)) for number in numbers]
     return statistics.median(taken), statistics.quantiles(taken, n=100)[98]
 
 
 async def measure(folder: Path, replies: int) -> None:
     """Print what a run meets: opening, hits, misses; then what the programs for care take."""
     began = time.perf_counter()
-    cache = ResponseCache(folder, "new")
+    cache = ReplyStore(folder, "new")
     print(f"open {time.perf_counter() - began:.3f} s")
     rng = random.Random(0)
     for name, first in (("hit", 0), ("miss", replies)):
         median, high = lookups(cache, [rng.randrange(first, first + replies) for _ in range(LOOKUPS)])
         print(f"{name} {median:.3f} ms (99 %: {high:.3f} ms)")
     await cache.close()
-    print(f"stats {timed(store_care.stats, folder):.1f} s")
-    print(f"verify {timed(store_care.verify, folder):.1f} s")
-    doomed = store_care.select(folder, "model-1", FOREVER)
-    print(f"prune one model of eight {timed(store_care.prune, folder, doomed):.1f} s")
+    print(f"stats {timed(store_care.collect_stats, folder):.1f} s")
+    print(f"verify {timed(store_care.check_files, folder):.1f} s")
+    doomed = store_care.plan_prune(folder, "model-1", FOREVER)
+    print(f"prune one model of eight {timed(store_care.prune_replies, folder, doomed):.1f} s")
 
 
 def main() -> None:

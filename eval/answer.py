@@ -18,9 +18,9 @@ from mics_ray.core.ports import Judge, Panel
 from mics_ray.core.text import neutralise, parse_continuation
 from mics_ray.core.types import Case, Failure, LostCall
 from mics_ray.core.usage import Usage
-from mics_ray.models.pictures.reading import PictureError, case_pictures
-from mics_ray.models.prompts import intern_text
-from mics_ray.models.roles import Meter, Voice
+from mics_ray.models.pictures.reading import PictureError, load_case_pictures
+from mics_ray.models.prompts import fill_intern_prompt
+from mics_ray.models.roles import BoundModel, UsageMeter
 from mics_ray.models.types import Model, Pictures, Refused, Request
 
 log = logging.getLogger("mics_ray.eval")  # the logs of a run hold what is below mics_ray
@@ -38,19 +38,19 @@ class Examiner:
 
     async def row(self, question: Question) -> dict[str, Any]:
         """The row of an item; a lost call leaves its verdict unknown. Raises :class:`Refused` only."""
-        started, meter = time.monotonic(), Meter()
+        started, meter = time.monotonic(), UsageMeter()
         item = question.item
         case = Case(question.id, question_text(item), item.answer, item.images)
-        prompt = intern_text(self.work.job.prompts, case, ())
+        prompt = fill_intern_prompt(self.work.job.prompts, case, ())
         score = None
         try:
             side = self.work.job.pictures.intern_max_side
-            pictures = await asyncio.to_thread(case_pictures, question.root, item.images, side)
+            pictures = await asyncio.to_thread(load_case_pictures, question.root, item.images, side)
             models = self.models(question.id)
             panel = Cast(self.work.config, models).panel(None, pictures, meter)
             request = self._request(question, prompt, pictures)
-            voice = Voice(models[MODEL], request, pictures, self.work.job.prompts, meter)
-            answered = await _answered(question, case, voice, panel.judge)
+            model = BoundModel(models[MODEL], request, pictures, self.work.job.prompts, meter)
+            answered = await _answered(question, case, model, panel.judge)
             if self.work.job.eval.mics_score:
                 score = await self._mics_score(question, case, answered.output, panel)
         except PictureError as error:
@@ -98,12 +98,12 @@ class Examiner:
         return Answered(question.item, question.benchmark, failure=failure)
 
 
-async def _answered(question: Question, case: Case, voice: Voice, judge: Judge) -> Answered:
-    """The model's answer to the template of ``voice``, with its verdict by rule or by the judge."""
+async def _answered(question: Question, case: Case, model: BoundModel, judge: Judge) -> Answered:
+    """The model's answer to the template of ``model``, with its verdict by rule or by the judge."""
     item = question.item
     answered = Answered(item, question.benchmark)
     try:
-        reply = await voice.request_reply(voice.template)
+        reply = await model.request_reply(model.template)
     except LostCall as lost:
         return replace(answered, output=lost.text, failure=lost.failure)
     answered = replace(answered, output=reply.text, parsed=parse(item, reply.text))
@@ -111,7 +111,7 @@ async def _answered(question: Question, case: Case, voice: Voice, judge: Judge) 
     if said is not None:
         return replace(answered, verdict=said)
     try:
-        judged = await judge.compare(replace(case, question=item.question), answered.parsed, voice.template.seed)
+        judged = await judge.compare(replace(case, question=item.question), answered.parsed, model.template.seed)
     except LostCall as lost:
         return replace(answered, judge_reply=lost.text, failure=lost.failure)
     return replace(answered, verdict=judged.verdict, judge_reply=judged.reply)

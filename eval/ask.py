@@ -12,9 +12,9 @@ from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.checkpoint import check_checkpoint
 from mics_ray.models.engine.vllm_engine import EngineDead, VllmEngine
-from mics_ray.models.engine.vllm_settings import cpu_build, engine_args
-from mics_ray.models.pictures.reading import PictureError, case_pictures
-from mics_ray.models.prompts import check_templates, intern_text
+from mics_ray.models.engine.vllm_settings import engine_args, is_cpu_build
+from mics_ray.models.pictures.reading import PictureError, load_case_pictures
+from mics_ray.models.prompts import check_templates, fill_intern_prompt
 from mics_ray.models.types import LostCall, Pictures, Request
 
 
@@ -40,11 +40,11 @@ def prepare(job: InferJob) -> Asked:
     config = replace(job.serve, model=embedded(job.model))
     check_checkpoint(config.model, config.revision)
     try:
-        engine_args(config, on_gpu=not cpu_build())
+        engine_args(config, on_gpu=not is_cpu_build())
     except ValueError as error:
         raise RefusedRun(f"serve: {error}") from None
     pictures = _pictures(job)
-    text = intern_text(job.prompts, Case("question", job.question, ""), ())
+    text = fill_intern_prompt(job.prompts, Case("question", job.question, ""), ())
     digest = pictures.digest if pictures else ""
     request = Request("model", job.model, "", "", text, digest, job.temperature, config.max_tokens, job.seed)
     return Asked(config, request, pictures)
@@ -53,7 +53,7 @@ def prepare(job: InferJob) -> Asked:
 async def answer(asked: Asked) -> AsyncIterator[str]:
     """Load the model and hand its answer out part after part. Raises :class:`RefusedRun` when there is none."""
     try:
-        engine = await VllmEngine.start(asked.config, on_gpu=not cpu_build())
+        engine = await VllmEngine.start(asked.config, on_gpu=not is_cpu_build())
     except (ValueError, RuntimeError, OSError) as error:
         raise RefusedRun(f"{asked.config.model}: vLLM could not load it ({type(error).__name__}), see above") from None
     try:
@@ -73,7 +73,7 @@ def _pictures(job: InferJob) -> Pictures | None:
     seen = []
     for path in (Path(str(one)) for one in given):
         try:
-            shown = case_pictures(path.parent, [path.name], job.pictures.intern_max_side)
+            shown = load_case_pictures(path.parent, [path.name], job.pictures.intern_max_side)
         except PictureError as error:
             raise RefusedRun(f"images: {error} in {path.parent.absolute()}") from None
         if shown is not None:

@@ -21,8 +21,8 @@ from mics_ray.errors import RefusedRun
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import ShardError, committed_ids
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
-from mics_ray.models.engine.adapter import fingerprint
-from mics_ray.models.engine.checkpoint import check_checkpoint, small_files, tiling
+from mics_ray.models.engine.adapter import fingerprint_model
+from mics_ray.models.engine.checkpoint import check_checkpoint, fetch_small_files, read_tiling
 
 MODEL = "model"
 """The evaluated model's name among the models of the configuration."""
@@ -132,9 +132,9 @@ def _checkpoint(job: EvaluateJob) -> dict[str, Any]:
     """What the model's files say of themselves; nothing of a model behind an API."""
     if job.serve.engine is not Engine.vllm:
         return {}
-    folder = small_files(embedded(job.model), job.serve.revision)
-    found = {"files": fingerprint(folder), "tiling": tiling(folder)}
-    return found | ({"adapter": fingerprint(Path(job.serve.adapter))} if job.serve.adapter else {})
+    folder = fetch_small_files(embedded(job.model), job.serve.revision)
+    found = {"files": fingerprint_model(folder), "tiling": read_tiling(folder)}
+    return found | ({"adapter": fingerprint_model(Path(job.serve.adapter))} if job.serve.adapter else {})
 
 
 def _identity(

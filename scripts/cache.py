@@ -32,7 +32,7 @@ from mics_ray.command_line import ending
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_USAGE, LockedRun, RefusedRun
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.models.replies import store_care
-from mics_ray.models.replies.store_care import Doomed
+from mics_ray.models.replies.store_care import PrunePlan
 from mics_ray.models.replies.store_file import folder_bytes
 from mics_ray.private_files import read_json_object
 
@@ -81,13 +81,13 @@ def _options(command: argparse.ArgumentParser, name: str) -> None:
 
 def stats(folder: Path, given: argparse.Namespace, console: Console) -> int:
     """Count entries, bytes, tokens and ages, by model and file."""
-    found = store_care.stats(folder)
-    models = store_care.by_model(found)
+    found = store_care.collect_stats(folder)
+    models = store_care.total_by_model(found)
     if given.json:
         told = {"folder": str(folder), "disk_bytes": folder_bytes(folder), "files": [asdict(file) for file in found],
                 "models": {name: asdict(tally) for name, tally in models.items()},
                 "entries": sum(tally.entries for tally in models.values()),
-                "set_aside": store_care.set_aside(folder)}  # fmt: skip
+                "set_aside": store_care.list_set_aside(folder)}  # fmt: skip
         print(json.dumps(told, indent=1))
         return EXIT_OK
     table = Table(title=f"{folder}: {folder_bytes(folder) / GB:.3f} GB in {len(found)} files", title_justify="left")
@@ -108,7 +108,7 @@ def stats(folder: Path, given: argparse.Namespace, console: Console) -> int:
 
 def verify(folder: Path, given: argparse.Namespace, console: Console) -> int:
     """Read every reply and hold it against its checksum."""
-    found, aside = store_care.verify(folder), store_care.set_aside(folder)
+    found, aside = store_care.check_files(folder), store_care.list_set_aside(folder)
     sound = all(file.sound for file in found)
     if given.json:
         files = [asdict(file) | {"sound": file.sound} for file in found]
@@ -134,7 +134,7 @@ def prune(folder: Path, given: argparse.Namespace, console: Console) -> int:
     before = FOREVER if given.older_than is None else int(time.time() - given.older_than * DAY)
     down_to = None if given.max_gb is None else round(given.max_gb * GB)
     with _held(folder):
-        doomed = store_care.select(folder, given.model, before, down_to)
+        doomed = store_care.plan_prune(folder, given.model, before, down_to)
         for model, count in sorted(doomed.entries.items()):
             console.print(f"{model}: {count:,} replies", markup=False)
         told = f"{doomed.entries.total():,} replies, about {doomed.disk_bytes / 1e6:.1f} MB"
@@ -143,7 +143,7 @@ def prune(folder: Path, given: argparse.Namespace, console: Console) -> int:
             return EXIT_OK
         _refuse_needed(folder, doomed, given.pay_again)
         size = folder_bytes(folder)
-        gone = store_care.prune(folder, doomed)
+        gone = store_care.prune_replies(folder, doomed)
         console.print(f"removed {gone:,} replies, {(size - folder_bytes(folder)) / 1e6:.1f} MB of the disk are free")
     return EXIT_OK
 
@@ -154,12 +154,12 @@ def export(folder: Path, given: argparse.Namespace, console: Console) -> int:
 
     if given.out.suffix not in SUFFIXES:
         raise RefusedRun(f"--out: {given.out.name} must end in {' or '.join(SUFFIXES)}")
-    checks = {path: store_care.FileCheck(path.name) for path in store_care.files(folder)}
-    rows = (row for path, check in checks.items() for row in store_care.replies(path, check))
+    checks = {path: store_care.FileCheck(path.name) for path in store_care.list_store_files(folder)}
+    rows = (row for path, check in checks.items() for row in store_care.read_sound_replies(path, check))
     console.print(f"{write_replies(given.out, rows):,} replies in {given.out}", markup=False)
     if damaged := sum(check.damaged for check in checks.values()):
         console.print(f"left out: {damaged:,} damaged; see scripts/cache.py verify", style="yellow")
-    for name in store_care.set_aside(folder):
+    for name in store_care.list_set_aside(folder):
         console.print(f"left out: {name}, which a run found damaged and set aside", style="yellow")
     return EXIT_OK
 
@@ -168,7 +168,7 @@ def _cache(given: str) -> Path:
     """The cache folder that the command line means."""
     folder = Path(given.removeprefix("run.dir="))
     folder = folder / "cache" if (folder / "cache").is_dir() else folder
-    if not store_care.files(folder):
+    if not store_care.list_store_files(folder):
         raise RefusedRun(f"there are no cached replies in {folder}")
     return folder
 
@@ -188,7 +188,7 @@ def _run_config(folder: Path) -> Path | None:
     return path if path.is_file() and folder.name == "cache" else None
 
 
-def _refuse_needed(folder: Path, doomed: Doomed, pay_again: bool) -> None:
+def _refuse_needed(folder: Path, doomed: PrunePlan, pay_again: bool) -> None:
     """Replies of the models that the run names go only where the person says so."""
     path = _run_config(folder)
     if path is None or pay_again:

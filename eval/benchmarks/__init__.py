@@ -14,7 +14,7 @@ from eval.benchmarks.vqa_rad import read as vqa_rad
 from eval.types import Item
 from mics_ray.config.compose import nearest
 from mics_ray.errors import RefusedRun
-from mics_ray.models.pictures.file_formats import PictureError, named, open_inside
+from mics_ray.models.pictures.file_formats import PictureError, name_errors, open_inside
 
 __all__ = ["READERS", "Reader", "Source", "items", "open_source"]
 
@@ -68,7 +68,7 @@ def _refuse_lost_pictures(source: Source, found: list[Item]) -> None:
 def _problem(source: Source, picture: str) -> str | None:
     """Why a picture cannot be opened; its content is looked at when it is asked about."""
     try:
-        with named(picture):
+        with name_errors(picture):
             open_inside(source.picture_root, picture).close()
     except (PictureError, OSError) as error:
         return str(error)

@@ -17,8 +17,8 @@ from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Case, LostCall, Verdict
 from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.replies.ledger import Ledger
-from mics_ray.models.replies.reply_store import ResponseCache
-from mics_ray.models.roles import Meter, ModelJudge, Voice
+from mics_ray.models.replies.reply_store import ReplyStore
+from mics_ray.models.roles import BoundModel, ModelJudge, UsageMeter
 
 DRAIN_S = 15.0
 """How long paid calls may take to come home when the program is stopped."""
@@ -37,7 +37,7 @@ class Heard:
     said: dict[str, Said]
 
 
-def endpoint(config: Config, cache: ResponseCache, ledger: Ledger) -> Endpoint:
+def endpoint(config: Config, cache: ReplyStore, ledger: Ledger) -> Endpoint:
     """The judge's provider; ``config`` has no other model. What it costs goes into ``ledger``."""
     entries = next(iter(providers(config).values()))
     variable = entries[JUDGE].api_key_env
@@ -45,14 +45,14 @@ def endpoint(config: Config, cache: ResponseCache, ledger: Ledger) -> Endpoint:
 
 
 async def hear(
-    rows: Iterable[Mapping[str, Any]], config: Config, judge: Endpoint, meter: Meter
+    rows: Iterable[Mapping[str, Any]], config: Config, judge: Endpoint, meter: UsageMeter
 ) -> AsyncGenerator[Heard, None]:
     """The cases in their order, ``config.window`` open at a time.
 
     Ctrl-C or SIGTERM raises :class:`Stopped` once the calls under way have come home. Raises also
     :class:`mics_ray.models.types.Refused`, ``OSError``.
     """
-    voice = ModelJudge(Voice(judge, judge_template(config), None, config.prompts, meter))
+    voice = ModelJudge(BoundModel(judge, judge_template(config), None, config.prompts, meter))
     stop, waiting = asyncio.Event(), deque[asyncio.Task[Heard]]()
     with _listening(stop):
         asked = asyncio.create_task(stop.wait())
@@ -64,7 +64,7 @@ async def hear(
             while waiting:
                 yield await _first(waiting, asked)
         finally:
-            judge.halt()
+            judge.stop_sending()
             if waiting:
                 await asyncio.wait(waiting, timeout=DRAIN_S)
             for task in [asked, *waiting]:

@@ -27,9 +27,9 @@ from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.io.shards import ShardError, iter_rows, shards
 from mics_ray.jobs.generation import serve_simulated_models
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
-from mics_ray.models.replies.ledger import Ledger, spent_usd
-from mics_ray.models.replies.reply_store import GB, ResponseCache
-from mics_ray.models.roles import Meter
+from mics_ray.models.replies.ledger import Ledger, read_spent_usd
+from mics_ray.models.replies.reply_store import GB, ReplyStore
+from mics_ray.models.roles import UsageMeter
 from mics_ray.models.types import Refused
 from mics_ray.private_files import make_private_folder, replace_file, write_private
 from mics_ray.runtime.monitor.logs import log_to
@@ -85,8 +85,8 @@ def _config(job: RejudgeJob, found: Rules) -> Config:
 
 async def _rejudge(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progress) -> int:
     limit = work.config.cache.max_gb
-    cache = ResponseCache(work.folder.cache, f"rejudge-{work.place.name}", None if limit is None else round(limit * GB))
-    judge, meter = endpoint(work.config, cache, ledger), Meter()
+    cache = ReplyStore(work.folder.cache, f"rejudge-{work.place.name}", None if limit is None else round(limit * GB))
+    judge, meter = endpoint(work.config, cache, ledger), UsageMeter()
     account = Account(work.rules.policy)
     code, message = EXIT_OK, ""
     progress.phase(f"asking {job.judge.model} about the answers of {work.cases} cases")
@@ -108,12 +108,12 @@ async def _rejudge(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progr
     if code == EXIT_OK:
         _report(work, job, account, meter)
     else:
-        told = f"{message}\n{_spent(spent_usd(work.place), job)}"
+        told = f"{message}\n{_spent(read_spent_usd(work.place), job)}"
         Console(stderr=True, soft_wrap=True, highlight=False).print(told, style="yellow", markup=False)
     return code
 
 
-async def _write(work: _Work, judge: Any, meter: Meter, account: Account, progress: Progress) -> None:
+async def _write(work: _Work, judge: Any, meter: UsageMeter, account: Account, progress: Progress) -> None:
     """Verdicts case by case into a file that is there whole or not at all."""
     rows: list[dict[str, Any]] = []
     with (
@@ -131,9 +131,9 @@ async def _write(work: _Work, judge: Any, meter: Meter, account: Account, progre
         writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
 
 
-def _report(work: _Work, job: RejudgeJob, account: Account, meter: Meter) -> None:
+def _report(work: _Work, job: RejudgeJob, account: Account, meter: UsageMeter) -> None:
     names = {"judge": job.judge.model, "recorded_judge": work.rules.judge}
-    spent = spent_usd(work.place)
+    spent = read_spent_usd(work.place)
     usage = {"usage": asdict(meter.usage.get(JUDGE, Usage())), "spent_usd": spent}
     report = names | usage | account.report()
     write_private(work.place / "report.json", json.dumps(report, indent=1).encode())

@@ -11,7 +11,7 @@ from mics_ray.core.search import SearchResult, search_case
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Case, Outcome, Quality
 from mics_ray.io.cases import Place, Rejection
-from mics_ray.models.pictures.reading import PictureError, for_roles
+from mics_ray.models.pictures.reading import PictureError, load_for_roles
 from mics_ray.models.types import Pictures
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ def load_pictures(config: Config, root: Path, place: Place, case: Case) -> Mappi
     """The case's pictures under ``root`` as ``mentor`` and ``intern`` see them, or why the record cannot be used."""
     sides = {"mentor": config.pictures.mentor_max_side, "intern": config.pictures.intern_max_side}
     try:
-        return for_roles(root, case.images, sides)
+        return load_for_roles(root, case.images, sides)
     except PictureError as error:
         return Rejection(place.position, case.id, f"{place}: {error}", case.question, case.answer, case.images)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mics_ray.assemble.panel import JUDGE, endpoints
 from mics_ray.config.schema import Config, Price, StrategyKind
 from mics_ray.core.types import Case
-from mics_ray.models.prompts import intern_text, judge_text, mentor_text
+from mics_ray.models.prompts import fill_intern_prompt, fill_judge_prompt, fill_mentor_prompt
 from mics_ray.models.replies.pricing import cost_usd
 
 CHARACTERS_PER_TOKEN = 4
@@ -41,9 +41,9 @@ def estimate(config: Config, sample: Sequence[Case], cases: int, rounds: int) ->
     per_mentor = 1 + (rounds - 1) * (mentors - 1) / mentors
     pictures = PICTURE_TOKENS * _mean([len(case.images) for case in sample])
     prompts = config.prompts
-    mentor = _mean([len(mentor_text(prompts, case, ())) for case in sample])
-    intern = _mean([len(intern_text(prompts, case, ())) for case in sample])
-    judge = _mean([len(judge_text(prompts, case, case.answer)) for case in sample])
+    mentor = _mean([len(fill_mentor_prompt(prompts, case, ())) for case in sample])
+    intern = _mean([len(fill_intern_prompt(prompts, case, ())) for case in sample])
+    judge = _mean([len(fill_judge_prompt(prompts, case, case.answer)) for case in sample])
     asked = cases * rounds * mentors * votes
     return [
         *(_line(config, name, cases * per_mentor, mentor, pictures, MENTOR_TOKENS) for name in config.mentors),

@@ -20,9 +20,9 @@ from mics_ray.core.mics import Mics
 from mics_ray.core.ports import Panel, Strategy
 from mics_ray.errors import RefusedRun
 from mics_ray.models.chat.client import check_base_url
-from mics_ray.models.engine.adapter import served_rank
-from mics_ray.models.prompts import check_templates, mentor_system
-from mics_ray.models.roles import Meter, ModelIntern, ModelJudge, ModelMentor, Voice
+from mics_ray.models.engine.adapter import find_served_rank
+from mics_ray.models.prompts import check_templates, fill_mentor_system
+from mics_ray.models.roles import BoundModel, ModelIntern, ModelJudge, ModelMentor, UsageMeter
 from mics_ray.models.types import Model, Pictures, Request
 
 LOCAL = "local"
@@ -85,7 +85,7 @@ class Cast:
     config: Config
     models: Mapping[str, Model]
 
-    def panel(self, mentor_pictures: Pictures | None, intern_pictures: Pictures | None, meter: Meter) -> Panel:
+    def panel(self, mentor_pictures: Pictures | None, intern_pictures: Pictures | None, meter: UsageMeter) -> Panel:
         """The panel of one case, with its pictures as each role sees them."""
         config = self.config
         mentors = {
@@ -99,16 +99,16 @@ class Cast:
         judge = ModelJudge(self._voice(JUDGE, judge_template(config), None, meter))
         return Panel(mentors, interns, judge, tuple(config.search.intern_temperatures))
 
-    def _voice(self, name: str, template: Request, pictures: Pictures | None, meter: Meter) -> Voice:
+    def _voice(self, name: str, template: Request, pictures: Pictures | None, meter: UsageMeter) -> BoundModel:
         template = replace(template, pictures=pictures.digest if pictures else "")
-        return Voice(self.models[name], template, pictures, self.config.prompts, meter)
+        return BoundModel(self.models[name], template, pictures, self.config.prompts, meter)
 
 
 def mentor_template(config: Config, name: str) -> Request:
     """What every request to a mentor has in common."""
     entry = config.mentors[name]
     temperature = config.search.mentor_temperature if entry.temperature is None else entry.temperature
-    return Request(name, entry.model, "", mentor_system(config.prompts), "", "", temperature, entry.max_tokens, 0)
+    return Request(name, entry.model, "", fill_mentor_system(config.prompts), "", "", temperature, entry.max_tokens, 0)
 
 
 def intern_template(config: Config, name: str) -> Request:
@@ -170,7 +170,7 @@ def _check_served(intern: ModelConfig) -> list[str]:
         problems.append("trust_remote_code needs `revision`, a full commit hash of 40 hex digits")
     if intern.adapter is not None:
         try:
-            served_rank(intern.adapter)
+            find_served_rank(intern.adapter)
         except ValueError as error:
             problems.append(f"adapter: {error}")
     return problems

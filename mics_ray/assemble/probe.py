@@ -43,7 +43,7 @@ async def _ask(endpoint: Endpoint, config: Config, name: str) -> list[str]:
     entry = endpoints(config)[name]
     request = Request(name, entry.model, "", "", TEXT, "", 0.0, 16, 0)
     try:
-        await endpoint.probe(request)
+        await endpoint.probe_entry(request)
     except Refused as refused:
         key = f", key from {entry.api_key_env}" if entry.api_key_env else ", no key sent (api_key_env is not set)"
         return [f"{name}: {refused.failure.message} (model {entry.model}, {entry.base_url}{key})"]

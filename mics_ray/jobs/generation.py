@@ -16,9 +16,8 @@ from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import ShardError, committed_ids, shards
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
 from mics_ray.local.launch import simulated_server
-from mics_ray.models.pictures.reading import PictureError
-from mics_ray.models.pictures.reading import check as check_picture
-from mics_ray.models.replies.ledger import spent_usd
+from mics_ray.models.pictures.reading import PictureError, check_picture
+from mics_ray.models.replies.ledger import read_spent_usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def prepare_generation(config: Config) -> Iterator[GenerationJob]:
 def _refuse_spent(budget_usd: float | None, folder: RunFolder) -> None:
     """Nothing is started where there is no money left."""
     try:
-        spent = spent_usd(folder.cache)
+        spent = read_spent_usd(folder.cache)
     except OSError as error:
         raise RefusedRun(f"run.dir: what the run has spent cannot be read: {error}") from None
     if budget_usd is not None and spent >= budget_usd:

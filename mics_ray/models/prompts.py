@@ -35,12 +35,12 @@ def check_templates(prompts: PromptsConfig) -> list[str]:
     return problems
 
 
-def mentor_system(prompts: PromptsConfig) -> str:
+def fill_mentor_system(prompts: PromptsConfig) -> str:
     """A mentor's system message; it has no fields, only doubled braces like the other templates."""
     return prompts.mentor_system.format()
 
 
-def mentor_text(prompts: PromptsConfig, case: Case, prefix: tuple[str, ...]) -> str:
+def fill_mentor_prompt(prompts: PromptsConfig, case: Case, prefix: tuple[str, ...]) -> str:
     """What a mentor reads: the case with notes and gold answer, and the chain so far."""
     notes = "\n".join(f"{note.label}: {note.text}" for note in case.notes) or "(none)"
     return neutralise(
@@ -54,13 +54,13 @@ def mentor_text(prompts: PromptsConfig, case: Case, prefix: tuple[str, ...]) -> 
     )
 
 
-def intern_text(prompts: PromptsConfig, case: Case, prefix: tuple[str, ...]) -> str:
+def fill_intern_prompt(prompts: PromptsConfig, case: Case, prefix: tuple[str, ...]) -> str:
     """What an intern reads beside the pictures: question and chain so far."""
     return neutralise(
         prompts.intern.format(question=case.question, prefix=format_prefix(prefix), next_step=len(prefix) + 1)
     )
 
 
-def judge_text(prompts: PromptsConfig, case: Case, candidate: str) -> str:
+def fill_judge_prompt(prompts: PromptsConfig, case: Case, candidate: str) -> str:
     """What the judge reads: question, gold answer and the answer to check."""
     return neutralise(prompts.judge.format(question=case.question, answer=case.answer, candidate=candidate))

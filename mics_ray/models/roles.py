@@ -9,7 +9,7 @@ from mics_ray.core.text import neutralise, parse_answer, parse_continuation
 from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall, Verdict
 from mics_ray.core.usage import Usage
 from mics_ray.core.verdict import parse_verdict
-from mics_ray.models.prompts import intern_text, judge_text, mentor_text
+from mics_ray.models.prompts import fill_intern_prompt, fill_judge_prompt, fill_mentor_prompt
 from mics_ray.models.types import Model, Pictures, Reply, Request
 
 MENTOR_TRIES = 3
@@ -18,12 +18,12 @@ JUDGE_TRIES = 2
 
 
 @dataclass(slots=True)
-class Meter:
+class UsageMeter:
     """What one case used, per model of the configuration."""
 
     usage: dict[str, Usage] = field(default_factory=dict)
 
-    def note(self, entry: str, reply: Reply) -> None:
+    def count_reply(self, entry: str, reply: Reply) -> None:
         """Count one reply; a cached one costs nothing."""
         cost = 0.0 if reply.cached else reply.cost_usd
         used = Usage(1, int(reply.cached), reply.prompt_tokens, reply.completion_tokens, cost)
@@ -31,22 +31,22 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class BoundModel:
     """One model of the configuration speaking about one case: where to ask, with what, on whose account."""
 
     model: Model
     template: Request
     pictures: Pictures | None
     prompts: PromptsConfig
-    meter: Meter
+    meter: UsageMeter
 
     async def request_reply(self, request: Request) -> Reply:
         """One call, counted."""
         reply = await self.model.complete(request, self.pictures)
-        self.meter.note(request.entry, reply)
+        self.meter.count_reply(request.entry, reply)
         return reply
 
-    def requests(self, text: str, seed: int, tries: int, temperature: float | None = None) -> Iterator[Request]:
+    def draw_requests(self, text: str, seed: int, tries: int, temperature: float | None = None) -> Iterator[Request]:
         """The same question up to ``tries`` times, each with a draw of its own."""
         for number in range(tries):
             yield replace(
@@ -61,15 +61,17 @@ class Voice:
 class ModelMentor:
     """A mentor: a reply without a final answer is asked again, a cut one with twice the room."""
 
-    voice: Voice
+    model: BoundModel
 
     async def propose(self, case: Case, prefix: tuple[str, ...], seed: int) -> Continuation:
         """See :class:`mics_ray.core.ports.Mentor`."""
-        room, reply = self.voice.template.max_tokens, Reply("")
-        for request in self.voice.requests(mentor_text(self.voice.prompts, case, prefix), seed, MENTOR_TRIES):
-            reply = await self.voice.request_reply(replace(request, max_tokens=room))
+        room, reply = self.model.template.max_tokens, Reply("")
+        for request in self.model.draw_requests(
+            fill_mentor_prompt(self.model.prompts, case, prefix), seed, MENTOR_TRIES
+        ):
+            reply = await self.model.request_reply(replace(request, max_tokens=room))
             if reply.finish == "length":
-                room = 2 * self.voice.template.max_tokens
+                room = 2 * self.model.template.max_tokens
                 continue
             if written := parse_continuation(neutralise(reply.text), prefix):
                 return written
@@ -81,13 +83,13 @@ class ModelMentor:
 class ModelIntern:
     """An intern: a text without a final answer is drawn once more, then the vote is unknown."""
 
-    voice: Voice
+    model: BoundModel
 
     async def finish(self, case: Case, prefix: tuple[str, ...], temperature: float, seed: int) -> Finish:
         """See :class:`mics_ray.core.ports.Intern`."""
-        text, reply = intern_text(self.voice.prompts, case, prefix), Reply("")
-        for request in self.voice.requests(text, seed, INTERN_TRIES, temperature):
-            reply = await self.voice.request_reply(request)
+        text, reply = fill_intern_prompt(self.model.prompts, case, prefix), Reply("")
+        for request in self.model.draw_requests(text, seed, INTERN_TRIES, temperature):
+            reply = await self.model.request_reply(request)
             if answer := parse_answer(reply.text):
                 return Finish(reply.text, answer)
         raise LostCall(Failure("no_answer", f"no final answer in {INTERN_TRIES} texts"), reply.text)
@@ -97,15 +99,15 @@ class ModelIntern:
 class ModelJudge:
     """The judge: a doubtful reply is asked again once, then the verdict is unknown."""
 
-    voice: Voice
+    model: BoundModel
 
     async def compare(self, case: Case, answer: str, seed: int) -> Judgement:
         """See :class:`mics_ray.core.ports.Judge`."""
         # Without sampling the same answer gets the same verdict, so one seed lets the cache judge it once per case.
-        draw = derive_seed(case.id) if self.voice.template.temperature == 0 else seed
+        draw = derive_seed(case.id) if self.model.template.temperature == 0 else seed
         reply = Reply("")
-        for request in self.voice.requests(judge_text(self.voice.prompts, case, answer), draw, JUDGE_TRIES):
-            reply = await self.voice.request_reply(request)
+        for request in self.model.draw_requests(fill_judge_prompt(self.model.prompts, case, answer), draw, JUDGE_TRIES):
+            reply = await self.model.request_reply(request)
             verdict = parse_verdict(reply.text)
             if verdict is not Verdict.UNKNOWN:
                 return Judgement(verdict, reply.text)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from mics_ray.assemble.panel import JUDGE
 from mics_ray.config.schema import Config
-from mics_ray.models.chat.rate_limiter import PACE, Limits
+from mics_ray.models.chat.rate_limiter import PACE, RateLimits
 from mics_ray.plan.config import PlanConfig
 from mics_ray.plan.record import Basis, services
 from mics_ray.plan.shape import calls
@@ -129,11 +129,11 @@ def _variants(
     return found
 
 
-def _limited(limits: Limits) -> bool:
+def _limited(limits: RateLimits) -> bool:
     return bool(limits.requests_per_minute or limits.tokens_per_minute or limits.max_in_flight)
 
 
-def _doubled(limits: Limits) -> Limits:
+def _doubled(limits: RateLimits) -> RateLimits:
     pairs = (limits.requests_per_minute, limits.tokens_per_minute)
     requests, tokens = (None if limit is None else 2 * limit for limit in pairs)
-    return Limits(requests, tokens, None if limits.max_in_flight is None else 2 * limits.max_in_flight)
+    return RateLimits(requests, tokens, None if limits.max_in_flight is None else 2 * limits.max_in_flight)

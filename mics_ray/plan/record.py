@@ -12,7 +12,7 @@ from mics_ray.config.schema import Config, Price
 from mics_ray.core.usage import Usage
 from mics_ray.errors import RefusedRun
 from mics_ray.io.shards import ShardError, iter_rows
-from mics_ray.models.chat.rate_limiter import Limits
+from mics_ray.models.chat.rate_limiter import RateLimits
 from mics_ray.models.replies.pricing import cost_usd
 from mics_ray.plan.config import Assumed, PlanConfig
 from mics_ray.plan.shape import Shape, assumed, calls, recorded
@@ -139,8 +139,8 @@ def services(config: Config, ground: Basis, replicas: Mapping[str, int]) -> dict
     for name, call in ground.calls.items():
         entry = endpoints(config).get(name)
         if entry is None:
-            limits = Limits(max_in_flight=math.ceil(replicas[name] * call.per_replica))
+            limits = RateLimits(max_in_flight=math.ceil(replicas[name] * call.per_replica))
         else:
-            limits = Limits(entry.requests_per_minute, entry.tokens_per_minute, entry.max_in_flight)
+            limits = RateLimits(entry.requests_per_minute, entry.tokens_per_minute, entry.max_in_flight)
         found[name] = Service(limits, call.seconds, call.tokens, call.cached, call.again)
     return found

@@ -1,6 +1,6 @@
 """A whole job on paper: a discrete-event simulation of searches over services with quotas and latencies. Pure.
 
-The quotas are kept by the very :class:`~mics_ray.models.chat.rate_limiter.Budget` that keeps them in a run.
+The quotas are kept by the very :class:`~mics_ray.models.chat.rate_limiter.AdmissionQueue` that keeps them in a run.
 """
 
 import heapq
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from mics_ray.models.chat.rate_limiter import Budget, Limits, Ticket
+from mics_ray.models.chat.rate_limiter import AdmissionQueue, RateLimits, Ticket
 from mics_ray.plan.shape import Candidate, Shape
 
 Then = Callable[[], None]
@@ -21,7 +21,7 @@ class Service:
     """One model: its limits, how long calls take (``seconds``, equally likely each), tokens of a call, the share of
     calls answered from the cache, and the share that is asked once more."""
 
-    limits: Limits
+    limits: RateLimits
     seconds: tuple[float, ...]
     tokens: float = 0.0
     cached: float = 0.0
@@ -63,7 +63,7 @@ class _Queue:
     """A service at work: who waits for a permit, and when it is looked at next."""
 
     service: Service
-    budget: Budget
+    budget: AdmissionQueue
     waiting: dict[Ticket, Then] = field(default_factory=dict)
     wake: float | None = None
     use: Use = field(default_factory=Use)
@@ -80,7 +80,7 @@ class _Job:
     def __init__(
         self, services: Mapping[str, Service], shapes: Sequence[Shape], judge: str, cases: int, window: int, seed: int
     ) -> None:
-        self._queues = {name: _Queue(service, Budget(service.limits)) for name, service in services.items()}
+        self._queues = {name: _Queue(service, AdmissionQueue(service.limits)) for name, service in services.items()}
         self._judge, self._window, self._rng = judge, window, random.Random(seed)
         self._next = iter(itertools.islice(itertools.cycle(shapes), cases))
         self._now, self._events, self._number = 0.0, list[tuple[float, int, Then]](), itertools.count()
@@ -136,12 +136,12 @@ class _Job:
         if self._rng.random() < queue.service.cached:
             then()
             return
-        queue.waiting[queue.budget.request(queue.service.tokens)] = then
+        queue.waiting[queue.budget.add_ticket(queue.service.tokens)] = then
         self._pump(queue)
 
     def _pump(self, queue: _Queue) -> None:
         """Let those go who may."""
-        tickets, wake = queue.budget.ready(self._now)
+        tickets, wake = queue.budget.admit_ready(self._now)
         for ticket in tickets:
             seconds = self._rng.choice(queue.service.seconds)
             queue.use.sent += 1
@@ -153,7 +153,7 @@ class _Job:
 
     def _leaver(self, queue: _Queue, ticket: Ticket, then: Then) -> Then:
         def leave() -> None:
-            queue.budget.settle(ticket, self._now, queue.service.tokens)
+            queue.budget.settle_ticket(ticket, self._now, queue.service.tokens)
             self._pump(queue)
             then()
 

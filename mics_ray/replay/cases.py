@@ -16,8 +16,8 @@ from mics_ray.core.types import Case
 from mics_ray.io.cases import Place, Rejection, Span, read_places
 from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.io.shards import ShardStore
-from mics_ray.models.replies.recorded_replies import BeyondRecord, DamagedRecord, Record
-from mics_ray.models.roles import Meter
+from mics_ray.models.replies.recorded_replies import RecordedReplies, RecordedReplyDamaged, ReplyNotRecorded
+from mics_ray.models.roles import UsageMeter
 from mics_ray.replay.lost import Lost, losing
 
 OPEN = 32
@@ -55,7 +55,7 @@ class _Watched:
 class Replayer:
     """Searches cases on recorded replies. ``lost`` are the calls that the run lost, by case id."""
 
-    def __init__(self, config: Config, stamp: Stamp, record: Record, lost: Mapping[str, Lost]) -> None:
+    def __init__(self, config: Config, stamp: Stamp, record: RecordedReplies, lost: Mapping[str, Lost]) -> None:
         self._config, self._stamp, self._lost = config, stamp, lost
         self._root = image_root(config)
         self._strategy = strategy(config.search, tuple(config.mentors))
@@ -91,7 +91,7 @@ class Replayer:
             pictures = await asyncio.to_thread(load_pictures, self._config, self._root, place, record)
             if isinstance(pictures, Rejection):
                 return rejected_row(pictures, self._stamp)
-            meter, watched, started = Meter(), _Watched(self._strategy), time.monotonic()
+            meter, watched, started = UsageMeter(), _Watched(self._strategy), time.monotonic()
             panel = losing(
                 self._cast.panel(pictures["mentor"], pictures["intern"], meter), self._lost.get(record.id, {})
             )
@@ -100,14 +100,14 @@ class Replayer:
         except Exception as error:
             if missing := _missing(error):
                 attempt, last = len(watched.rounds), list(watched.rounds.values())[-1]
-                return RecordEnd(record.id, attempt, last, missing.entry, isinstance(missing, DamagedRecord))
+                return RecordEnd(record.id, attempt, last, missing.entry, isinstance(missing, RecordedReplyDamaged))
             return result_row(failed_result(record, error, self._stamp.seed), {}, 0.0, self._stamp)
 
 
-def _missing(error: Exception) -> BeyondRecord | None:
+def _missing(error: Exception) -> ReplyNotRecorded | None:
     """The request without a reply that ended a search, if one did; a damaged one before others."""
-    if isinstance(error, BeyondRecord):
+    if isinstance(error, ReplyNotRecorded):
         return error
     inner = error.exceptions if isinstance(error, ExceptionGroup) else ()
     found = [one for one in map(_missing, inner) if one is not None]
-    return next((one for one in found if isinstance(one, DamagedRecord)), found[0] if found else None)
+    return next((one for one in found if isinstance(one, RecordedReplyDamaged)), found[0] if found else None)

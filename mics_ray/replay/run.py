@@ -23,7 +23,7 @@ from mics_ray.io.shards import ShardError, ShardStore, committed_ids
 from mics_ray.io.summary import summarise
 from mics_ray.jobs.generation import uses_simulated_models
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
-from mics_ray.models.replies.recorded_replies import Record
+from mics_ray.models.replies.recorded_replies import RecordedReplies
 from mics_ray.private_files import make_private_folder
 from mics_ray.replay.account import Account
 from mics_ray.replay.cases import RecordEnd, Replayer
@@ -152,8 +152,8 @@ def _write(target: RunFolder, config: Config, view: dict[str, Any], account: Acc
 
 
 @contextmanager
-def _opened(folder: RunFolder) -> Iterator[Record]:
-    record = Record(folder.cache)
+def _opened(folder: RunFolder) -> Iterator[RecordedReplies]:
+    record = RecordedReplies(folder.cache)
     try:
         yield record
     finally:

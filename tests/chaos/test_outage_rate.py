@@ -18,7 +18,7 @@ from mics_ray.core.search import SearchResult
 from mics_ray.core.types import Case
 from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.chat.retry import Action, Fault
-from mics_ray.models.roles import Meter
+from mics_ray.models.roles import UsageMeter
 from mics_ray.models.types import Failure, Model, Pictures, Reply, Request
 from tests.support.virtual_loop import VirtualLoop
 
@@ -45,7 +45,7 @@ class StandIn:
     sent: list[float] = field(default_factory=list)
     failed: int = 0
 
-    async def attempt(self, request: Request, pictures: Pictures | None, timeout_s: float) -> Reply | Fault:
+    async def attempt_call(self, request: Request, pictures: Pictures | None, timeout_s: float) -> Reply | Fault:
         self.sent.append(asyncio.get_running_loop().time())
         await asyncio.sleep(self.latency_s)
         if self.out:
@@ -109,7 +109,7 @@ def play(window: int, outage: bool) -> Played:
 
         async def search(case: Case) -> None:
             async with slots:
-                panel = Cast(made, models).panel(None, None, Meter())
+                panel = Cast(made, models).panel(None, None, UsageMeter())
                 results[case.id] = await run_case(made, moves, case, panel)
 
         if outage:

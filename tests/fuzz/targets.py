@@ -22,7 +22,7 @@ from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import InputError, read_span, scan
 from mics_ray.models.chat.retry import Fault, of_status, retry_after
 from mics_ray.models.chat.wire_format import parse_error, parse_reply
-from mics_ray.models.pictures.reading import PictureError, check, load
+from mics_ray.models.pictures.reading import PictureError, check_picture, load_picture
 from mics_ray.models.pictures.size_limits import MAX_PIXELS
 from mics_ray.models.types import Reply
 from tests.fuzz import seeds
@@ -132,13 +132,13 @@ def picture(folder: Path) -> Check:
     def read(data: bytes) -> None:
         path.write_bytes(data)
         try:
-            image = load(folder, "x.png")
+            image = load_picture(folder, "x.png")
         except PictureError:
             return
         assert image.mode == "RGB"
         assert not image.info
         assert 0 < image.width * image.height <= MAX_PIXELS
-        check(folder, "x.png")
+        check_picture(folder, "x.png")
 
     return read
 

@@ -11,12 +11,12 @@ import torch
 
 from mics_ray.config.schema import Config, InternDefaults, ModelConfig
 from mics_ray.core.draws import derive_seed
-from mics_ray.models.engine.vllm_settings import cpu_build
+from mics_ray.models.engine.vllm_settings import is_cpu_build
 from mics_ray.models.types import Pictures, Reply, Request
 from mics_ray.runtime.serving.model_actors import connect_routers, start_interns
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(cpu_build(), reason="vLLM of this environment is a CPU build")]
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(is_cpu_build(), reason="vLLM of this environment is a CPU build")]
 
 SHARE = 0.4
 QUESTION = "Which finding does the radiograph show?\n\n### Step 1: Look at both lungs and the outline of the heart."

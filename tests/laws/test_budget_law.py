@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mics_ray.models.chat.rate_limiter import Budget, Limits, Ticket
+from mics_ray.models.chat.rate_limiter import AdmissionQueue, RateLimits, Ticket
 
 TOLERANCE = 1e-6
 
 
-def simulate(budget: Budget, arrivals: list[tuple[float, float, float]], real: float = 1.0) -> list[tuple[float, int]]:
+def simulate(
+    budget: AdmissionQueue, arrivals: list[tuple[float, float, float]], real: float = 1.0
+) -> list[tuple[float, int]]:
     """Run calls of (arrival, reserved tokens, duration) to their end; returns (admission, index) in order of admission.
 
     Each call really takes ``real`` times what it reserved, which is known when it ends.
@@ -24,11 +26,11 @@ def simulate(budget: Budget, arrivals: list[tuple[float, float, float]], real: f
     while coming or budget.waiting or ends:
         while coming and arrivals[coming[0]][0] <= now:
             index = coming.pop(0)
-            tickets[budget.request(arrivals[index][1])] = index
+            tickets[budget.add_ticket(arrivals[index][1])] = index
         while ends and ends[0][0] <= now:
             ticket = ends.pop(0)[1]
-            budget.settle(ticket, now, arrivals[tickets[ticket]][1] * real)
-        admitted, wake = budget.ready(now)
+            budget.settle_ticket(ticket, now, arrivals[tickets[ticket]][1] * real)
+        admitted, wake = budget.admit_ready(now)
         for ticket in admitted:
             admissions.append((now, tickets[ticket]))
             ends.append((now + arrivals[tickets[ticket]][2], ticket))
@@ -59,7 +61,7 @@ calls = st.lists(
     st.tuples(st.floats(0, 200), st.floats(1, 3000), st.floats(0, 40)), min_size=1, max_size=120
 )  # arrival, tokens, duration
 limits = st.builds(
-    Limits,
+    RateLimits,
     requests_per_minute=st.none() | st.integers(1, 600),
     tokens_per_minute=st.none() | st.integers(2000, 60_000),
     max_in_flight=st.none() | st.integers(1, 20),
@@ -68,8 +70,8 @@ limits = st.builds(
 
 @given(calls, limits)
 @settings(max_examples=150, deadline=None)
-def test_no_window_holds_more_than_its_share(calls: list[tuple[float, float, float]], limits: Limits) -> None:
-    admissions = simulate(Budget(limits), calls)
+def test_no_window_holds_more_than_its_share(calls: list[tuple[float, float, float]], limits: RateLimits) -> None:
+    admissions = simulate(AdmissionQueue(limits), calls)
     requests = [(at, 1.0) for at, _ in admissions]
     tokens = [(at, calls[index][1]) for at, index in admissions]
     largest = max(cost for _, cost in tokens)
@@ -86,9 +88,9 @@ def test_no_window_holds_more_than_its_share(calls: list[tuple[float, float, flo
 @given(calls, limits)
 @settings(max_examples=100, deadline=None)
 def test_everybody_is_admitted_once_in_order_of_arrival_within_the_places(
-    calls: list[tuple[float, float, float]], limits: Limits
+    calls: list[tuple[float, float, float]], limits: RateLimits
 ) -> None:
-    admissions = simulate(Budget(limits), calls)
+    admissions = simulate(AdmissionQueue(limits), calls)
     order = [index for _, index in admissions]
     assert order == sorted(range(len(calls)), key=lambda i: calls[i][0])
     if limits.max_in_flight is not None:
@@ -104,37 +106,37 @@ def test_real_tokens_stay_within_the_quota_when_estimates_are_upper_bounds(
 ) -> None:
     quota = 1000.0 * calls_per_minute
     calls = [(0.0, 1000.0, duration)] * min(3 * calls_per_minute, 600)
-    admissions = simulate(Budget(Limits(tokens_per_minute=quota)), calls, real)
+    admissions = simulate(AdmissionQueue(RateLimits(tokens_per_minute=quota)), calls, real)
     assert worst_window([(at, 1000.0 * real) for at, _ in admissions], 60) <= quota + TOLERANCE
 
 
 @pytest.mark.parametrize(
     ("limits", "tokens", "unit"),
     [
-        (Limits(requests_per_minute=60), 1.0, 1.0),
-        (Limits(requests_per_minute=500), 1.0, 1.0),
-        (Limits(requests_per_minute=7), 1.0, 1.0),
-        (Limits(tokens_per_minute=300_000), 1500.0, 1500.0),
-        (Limits(tokens_per_minute=300_000, requests_per_minute=10_000), 700.0, 700.0),
+        (RateLimits(requests_per_minute=60), 1.0, 1.0),
+        (RateLimits(requests_per_minute=500), 1.0, 1.0),
+        (RateLimits(requests_per_minute=7), 1.0, 1.0),
+        (RateLimits(tokens_per_minute=300_000), 1500.0, 1500.0),
+        (RateLimits(tokens_per_minute=300_000, requests_per_minute=10_000), 700.0, 700.0),
     ],
 )
-def test_a_long_run_uses_97_percent(limits: Limits, tokens: float, unit: float) -> None:
+def test_a_long_run_uses_97_percent(limits: RateLimits, tokens: float, unit: float) -> None:
     quota = limits.tokens_per_minute or limits.requests_per_minute
     assert quota is not None
     count = int(30 * quota / unit)  # half an hour's worth
-    admissions = simulate(Budget(limits), [(0.0, tokens, 2.0)] * count)
+    admissions = simulate(AdmissionQueue(limits), [(0.0, tokens, 2.0)] * count)
     minutes = (admissions[-1][0] - admissions[0][0]) / 60
     assert (count - 1) * unit / minutes >= 0.97 * quota
 
 
 @pytest.mark.parametrize("lateness", [0.002, 0.01])
 def test_lateness_of_the_loop_is_caught_up(lateness: float) -> None:
-    budget = Budget(Limits(requests_per_minute=3000))  # one every 20 ms
+    budget = AdmissionQueue(RateLimits(requests_per_minute=3000))  # one every 20 ms
     for _ in range(9000):
-        budget.request(1.0)
+        budget.add_ticket(1.0)
     now, count, admissions = 0.0, 0, []
     while count < 9000:
-        admitted, wake = budget.ready(now)
+        admitted, wake = budget.admit_ready(now)
         count += len(admitted)
         admissions += [(now, 1.0)] * len(admitted)
         now = (wake or now) + lateness
@@ -144,12 +146,12 @@ def test_lateness_of_the_loop_is_caught_up(lateness: float) -> None:
 
 
 def test_a_hiccup_of_the_loop_is_no_licence_for_a_burst() -> None:
-    budget = Budget(Limits(requests_per_minute=3000))
+    budget = AdmissionQueue(RateLimits(requests_per_minute=3000))
     for _ in range(3000):
-        budget.request(1.0)
+        budget.add_ticket(1.0)
     now, admissions = 0.0, []
     for turn in range(2000):
-        admitted, wake = budget.ready(now)
+        admitted, wake = budget.admit_ready(now)
         admissions += [(now, 1.0)] * len(admitted)
         now = (wake or now) + (0.3 if turn % 70 == 0 else 0.0)
     assert worst_window(admissions, 1) <= 50
@@ -160,7 +162,7 @@ def test_a_hiccup_of_the_loop_is_no_licence_for_a_burst() -> None:
 def test_credit_is_used_again(real: float, duration: float) -> None:
     """Calls that take less than they reserved leave room for more of them, up to what is still unknown."""
     quota, reserved = 300_000.0, 2000.0
-    admissions = simulate(Budget(Limits(tokens_per_minute=quota)), [(0.0, reserved, duration)] * 3000, real)
+    admissions = simulate(AdmissionQueue(RateLimits(tokens_per_minute=quota)), [(0.0, reserved, duration)] * 3000, real)
     used = 2999 * reserved * real / ((admissions[-1][0] - admissions[0][0]) / 60)
     unknown = (1 - real) / real * duration / 60  # reserved and not settled, as a share of what is really used
     assert used >= 0.96 * quota / (1 + unknown)

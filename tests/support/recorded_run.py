@@ -17,8 +17,8 @@ from mics_ray.io.cases import Rejection, read_places
 from mics_ray.io.rows import rejected_row, result_row
 from mics_ray.io.shards import ShardStore
 from mics_ray.jobs.generation import GenerationJob, prepare_generation
-from mics_ray.models.replies.reply_store import ResponseCache
-from mics_ray.models.roles import Meter
+from mics_ray.models.replies.reply_store import ReplyStore
+from mics_ray.models.roles import UsageMeter
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
 from tests.support.run_folders import noise
 
@@ -29,17 +29,17 @@ STEPS = 5
 class Scripted:
     """A model whose reply is drawn by the request's key, kept in a cache; a share ``loss`` of its calls is lost."""
 
-    cache: ResponseCache
+    cache: ReplyStore
     loss: float
 
     async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
-        if kept := self.cache.get(request.key):
+        if kept := self.cache.find_reply(request.key):
             return kept
         chance = int.from_bytes(request.key[:4], "big") / 2**32
         if chance < self.loss:
             raise LostCall(Failure("timeout", "no reply in time"))
         reply = Reply(_text(request, chance), prompt_tokens=7, completion_tokens=3, cost_usd=0.01)
-        await self.cache.put(request.key, request.model, reply)
+        await self.cache.store_reply(request.key, request.model, reply)
         return reply
 
 
@@ -85,7 +85,7 @@ async def _search(config: Config, job: GenerationJob, loss: float) -> None:
     # Mentors and judge share a provider, each intern replica has a file of its own.
     names = {JUDGE: "endpoint-0", **dict.fromkeys(config.mentors, "endpoint-0")}
     names |= {name: f"intern-{name}-0" for name in config.interns}
-    caches = {file: ResponseCache(job.folder.cache, file) for file in set(names.values())}
+    caches = {file: ReplyStore(job.folder.cache, file) for file in set(names.values())}
     cast = Cast(config, {name: Scripted(caches[file], loss) for name, file in names.items()})
     store = ShardStore(job.folder.results)
     rows = []
@@ -104,7 +104,7 @@ async def _row(
         return rejected_row(record, job.stamp)
     pictures = load_pictures(config, Path(str(job.config.data.image_root)), place, record)
     assert not isinstance(pictures, Rejection)
-    meter = Meter()
+    meter = UsageMeter()
     panel = cast.panel(pictures["mentor"], pictures["intern"], meter)
     result = await run_case(config, strategy(config.search, tuple(config.mentors)), record, panel)
     return result_row(result, meter.usage, 1.5, job.stamp)

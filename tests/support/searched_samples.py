@@ -8,7 +8,7 @@ from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.text import format_chain
 from mics_ray.core.types import Case, Continuation
-from mics_ray.models.prompts import intern_text
+from mics_ray.models.prompts import fill_intern_prompt
 from train.export.samples import Sample
 from train.export.tokens import trainer_safe
 
@@ -71,7 +71,7 @@ def sample(**changes: Any) -> Sample:
         case_id="case-1",
         patient="case-1",
         run="run",
-        prompt=intern_text(prompts(), Case("case-1", question, ""), ()),
+        prompt=fill_intern_prompt(prompts(), Case("case-1", question, ""), ()),
         question=question,
         answer=answer,
         steps=steps,
@@ -98,7 +98,7 @@ def samples() -> list[Sample]:
     )
     kept = {"steps": ("One.",), "final_answer": "Yes", "answer": "Yes", "score": 0.5, "rounds": 1, "mentors": ("ann",)}
     text = {**kept, "completion": format_chain(Continuation(("One.",), "Yes")), "question": "Is it so?", "nodes": even}
-    text["prompt"] = intern_text(prompts(), Case("", "Is it so?", ""), ())
+    text["prompt"] = fill_intern_prompt(prompts(), Case("", "Is it so?", ""), ())
     one = {**text, "images": ("images/cc/cc3.jpg",)}
     one["nodes"] = (even[0], even[1] | {"score": 1.0})
     return [

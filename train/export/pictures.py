@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from mics_ray.errors import RefusedRun
-from mics_ray.models.pictures.reading import PictureError, load
+from mics_ray.models.pictures.reading import PictureError, load_picture
 from train.export.config import ImageMode
 from train.export.jsonl import write_file
 
@@ -67,7 +67,7 @@ class PictureStore:
         return {fate: list(found.values()).count(fate) for fate in (COPIED, REFERENCED, RE_ENCODED)}
 
     def _export(self, root: Path, relative: str) -> Picture:
-        image = load(root, relative)
+        image = load_picture(root, relative)
         digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
         source = (root / relative).resolve()
         ending = plain(source, image)

@@ -11,7 +11,7 @@ from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.text import format_chain
 from mics_ray.core.types import Case, Continuation
 from mics_ray.errors import RefusedRun
-from mics_ray.models.prompts import intern_text
+from mics_ray.models.prompts import fill_intern_prompt
 from train.export.select import Dropped, Kept, unite_patients
 from train.export.tokens import PLACEHOLDER, Ruler, trainer_safe
 
@@ -77,7 +77,7 @@ def prefix(sample: Sample, parent: int | None) -> tuple[str, ...]:
 
 def asked(sample: Sample, prompts: PromptsConfig, steps: tuple[str, ...]) -> str:
     """What an intern is asked after ``steps``, safe for trainers, without picture placeholders."""
-    return trainer_safe(intern_text(prompts, Case(sample.case_id, sample.question, ""), steps))
+    return trainer_safe(fill_intern_prompt(prompts, Case(sample.case_id, sample.question, ""), steps))
 
 
 def with_pictures(sample: Sample, text: str) -> str:
@@ -112,7 +112,7 @@ def to_samples(kept: Sequence[Kept], prompts: PromptsConfig, ruler: Ruler) -> tu
 def _sample(one: Kept, name: str, patient: str, prompts: PromptsConfig, ruler: Ruler) -> Sample:
     row = one.row
     steps, answer = tuple(map(trainer_safe, row["steps"])), trainer_safe(row["final_answer"])
-    prompt = trainer_safe(intern_text(prompts, Case(row["case_id"], row["question"], ""), ()))
+    prompt = trainer_safe(fill_intern_prompt(prompts, Case(row["case_id"], row["question"], ""), ()))
     completion = trainer_safe(format_chain(Continuation(steps, answer)))
     tokens = ruler.measure(turns(prompt, completion, len(one.pictures)), [picture.size for picture in one.pictures])
     return Sample(

@@ -39,7 +39,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-class Chat:
+class ChatClient:
     """The connections to one address with one key. The key goes into the Authorization header and nowhere else."""
 
     def __init__(self, base_url: str, key: str | None = None, connections: int = 0) -> None:
@@ -52,13 +52,13 @@ class Chat:
         self._pictures = PictureParts()
         self._session: aiohttp.ClientSession | None = None
 
-    async def attempt(self, request: Request, pictures: Pictures | None, timeout_s: float) -> Reply | Fault:
+    async def attempt_call(self, request: Request, pictures: Pictures | None, timeout_s: float) -> Reply | Fault:
         """Ask once, in at most ``timeout_s`` seconds awake, connecting included. The reply's cost is not filled in."""
         body = encode(request, self._pictures.of(pictures) if pictures is not None else [])
         try:
             # A deadline of ours: the client's own read timeout never ends a slow drip.
             async with (
-                suspend_aware_clock.timeout(timeout_s),
+                suspend_aware_clock.awake_timeout(timeout_s),
                 self._open().post(self._url, data=body, allow_redirects=False) as answer,
             ):
                 return await self._read(answer, request)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from mics_ray.config.schema import ModelConfig
 from mics_ray.models.chat import suspend_aware_clock
 from mics_ray.models.chat.breaker import OUTAGE_KINDS, Breaker
-from mics_ray.models.chat.client import Chat
-from mics_ray.models.chat.rate_limiter import Gate, Limits
-from mics_ray.models.chat.retry import Action, Course, Fault
+from mics_ray.models.chat.client import ChatClient
+from mics_ray.models.chat.rate_limiter import RateLimiter, RateLimits
+from mics_ray.models.chat.retry import Action, Fault, RetryState
 from mics_ray.models.replies.ledger import Grant, Ledger
-from mics_ray.models.replies.pricing import bill_usd, most_usd
-from mics_ray.models.replies.reply_store import ResponseCache
+from mics_ray.models.replies.pricing import bill_reply, bound_cost
+from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.types import Failure, Pictures, Refused, Reply, Request
 
 PROBE_S = 8.0
@@ -32,7 +32,9 @@ class _Entry:
 
     def __init__(self, config: ModelConfig) -> None:
         self.config = config
-        self.gate = Gate(Limits(config.requests_per_minute, config.tokens_per_minute, config.max_in_flight))
+        self.limiter = RateLimiter(
+            RateLimits(config.requests_per_minute, config.tokens_per_minute, config.max_in_flight)
+        )
         self.refused: Failure | None = None
         self.calls = self.cached = self.retries = 0
         self.underrated = 1.0
@@ -42,7 +44,7 @@ class _Entry:
         """What an attempt is taken to have cost: what was held for it, where nobody tells and it may be charged."""
         if isinstance(outcome, Fault):
             return held if outcome.charged else 0.0
-        bill = bill_usd(self.config.price, outcome)
+        bill = bill_reply(self.config.price, outcome)
         self.underrated = max(self.underrated, self.underrated * bill / held) if held else 1.0
         return bill if outcome.prompt_tokens or outcome.completion_tokens else held
 
@@ -66,7 +68,7 @@ class Endpoint:
         self,
         entries: Mapping[str, ModelConfig],
         key: str | None,
-        cache: ResponseCache | None,
+        cache: ReplyStore | None,
         ledger: Ledger | None = None,
     ) -> None:
         """``key`` is the secret itself. Raises :class:`ValueError` for several addresses or a forbidden one."""
@@ -74,7 +76,7 @@ class Endpoint:
             raise ValueError("the entries of an endpoint share one base_url")
         bounds = [config.max_in_flight for config in entries.values()]
         connections = 0 if None in bounds else sum(bound for bound in bounds if bound)
-        self._chat = Chat(addresses.pop() or "", key, connections)
+        self._chat = ChatClient(addresses.pop() or "", key, connections)
         self._entries = {name: _Entry(config) for name, config in entries.items()}
         self._cache = cache
         self._ledger = ledger
@@ -84,7 +86,7 @@ class Endpoint:
     async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         """Answer from the cache, from the same call already under way, or by a paid call."""
         entry = self._entries[request.entry]
-        if self._cache is not None and (stored := self._cache.get(request.key)) is not None:
+        if self._cache is not None and (stored := self._cache.find_reply(request.key)) is not None:
             entry.cached += 1
             return stored
         flight = self._flights.get(request.key)
@@ -97,35 +99,35 @@ class Endpoint:
         entry.cached += 1
         return replace(reply, cached=True, cost_usd=0.0)
 
-    async def probe(self, request: Request) -> None:
+    async def probe_entry(self, request: Request) -> None:
         """Try a request once, without the cache. Raises :class:`Refused`; other trouble is no reason to refuse."""
         entry = self._entries[request.entry]
         try:
-            async with suspend_aware_clock.timeout(PROBE_S):
-                outcome = await self._attempt(entry, request, None, Course(request.key, 2 * PROBE_S), keep=False)
+            async with suspend_aware_clock.awake_timeout(PROBE_S):
+                outcome = await self._attempt(entry, request, None, RetryState(request.key, 2 * PROBE_S), keep=False)
         except TimeoutError:
             return
         if isinstance(outcome, Fault) and outcome.action is Action.STOP:
             raise Refused(outcome.failure)
 
-    def stats(self) -> dict[str, dict[str, int]]:
+    def read_counters(self) -> dict[str, dict[str, int]]:
         """Per entry: attempts sent (``calls``, of them ``retries``), answers that cost nothing (``cached``), queues."""
         return {
             name: {
                 "calls": entry.calls,
                 "cached": entry.cached,
                 "retries": entry.retries,
-                "in_flight": entry.gate.budget.in_flight,
-                "waiting": entry.gate.budget.waiting,
+                "in_flight": entry.limiter.queue.in_flight,
+                "waiting": entry.limiter.queue.waiting,
             }
             for name, entry in self._entries.items()
         }
 
-    def waited_s(self) -> dict[str, float]:
+    def seconds_waited(self) -> dict[str, float]:
         """Per entry: the seconds that calls have waited for a permit, those that still wait left out."""
-        return {name: entry.gate.waited_s for name, entry in self._entries.items()}
+        return {name: entry.limiter.waited_s for name, entry in self._entries.items()}
 
-    def halt(self) -> None:
+    def stop_sending(self) -> None:
         """Send nothing more: whoever waits for a permit is turned away, calls under way come home."""
         self._refuse(self._entries.values(), Failure("stopped", "the run is stopping"))
 
@@ -149,7 +151,7 @@ class Endpoint:
                 flight.task.cancel()
 
     async def _call(self, entry: _Entry, request: Request, pictures: Pictures | None) -> Reply:
-        course = Course(request.key, entry.config.deadline_s)
+        course = RetryState(request.key, entry.config.deadline_s)
         outcome = await self._attempt(entry, request, pictures, course)
         while isinstance(outcome, Fault):
             if not self._is_out(outcome):  # an outage of the provider is not the call's fault
@@ -159,17 +161,17 @@ class Endpoint:
 
     async def _keep(self, entry: _Entry, request: Request, reply: Reply) -> Reply:
         """Store a reply with its price. Raises :class:`OSError`, and then nobody may buy another."""
-        priced = replace(reply, cost_usd=bill_usd(entry.config.price, reply))
+        priced = replace(reply, cost_usd=bill_reply(entry.config.price, reply))
         if self._cache is not None:
             try:
-                await self._cache.put(request.key, request.model, priced)
+                await self._cache.store_reply(request.key, request.model, priced)
             except OSError:
                 self._refuse(self._entries.values(), Failure("disk", "the cache of replies cannot be written"))
                 raise
         return priced
 
     async def _attempt(
-        self, entry: _Entry, request: Request, pictures: Pictures | None, course: Course, keep: bool = True
+        self, entry: _Entry, request: Request, pictures: Pictures | None, course: RetryState, keep: bool = True
     ) -> Reply | Fault:
         """One attempt under a permit; an attempt without a reply is taken to have used what was reserved.
 
@@ -178,19 +180,19 @@ class Endpoint:
         if entry.refused is not None:
             raise Refused(entry.refused)
         tokens = estimate_tokens(request, pictures)
-        ticket = await entry.gate.enter(tokens)
+        ticket = await entry.limiter.acquire_permit(tokens)
         try:
             await self._closed(entry)  # it may have opened while this call waited for its permit
             held = await self._afford(entry, request, pictures)
         except BaseException:
-            entry.gate.leave(ticket, 0.0)
+            entry.limiter.release_permit(ticket, 0.0)
             raise
         entry.calls += 1
         entry.retries += course.attempts > 0
-        started = suspend_aware_clock.time()
+        started = suspend_aware_clock.awake_time()
         paid = held  # an attempt that is cut off may be charged
         try:
-            outcome = await self._chat.attempt(request, pictures, course.attempt_s)
+            outcome = await self._chat.attempt_call(request, pictures, course.attempt_s)
             if isinstance(outcome, Reply):
                 tokens = outcome.prompt_tokens + outcome.completion_tokens or tokens
             else:
@@ -198,21 +200,21 @@ class Endpoint:
             paid = entry.bill_usd(outcome, held)
             self._judge(request.key, outcome)
             if isinstance(outcome, Reply) or not self._is_out(outcome):
-                course.spent(suspend_aware_clock.time() - started)
+                course.spent(suspend_aware_clock.awake_time() - started)
             if keep and isinstance(outcome, Reply):
                 outcome = await self._keep(entry, request, outcome)
         finally:
-            entry.gate.leave(ticket, tokens)
+            entry.limiter.release_permit(ticket, tokens)
             if self._ledger is not None and held:
-                self._ledger.settle(held, paid)
+                self._ledger.settle_usd(held, paid)
         return outcome
 
     async def _afford(self, entry: _Entry, request: Request, pictures: Pictures | None) -> float:
         """Hold back what the attempt may cost, and return it. Raises :class:`Refused` where the budget has no room."""
-        usd = most_usd(entry.config.price, request, pictures) * entry.underrated
+        usd = bound_cost(entry.config.price, request, pictures) * entry.underrated
         if self._ledger is None or not usd:
             return 0.0
-        while (grant := self._ledger.reserve(usd)) is not Grant.YES:
+        while (grant := self._ledger.reserve_usd(usd)) is not Grant.YES:
             if grant is Grant.NEVER and entry.refused is None:
                 failure = Failure("budget", f"the next call may cost ${usd:.4f}, more than is left of budget_usd")
                 self._refuse(self._entries.values(), failure)
@@ -223,7 +225,7 @@ class Endpoint:
 
     async def _closed(self, entry: _Entry) -> None:
         """Wait until the breaker lets this call go. Raises :class:`Refused` after a long outage, or a refusal."""
-        while wait := self._breaker.wait_s(suspend_aware_clock.time()):
+        while wait := self._breaker.wait_s(suspend_aware_clock.awake_time()):
             if entry.refused is not None:
                 raise Refused(entry.refused)
             await asyncio.sleep(wait)
@@ -235,7 +237,7 @@ class Endpoint:
 
     def _judge(self, call: bytes, outcome: Reply | Fault) -> None:
         """Tell the breaker; an outage beyond its bound ends the calls of every entry."""
-        now = suspend_aware_clock.time()
+        now = suspend_aware_clock.awake_time()
         if isinstance(outcome, Fault) and outcome.failure.kind in OUTAGE_KINDS:
             self._breaker.fault(call, now)
         else:  # a refusal or a 429 too: the provider is there
@@ -249,12 +251,12 @@ class Endpoint:
         """Take no calls any more, and turn away whoever waits for a permit."""
         for entry in entries:
             entry.refused = failure
-            entry.gate.turn_away(failure)
+            entry.limiter.reject_waiting(failure)
 
     def _heed(self, entry: _Entry, fault: Fault) -> None:
         """What a fault means for other calls, before the place becomes free for the next of them."""
         if fault.retry_after is not None:
-            entry.gate.park(fault.retry_after)
+            entry.limiter.pause_for(fault.retry_after)
         if fault.action is Action.STOP:
             wide = fault.failure.kind in KEY_WIDE
             self._refuse(self._entries.values() if wide else [entry], fault.failure)

@@ -14,7 +14,7 @@ TICK_S = 1e-6  # below the resolution of event loops: no wake-up is due sooner
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RateLimits:
     """What a provider allows; ``None`` is no limit."""
 
     requests_per_minute: float | None = None
@@ -90,10 +90,10 @@ class _Meter:
             self._logged = 0.0  # no rounding error outlives a minute's pause
 
 
-class Budget:
+class AdmissionQueue:
     """The queue of one entry. Ask :meth:`ready` after every change and at the wake-up time that it returned."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: RateLimits) -> None:
         self._requests = None if limits.requests_per_minute is None else _Meter(limits.requests_per_minute)
         self._tokens = None if limits.tokens_per_minute is None else _Meter(limits.tokens_per_minute)
         self._max_in_flight = limits.max_in_flight
@@ -106,21 +106,21 @@ class Budget:
         """How many tickets are not admitted yet."""
         return len(self._queue)
 
-    def request(self, tokens: float) -> Ticket:
+    def add_ticket(self, tokens: float) -> Ticket:
         """Queue for one call of about ``tokens`` tokens, prompt and completion."""
         ticket = Ticket(tokens)
         self._queue.append(ticket)
         return ticket
 
-    def withdraw(self, ticket: Ticket) -> None:
+    def withdraw_ticket(self, ticket: Ticket) -> None:
         """Leave the queue; only for a ticket that was not admitted."""
         self._queue.remove(ticket)
 
-    def park(self, until: float) -> None:
+    def pause_until(self, until: float) -> None:
         """Admit nobody before ``until``; an earlier moment than one already set changes nothing."""
         self._parked_until = max(self._parked_until, until)
 
-    def ready(self, now: float) -> tuple[list[Ticket], float | None]:
+    def admit_ready(self, now: float) -> tuple[list[Ticket], float | None]:
         """Who may call at ``now``, in order, and when to ask again (``None``: after the next change)."""
         admitted: list[Ticket] = []
         while self._queue and (self._max_in_flight is None or self.in_flight < self._max_in_flight):
@@ -130,7 +130,7 @@ class Budget:
             admitted.append(self._admit(now))
         return admitted, None
 
-    def settle(self, ticket: Ticket, now: float, tokens: float) -> None:
+    def settle_ticket(self, ticket: Ticket, now: float, tokens: float) -> None:
         """End an admitted call that really took ``tokens``: frees its place and credits or debits the difference."""
         self.in_flight -= 1
         if self._tokens is not None and ticket.charge is not None:
@@ -152,18 +152,18 @@ class Budget:
         return ticket
 
 
-class Gate:
-    """A :class:`Budget` that can be awaited, on the clock of the running loop."""
+class RateLimiter:
+    """A :class:`AdmissionQueue` that can be awaited, on the clock of the running loop."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.budget = Budget(limits)
+    def __init__(self, limits: RateLimits) -> None:
+        self.queue = AdmissionQueue(limits)
         self.waited_s = 0.0
         self._waiting: dict[Ticket, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    async def enter(self, tokens: float) -> Ticket:
+    async def acquire_permit(self, tokens: float) -> Ticket:
         """Wait for a permit for one call of about ``tokens`` tokens; :meth:`leave` it afterwards."""
-        ticket = self.budget.request(tokens)
+        ticket = self.queue.add_ticket(tokens)
         loop = asyncio.get_running_loop()
         admitted = self._waiting[ticket] = loop.create_future()
         asked = loop.time()
@@ -172,25 +172,25 @@ class Gate:
             await admitted
         except BaseException:
             if self._waiting.pop(ticket, None) is not None:
-                self.budget.withdraw(ticket)
+                self.queue.withdraw_ticket(ticket)
                 self._pump()
             else:  # admitted, but cancelled before it could go
-                self.leave(ticket, 0.0)
+                self.release_permit(ticket, 0.0)
             raise
         finally:
             self.waited_s += loop.time() - asked
         return ticket
 
-    def leave(self, ticket: Ticket, tokens: float) -> None:
+    def release_permit(self, ticket: Ticket, tokens: float) -> None:
         """End a call that really took ``tokens``."""
-        self.budget.settle(ticket, asyncio.get_running_loop().time(), tokens)
+        self.queue.settle_ticket(ticket, asyncio.get_running_loop().time(), tokens)
         self._pump()
 
-    def park(self, seconds: float) -> None:
+    def pause_for(self, seconds: float) -> None:
         """Let nobody in for so long."""
-        self.budget.park(asyncio.get_running_loop().time() + seconds)
+        self.queue.pause_until(asyncio.get_running_loop().time() + seconds)
 
-    def turn_away(self, failure: Failure) -> None:
+    def reject_waiting(self, failure: Failure) -> None:
         """End everybody's waiting with :class:`Refused`."""
         for admitted in self._waiting.values():
             if not admitted.done():
@@ -198,7 +198,7 @@ class Gate:
 
     def _pump(self) -> None:
         loop = asyncio.get_running_loop()
-        tickets, wake = self.budget.ready(loop.time())
+        tickets, wake = self.queue.admit_ready(loop.time())
         for ticket in tickets:
             admitted = self._waiting.pop(ticket)
             if not admitted.done():

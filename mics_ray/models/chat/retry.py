@@ -125,7 +125,7 @@ def _date(text: str) -> datetime | None:
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
-class Course:
+class RetryState:
     """One call over all of its attempts: the time and the attempts that are left. ``key`` seeds the backoff.
 
     Time counts from the first permit on: attempts, backoff and short Retry-After waits; permits and long waits do not.

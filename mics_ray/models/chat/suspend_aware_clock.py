@@ -34,7 +34,7 @@ class _Clock:
 _clocks: WeakKeyDictionary[asyncio.AbstractEventLoop, _Clock] = WeakKeyDictionary()
 
 
-def time() -> float:
+def awake_time() -> float:
     """Seconds awake, from an arbitrary moment on, the same for everybody in the running loop."""
     loop = asyncio.get_running_loop()
     if loop not in _clocks:
@@ -43,14 +43,14 @@ def time() -> float:
 
 
 @asynccontextmanager
-async def timeout(seconds: float) -> AsyncIterator[None]:
+async def awake_timeout(seconds: float) -> AsyncIterator[None]:
     """Like :func:`asyncio.timeout`, raising :class:`TimeoutError` after so many seconds awake."""
-    loop, due = asyncio.get_running_loop(), time() + seconds
+    loop, due = asyncio.get_running_loop(), awake_time() + seconds
     timer: asyncio.TimerHandle
 
     def look() -> None:
         nonlocal timer
-        if (left := due - time()) > 0:
+        if (left := due - awake_time()) > 0:
             timer = loop.call_later(left, look)
         else:
             scope.reschedule(loop.time())

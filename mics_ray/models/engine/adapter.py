@@ -13,7 +13,7 @@ _MOST_HEADER_BYTES = 1 << 28
 _PARTS = (".json", ".jinja", ".safetensors", ".model", ".txt")
 
 
-def fingerprint(folder: Path) -> str:
+def fingerprint_model(folder: Path) -> str:
     """A digest of a model's files, 16 hex digits: small ones whole, of big ones 16 samples of 1 MiB and the size."""
     total = hashlib.sha256()
     for path in sorted(folder.iterdir()):
@@ -24,7 +24,7 @@ def fingerprint(folder: Path) -> str:
     return total.hexdigest()[:16]
 
 
-def tensors(path: Path) -> dict[str, Any]:
+def read_tensor_headers(path: Path) -> dict[str, Any]:
     """The header of a safetensors file by tensor name. Raises ``ValueError`` for one that is not whole."""
     try:
         with path.open("rb") as file:
@@ -58,7 +58,7 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PLACE = re.compile(r"(?:^|\.)language_model\.(?:\w+\.)*layers\.\d+\.[\w.]+\.lora_[AB]\.weight$")
 
 
-def served_rank(folder: str) -> int:
+def find_served_rank(folder: str) -> int:
     """The rank to make room for. Raises ``ValueError`` naming a folder that holds no adapter that can be served."""
     settings = _settings(Path(folder))
     rank = settings.get("r")
@@ -73,7 +73,7 @@ def served_rank(folder: str) -> int:
 
 def _check_places(folder: str) -> None:
     """Every tensor must lie on the language model: vLLM passes over others in silence."""
-    names = sorted(tensors(Path(folder) / WEIGHTS))
+    names = sorted(read_tensor_headers(Path(folder) / WEIGHTS))
     if not names:
         raise ValueError(f"{folder}: {WEIGHTS} is empty")
     if strays := [name for name in names if not _PLACE.search(name)]:

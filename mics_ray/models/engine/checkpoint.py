@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mics_ray.errors import RefusedRun
-from mics_ray.models.engine.adapter import tensors
+from mics_ray.models.engine.adapter import read_tensor_headers
 
 
-def knows(architecture: str, model_type: str) -> bool:
+def is_known_architecture(architecture: str, model_type: str) -> bool:
     """Whether vLLM has a model of that name, or transformers has its type (which vLLM serves through it).
 
     Read from their sources, since importing them takes seconds; without them installed everything is taken as known.
@@ -60,7 +60,7 @@ def check_checkpoint(model: str, revision: str | None = None) -> None:
     Looked at: the configuration, whole weights (of a folder), tokenizer, processor and chat template, and whether they
     fit each other.
     """
-    folder = small_files(model, revision)
+    folder = fetch_small_files(model, revision)
     config = _json(folder, "config.json")
     if Path(model).is_dir():
         _check_weights(folder)
@@ -69,7 +69,7 @@ def check_checkpoint(model: str, revision: str | None = None) -> None:
         raise RefusedRun(f"{model}: {problem}")
 
 
-def small_files(model: str, revision: str | None = None) -> Path:
+def fetch_small_files(model: str, revision: str | None = None) -> Path:
     """The folder of a model; of one on the hub its small files, fetched. Raises :class:`RefusedRun`."""
     path = Path(model)
     if path.is_dir():
@@ -84,7 +84,7 @@ def small_files(model: str, revision: str | None = None) -> Path:
         raise RefusedRun(f"{model}: no such folder, and the hub does not give it ({type(error).__name__})") from None
 
 
-def tiling(folder: Path) -> dict[str, Any]:
+def read_tiling(folder: Path) -> dict[str, Any]:
     """How the checkpoint's own processor cuts and scales pictures, where nothing else is configured."""
     settings = _processor_config(folder)
     images = settings.get("image_processor", settings)
@@ -119,7 +119,7 @@ def _check_weights(folder: Path) -> None:
         raise RefusedRun(f"{folder}: no weights as safetensors; a LoRA adapter goes into `adapter`, beside its model")
     for path in files:
         try:
-            tensors(path)
+            read_tensor_headers(path)
         except ValueError as error:
             raise RefusedRun(str(error)) from None
 
@@ -128,7 +128,7 @@ def _architecture(config: Mapping[str, Any]) -> str | None:
     names = config.get("architectures") or []
     if not names:
         return "config.json names no architecture"
-    if "auto_map" in config or knows(names[0], str(config.get("model_type", ""))):
+    if "auto_map" in config or is_known_architecture(names[0], str(config.get("model_type", ""))):
         return None
     return f"unknown architecture {names[0]!r}; vLLM cannot serve it"
 

@@ -11,7 +11,7 @@ from mics_ray.config.schema import ModelConfig
 
 
 @asynccontextmanager
-async def turn(config: ModelConfig, on_gpu: bool) -> AsyncIterator[None]:
+async def wait_for_gpu_turn(config: ModelConfig, on_gpu: bool) -> AsyncIterator[None]:
     """While this lasts no other engine of this user starts on the same shared GPU.
 
     vLLM takes whatever fills up during its start for its own: of two that start at once the later has no room left.

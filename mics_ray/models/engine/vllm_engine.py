@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from mics_ray.config.schema import ModelConfig
-from mics_ray.models.engine.gpu_turn import turn
-from mics_ray.models.engine.vllm_settings import check_libraries, cpu_build, engine_args, environment
-from mics_ray.models.pictures.reading import decode
+from mics_ray.models.engine.gpu_turn import wait_for_gpu_turn
+from mics_ray.models.engine.vllm_settings import check_libraries, engine_args, engine_environment, is_cpu_build
+from mics_ray.models.pictures.reading import decode_picture
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
 
 DECODED_CASES = 16
@@ -27,7 +27,7 @@ class EngineDead(Exception):
     """The engine's process is gone for good: this process must be replaced."""
 
 
-def chat(request: Request, images: Sequence[object]) -> list[dict[str, Any]]:
+def build_conversation(request: Request, images: Sequence[object]) -> list[dict[str, Any]]:
     """The conversation in the form of the OpenAI protocol: pictures in reading order, then the text."""
     # The uuid spares vLLM hashing every pixel, and processing a picture that it has seen.
     shown = [
@@ -38,14 +38,14 @@ def chat(request: Request, images: Sequence[object]) -> list[dict[str, Any]]:
     return [*system, {"role": "user", "content": [*shown, {"type": "text", "text": request.text}]}]
 
 
-def room(prompt_tokens: int, max_tokens: int, max_model_len: int) -> int:
+def limit_new_tokens(prompt_tokens: int, max_tokens: int, max_model_len: int) -> int:
     """How many tokens may be generated, at most ``max_tokens``. Raises :class:`LostCall` when there is no room."""
     if prompt_tokens >= max_model_len:
         raise LostCall(Failure("too_long", f"prompt of {prompt_tokens} tokens, the model takes {max_model_len}"))
     return min(max_tokens, max_model_len - prompt_tokens)
 
 
-def check_pictures(prompt: Mapping[str, Any], sent: int) -> None:
+def check_picture_places(prompt: Mapping[str, Any], sent: int) -> None:
     """Raise :class:`LostCall` unless the rendered ``prompt`` has one place for each picture ``sent`` and no more."""
     places = prompt.get("mm_placeholders", {}).get("image", ())
     ids: Sequence[int] = prompt["prompt_token_ids"]
@@ -80,14 +80,14 @@ class VllmEngine:
         Raises ``OSError`` where a library of the system is missing.
         """
         args = engine_args(config, on_gpu)
-        if cpu_build():
+        if is_cpu_build():
             check_libraries()
-        for name, value in environment(on_gpu).items():
+        for name, value in engine_environment(on_gpu).items():
             os.environ.setdefault(name, value)
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        async with turn(config, on_gpu):
+        async with wait_for_gpu_turn(config, on_gpu):
             llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**args))
         adapter = None if config.adapter is None else _lora(config.adapter)
         try:
@@ -144,7 +144,9 @@ class VllmEngine:
         images = await self._images(pictures) if pictures else []
         limit = TokenizeParams(max_total_tokens=self._llm.model_config.max_model_len, add_special_tokens=False)
         try:
-            _, (prompt,) = await self._llm.renderer.render_chat_async([chat(request, images)], _chat_params(), limit)
+            _, (prompt,) = await self._llm.renderer.render_chat_async(
+                [build_conversation(request, images)], _chat_params(), limit
+            )
         except VLLMValidationError as error:
             kind = "too_long" if error.parameter in ("input_text", "input_tokens") else "prompt"
             raise LostCall(Failure(kind, f"vLLM refused the prompt over `{error.parameter}`")) from None
@@ -152,7 +154,7 @@ class VllmEngine:
             # Their messages may quote the prompt.
             kind = "pictures" if images else "prompt"
             raise LostCall(Failure(kind, f"the prompt could not be built ({type(error).__name__})")) from None
-        check_pictures(prompt, len(images))
+        check_picture_places(prompt, len(images))
         return prompt
 
     async def _generate(self, request: Request, prompt: Any) -> Reply:
@@ -172,7 +174,9 @@ class VllmEngine:
         from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.exceptions import EngineGenerateError
 
-        size = room(len(prompt["prompt_token_ids"]), request.max_tokens, self._llm.model_config.max_model_len)
+        size = limit_new_tokens(
+            len(prompt["prompt_token_ids"]), request.max_tokens, self._llm.model_config.max_model_len
+        )
         params = SamplingParams(
             temperature=request.temperature,
             max_tokens=size,
@@ -193,7 +197,7 @@ class VllmEngine:
         """The decoded pictures of a case, decoded once while its requests come."""
         known = self._decoded
         if pictures.digest not in known:
-            work = asyncio.to_thread(lambda: [decode(data) for data in pictures.files])
+            work = asyncio.to_thread(lambda: [decode_picture(data) for data in pictures.files])
             known[pictures.digest] = asyncio.ensure_future(work)
             while len(known) > DECODED_CASES:
                 known.popitem(last=False)

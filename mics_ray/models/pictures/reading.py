@@ -17,12 +17,20 @@ from PIL.ImageFile import ImageFile
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 
 from mics_ray.models.pictures import dicom
-from mics_ray.models.pictures.dicom import automatic_window, to_8_bit
-from mics_ray.models.pictures.file_formats import Defect, PictureError, kind_of, named, open_inside
-from mics_ray.models.pictures.size_limits import HeaderReader, require_frames, require_size, walk
+from mics_ray.models.pictures.dicom import choose_window, scale_to_8_bit
+from mics_ray.models.pictures.file_formats import PictureDefect, PictureError, detect_kind, name_errors, open_inside
+from mics_ray.models.pictures.size_limits import HeaderReader, require_frames, require_size, walk_file
 from mics_ray.models.types import Pictures
 
-__all__ = ["PictureError", "case_pictures", "check", "decode", "encode", "for_roles", "load"]
+__all__ = [
+    "PictureError",
+    "check_picture",
+    "decode_picture",
+    "encode_picture",
+    "load_case_pictures",
+    "load_for_roles",
+    "load_picture",
+]
 
 PNG_MAX_SIDE = 256  # smaller pictures are kept exactly
 JPEG_QUALITY = 92
@@ -38,25 +46,25 @@ _GREY = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _TIFF_PHOTOMETRIC, _TIFF_TILE = 262, (322, 323)
 
 
-def load(root: Path, relative: str) -> Image.Image:
+def load_picture(root: Path, relative: str) -> Image.Image:
     """The picture ``relative`` under ``root`` as 8-bit RGB without metadata. Raises :class:`PictureError`."""
-    with named(relative), open_inside(root, relative) as file:
+    with name_errors(relative), open_inside(root, relative) as file:
         return _load(file)
 
 
-def check(root: Path, relative: str) -> None:
+def check_picture(root: Path, relative: str) -> None:
     """Raises :class:`PictureError` where :func:`load` would: decodes (a JPEG at an eighth of its size) only."""
-    with named(relative), open_inside(root, relative) as file:
-        kind = kind_of(file)
+    with name_errors(relative), open_inside(root, relative) as file:
+        kind = detect_kind(file)
         if kind == "dicom":
-            dicom.first_frame(file, _stream_size)
+            dicom.read_first_frame(file, _stream_size)
             return
         picture = _open(kind, file)
         picture.draft("L", (picture.width // 8, picture.height // 8))
         picture.load()
 
 
-def encode(image: Image.Image, max_side: int) -> bytes:
+def encode_picture(image: Image.Image, max_side: int) -> bytes:
     """``image`` (RGB) scaled down, never up, to a longer side of ``max_side`` pixels.
 
     PNG up to 256 pixels, JPEG beyond. The same picture always gives the same bytes.
@@ -75,38 +83,38 @@ def encode(image: Image.Image, max_side: int) -> bytes:
     return out.getvalue()
 
 
-def decode(data: bytes) -> Image.Image:
+def decode_picture(data: bytes) -> Image.Image:
     """An encoded picture (:func:`encode`) as RGB."""
     file = io.BytesIO(data)
-    image = _READERS[kind_of(file)](file).convert("RGB")
+    image = _READERS[detect_kind(file)](file).convert("RGB")
     image.info = {}
     return image
 
 
-def size_of(data: bytes) -> tuple[int, int]:
+def read_encoded_size(data: bytes) -> tuple[int, int]:
     """Width and height in pixels of a file of :func:`encode`, from its head."""
     with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture:
         return picture.size
 
 
-def case_pictures(root: Path, paths: Sequence[str], max_side: int) -> Pictures | None:
+def load_case_pictures(root: Path, paths: Sequence[str], max_side: int) -> Pictures | None:
     """A case's pictures in order, at most ``max_side`` pixels long; None without paths. May raise PictureError."""
-    return for_roles(root, paths, {"all": max_side})["all"]
+    return load_for_roles(root, paths, {"all": max_side})["all"]
 
 
-def for_roles(root: Path, paths: Sequence[str], sides: Mapping[str, int]) -> dict[str, Pictures | None]:
+def load_for_roles(root: Path, paths: Sequence[str], sides: Mapping[str, int]) -> dict[str, Pictures | None]:
     """The pictures of every role in ``sides`` (name -> longest side, pixels), each file decoded once.
 
     Roles that see the same share one object. Raises :class:`PictureError` for the first picture that cannot be used.
     """
     files: dict[int, list[bytes]] = {side: [] for side in sides.values()}
     for path in paths:
-        image = load(root, path)
+        image = load_picture(root, path)
         encoded: dict[int, bytes] = {}
         for side, made in files.items():
             shown = min(side, max(image.size))
             if shown not in encoded:
-                encoded[shown] = encode(image, shown)
+                encoded[shown] = encode_picture(image, shown)
             made.append(encoded[shown])
     pictures = {side: _pictures(made) for side, made in files.items()}
     return {role: pictures[side] for role, side in sides.items()}
@@ -120,9 +128,9 @@ def _pictures(files: list[bytes]) -> Pictures | None:
 
 
 def _load(file: BinaryIO) -> Image.Image:
-    kind = kind_of(file)
+    kind = detect_kind(file)
     if kind == "dicom":
-        return Image.fromarray(dicom.first_frame(file, _stream_size)).convert("RGB")
+        return Image.fromarray(dicom.read_first_frame(file, _stream_size)).convert("RGB")
     picture = _open(kind, file)
     picture.load()
     upright = ImageOps.exif_transpose(picture)
@@ -134,14 +142,14 @@ def _load(file: BinaryIO) -> Image.Image:
 
 def _open(kind: str, file: BinaryIO) -> ImageFile:
     """Read the header only, under the limits."""
-    walk(kind, file)
+    walk_file(kind, file)
     header = HeaderReader(file)
     if kind == "webp":
         header.release()  # already walked; its reader takes the whole file
     picture = _READERS[kind](cast(BinaryIO, header))
     require_size(*picture.size)
     if picture.mode == "LAB":
-        raise Defect("a LAB picture; only RGB, CMYK and grey ones are read")
+        raise PictureDefect("a LAB picture; only RGB, CMYK and grey ones are read")
     if isinstance(picture, TiffImagePlugin.TiffImageFile):
         require_size(*(int(picture.tag_v2.get(tag, 1)) for tag in _TIFF_TILE))
     if kind == "webp":
@@ -152,7 +160,7 @@ def _open(kind: str, file: BinaryIO) -> ImageFile:
 
 def _grey_to_rgb(picture: Image.Image, dark_is_high: bool) -> Image.Image:
     values = np.asarray(picture)
-    grey = to_8_bit(values, automatic_window(values))
+    grey = scale_to_8_bit(values, choose_window(values))
     return Image.fromarray(255 - grey if dark_is_high else grey).convert("RGB")
 
 

@@ -7,7 +7,7 @@ import os
 import struct
 from typing import BinaryIO
 
-from mics_ray.models.pictures.file_formats import Defect
+from mics_ray.models.pictures.file_formats import PictureDefect
 
 MAX_WHOLE_BYTES = 32 << 20  # GIF and WebP, which are walked or held whole
 MAX_HEADER_BYTES = 4 << 20  # all that is not pixels: colour profiles are at most 4 MB, Exif 64 kB
@@ -27,7 +27,7 @@ class HeaderReader:
         self.seek, self.tell, self.fileno = file.seek, file.tell, file.fileno
 
     def read(self, size: int = -1, /) -> bytes:
-        """Up to ``size`` bytes (negative: the rest). Raises :class:`Defect` beyond the limit."""
+        """Up to ``size`` bytes (negative: the rest). Raises :class:`PictureDefect` beyond the limit."""
         if not self._limited:
             return self._file.read(size)
         most = self._bytes_left + 1
@@ -35,7 +35,7 @@ class HeaderReader:
         self._bytes_left -= len(data)
         self._reads_left -= 1
         if self._bytes_left < 0 or self._reads_left < 0:
-            raise Defect("too much metadata")
+            raise PictureDefect("too much metadata")
         return data
 
     def release(self) -> None:
@@ -44,19 +44,22 @@ class HeaderReader:
 
 
 def require_size(width: int, height: int) -> None:
-    """Raises :class:`Defect` unless the picture has pixels, and not too many."""
+    """Raises :class:`PictureDefect` unless the picture has pixels, and not too many."""
     if not 0 < width * height <= MAX_PIXELS:
-        raise Defect(f"{width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} million are read")
+        raise PictureDefect(f"{width} x {height} pixels; at most {MAX_PIXELS // 1_000_000} million are read")
 
 
 def require_frames(frames: int) -> None:
-    """Raises :class:`Defect` for an animation of too many frames."""
+    """Raises :class:`PictureDefect` for an animation of too many frames."""
     if frames > MAX_FRAMES:
-        raise Defect(f"more than {MAX_FRAMES} frames")
+        raise PictureDefect(f"more than {MAX_FRAMES} frames")
 
 
-def walk(kind: str, file: BinaryIO) -> None:
-    """Check what Pillow reads without a limit: PNG's chunks, a GIF's blocks, WebP's canvas. Raises :class:`Defect`."""
+def walk_file(kind: str, file: BinaryIO) -> None:
+    """Raises :class:`PictureDefect` for too much of what Pillow reads without a limit.
+
+    That is PNG's chunks, a GIF's blocks and WebP's canvas.
+    """
     walker = {"png": _walk_png, "gif": _walk_gif, "webp": _walk_webp}.get(kind)
     if walker is not None:
         walker(file)
@@ -70,7 +73,7 @@ def _walk_png(file: BinaryIO) -> None:
     while kind != b"IEND":
         head = file.read(8)
         if len(head) < 8:
-            raise Defect("cut short")
+            raise PictureDefect("cut short")
         length, kind = struct.unpack(">I4s", head)
         if kind == b"acTL":
             require_frames(struct.unpack(">I", file.read(4))[0])
@@ -78,10 +81,10 @@ def _walk_png(file: BinaryIO) -> None:
         if kind not in (b"IDAT", b"fdAT"):
             metadata += length + 256  # a chunk costs, however short
         if metadata > MAX_HEADER_BYTES:
-            raise Defect("too much metadata")
+            raise PictureDefect("too much metadata")
         file.seek(length + 4, os.SEEK_CUR)
     if file.tell() > os.fstat(file.fileno()).st_size:
-        raise Defect("cut short")
+        raise PictureDefect("cut short")
 
 
 def _walk_gif(file: BinaryIO) -> None:
@@ -100,7 +103,7 @@ def _walk_gif(file: BinaryIO) -> None:
         elif data[at] == 0x21:  # an extension
             at += 2
         else:
-            raise Defect("damaged or cut short")
+            raise PictureDefect("damaged or cut short")
         while data[at]:
             at += 1 + data[at]
         at += 1
@@ -122,7 +125,7 @@ def _walk_webp(file: BinaryIO) -> None:
         frames += kind == b"ANMF"
         metadata += 256 + (0 if kind in (b"ANMF", b"VP8 ", b"VP8L", b"ALPH") else length)
         if metadata > MAX_HEADER_BYTES:
-            raise Defect("too much metadata")
+            raise PictureDefect("too much metadata")
         at += 8 + length + (length & 1)
     require_frames(frames)
 
@@ -130,5 +133,5 @@ def _walk_webp(file: BinaryIO) -> None:
 def _whole(file: BinaryIO) -> bytes:
     data = file.read(MAX_WHOLE_BYTES + 1)
     if len(data) > MAX_WHOLE_BYTES:
-        raise Defect(f"more than {MAX_WHOLE_BYTES >> 20} MB")
+        raise PictureDefect(f"more than {MAX_WHOLE_BYTES >> 20} MB")
     return data

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mics_ray.private_files import create_private, make_private_folder
 
-LEDGER = "spent.ledger"
+LEDGER_FILE = "spent.ledger"
 """The file's name, in the folder of the paid replies."""
 UNIT = 1e-9
 """Of the amounts in the file, US dollars: whole numbers, so that nothing held is left over by rounding."""
@@ -41,7 +41,7 @@ class Ledger:
     def __init__(self, folder: Path, name: str, cap_usd: float | None) -> None:
         """Open the account. Raises :class:`OSError` where it cannot be written."""
         self._name, self._cap = name, None if cap_usd is None else _units(cap_usd)
-        path = folder / LEDGER
+        path = folder / LEDGER_FILE
         make_private_folder(folder)
         create_private(path)
         try:
@@ -53,9 +53,9 @@ class Ledger:
             self._connection.execute(SCHEMA)
             self._connection.execute(OPEN, (name,))
         except sqlite3.Error as error:
-            raise OSError(errno.EIO, str(error), LEDGER) from None
+            raise OSError(errno.EIO, str(error), LEDGER_FILE) from None
 
-    def reserve(self, usd: float) -> Grant:
+    def reserve_usd(self, usd: float) -> Grant:
         """Hold ``usd`` back for a call, if spent and held stay within the cap. Raises :class:`OSError`."""
         with self._transaction() as connection:
             spent, held = connection.execute(TOTALS).fetchone()
@@ -64,7 +64,7 @@ class Ledger:
             connection.execute(HOLD, (_units(usd), self._name))
         return Grant.YES
 
-    def settle(self, held_usd: float, paid_usd: float) -> None:
+    def settle_usd(self, held_usd: float, paid_usd: float) -> None:
         """End a call that held ``held_usd`` back and cost ``paid_usd``. Raises :class:`OSError`."""
         with self._transaction() as connection:
             connection.execute(SETTLE, (_units(held_usd), _units(paid_usd), self._name))
@@ -82,12 +82,12 @@ class Ledger:
             finally:
                 self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise OSError(errno.EIO, str(error), LEDGER) from None
+            raise OSError(errno.EIO, str(error), LEDGER_FILE) from None
 
 
-def spent_usd(folder: Path) -> float:
+def read_spent_usd(folder: Path) -> float:
     """What the run with this folder of paid replies has spent, in US dollars; amounts held back for calls included."""
-    path = folder / LEDGER
+    path = folder / LEDGER_FILE
     if not path.exists():
         return 0.0
     with contextlib.closing(sqlite3.connect(path)) as connection:

@@ -1,7 +1,7 @@
 """What calls cost in US dollars: the bill of a reply, and the most that a call may cost before it is sent."""
 
 from mics_ray.config.schema import Price
-from mics_ray.models.pictures.reading import size_of
+from mics_ray.models.pictures.reading import read_encoded_size
 from mics_ray.models.types import Pictures, Reply, Request
 
 FRAME_TOKENS = 64  # roles and separators around the texts
@@ -13,12 +13,12 @@ def cost_usd(price: Price, prompt_tokens: float, completion_tokens: float) -> fl
     return (price.input_per_mtok * prompt_tokens + price.output_per_mtok * completion_tokens) / 1e6
 
 
-def bill_usd(price: Price, reply: Reply) -> float:
+def bill_reply(price: Price, reply: Reply) -> float:
     """The bill of a reply, by the usage that the provider told."""
     return cost_usd(price, reply.prompt_tokens, reply.completion_tokens)
 
 
-def most_usd(price: Price, request: Request, pictures: Pictures | None) -> float:
+def bound_cost(price: Price, request: Request, pictures: Pictures | None) -> float:
     """The most that one attempt may cost: no token of text is shorter than a byte, and the reply is as long as may be.
 
     A provider may count more for a picture than is assumed here: its first bill shows it.
@@ -31,5 +31,5 @@ def most_usd(price: Price, request: Request, pictures: Pictures | None) -> float
 
 
 def _picture_tokens(file: bytes) -> float:
-    width, height = size_of(file)
+    width, height = read_encoded_size(file)
     return PICTURE_TOKENS + width * height / PIXELS_PER_TOKEN

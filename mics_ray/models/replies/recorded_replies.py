@@ -4,11 +4,11 @@ import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mics_ray.models.replies.store_file import DamagedReply, find, layout
+from mics_ray.models.replies.store_file import DamagedReply, layout, read_reply
 from mics_ray.models.types import Pictures, Reply, Request
 
 
-class BeyondRecord(Exception):
+class ReplyNotRecorded(Exception):
     """The record holds no reply to a request to ``entry``. No lost call: a search must not go on without the reply."""
 
     def __init__(self, entry: str) -> None:
@@ -16,12 +16,12 @@ class BeyondRecord(Exception):
         self.entry = entry
 
 
-class DamagedRecord(BeyondRecord):
+class RecordedReplyDamaged(ReplyNotRecorded):
     """What the record holds for a request to ``entry`` is not what was stored, and no other file holds it whole."""
 
 
 @dataclass(slots=True)
-class Record:
+class RecordedReplies:
     """All response caches of a run's folder. Makes, changes and renames no file; ``problems`` by file name.
 
     Nobody may be writing there: the caller holds the run's lock.
@@ -38,7 +38,7 @@ class Record:
             except sqlite3.Error as error:
                 self.problems[path.name] = str(error)
 
-    def get(self, key: bytes) -> Reply | None:
+    def find_reply(self, key: bytes) -> Reply | None:
         """The reply under ``key``, at no cost; ``None`` where no file holds one.
 
         Raises :class:`mics_ray.models.replies.store_file.DamagedReply` where the only one is damaged.
@@ -46,7 +46,7 @@ class Record:
         damage: DamagedReply | None = None
         for connection, select in self._files.values():
             try:
-                reply = find(connection, select, key)
+                reply = read_reply(connection, select, key)
             except DamagedReply as found:
                 damage = found
                 continue
@@ -57,13 +57,13 @@ class Record:
         return None
 
     async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
-        """See :class:`mics_ray.models.types.Model`. Raises :class:`BeyondRecord`, :class:`DamagedRecord`."""
+        """See :class:`mics_ray.models.types.Model`. Raises :class:`ReplyNotRecorded`, :class:`RecordedReplyDamaged`."""
         try:
-            reply = self.get(request.key)
+            reply = self.find_reply(request.key)
         except DamagedReply:
-            raise DamagedRecord(request.entry) from None
+            raise RecordedReplyDamaged(request.entry) from None
         if reply is None:
-            raise BeyondRecord(request.entry)
+            raise ReplyNotRecorded(request.entry)
         return reply
 
     def close(self) -> None:

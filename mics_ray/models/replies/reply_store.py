@@ -18,12 +18,12 @@ from pathlib import Path
 from mics_ray.models.replies.store_file import (
     DamagedReply,
     Row,
-    checksum,
     connect_reader,
     connect_writer,
-    find,
     folder_bytes,
     layout,
+    read_reply,
+    reply_checksum,
 )
 from mics_ray.models.types import Reply
 from mics_ray.private_files import make_private_folder
@@ -34,7 +34,7 @@ BATCH_S = 0.002  # how long the first of a batch waits for others to share its d
 GB = 10**9
 
 
-class CacheFull(OSError):
+class ReplyStoreFull(OSError):
     """The folder has reached its limit, and the reply that is asked for is not in it."""
 
     def __init__(self, size: int, limit: int) -> None:
@@ -42,7 +42,7 @@ class CacheFull(OSError):
         super().__init__(errno.EDQUOT, f"{reached}; give more, or free some with scripts/cache.py prune")
 
 
-class ResponseCache:
+class ReplyStore:
     """The replies under ``folder``; this process writes ``<folder>/<name>.sqlite``. Used from one event loop.
 
     With ``max_bytes`` nobody is told to ask for a new reply once the whole folder is that large: :meth:`get` raises.
@@ -64,19 +64,19 @@ class ResponseCache:
         self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
         self._flusher: asyncio.Task[None] | None = None
 
-    def get(self, key: bytes) -> Reply | None:
+    def find_reply(self, key: bytes) -> Reply | None:
         """The reply under ``key``, marked as cached and costing nothing; ``None`` if nobody stored one.
 
-        Raises :class:`CacheFull` instead of ``None`` where a new reply would go beyond the limit.
+        Raises :class:`ReplyStoreFull` instead of ``None`` where a new reply would go beyond the limit.
         """
         for path in self._readers:
             if (reply := self._read(path, key)) is not None:
                 return reply
         if self._max_bytes is not None and self._bytes >= self._max_bytes:
-            raise CacheFull(self._bytes, self._max_bytes)
+            raise ReplyStoreFull(self._bytes, self._max_bytes)
         return None
 
-    async def put(self, key: bytes, model: str, reply: Reply) -> None:
+    async def store_reply(self, key: bytes, model: str, reply: Reply) -> None:
         """Store; returns when the reply is on disk. Raises :class:`OSError` where it cannot be written."""
         stored = asyncio.get_running_loop().create_future()
         self._waiting.append((_row(key, model, reply), stored))
@@ -95,7 +95,7 @@ class ResponseCache:
     def _read(self, path: Path, key: bytes) -> Reply | None:
         """What one file holds under ``key``; a reply that is damaged counts as none, and is asked for again."""
         try:
-            return find(self._readers[path], self._select[path], key)
+            return read_reply(self._readers[path], self._select[path], key)
         except DamagedReply as damage:
             log.warning("response cache: a reply in %s is damaged (%s)", path.name, damage)
             return None
@@ -146,7 +146,7 @@ class ResponseCache:
 
 def _row(key: bytes, model: str, reply: Reply) -> Row:
     tokens = (reply.prompt_tokens, reply.completion_tokens)
-    crc = checksum(key, reply.text, reply.finish, *tokens)
+    crc = reply_checksum(key, reply.text, reply.finish, *tokens)
     size = len(reply.text.encode("utf-8", "surrogatepass"))
     return (key, model, int(time.time()), size, *tokens, crc, reply.finish, reply.text)
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mics_ray.models.replies.store_file import checksum, connect_reader, folder_bytes, layout, lost_commits
+from mics_ray.models.replies.store_file import connect_reader, count_lost_commits, folder_bytes, layout, reply_checksum
 
 _BY_MODEL = """SELECT model, COUNT(*), SUM(size), SUM(prompt_tokens), SUM(completion_tokens),
     MIN(NULLIF(stored, 0)), MAX(NULLIF(stored, 0)) FROM {rows} GROUP BY model"""
 
 
 @dataclass(slots=True)
-class Tally:
+class ReplyTally:
     """Replies of one model: ``text_bytes`` of their texts, Unix seconds of the first and last (``None``: not noted)."""
 
     entries: int = 0
@@ -30,7 +30,7 @@ class Tally:
     oldest: int | None = None
     newest: int | None = None
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "ReplyTally") -> None:
         """Count ``other`` in."""
         self.entries += other.entries
         self.text_bytes += other.text_bytes
@@ -46,41 +46,41 @@ class FileStats:
 
     name: str
     disk_bytes: int
-    models: dict[str, Tally] = field(default_factory=dict)
+    models: dict[str, ReplyTally] = field(default_factory=dict)
     problem: str | None = None
 
 
-def files(folder: Path) -> list[Path]:
+def list_store_files(folder: Path) -> list[Path]:
     """The files of a cache, in order of their names; those that were set aside are not among them."""
     return sorted(folder.glob("*.sqlite"))
 
 
-def disk_bytes(path: Path) -> int:
+def file_disk_bytes(path: Path) -> int:
     """A file's bytes on the disk, its journals included."""
     return sum(one.stat().st_size for suffix in ("", "-wal", "-journal") if (one := Path(f"{path}{suffix}")).exists())
 
 
-def stats(folder: Path) -> list[FileStats]:
+def collect_stats(folder: Path) -> list[FileStats]:
     """Look into every file; a run may be writing meanwhile."""
-    return [_file(path) for path in files(folder)]
+    return [_file(path) for path in list_store_files(folder)]
 
 
-def by_model(found: list[FileStats]) -> dict[str, Tally]:
+def total_by_model(found: list[FileStats]) -> dict[str, ReplyTally]:
     """The same over all files."""
-    total: dict[str, Tally] = {}
+    total: dict[str, ReplyTally] = {}
     for file in found:
         for model, tally in file.models.items():
-            total.setdefault(model, Tally()).add(tally)
+            total.setdefault(model, ReplyTally()).add(tally)
     return dict(sorted(total.items()))
 
 
 def _file(path: Path) -> FileStats:
-    found = FileStats(path.name, disk_bytes(path))
+    found = FileStats(path.name, file_disk_bytes(path))
     try:
         connection = connect_reader(path)
         try:
             rows = connection.execute(_BY_MODEL.format(rows=layout(connection).rows))
-            found.models = {model: Tally(*values) for model, *values in rows}
+            found.models = {model: ReplyTally(*values) for model, *values in rows}
         finally:
             connection.close()
     except sqlite3.Error as error:
@@ -109,17 +109,17 @@ class FileCheck:
         return self.problem is None and not self.damaged
 
 
-def verify(folder: Path) -> list[FileCheck]:
+def check_files(folder: Path) -> list[FileCheck]:
     """Check every file, one row in memory at a time."""
-    return [_check(path) for path in files(folder)]
+    return [_check(path) for path in list_store_files(folder)]
 
 
-def set_aside(folder: Path) -> list[str]:
+def list_set_aside(folder: Path) -> list[str]:
     """The files that a run found damaged and set aside."""
     return sorted(path.name for path in folder.glob("*.sqlite.damaged-*"))
 
 
-def replies(path: Path, found: FileCheck) -> Iterator[dict[str, Any]]:
+def read_sound_replies(path: Path, found: FileCheck) -> Iterator[dict[str, Any]]:
     """The replies of one file with the columns :data:`COLUMNS`, in their order; ``stored`` is ``None`` if not noted.
 
     Damaged rows are left out; ``found`` counts them. Raises :class:`sqlite3.Error`.
@@ -147,7 +147,7 @@ def _check(path: Path) -> FileCheck:
             found.rows += 1
             found.damaged += _problem(row) is not None
             found.unchecked += row[-1] is None
-        if lost := lost_commits(Path(f"{path}-wal")):
+        if lost := count_lost_commits(Path(f"{path}-wal")):
             found.problem = f"its journal is damaged: {lost} commits of replies behind the damage are lost"
     except sqlite3.Error as error:
         found.problem = str(error)
@@ -175,7 +175,7 @@ def _problem(row: tuple[Any, ...]) -> str | None:
         told = text.decode(), finish.decode()
     except (UnicodeDecodeError, AttributeError):
         return "text"
-    return None if crc is None or crc == checksum(key, *told, prompt_tokens, completion_tokens) else "checksum"
+    return None if crc is None or crc == reply_checksum(key, *told, prompt_tokens, completion_tokens) else "checksum"
 
 
 CHUNK = 5000
@@ -186,7 +186,7 @@ _DELETE = """DELETE FROM replies WHERE {id} IN (SELECT {id} FROM {rows} WHERE (?
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
+class PrunePlan:
     """What goes: replies of ``model`` (``None``: of all) stored before ``before`` (Unix seconds); how many by model,
     and about how many bytes of the disk."""
 
@@ -206,12 +206,12 @@ class _Heap:
     bytes: float
 
 
-def select(folder: Path, model: str | None, before: int, down_to: int | None = None) -> Doomed:
+def plan_prune(folder: Path, model: str | None, before: int, down_to: int | None = None) -> PrunePlan:
     """What a prune would remove; with ``down_to`` (bytes of the whole folder) the oldest, to the minute, and no more.
 
     Raises :class:`sqlite3.Error` where a file cannot be read.
     """
-    heaps = sorted((heap for path in files(folder) for heap in _heaps(path)), key=lambda heap: heap.minute)
+    heaps = sorted((heap for path in list_store_files(folder) for heap in _heaps(path)), key=lambda heap: heap.minute)
     heaps = [heap for heap in heaps if model in (None, heap.model) and heap.minute * MINUTE < before]
     if down_to is not None:
         before = min(before, _cutoff(heaps, folder_bytes(folder) - down_to))
@@ -219,12 +219,12 @@ def select(folder: Path, model: str | None, before: int, down_to: int | None = N
     entries: Counter[str] = Counter()
     for heap in gone:
         entries[heap.model] += heap.entries
-    return Doomed(model, before // MINUTE * MINUTE, entries, round(sum(heap.bytes for heap in gone)))
+    return PrunePlan(model, before // MINUTE * MINUTE, entries, round(sum(heap.bytes for heap in gone)))
 
 
-def prune(folder: Path, doomed: Doomed) -> int:
+def prune_replies(folder: Path, doomed: PrunePlan) -> int:
     """Remove it; returns how many replies went. Raises :class:`sqlite3.Error`."""
-    return sum(_prune(path, doomed) for path in files(folder))
+    return sum(_prune(path, doomed) for path in list_store_files(folder))
 
 
 def _cutoff(heaps: Sequence[_Heap], excess: float) -> int:
@@ -241,12 +241,12 @@ def _cutoff(heaps: Sequence[_Heap], excess: float) -> int:
 def _heaps(path: Path) -> list[_Heap]:
     with closing(connect_reader(path)) as connection:
         found = connection.execute(_MINUTES.format(rows=layout(connection).rows)).fetchall()
-    share = disk_bytes(path) / max(1, sum(size for *_, size in found))
+    share = file_disk_bytes(path) / max(1, sum(size for *_, size in found))
     unknown = int(path.stat().st_mtime) // MINUTE
     return [_Heap(minute or unknown, model, count, size * share) for model, minute, count, size in found]
 
 
-def _prune(path: Path, doomed: Doomed) -> int:
+def _prune(path: Path, doomed: PrunePlan) -> int:
     unknown, gone = int(path.stat().st_mtime), 0
     with closing(sqlite3.connect(path)) as connection:
         form = layout(connection)

@@ -53,7 +53,7 @@ OLD = Layout(
 )
 
 
-def checksum(key: bytes, text: str, finish: str, prompt_tokens: int, completion_tokens: int) -> int:
+def reply_checksum(key: bytes, text: str, finish: str, prompt_tokens: int, completion_tokens: int) -> int:
     """CRC-32 of a reply: SQLite has no checksum of its own, and a flipped bit in a text would go unseen."""
     told = f"{finish}\0{prompt_tokens}\0{completion_tokens}\0{text}"
     return zlib.crc32(told.encode("utf-8", "surrogatepass"), zlib.crc32(key))
@@ -63,7 +63,7 @@ class DamagedReply(Exception):
     """What lies under a key is not what was stored."""
 
 
-def find(connection: sqlite3.Connection, select: str, key: bytes) -> Reply | None:
+def read_reply(connection: sqlite3.Connection, select: str, key: bytes) -> Reply | None:
     """The reply under ``key``, marked as cached and costing nothing; ``select`` is the layout's of that file.
 
     Raises :class:`DamagedReply`, also where the database cannot be read at that place.
@@ -75,7 +75,7 @@ def find(connection: sqlite3.Connection, select: str, key: bytes) -> Reply | Non
     if row is None:
         return None
     text, finish, prompt_tokens, completion_tokens, crc = row
-    if crc is not None and crc != checksum(key, text, finish, prompt_tokens, completion_tokens):
+    if crc is not None and crc != reply_checksum(key, text, finish, prompt_tokens, completion_tokens):
         raise DamagedReply("checksum")
     return Reply(text, finish, prompt_tokens, completion_tokens, cached=True)
 
@@ -136,7 +136,7 @@ _BIG_ENDIAN = 0x377F0683
 _MASK = 0xFFFFFFFF
 
 
-def lost_commits(journal: Path) -> int:
+def count_lost_commits(journal: Path) -> int:
     """Commits that lie behind a frame whose checksum is wrong; a torn end, which nobody was promised, has none."""
     if not journal.exists() or journal.stat().st_size < _HEAD.size:
         return 0

@@ -20,7 +20,7 @@ from mics_ray.config.schema import ModelConfig
 from mics_ray.core.types import Failure, LostCall
 from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.replies.ledger import Ledger
-from mics_ray.models.replies.reply_store import GB, ResponseCache
+from mics_ray.models.replies.reply_store import GB, ReplyStore
 from mics_ray.models.types import Pictures, Refused, Reply, Request
 from mics_ray.runtime.driver.cluster import own_node
 from mics_ray.runtime.monitor import metrics
@@ -52,7 +52,7 @@ class EndpointActor:
         max_gb: float | None = None,
     ) -> None:
         variable = next(iter(entries.values())).api_key_env
-        self._cache = ResponseCache(Path(cache_folder), name, None if max_gb is None else round(max_gb * GB))
+        self._cache = ReplyStore(Path(cache_folder), name, None if max_gb is None else round(max_gb * GB))
         self._ledger = Ledger(Path(cache_folder), name, budget_usd)
         self._endpoint = Endpoint(entries, key(variable) if variable else None, self._cache, self._ledger)
         self._done: dict[str, asyncio.Queue[tuple[int, Answer, str]]] = {}
@@ -78,11 +78,11 @@ class EndpointActor:
 
     async def stats(self) -> dict[str, Any]:
         """Counters per entry, see :meth:`Endpoint.stats`."""
-        return self._endpoint.stats()
+        return self._endpoint.read_counters()
 
     async def drain(self, timeout_s: float) -> None:
         """Send nothing more; let paid calls that are under way reach the cache, at most ``timeout_s``; then close."""
-        self._endpoint.halt()
+        self._endpoint.stop_sending()
         if self._running:
             await asyncio.wait(self._running, timeout=timeout_s)
         await self._endpoint.close()
@@ -118,11 +118,11 @@ class EndpointActor:
 
     def _read(self, meters: metrics.Meters) -> None:
         """What the endpoint counts itself."""
-        for entry, counted in self._endpoint.stats().items():
+        for entry, counted in self._endpoint.read_counters().items():
             meters.total(metrics.RETRIES, counted["retries"], entry)
             meters.level(metrics.LIMITER_QUEUE, counted["waiting"], entry)
             meters.level(metrics.IN_FLIGHT, counted["in_flight"], entry)
-        for entry, seconds in self._endpoint.waited_s().items():
+        for entry, seconds in self._endpoint.seconds_waited().items():
             meters.total(metrics.WAITED, seconds, entry)
 
 

@@ -18,7 +18,7 @@ from mics_ray.core.types import Case, Failure
 from mics_ray.core.usage import Usage
 from mics_ray.io.cases import Place, Rejection, Span
 from mics_ray.io.rows import Stamp, rejected_row, result_row
-from mics_ray.models.roles import Meter
+from mics_ray.models.roles import UsageMeter
 from mics_ray.models.types import Model, Pictures, Refused
 from mics_ray.runtime.driver.dataset import PlacedRecord, iter_records
 from mics_ray.runtime.driver.endpoint_actors import RemoteEndpoint
@@ -71,7 +71,7 @@ class SearchWorker:
         self._slots = asyncio.Semaphore(window)
         self._spans: dict[int, set[asyncio.Task[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._meters: dict[str, Meter] = {}
+        self._meters: dict[str, UsageMeter] = {}
         self._usage: dict[str, Usage] = {}
         self._latencies: defaultdict[str, Counter[int]] = defaultdict(Counter)
         self._refused: Failure | None = None
@@ -157,7 +157,7 @@ class SearchWorker:
 
     async def _search(self, case: Case, pictures: Mapping[str, Pictures | None]) -> dict[str, Any]:
         started = time.monotonic()
-        meter = self._meters[case.id] = Meter()
+        meter = self._meters[case.id] = UsageMeter()
         models = self._models | {name: router.bind_case(case.id) for name, router in self._routers.items()}
         models = {name: TimedModel(model, self._latencies[name]) for name, model in models.items()}
         panel = Cast(self._config, models).panel(pictures["mentor"], pictures["intern"], meter)

@@ -14,7 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, Place
 from mics_ray.assemble.panel import embedded
 from mics_ray.config.schema import Config, ModelConfig
 from mics_ray.errors import RefusedRun
-from mics_ray.models.engine.vllm_settings import cpu_build, engine_args
+from mics_ray.models.engine.vllm_settings import engine_args, is_cpu_build
 from mics_ray.models.types import Pictures, Request
 from mics_ray.runtime.serving.autoscaler import addable, ask_for
 from mics_ray.runtime.serving.picture_refs import PictureRefs
@@ -46,7 +46,7 @@ def plan_placement(config: Config) -> tuple[list[Need], bool]:
 
 def gpus_there(nodes: Sequence[Node]) -> bool:
     """Whether the engines run on GPUs: of what is installed here, and of the cluster's nodes."""
-    return not cpu_build() and any(node.gpus for node in nodes)
+    return not is_cpu_build() and any(node.gpus for node in nodes)
 
 
 def start_interns(config: Config, cache_folder: str | None, log_folder: str | None) -> dict[str, list[Any]]:

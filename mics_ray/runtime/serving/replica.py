@@ -14,7 +14,7 @@ from ray.exceptions import RayError
 
 from mics_ray.config.schema import ModelConfig
 from mics_ray.models.engine.vllm_engine import EngineDead, VllmEngine
-from mics_ray.models.replies.reply_store import ResponseCache
+from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.types import Failure, LostCall, Model, Pictures, Reply, Request
 from mics_ray.runtime.monitor import metrics
 from mics_ray.runtime.monitor.logs import log_to
@@ -151,7 +151,7 @@ class InternReplica:
 
     async def _ask(self, engine: InternEngine, request: Request, pictures: Pictures | None) -> Answer:
         """One reply, from the cache where it has one; whatever goes wrong is data."""
-        if self._cache and (kept := self._cache.get(request.key)):
+        if self._cache and (kept := self._cache.find_reply(request.key)):
             return kept
         try:
             reply = await engine.complete(request, pictures)
@@ -187,7 +187,7 @@ class InternReplica:
         if not self._cache:
             return
         try:
-            await self._cache.put(request.key, request.model, reply)
+            await self._cache.store_reply(request.key, request.model, reply)
         except OSError as error:
             log.warning("intern %s: replies are not kept any more (%s)", self._spec.name, error)
             self._cache = None
@@ -211,8 +211,8 @@ class InternReplica:
             asyncio.get_running_loop().call_later(GOODBYE_S, os._exit, 1)
 
 
-def _cache(spec: ReplicaSpec) -> ResponseCache | None:
-    return ResponseCache(Path(spec.cache_folder), f"intern-{spec.name}-{spec.number}") if spec.cache_folder else None
+def _cache(spec: ReplicaSpec) -> ReplyStore | None:
+    return ReplyStore(Path(spec.cache_folder), f"intern-{spec.name}-{spec.number}") if spec.cache_folder else None
 
 
 async def _fetch(reference: "ray.ObjectRef[Pictures]") -> Pictures:

@@ -178,7 +178,7 @@ class Router:
         Raises :class:`LostCall` when none comes back in time.
         """
         try:
-            async with suspend_aware_clock.timeout(self._patience_s):
+            async with suspend_aware_clock.awake_timeout(self._patience_s):
                 while not (live := [Load(seat.number, seat.in_flight) for seat in self._seats if is_free(seat)]):
                     await self._any_free.wait()
         except TimeoutError:
@@ -188,14 +188,14 @@ class Router:
     async def _ask(self, seat: ReplicaState, requests: list[Request], pictures: Pictures | None) -> list[Answer]:
         """One call to a replica, watched for silence."""
         if not seat.in_flight:
-            seat.heard = suspend_aware_clock.time()
+            seat.heard = suspend_aware_clock.awake_time()
         seat.in_flight += len(requests)
         seat.idle.clear()
         work = asyncio.ensure_future(seat.replica.ask_many(requests, pictures))
         try:
             while not (await asyncio.wait({work}, timeout=self._stall_s))[0]:
                 await self._look_after(seat)
-            seat.heard = suspend_aware_clock.time()
+            seat.heard = suspend_aware_clock.awake_time()
             return work.result()
         finally:
             seat.in_flight -= len(requests)
@@ -206,12 +206,12 @@ class Router:
     async def _look_after(self, seat: ReplicaState) -> None:
         """Probe a replica that has been silent for too long, and have it replaced when it does not answer."""
         async with seat.check:
-            if suspend_aware_clock.time() - seat.heard < self._stall_s or not seat.up:
+            if suspend_aware_clock.awake_time() - seat.heard < self._stall_s or not seat.up:
                 return
             try:
-                async with suspend_aware_clock.timeout(self._probe_s):
+                async with suspend_aware_clock.awake_timeout(self._probe_s):
                     await seat.replica.probe()
-                seat.heard = suspend_aware_clock.time()
+                seat.heard = suspend_aware_clock.awake_time()
             except TimeoutError:
                 log.warning("intern %s: replica %d is silent, probe included; replacing it", self._name, seat.number)
                 await seat.replica.replace()
@@ -232,7 +232,7 @@ class Router:
         while not seat.up and not seat.retired:
             try:
                 await seat.replica.ready()
-                seat.up, seat.heard = True, suspend_aware_clock.time()
+                seat.up, seat.heard = True, suspend_aware_clock.awake_time()
             except ReplicaDown:
                 await asyncio.sleep(self._poll_s)
         if not seat.retired:

@@ -15,7 +15,7 @@ from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.mics import Mics
 from mics_ray.core.types import Case, Note
 from mics_ray.errors import EXIT_REFUSED, RefusedRun
-from mics_ray.models.roles import Meter
+from mics_ray.models.roles import UsageMeter
 from mics_ray.models.types import Pictures, Reply, Request
 
 NAMES = ("a", "b")
@@ -136,7 +136,7 @@ async def test_the_panel_speaks_with_the_presets_temperatures_and_each_roles_pic
     echo = Echo()
     everybody = Cast(config, dict.fromkeys([*config.mentors, *config.interns, "judge"], echo))
     for_mentors, for_interns = Pictures("d1", (b"1",)), Pictures("d2", (b"2",))
-    panel = everybody.panel(for_mentors, for_interns, Meter())
+    panel = everybody.panel(for_mentors, for_interns, UsageMeter())
     case = Case("c", "Q?", "gold", ("p.png",), (Note("Findings", "f"),))
     for mentor in panel.mentors.values():
         await mentor.propose(case, (), 1)

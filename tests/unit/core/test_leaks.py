@@ -169,13 +169,13 @@ def test_a_chain_is_flagged_by_step() -> None:
 def test_simulated_mentors_give_nothing_away() -> None:
     """Their evidence is the caption's own sentence, which is a description; their neutral steps are general."""
     from mics_ray.core.text import parse_continuation
-    from mics_ray.models.prompts import mentor_text
+    from mics_ray.models.prompts import fill_mentor_prompt
 
     for record in make_cases(24, 5):
         case = parse_record(record, Place("f", "line", 1))
         assert isinstance(case, Case)
         for seed, model in enumerate(SKILLS):
-            chain = parse_continuation(reply(model, mentor_text(prompts(), case, ()), 1.2, seed))
+            chain = parse_continuation(reply(model, fill_mentor_prompt(prompts(), case, ()), 1.2, seed))
             assert chain is not None
             assert find_leaks(case, chain.steps) == (), chain.steps
 

@@ -12,7 +12,7 @@ from eval.answer import Examiner
 from eval.prepare import Question, Work, prepared
 from eval.types import Item, Kind
 from mics_ray.core.types import Case, Failure, LostCall
-from mics_ray.models.prompts import intern_text
+from mics_ray.models.prompts import fill_intern_prompt
 from mics_ray.models.types import Refused
 from tests.support.examinees import Scripted, chain, job, models
 
@@ -46,7 +46,7 @@ async def test_an_open_answer_goes_to_the_judge_with_the_bare_question(tmp_path:
         made = await row(found, question, model=model, judge=judge)
     (request, pictures), (judged, shown) = model.asked[0], judge.asked[0]
     assert request.text == made["prompt"]
-    assert request.text == intern_text(found.job.prompts, Case("x", question.item.question, ""), ())
+    assert request.text == fill_intern_prompt(found.job.prompts, Case("x", question.item.question, ""), ())
     assert (request.temperature, request.max_tokens) == (0.0, 192)
     assert pictures is not None
     assert request.pictures == pictures.digest

@@ -11,7 +11,7 @@ from mics_ray.config.compose import compose_job
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.local.phantoms import write_cases
-from mics_ray.models.prompts import intern_text
+from mics_ray.models.prompts import fill_intern_prompt
 
 
 def job(*overrides: str, images: Sequence[str] = ()) -> InferJob:
@@ -28,7 +28,7 @@ def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_the_question_is_asked_as_an_intern_is_asked() -> None:
     asked = prepare(job("temperature=0.5", "seed=4"))
-    assert asked.request.text == intern_text(job().prompts, Case("x", "Which finding?", ""), ())
+    assert asked.request.text == fill_intern_prompt(job().prompts, Case("x", "Which finding?", ""), ())
     assert (asked.request.temperature, asked.request.seed, asked.request.max_tokens) == (0.5, 4, 192)
     assert asked.pictures is None
     assert asked.request.pictures == ""

@@ -27,7 +27,7 @@ from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, V
 from mics_ray.errors import EXIT_OK, EXIT_REFUSED, EXIT_STOPPED
 from mics_ray.io.rows import Stamp, result_row
 from mics_ray.io.shards import ShardStore, iter_rows, shards
-from mics_ray.models.replies.ledger import LEDGER, spent_usd
+from mics_ray.models.replies.ledger import LEDGER_FILE, read_spent_usd
 from scripts import rejudge as program
 from tests.support.damage import flip
 from tests.support.faulty_provider import FaultyProvider
@@ -205,7 +205,7 @@ def test_a_stopped_program_goes_on_and_pays_for_nothing_twice(tmp_path: Path, ju
     told = program.communicate(timeout=60)
     assert program.returncode == EXIT_STOPPED, told
     folder = tmp_path / "run/rejudge/other"
-    assert {path.name.partition("-")[0] for path in folder.iterdir()} == {LEDGER}, "a part is no result"
+    assert {path.name.partition("-")[0] for path in folder.iterdir()} == {LEDGER_FILE}, "a part is no result"
     again = subprocess.run(command(tmp_path, judge.url), capture_output=True, text=True, check=False, timeout=60)
     assert again.returncode == EXIT_OK, again.stderr
     assert judge.asked == len(OTHER)
@@ -239,8 +239,8 @@ def test_the_judge_s_bill_stays_within_the_budget_and_a_larger_one_goes_on(
         assert program.main([*start, f"budget_usd={budget}"]) == EXIT_STOPPED
         stopped = capsys.readouterr().err
         assert "with more the same command goes on" in stopped
-        assert 0 < provider.bill_usd <= spent_usd(folder) <= budget < spent_usd(folder) + most
-        assert f"spent ${spent_usd(folder):.4f} of budget_usd=2.5" in stopped
+        assert 0 < provider.bill_usd <= read_spent_usd(folder) <= budget < read_spent_usd(folder) + most
+        assert f"spent ${read_spent_usd(folder):.4f} of budget_usd=2.5" in stopped
         assert not (folder / "verdicts.parquet").exists()
         calls = len(provider.times)
 
@@ -248,9 +248,9 @@ def test_the_judge_s_bill_stays_within_the_budget_and_a_larger_one_goes_on(
     assert 0 < calls < len(provider.times)
     assert provider.injected["null_content"]
     assert provider.repaid() == 0
-    assert budget < provider.bill_usd <= spent_usd(folder)
+    assert budget < provider.bill_usd <= read_spent_usd(folder)
     report = json.loads((folder / "report.json").read_text())
-    assert report["spent_usd"] == spent_usd(folder)
+    assert report["spent_usd"] == read_spent_usd(folder)
     assert f"${report['spent_usd']:.4f} spent in all" in (folder / "report.md").read_text()
     assert report["cases"] == 10
 

@@ -38,7 +38,7 @@ def test_a_folder_of_ours_is_private_and_one_of_the_users_stays_as_it_is(tmp_pat
 
 
 def test_a_run_without_money_left_is_refused_until_it_is_given_more(tmp_path: Path) -> None:
-    Ledger(tmp_path / "run/cache", "endpoint-0", None).settle(0.0, 2.5)
+    Ledger(tmp_path / "run/cache", "endpoint-0", None).settle_usd(0.0, 2.5)
     with (
         pytest.raises(RefusedRun, match=r"budget_usd: 2.5 is spent already \(\$2.5000 so far\)"),
         prepare_generation(config(tmp_path, "budget_usd=2.5")),

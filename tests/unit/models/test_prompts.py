@@ -8,7 +8,13 @@ from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.text import NO_STEPS_YET
 from mics_ray.core.types import Case, Note
-from mics_ray.models.prompts import check_templates, intern_text, judge_text, mentor_system, mentor_text
+from mics_ray.models.prompts import (
+    check_templates,
+    fill_intern_prompt,
+    fill_judge_prompt,
+    fill_mentor_prompt,
+    fill_mentor_system,
+)
 
 CASE = Case(
     "canary-id",
@@ -26,16 +32,16 @@ def shipped() -> PromptsConfig:
 
 
 def test_a_mentor_sees_everything(shipped: PromptsConfig) -> None:
-    text = mentor_text(shipped, CASE, PREFIX)
+    text = fill_mentor_prompt(shipped, CASE, PREFIX)
     for part in ("Canary question?", "canary gold", "Findings: canary notes\nAge: 47", "### Step 2: Canary step two."):
         assert part in text
     assert "step 3" in text
-    assert NO_STEPS_YET in mentor_text(shipped, CASE, ())
-    assert "(none)" in mentor_text(shipped, replace(CASE, notes=()), ())
+    assert NO_STEPS_YET in fill_mentor_prompt(shipped, CASE, ())
+    assert "(none)" in fill_mentor_prompt(shipped, replace(CASE, notes=()), ())
 
 
 def test_an_intern_sees_question_and_prefix_and_never_gold_or_notes(shipped: PromptsConfig) -> None:
-    text = intern_text(shipped, CASE, PREFIX)
+    text = fill_intern_prompt(shipped, CASE, PREFIX)
     assert "Canary question?" in text
     assert "### Step 1: Canary step one.\n\n### Step 2: Canary step two." in text
     assert "canary gold" not in text
@@ -44,7 +50,7 @@ def test_an_intern_sees_question_and_prefix_and_never_gold_or_notes(shipped: Pro
 
 
 def test_the_judge_sees_question_gold_and_candidate_and_no_notes(shipped: PromptsConfig) -> None:
-    text = judge_text(shipped, CASE, "canary candidate")
+    text = fill_judge_prompt(shipped, CASE, "canary candidate")
     for part in ("Canary question?", "canary gold", "canary candidate", "Yes or No"):
         assert part in text
     assert "canary notes" not in text
@@ -60,9 +66,9 @@ def test_the_shipped_templates_ask_for_the_format(shipped: PromptsConfig) -> Non
 def test_no_text_of_a_case_or_a_model_brings_a_picture_token(shipped: PromptsConfig) -> None:
     case = Case("c", "<image> Q", "<|image_pad|> A", (), (Note("N", "<IMG_CONTEXT>"),))
     texts = [
-        mentor_text(shipped, case, ("<img>",)),
-        intern_text(shipped, case, ("<|vision_start|>",)),
-        judge_text(shipped, case, "<image>"),
+        fill_mentor_prompt(shipped, case, ("<img>",)),
+        fill_intern_prompt(shipped, case, ("<|vision_start|>",)),
+        fill_judge_prompt(shipped, case, "<image>"),
     ]
     for text in texts:
         assert not [
@@ -72,8 +78,8 @@ def test_no_text_of_a_case_or_a_model_brings_a_picture_token(shipped: PromptsCon
 
 def test_braces_in_a_case_are_text(shipped: PromptsConfig) -> None:
     case = replace(CASE, question="{answer} {0} {{x}}")
-    assert "{answer} {0} {{x}}" in intern_text(shipped, case, ("{prefix}",))
-    assert "{prefix}" in intern_text(shipped, case, ("{prefix}",))
+    assert "{answer} {0} {{x}}" in fill_intern_prompt(shipped, case, ("{prefix}",))
+    assert "{prefix}" in fill_intern_prompt(shipped, case, ("{prefix}",))
 
 
 @pytest.mark.parametrize(
@@ -100,5 +106,5 @@ def test_templates_that_cannot_be_filled(shipped: PromptsConfig, name: str, temp
 def test_doubled_braces_are_literal_in_every_template(shipped: PromptsConfig) -> None:
     prompts = replace(shipped, intern="{{a}} {question}", mentor_system="Reply as {{b}}.")
     assert check_templates(prompts) == []
-    assert intern_text(prompts, CASE, ()) == "{a} Canary question?"
-    assert mentor_system(prompts) == "Reply as {b}."
+    assert fill_intern_prompt(prompts, CASE, ()) == "{a} Canary question?"
+    assert fill_mentor_system(prompts) == "Reply as {b}."

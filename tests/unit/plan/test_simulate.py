@@ -2,7 +2,7 @@
 
 import pytest
 
-from mics_ray.models.chat.rate_limiter import PACE, Limits
+from mics_ray.models.chat.rate_limiter import PACE, RateLimits
 from mics_ray.plan.shape import Candidate, Shape
 from mics_ray.plan.simulate import Course, Service, Use, simulate
 
@@ -10,12 +10,12 @@ ONE_ROUND = ((Candidate("m", ("i", "i")),),)
 TWO_ROUNDS = ((Candidate("m", ("i",)), Candidate("n", ("i",))), (Candidate(None, ("i",)), Candidate("n", ())))
 
 
-def services(**limits: Limits) -> dict[str, Service]:
+def services(**limits: RateLimits) -> dict[str, Service]:
     seconds = {"m": 4.0, "n": 6.0, "i": 2.0, "judge": 1.0}
-    return {name: Service(limits.get(name, Limits()), (each,), 100.0) for name, each in seconds.items()}
+    return {name: Service(limits.get(name, RateLimits()), (each,), 100.0) for name, each in seconds.items()}
 
 
-def course(shape: Shape, cases: int, window: int, **limits: Limits) -> Course:
+def course(shape: Shape, cases: int, window: int, **limits: RateLimits) -> Course:
     return simulate(services(**limits), [shape], "judge", cases, window)
 
 
@@ -35,31 +35,31 @@ def test_the_window_is_how_many_are_open_at_a_time() -> None:
 
 
 def test_one_place_at_a_model_makes_a_line() -> None:
-    assert course(ONE_ROUND, 10, 10, i=Limits(max_in_flight=1)).seconds == 4 + 20 * 2 + 1
+    assert course(ONE_ROUND, 10, 10, i=RateLimits(max_in_flight=1)).seconds == 4 + 20 * 2 + 1
 
 
 def test_twice_the_places_take_half_the_time_where_they_bind() -> None:
-    one, two = (course(ONE_ROUND, 200, 50, i=Limits(max_in_flight=n)).cases_per_hour for n in (4, 8))
+    one, two = (course(ONE_ROUND, 200, 50, i=RateLimits(max_in_flight=n)).cases_per_hour for n in (4, 8))
     assert two / one == pytest.approx(2, rel=0.03)
 
 
 def test_a_quota_gives_its_pace() -> None:
-    found = course(ONE_ROUND, 200, 50, judge=Limits(requests_per_minute=60))
+    found = course(ONE_ROUND, 200, 50, judge=RateLimits(requests_per_minute=60))
     assert found.cases_per_hour == pytest.approx(3600 / 2 * PACE, rel=0.03)
-    tokens = course(ONE_ROUND, 200, 50, judge=Limits(tokens_per_minute=6000))
+    tokens = course(ONE_ROUND, 200, 50, judge=RateLimits(tokens_per_minute=6000))
     assert tokens.cases_per_hour == pytest.approx(found.cases_per_hour, rel=0.01)
 
 
 def test_cached_calls_take_no_time_and_calls_asked_again_take_it_twice() -> None:
     base = services()
-    cached = {**base, "judge": Service(Limits(), (1.0,), cached=1.0)}
-    again = {**base, "judge": Service(Limits(), (1.0,), again=1.0)}
+    cached = {**base, "judge": Service(RateLimits(), (1.0,), cached=1.0)}
+    again = {**base, "judge": Service(RateLimits(), (1.0,), again=1.0)}
     assert simulate(cached, [ONE_ROUND], "judge", 1, 1).seconds == 6
     assert simulate(again, [ONE_ROUND], "judge", 1, 1).seconds == 8
 
 
 def test_the_same_seed_gives_the_same_course() -> None:
-    drawn = {name: Service(Limits(), (1.0, 2.0, 5.0)) for name in ("m", "i", "judge")}
+    drawn = {name: Service(RateLimits(), (1.0, 2.0, 5.0)) for name in ("m", "i", "judge")}
     first, second, other = (simulate(drawn, [ONE_ROUND], "judge", 50, 5, seed) for seed in (1, 1, 2))
     assert first == second != other
 

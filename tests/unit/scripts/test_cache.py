@@ -10,7 +10,7 @@ import pytest
 
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_LOCKED, EXIT_OK, EXIT_REFUSED, EXIT_USAGE
 from mics_ray.jobs.lock import RunLock
-from mics_ray.models.replies.reply_store import ResponseCache
+from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.types import Reply
 
 SCRIPT = Path(__file__).parents[3] / "scripts/cache.py"
@@ -31,9 +31,11 @@ def program() -> ModuleType:
 async def run(tmp_path: Path) -> Path:
     """A run that is not finished: three replies of its judge, two of a model that it does not name."""
     root = tmp_path / "run"
-    store = ResponseCache(root / "cache", "endpoint-0")
+    store = ReplyStore(root / "cache", "endpoint-0")
     for number in range(5):
-        await store.put(number.to_bytes(32, "big"), "judge-m" if number < 3 else "gone-m", Reply(SECRET, "stop", 10, 1))
+        await store.store_reply(
+            number.to_bytes(32, "big"), "judge-m" if number < 3 else "gone-m", Reply(SECRET, "stop", 10, 1)
+        )
     await store.close()
     (root / "config.yaml").write_text("judge: {model: judge-m}\nmentors: {a: {model: mentor-m}}\n")
     return root

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from mics_ray.errors import RefusedRun
-from mics_ray.models.pictures.reading import decode
+from mics_ray.models.pictures.reading import decode_picture
 from train.backends.peft.records import PLACEHOLDER, Record, Records
 
 IGNORED = -100
@@ -117,7 +117,7 @@ class Encoder:
 
 def _picture(record: Record, path: Path) -> Any:
     try:
-        return decode(path.read_bytes())
+        return decode_picture(path.read_bytes())
     except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
         raise RefusedRun(f"record {record.id}: cannot read picture {path} ({type(error).__name__})") from None
 

@@ -8,7 +8,7 @@ import tracemalloc
 import openai
 import pytest
 
-from mics_ray.models.chat.client import MAX_BODY, Chat, check_base_url
+from mics_ray.models.chat.client import MAX_BODY, ChatClient, check_base_url
 from mics_ray.models.chat.retry import Action, Fault
 from mics_ray.models.types import Pictures, Reply, Request
 from tests.support.faulty_server import (
@@ -31,9 +31,9 @@ PICTURES = Pictures("d", (b"\x89PNG one", b"\xff\xd8 two"))
 
 async def attempt(behaviour: Behaviour, timeout_s: float = 5.0) -> tuple[Reply | Fault, FaultyServer]:
     async with FaultyServer([behaviour]) as server:
-        chat = Chat(server.url, SECRET)
+        chat = ChatClient(server.url, SECRET)
         try:
-            return await chat.attempt(REQUEST, PICTURES, timeout_s), server
+            return await chat.attempt_call(REQUEST, PICTURES, timeout_s), server
         finally:
             await chat.close()
 
@@ -47,8 +47,8 @@ async def test_a_reply() -> None:
 
 async def test_without_a_key_no_header_is_sent() -> None:
     async with FaultyServer() as server:
-        chat = Chat(server.url)
-        await chat.attempt(REQUEST, None, 5)
+        chat = ChatClient(server.url)
+        await chat.attempt_call(REQUEST, None, 5)
         await chat.close()
     assert "authorization" not in server.seen[0].headers
 
@@ -103,8 +103,8 @@ async def test_nobody_listens_and_no_such_host() -> None:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
         for address in (url, "https://no-such-host.invalid/v1"):
-            chat = Chat(address, SECRET)
-            outcome = await chat.attempt(REQUEST, None, 5)
+            chat = ChatClient(address, SECRET)
+            outcome = await chat.attempt_call(REQUEST, None, 5)
             await chat.close()
             assert isinstance(outcome, Fault)
             assert (outcome.action, outcome.failure.kind) == (Action.AGAIN, "connection")
@@ -116,8 +116,8 @@ async def test_a_server_without_tls() -> None:
         writer.close()
 
     async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
-        chat = Chat(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
-        outcome = await chat.attempt(REQUEST, None, 5)
+        chat = ChatClient(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+        outcome = await chat.attempt_call(REQUEST, None, 5)
         await chat.close()
     assert isinstance(outcome, Fault)
     assert outcome.failure.kind == "connection"
@@ -140,10 +140,10 @@ async def test_the_providers_code_is_told() -> None:
 
 
 def test_the_key_is_in_no_repr_and_a_key_for_no_header_is_refused_untold() -> None:
-    assert SECRET not in repr(Chat("https://host/v1", SECRET))
+    assert SECRET not in repr(ChatClient("https://host/v1", SECRET))
     for key in ("sk-\nx", "sk-ключ", "sk x"):
         with pytest.raises(ValueError, match="API key") as refused:
-            Chat("https://host/v1", key)
+            ChatClient("https://host/v1", key)
         assert key not in str(refused.value)
 
 
@@ -189,8 +189,8 @@ def test_addresses_that_are_refused(url: str) -> None:
 
 async def test_contract_the_openai_sdk_sends_the_same_and_reads_the_same() -> None:
     async with FaultyServer(otherwise=answer(completion("same"))) as server:
-        chat = Chat(server.url, SECRET)
-        ours = await chat.attempt(REQUEST, PICTURES, 5)
+        chat = ChatClient(server.url, SECRET)
+        ours = await chat.attempt_call(REQUEST, PICTURES, 5)
         await chat.close()
         content = server.seen[0].body["messages"][1]["content"]
         async with openai.AsyncOpenAI(base_url=server.url, api_key=SECRET, max_retries=0) as sdk:

@@ -14,9 +14,9 @@ import pytest
 from mics_ray.config.schema import ModelConfig, Price
 from mics_ray.models.chat.endpoint import Endpoint, estimate_tokens
 from mics_ray.models.chat.retry import Action, Fault
-from mics_ray.models.replies.ledger import Ledger, spent_usd
-from mics_ray.models.replies.pricing import most_usd
-from mics_ray.models.replies.reply_store import ResponseCache
+from mics_ray.models.replies.ledger import Ledger, read_spent_usd
+from mics_ray.models.replies.pricing import bound_cost
+from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.types import Failure, LostCall, Pictures, Refused, Reply, Request
 from tests.support.faulty_server import (
     Behaviour,
@@ -50,7 +50,7 @@ def _short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def served(
     *script: Behaviour,
-    cache: ResponseCache | None = None,
+    cache: ReplyStore | None = None,
     ledger: Ledger | None = None,
     names: str = "m",
     **config: object,
@@ -63,7 +63,7 @@ async def served(
             yield endpoint, server
         finally:
             await endpoint.close()
-            idle = {name: (queue["in_flight"], queue["waiting"]) for name, queue in endpoint.stats().items()}
+            idle = {name: (queue["in_flight"], queue["waiting"]) for name, queue in endpoint.read_counters().items()}
             assert set(idle.values()) == {(0, 0)}, "a permit leaked"
 
 
@@ -71,7 +71,7 @@ async def test_a_reply_and_what_it_cost() -> None:
     async with served() as (endpoint, server):
         assert await endpoint.complete(request(), None) == PAID
         assert len(server.seen) == 1
-        assert endpoint.stats() == {"m": {"calls": 1, "cached": 0, "retries": 0, "in_flight": 0, "waiting": 0}}
+        assert endpoint.read_counters() == {"m": {"calls": 1, "cached": 0, "retries": 0, "in_flight": 0, "waiting": 0}}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ async def test_a_transient_fault_costs_one_more_request_and_nothing_else(fault: 
     async with served(fault) as (endpoint, server):
         assert await endpoint.complete(request(), None) == PAID
         assert len(server.seen) == 2
-        assert endpoint.stats()["m"]["retries"] == 1
+        assert endpoint.read_counters()["m"]["retries"] == 1
 
 
 @pytest.mark.parametrize("fault", [hang, drip])
@@ -185,15 +185,15 @@ async def test_a_refusal_stops_what_it_concerns_at_once(fault: Behaviour, kind: 
 
 
 async def test_what_was_paid_for_is_never_asked_again(tmp_path: Path) -> None:
-    cache = ResponseCache(tmp_path, "a")
+    cache = ReplyStore(tmp_path, "a")
     async with served(cache=cache) as (endpoint, server):
         await endpoint.complete(request(), None)
         again = await endpoint.complete(request(), None)
         assert again == replace(PAID, cost_usd=0.0, cached=True)
         assert len(server.seen) == 1
-        assert endpoint.stats()["m"]["cached"] == 1
+        assert endpoint.read_counters()["m"]["cached"] == 1
     await cache.close()
-    reopened = ResponseCache(tmp_path, "b")
+    reopened = ReplyStore(tmp_path, "b")
     async with served(cache=reopened) as (endpoint, server):
         assert (await endpoint.complete(request(), None)).cached
         assert not (await endpoint.complete(request(1), None)).cached
@@ -256,9 +256,9 @@ async def test_cancelled_in_the_queue_leaves_the_queue() -> None:
     gate = asyncio.Event()
     async with served(held(gate), max_in_flight=1) as (endpoint, server):
         asked = [asyncio.create_task(endpoint.complete(request(i), None)) for i in range(3)]
-        await until(lambda: endpoint.stats()["m"]["waiting"] == 2)
+        await until(lambda: endpoint.read_counters()["m"]["waiting"] == 2)
         asked[1].cancel()
-        await until(lambda: endpoint.stats()["m"]["waiting"] == 1)
+        await until(lambda: endpoint.read_counters()["m"]["waiting"] == 1)
         gate.set()
         assert await asked[0] == await asked[2] == PAID
         assert [seen.body["seed"] for seen in server.seen] == [0, 2]
@@ -292,7 +292,7 @@ async def test_never_more_in_flight_than_allowed() -> None:
 async def test_a_probe_tells_of_a_refusal_by_one_request(fault: Behaviour, kind: str) -> None:
     async with served(*[fault] * 5) as (endpoint, server):
         with pytest.raises(Refused) as refused:
-            await endpoint.probe(request())
+            await endpoint.probe_entry(request())
         assert refused.value.failure.kind == kind
         assert len(server.seen) == 1
 
@@ -303,7 +303,7 @@ async def test_a_probe_tells_of_a_refusal_by_one_request(fault: Behaviour, kind:
 async def test_a_probe_takes_transient_trouble_lightly(fault: Behaviour, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mics_ray.models.chat.endpoint.PROBE_S", 0.2)
     async with served(*[fault] * 5) as (endpoint, server):
-        await endpoint.probe(request())
+        await endpoint.probe_entry(request())
         assert len(server.seen) == 1
 
 
@@ -339,7 +339,7 @@ class StandIn:
         self.faults = faults
         self.made: list[tuple[float, str]] = []
 
-    async def attempt(self, request: Request, pictures: Pictures | None, timeout_s: float) -> Reply | Fault:
+    async def attempt_call(self, request: Request, pictures: Pictures | None, timeout_s: float) -> Reply | Fault:
         loop = asyncio.get_running_loop()
         self.made.append((loop.time(), request.entry))
         fault = self.faults(len(self.made) - 1)
@@ -364,7 +364,7 @@ def play(
         endpoint = Endpoint(entries, SECRET, None)
         endpoint._chat = stand_in  # type: ignore[assignment]
         await main(endpoint)
-        assert endpoint.stats()["m"]["in_flight"] == endpoint.stats()["m"]["waiting"] == 0
+        assert endpoint.read_counters()["m"]["in_flight"] == endpoint.read_counters()["m"]["waiting"] == 0
         return asyncio.get_running_loop().time()
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
@@ -507,7 +507,7 @@ async def test_an_hour_asleep_is_no_outage_of_an_hour(
         assert [reply.text for reply in await asyncio.gather(*asked)] == ["fine"] * 8
 
 
-MOST = most_usd(PRICE, request(10), None)
+MOST = bound_cost(PRICE, request(10), None)
 
 
 async def test_the_budget_is_a_hard_cap_and_what_is_under_way_is_kept(tmp_path: Path) -> None:
@@ -517,8 +517,8 @@ async def test_the_budget_is_a_hard_cap_and_what_is_under_way_is_kept(tmp_path: 
         ends = await asyncio.gather(*asked, return_exceptions=True)
         replies = [end for end in ends if isinstance(end, Reply)]
         assert {end.failure.kind for end in ends if isinstance(end, Refused)} == {"budget"}
-        assert len(replies) == len(server.seen) == round(spent_usd(tmp_path) / PAID.cost_usd)
-        assert cap - MOST < spent_usd(tmp_path) <= cap, "nothing that would have fitted was turned away"
+        assert len(replies) == len(server.seen) == round(read_spent_usd(tmp_path) / PAID.cost_usd)
+        assert cap - MOST < read_spent_usd(tmp_path) <= cap, "nothing that would have fitted was turned away"
         with pytest.raises(Refused, match="budget_usd"):
             await endpoint.complete(request(99, "n"), None)
 
@@ -530,10 +530,10 @@ async def test_concurrent_calls_reserve_before_they_are_sent(tmp_path: Path) -> 
         await until(lambda: len(server.seen) == 3)
         await asyncio.sleep(0.2)
         assert len(server.seen) == 3, "the others wait for money"
-        assert spent_usd(tmp_path) == pytest.approx(3 * MOST)
+        assert read_spent_usd(tmp_path) == pytest.approx(3 * MOST)
         gate.set()
         assert await asyncio.gather(*asked) == [PAID] * 5, "there is room once the first are settled"
-        assert spent_usd(tmp_path) == pytest.approx(5 * PAID.cost_usd)
+        assert read_spent_usd(tmp_path) == pytest.approx(5 * PAID.cost_usd)
 
 
 @pytest.mark.parametrize(
@@ -552,7 +552,7 @@ async def test_an_attempt_that_may_be_charged_keeps_what_was_held(
     async with served(fault, ledger=Ledger(tmp_path, "a", None)) as (endpoint, server):
         await endpoint.complete(request(10), None)
         last = PAID.cost_usd if len(server.seen) == 2 else 0.0
-    assert spent_usd(tmp_path) == pytest.approx(charged * MOST + last)
+    assert read_spent_usd(tmp_path) == pytest.approx(charged * MOST + last)
 
 
 async def test_a_provider_that_bills_more_than_was_reserved_is_believed_from_then_on(tmp_path: Path) -> None:
@@ -563,13 +563,13 @@ async def test_a_provider_that_bills_more_than_was_reserved_is_believed_from_the
         with pytest.raises(Refused, match="budget"):
             await endpoint.complete(request(12), None)
     assert len(server.seen) == 2
-    assert spent_usd(tmp_path) <= 0.45
+    assert read_spent_usd(tmp_path) <= 0.45
 
 
-class FullDisk(ResponseCache):
+class FullDisk(ReplyStore):
     """A stand-in for a disk that is full from the first reply on."""
 
-    async def put(self, key: bytes, model: str, reply: Reply) -> None:
+    async def store_reply(self, key: bytes, model: str, reply: Reply) -> None:
         await asyncio.sleep(0.1)  # time enough for another call to go out
         raise OSError(errno.ENOSPC, "No space left on device")
 

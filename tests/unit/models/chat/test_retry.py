@@ -5,7 +5,16 @@ from email.utils import format_datetime
 
 import pytest
 
-from mics_ray.models.chat.retry import Action, Course, ErrorBody, Fault, broken, of_exception, of_status, retry_after
+from mics_ray.models.chat.retry import (
+    Action,
+    ErrorBody,
+    Fault,
+    RetryState,
+    broken,
+    of_exception,
+    of_status,
+    retry_after,
+)
 from mics_ray.models.types import Failure, LostCall, Refused
 
 KEY = b"k" * 32
@@ -93,7 +102,7 @@ def test_retry_after(headers: dict[str, str], seconds: float | None, monkeypatch
     assert retry_after(headers) == seconds
 
 
-def play(course: Course, faults: list[Fault], attempt_s: float = 0.0) -> list[float]:
+def play(course: RetryState, faults: list[Fault], attempt_s: float = 0.0) -> list[float]:
     waits = []
     for fault in faults:
         course.spent(attempt_s)
@@ -102,8 +111,8 @@ def play(course: Course, faults: list[Fault], attempt_s: float = 0.0) -> list[fl
 
 
 def test_backoff_is_full_jitter_and_the_same_for_the_same_request() -> None:
-    waits = [play(Course(bytes([i]) * 32, 1e6), [AGAIN] * 12) for i in range(200)]
-    assert waits[7] == play(Course(bytes([7]) * 32, 1e6), [AGAIN] * 12)
+    waits = [play(RetryState(bytes([i]) * 32, 1e6), [AGAIN] * 12) for i in range(200)]
+    assert waits[7] == play(RetryState(bytes([7]) * 32, 1e6), [AGAIN] * 12)
     for attempt, bound in enumerate([0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30, 30, 30]):
         column = [row[attempt] for row in waits]
         assert 0 <= min(column) < 0.1 * bound
@@ -112,7 +121,7 @@ def test_backoff_is_full_jitter_and_the_same_for_the_same_request() -> None:
 
 
 def test_transient_faults_are_asked_again_until_the_deadline() -> None:
-    course = Course(KEY, 20.0)
+    course = RetryState(KEY, 20.0)
     with pytest.raises(LostCall, match="server_error: 503; given up after") as lost:
         play(course, [AGAIN] * 1000, attempt_s=0.5)
     assert lost.value.failure.kind == "server_error"
@@ -120,7 +129,7 @@ def test_transient_faults_are_asked_again_until_the_deadline() -> None:
 
 
 def test_broken_replies_are_paid_for_three_times_at_most() -> None:
-    course = Course(KEY, 300.0)
+    course = RetryState(KEY, 300.0)
     with pytest.raises(LostCall) as lost:
         play(course, [broken("200 without a choice", "evidence")] * 9)
     assert course.attempts == 3
@@ -129,7 +138,7 @@ def test_broken_replies_are_paid_for_three_times_at_most() -> None:
 
 
 def test_a_hung_attempt_leaves_time_for_another() -> None:
-    course = Course(KEY, 300.0)
+    course = RetryState(KEY, 300.0)
     assert course.attempt_s == 150
     course.spent(150)
     course.after(of_exception(TimeoutError()))
@@ -137,7 +146,7 @@ def test_a_hung_attempt_leaves_time_for_another() -> None:
 
 
 def test_a_short_wait_counts_and_a_long_one_parks_without_costing_the_case() -> None:
-    course = Course(KEY, 300.0)
+    course = RetryState(KEY, 300.0)
     short, long = (Fault(Action.AGAIN, Failure("rate_limit", "429"), seconds) for seconds in (20.0, 3600.0))
     course.spent(0)
     assert course.after(long) == 0  # the entry is parked: nothing to sleep
@@ -149,18 +158,18 @@ def test_a_short_wait_counts_and_a_long_one_parks_without_costing_the_case() -> 
 
 def test_endless_parking_ends() -> None:
     with pytest.raises(LostCall):
-        play(Course(KEY, 300.0), [Fault(Action.AGAIN, Failure("rate_limit", "429"), 3600.0)] * 100)
+        play(RetryState(KEY, 300.0), [Fault(Action.AGAIN, Failure("rate_limit", "429"), 3600.0)] * 100)
 
 
 def test_verdicts_without_another_attempt() -> None:
     with pytest.raises(Refused):
-        Course(KEY, 300.0).after(of_status(401, None))
+        RetryState(KEY, 300.0).after(of_status(401, None))
     with pytest.raises(LostCall):
-        Course(KEY, 300.0).after(of_status(400, None))
+        RetryState(KEY, 300.0).after(of_status(400, None))
 
 
 def test_backoff_counts_whatever_its_length() -> None:
-    course = Course(KEY, 2.0)
+    course = RetryState(KEY, 2.0)
     with pytest.raises(LostCall):
         play(course, [AGAIN] * 1000)
     assert course.attempts < 12

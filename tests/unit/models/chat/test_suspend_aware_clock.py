@@ -29,17 +29,17 @@ async def ended_after(seconds: float) -> float:
     loop = asyncio.get_running_loop()
     begun = loop.time()
     with pytest.raises(TimeoutError):
-        async with suspend_aware_clock.timeout(seconds):
+        async with suspend_aware_clock.awake_timeout(seconds):
             await asyncio.Event().wait()
     return loop.time() - begun
 
 
 def test_awake_all_the_time_it_is_the_loop_s_clock() -> None:
     async def work() -> None:
-        begun = suspend_aware_clock.time()
+        begun = suspend_aware_clock.awake_time()
         for seconds in (0.1, 7.0, 100.0):
             assert await ended_after(seconds) == pytest.approx(seconds, abs=1e-6)
-        assert suspend_aware_clock.time() - begun == pytest.approx(107.1, abs=1e-6)
+        assert suspend_aware_clock.awake_time() - begun == pytest.approx(107.1, abs=1e-6)
 
     run(work())
 
@@ -64,11 +64,11 @@ def test_a_pause_right_before_the_end_ends_it() -> None:
 def test_nothing_is_left_of_a_deadline_that_was_kept() -> None:
     async def work() -> None:
         for _ in range(3):
-            async with suspend_aware_clock.timeout(5.0):
+            async with suspend_aware_clock.awake_timeout(5.0):
                 await asyncio.sleep(4.0)
         await asyncio.sleep(20.0)
         with pytest.raises(ValueError, match="ours"):
-            async with suspend_aware_clock.timeout(5.0):
+            async with suspend_aware_clock.awake_timeout(5.0):
                 raise ValueError("ours")
 
     run(work())
@@ -87,7 +87,7 @@ def test_a_cancelled_block_is_cancelled_and_not_late() -> None:
 
 def test_a_closed_loop_is_forgotten() -> None:
     async def work() -> None:
-        suspend_aware_clock.time()
+        suspend_aware_clock.awake_time()
 
     loop = VirtualLoop()
     loop.run_until_complete(work())

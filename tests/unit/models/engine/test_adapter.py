@@ -9,7 +9,7 @@ import pytest
 
 from mics_ray.assemble.panel import intern_template, model_problems
 from mics_ray.config.schema import Config, InternDefaults, ModelConfig, PromptsConfig
-from mics_ray.models.engine.adapter import served_rank
+from mics_ray.models.engine.adapter import find_served_rank
 from mics_ray.models.engine.vllm_settings import engine_args
 
 PLACE = "base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight"
@@ -32,7 +32,7 @@ def test_room_is_made_in_a_size_that_vllm_takes(tmp_path: Path, rank: int, room:
 
 
 def test_a_rank_of_a_layer_of_its_own_counts(tmp_path: Path) -> None:
-    assert served_rank(adapter(tmp_path, PLACE, rank_pattern={"q_proj": 33})) == 64
+    assert find_served_rank(adapter(tmp_path, PLACE, rank_pattern={"q_proj": 33})) == 64
 
 
 def test_without_an_adapter_vllm_is_told_nothing_of_one() -> None:
@@ -50,7 +50,7 @@ def test_without_an_adapter_vllm_is_told_nothing_of_one() -> None:
 )
 def test_what_vllm_cannot_serve_is_refused(tmp_path: Path, settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        served_rank(adapter(tmp_path, PLACE, **settings))
+        find_served_rank(adapter(tmp_path, PLACE, **settings))
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_what_vllm_cannot_serve_is_refused(tmp_path: Path, settings: dict[str, A
 )
 def test_a_tensor_that_vllm_would_pass_over_is_refused(tmp_path: Path, place: str) -> None:
     with pytest.raises(ValueError, match="not on the layers of the language model"):
-        served_rank(adapter(tmp_path, PLACE, place))
+        find_served_rank(adapter(tmp_path, PLACE, place))
 
 
 def test_an_adapter_without_tensors_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is empty"):
-        served_rank(adapter(tmp_path))
+        find_served_rank(adapter(tmp_path))
 
 
 @pytest.mark.parametrize("gone", ["adapter_config.json", "adapter_model.safetensors"])

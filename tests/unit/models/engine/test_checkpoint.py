@@ -10,8 +10,8 @@ import pytest
 
 import mics_ray.local
 from mics_ray.errors import RefusedRun
-from mics_ray.models.engine.adapter import fingerprint
-from mics_ray.models.engine.checkpoint import check_checkpoint, knows, tiling
+from mics_ray.models.engine.adapter import fingerprint_model
+from mics_ray.models.engine.checkpoint import check_checkpoint, is_known_architecture, read_tiling
 
 INTERNS = Path(mics_ray.local.__file__).parent / "interns"
 
@@ -94,10 +94,10 @@ def test_an_unknown_architecture_is_refused(model: Path) -> None:
 
 
 def test_the_sources_of_vllm_and_transformers_say_what_can_be_served() -> None:
-    assert knows("InternVLForConditionalGeneration", "internvl")
-    assert knows("InternVLChatModel", "internvl_chat")
-    assert knows("NotInVllm", "internvl")
-    assert not knows("NotInVllm", "")
+    assert is_known_architecture("InternVLForConditionalGeneration", "internvl")
+    assert is_known_architecture("InternVLChatModel", "internvl_chat")
+    assert is_known_architecture("NotInVllm", "internvl")
+    assert not is_known_architecture("NotInVllm", "")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", ""])
@@ -131,16 +131,16 @@ def test_a_model_that_is_nowhere_is_refused(monkeypatch: pytest.MonkeyPatch, mod
 
 
 def test_tiling_is_what_the_processor_was_saved_with(model: Path) -> None:
-    assert tiling(model)["max_patches"] == 1
+    assert read_tiling(model)["max_patches"] == 1
     changed(model / "processor_config.json", lambda content: content["image_processor"].update(max_patches=6))
-    assert tiling(model)["max_patches"] == 6
+    assert read_tiling(model)["max_patches"] == 6
 
 
 def test_a_fingerprint_tells_weights_apart_that_have_the_same_size(model: Path) -> None:
-    before = fingerprint(model)
-    assert fingerprint(INTERNS / "internvl") == before
+    before = fingerprint_model(model)
+    assert fingerprint_model(INTERNS / "internvl") == before
     path = model / "model.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(bytes(content))
-    assert fingerprint(model) != before
+    assert fingerprint_model(model) != before

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mics_ray.config.schema import InternDefaults
-from mics_ray.models.engine.gpu_turn import turn
+from mics_ray.models.engine.gpu_turn import wait_for_gpu_turn
 
 
 @pytest.mark.parametrize(("gpus", "on_gpu", "most"), [(0.4, True, 1), (None, True, 3), (0.4, False, 3)])
@@ -19,7 +19,7 @@ async def test_engines_that_share_a_gpu_start_one_after_another(
 
     async def start() -> None:
         nonlocal starting
-        async with turn(InternDefaults(model="m", gpus=gpus), on_gpu):
+        async with wait_for_gpu_turn(InternDefaults(model="m", gpus=gpus), on_gpu):
             starting += 1
             seen.append(starting)
             await asyncio.sleep(0.05)

@@ -8,7 +8,7 @@ import pytest
 
 from mics_ray.config.schema import InternDefaults
 from mics_ray.models.engine import vllm_engine
-from mics_ray.models.engine.vllm_engine import chat, check_pictures, room
+from mics_ray.models.engine.vllm_engine import build_conversation, check_picture_places, limit_new_tokens
 from mics_ray.models.types import LostCall, Request
 
 
@@ -35,33 +35,33 @@ async def test_a_missing_library_of_the_system_is_named(monkeypatch: pytest.Monk
     def missing(name: str) -> None:
         raise OSError(f"{name}: cannot open shared object file")
 
-    monkeypatch.setattr(vllm_engine, "cpu_build", lambda: True)
+    monkeypatch.setattr(vllm_engine, "is_cpu_build", lambda: True)
     monkeypatch.setattr("ctypes.CDLL", missing)
     with pytest.raises(OSError, match="apt-get install libnuma1"):
         await vllm_engine.VllmEngine.start(InternDefaults(model="m"), on_gpu=False)
 
 
 def test_pictures_come_in_order_before_the_text_each_with_its_own_uuid() -> None:
-    system, user = chat(request(system="Be brief."), ["first", "second"])
+    system, user = build_conversation(request(system="Be brief."), ["first", "second"])
     assert system == {"role": "system", "content": "Be brief."}
     assert [part.get("image_pil", part.get("text")) for part in user["content"]] == ["first", "second", "What is it?"]
     assert [part.get("uuid") for part in user["content"]] == ["d1-0", "d1-1", None]
 
 
 def test_an_empty_system_prompt_is_no_message() -> None:
-    assert [message["role"] for message in chat(request(), [])] == ["user"]
+    assert [message["role"] for message in build_conversation(request(), [])] == ["user"]
 
 
 def test_generation_is_cut_to_the_room_that_is_left() -> None:
-    assert room(10, 16, 100) == 16
-    assert room(90, 16, 100) == 10
-    assert room(99, 16, 100) == 1
+    assert limit_new_tokens(10, 16, 100) == 16
+    assert limit_new_tokens(90, 16, 100) == 10
+    assert limit_new_tokens(99, 16, 100) == 1
 
 
 @pytest.mark.parametrize("tokens", [100, 101])
 def test_no_room_is_a_lost_call(tokens: int) -> None:
     with pytest.raises(LostCall) as lost:
-        room(tokens, 16, 100)
+        limit_new_tokens(tokens, 16, 100)
     assert lost.value.failure.kind == "too_long"
 
 
@@ -72,7 +72,7 @@ def prompt(ids: list[int], *places: Place) -> dict[str, object]:
 def refused(rendered: dict[str, object], sent: int) -> str:
     """The kind of the lost call; empty where the prompt may go to the engine."""
     try:
-        check_pictures(rendered, sent)
+        check_picture_places(rendered, sent)
     except LostCall as lost:
         return lost.failure.kind
     return ""

@@ -3,7 +3,7 @@
 import pytest
 
 from mics_ray.config.schema import InternDefaults
-from mics_ray.models.engine.vllm_settings import engine_args, environment
+from mics_ray.models.engine.vllm_settings import engine_args, engine_environment
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -63,5 +63,5 @@ def test_engine_kwargs_cannot_get_around_the_checked_fields(name: str) -> None:
 
 
 def test_environment_binds_threads_on_cpus_only() -> None:
-    assert environment(on_gpu=False)["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
-    assert "OMP_NUM_THREADS" not in environment(on_gpu=True)
+    assert engine_environment(on_gpu=False)["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
+    assert "OMP_NUM_THREADS" not in engine_environment(on_gpu=True)

@@ -66,8 +66,8 @@ def assert_like(picture: Image.Image, golden: Any) -> None:
 def test_greyscale_in_every_format_and_under_a_wrong_name(tmp_path: Path, form: str) -> None:
     options: dict[str, Any] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 98}}.get(form, {})
     Image.fromarray(ramp()).save(tmp_path / "a.txt", form, **options)
-    assert_like(reading.load(tmp_path, "a.txt"), ramp())
-    reading.check(tmp_path, "a.txt")
+    assert_like(reading.load_picture(tmp_path, "a.txt"), ramp())
+    reading.check_picture(tmp_path, "a.txt")
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_deflate", "packbits", "jpeg"])
@@ -75,13 +75,13 @@ def test_tiff_compressions(tmp_path: Path, compression: str | None) -> None:
     Image.fromarray(ramp()).save(
         tmp_path / "a.tif", compression=compression, **({"quality": 98} if compression == "jpeg" else {})
     )
-    assert_like(reading.load(tmp_path, "a.tif"), ramp())
+    assert_like(reading.load_picture(tmp_path, "a.tif"), ramp())
 
 
 def test_only_the_first_page_of_a_tiff(tmp_path: Path) -> None:
     pages = [Image.new("L", (SIZE, SIZE), 10 * n) for n in range(3)]
     Image.fromarray(ramp()).save(tmp_path / "a.tif", save_all=True, append_images=pages)
-    assert_like(reading.load(tmp_path, "a.tif"), ramp())
+    assert_like(reading.load_picture(tmp_path, "a.tif"), ramp())
 
 
 @pytest.mark.parametrize("bits", [12, 16])
@@ -89,7 +89,7 @@ def test_only_the_first_page_of_a_tiff(tmp_path: Path) -> None:
 def test_16_bit_is_windowed(tmp_path: Path, name: str, bits: int) -> None:
     values = (ramp().astype(np.uint32) * (2**bits - 1) // 255).astype(np.uint16)
     Image.fromarray(values).save(tmp_path / name)
-    assert_like(reading.load(tmp_path, name), ramp())
+    assert_like(reading.load_picture(tmp_path, name), ramp())
 
 
 def test_32_bit_and_float_and_negative_values(tmp_path: Path) -> None:
@@ -97,8 +97,8 @@ def test_32_bit_and_float_and_negative_values(tmp_path: Path) -> None:
     broken = ramp().astype(np.float32) / 255
     broken[60, 60], broken[60, 61] = np.nan, np.inf
     Image.fromarray(broken).save(tmp_path / "f.tif")
-    assert_like(reading.load(tmp_path, "i.tif"), ramp())
-    assert_like(reading.load(tmp_path, "f.tif"), ramp())
+    assert_like(reading.load_picture(tmp_path, "i.tif"), ramp())
+    assert_like(reading.load_picture(tmp_path, "f.tif"), ramp())
 
 
 def test_big_endian_and_white_is_zero_16_bit_tiff(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_big_endian_and_white_is_zero_16_bit_tiff(tmp_path: Path) -> None:
         head = (b"MM" if order == ">" else b"II") + struct.pack(order + "HIH", 42, 8, len(entries) + 1)
         data = values.astype(order + "u2").tobytes()
         (tmp_path / "a.tif").write_bytes((head + tags + bytes(4)).ljust(200, b"\0") + data)
-        assert_like(reading.load(tmp_path, "a.tif"), golden)
+        assert_like(reading.load_picture(tmp_path, "a.tif"), golden)
 
 
 def test_a_few_hot_pixels_do_not_darken_the_picture_and_a_flat_one_loads(tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ def test_a_few_hot_pixels_do_not_darken_the_picture_and_a_flat_one_loads(tmp_pat
     values[63, :3] = 65535
     Image.fromarray(values).save(tmp_path / "hot.png")
     Image.fromarray(np.full((8, 8), 700, np.uint16)).save(tmp_path / "flat.png")
-    assert_like(reading.load(tmp_path, "hot.png"), ramp())
-    assert reading.load(tmp_path, "flat.png").size == (8, 8)
+    assert_like(reading.load_picture(tmp_path, "hot.png"), ramp())
+    assert reading.load_picture(tmp_path, "flat.png").size == (8, 8)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -145,7 +145,7 @@ def test_exif_rotation(tmp_path: Path, orientation: int) -> None:
         golden = plain.convert("RGB")
         for turn in turned[orientation]:
             golden = golden.transpose(turn)
-        assert_like(reading.load(tmp_path, name), golden)
+        assert_like(reading.load_picture(tmp_path, name), golden)
 
 
 def test_cmyk_palette_bilevel(tmp_path: Path) -> None:
@@ -156,11 +156,11 @@ def test_cmyk_palette_bilevel(tmp_path: Path) -> None:
     palette.save(tmp_path / "p.gif")
     bilevel = Image.fromarray(ramp()).convert("1")
     bilevel.save(tmp_path / "1.png")
-    assert_like(reading.load(tmp_path, "cmyk.tif"), colours())
-    assert np.abs(np.asarray(reading.load(tmp_path, "cmyk.jpg"), float) - np.asarray(colours())).mean() < 3
-    assert_like(reading.load(tmp_path, "p.png"), palette)
-    assert_like(reading.load(tmp_path, "p.gif"), palette)
-    assert_like(reading.load(tmp_path, "1.png"), bilevel)
+    assert_like(reading.load_picture(tmp_path, "cmyk.tif"), colours())
+    assert np.abs(np.asarray(reading.load_picture(tmp_path, "cmyk.jpg"), float) - np.asarray(colours())).mean() < 3
+    assert_like(reading.load_picture(tmp_path, "p.png"), palette)
+    assert_like(reading.load_picture(tmp_path, "p.gif"), palette)
+    assert_like(reading.load_picture(tmp_path, "1.png"), bilevel)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
@@ -178,7 +178,7 @@ def test_transparent_parts_are_white(tmp_path: Path, mode: str) -> None:
         picture.putalpha(alpha)
         picture.save(tmp_path / "a.png")
     golden.paste("white", (0, 32, 64, 64))
-    assert_like(reading.load(tmp_path, "a.png"), golden)
+    assert_like(reading.load_picture(tmp_path, "a.png"), golden)
 
 
 @pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP"])
@@ -186,7 +186,7 @@ def test_of_an_animation_the_first_frame(tmp_path: Path, form: str) -> None:
     options: dict[str, Any] = {"lossless": True} if form == "WEBP" else {}
     frames = [Image.new("L", (SIZE, SIZE), 255 - n) for n in range(3)]
     Image.fromarray(ramp()).save(tmp_path / "a", form, save_all=True, append_images=frames, **options)
-    assert_like(reading.load(tmp_path, "a"), ramp())
+    assert_like(reading.load_picture(tmp_path, "a"), ramp())
 
 
 def dicom_file(
@@ -233,32 +233,32 @@ def test_dicom_rescaled_and_windowed(tmp_path: Path, syntax: str) -> None:
     )
     units = stored.astype(float) * 2 - 1000
     golden = np.clip(((units - 39.5) / 399 + 0.5) * 255, 0, 255)
-    assert_like(reading.load(tmp_path, "a.png"), golden)
+    assert_like(reading.load_picture(tmp_path, "a.png"), golden)
 
 
 def test_dicom_without_a_window_is_not_clipped(tmp_path: Path) -> None:
     dicom_file(tmp_path / "a.dcm", ramp().astype(np.uint16) * 16, BitsStored=12, HighBit=11)
-    assert_like(reading.load(tmp_path, "a.dcm"), ramp())
+    assert_like(reading.load_picture(tmp_path, "a.dcm"), ramp())
 
 
 def test_dicom_monochrome1_is_inverted(tmp_path: Path) -> None:
     dicom_file(tmp_path / "a.dcm", ramp().astype(np.uint16) * 16, PhotometricInterpretation="MONOCHROME1")
-    assert_like(reading.load(tmp_path, "a.dcm"), 255 - ramp())
+    assert_like(reading.load_picture(tmp_path, "a.dcm"), 255 - ramp())
 
 
 def test_dicom_rgb_and_plain_8_bit(tmp_path: Path) -> None:
     dicom_file(tmp_path / "rgb.dcm", np.asarray(colours()))
     dim = ramp() // 2
     dicom_file(tmp_path / "grey.dcm", dim)
-    assert_like(reading.load(tmp_path, "rgb.dcm"), colours())
-    assert_like(reading.load(tmp_path, "grey.dcm"), dim)
+    assert_like(reading.load_picture(tmp_path, "rgb.dcm"), colours())
+    assert_like(reading.load_picture(tmp_path, "grey.dcm"), dim)
 
 
 def test_dicom_first_frame(tmp_path: Path) -> None:
     frames = np.stack([ramp(), 255 - ramp(), ramp()])
     for syntax in (ExplicitVRLittleEndian, RLELossless):
         dicom_file(tmp_path / "a.dcm", frames, syntax, NumberOfFrames=3)
-        assert_like(reading.load(tmp_path, "a.dcm"), ramp())
+        assert_like(reading.load_picture(tmp_path, "a.dcm"), ramp())
 
 
 @pytest.mark.parametrize(("form", "steep"), [("SIGMOID", False), ("LINEAR_EXACT", False), ("LINEAR", True)])
@@ -272,7 +272,7 @@ def test_dicom_window_functions(tmp_path: Path, form: str, steep: bool) -> None:
         "LINEAR_EXACT": np.clip((shifted + 0.5) * 255, 0, 255),
         "LINEAR": ramp().astype(float),  # a window of width 1 shows nothing; it is not used
     }[form]
-    assert_like(reading.load(tmp_path, "a.dcm"), golden)
+    assert_like(reading.load_picture(tmp_path, "a.dcm"), golden)
 
 
 def test_dicom_voi_table(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_dicom_voi_table(tmp_path: Path) -> None:
     table.LUTData = [65535 - 16 * n for n in range(4096)]
     table["LUTDescriptor"].VR = table["LUTData"].VR = "US"
     dicom_file(tmp_path / "a.dcm", ramp().astype(np.uint16) * 16, BitsStored=12, HighBit=11, VOILUTSequence=[table])
-    assert_like(reading.load(tmp_path, "a.dcm"), 255 - ramp())
+    assert_like(reading.load_picture(tmp_path, "a.dcm"), 255 - ramp())
 
 
 def test_dicom_window_of_an_enhanced_object(tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_dicom_window_of_an_enhanced_object(tmp_path: Path) -> None:
     stored = ramp().astype(np.uint16) * 8
     dicom_file(tmp_path / "a.dcm", stored, SharedFunctionalGroupsSequence=[group])
     golden = np.clip((stored.astype(float) - 1024 + 0.5) / 1999 * 255 + 127.5, 0, 255)
-    assert_like(reading.load(tmp_path, "a.dcm"), golden)
+    assert_like(reading.load_picture(tmp_path, "a.dcm"), golden)
 
 
 @pytest.mark.parametrize(("syntax", "form"), [(JPEGBaseline8Bit, "JPEG"), (JPEG2000Lossless, "JPEG2000")])
@@ -302,7 +302,7 @@ def test_dicom_with_a_compressed_stream_and_one_that_lies_about_its_size(
     stream = io.BytesIO()
     Image.fromarray(ramp()).save(stream, form, **({"quality": 98} if form == "JPEG" else {"no_jp2": True}))
     dicom_file(tmp_path / "a.dcm", ramp(), syntax, PixelData=encapsulate([stream.getvalue()]))
-    assert_like(reading.load(tmp_path, "a.dcm"), ramp())
+    assert_like(reading.load_picture(tmp_path, "a.dcm"), ramp())
     dicom_file(tmp_path / "b.dcm", ramp(), syntax, PixelData=encapsulate([stream.getvalue()]), Rows=32)
     assert "another size" in refusal(tmp_path, "b.dcm")
 
@@ -318,7 +318,7 @@ def test_dicom_refusals_say_nothing_about_the_patient(
     dicom_file(tmp_path / "odd.dcm", ramp(), PatientBirthDate="Canary", WindowCenter="1", WindowWidth="-1")
     data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     pydicom.dcmwrite(tmp_path / "deflated.dcm", data)
-    reading.load(tmp_path, "odd.dcm")
+    reading.load_picture(tmp_path, "odd.dcm")
     for name in ("cut.dcm", "head.dcm", "big.dcm", "deflated.dcm"):
         assert "Canary" not in refusal(tmp_path, name)
     assert "Canary" not in caplog.text
@@ -331,9 +331,9 @@ def test_dicom_refusals_say_nothing_about_the_patient(
 def refusal(root: Path, relative: str) -> str:
     """The message with which ``load`` and ``check`` both refuse."""
     with pytest.raises(PictureError) as by_load:
-        reading.load(root, relative)
+        reading.load_picture(root, relative)
     with pytest.raises(PictureError) as by_check:
-        reading.check(root, relative)
+        reading.check_picture(root, relative)
     assert str(by_check.value) == str(by_load.value)
     assert by_load.value.__cause__ is None
     assert by_load.value.__suppress_context__
@@ -382,10 +382,10 @@ def test_bytes_overwritten_anywhere_give_a_picture_or_a_picture_error(tmp_path: 
                 hurt[at] = draw.integers(0, 256)
             (tmp_path / "hurt").write_bytes(hurt)
             with contextlib.suppress(PictureError):
-                assert reading.load(tmp_path, "hurt").mode == "RGB"
+                assert reading.load_picture(tmp_path, "hurt").mode == "RGB"
 
 
-@pytest.mark.parametrize("load", [reading.load, reading.check])
+@pytest.mark.parametrize("load", [reading.load_picture, reading.check_picture])
 def test_a_tiff_that_leads_to_a_place_that_no_file_has_is_damaged(tmp_path: Path, load: Any) -> None:
     """The system calls that an invalid argument; it is no fault of the system."""
     (tmp_path / "far.tif").write_bytes(b"II+\0\x08\0\0\0" + (2**63 - 1).to_bytes(8, "little"))
@@ -486,14 +486,14 @@ def kilobytes(field):  # not getrusage: its peak is inherited from the parent pr
     return int(Path("/proc/self/status").read_text().split(field + ":")[1].split()[0])
 
 root = Path(sys.argv[1])
-for call in (reading.load, reading.check):
+for call in (reading.load_picture, reading.check_picture):
     for harmless in ("warm.png", "warm.dcm"):
         call(root, harmless)
 for name in sys.argv[2:]:
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is held
     before = kilobytes("VmRSS")
     best = 9.0
-    for call in (reading.check, reading.load, reading.load):
+    for call in (reading.check_picture, reading.load_picture, reading.load_picture):
         start = time.process_time()
         try:
             call(root, name)
@@ -535,7 +535,7 @@ def test_the_limits_do_not_come_from_pillows_global(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     assert "12000 x 12000" in refusal(tmp_path, "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    assert reading.load(tmp_path, "fine.png").size == (800, 800)
+    assert reading.load_picture(tmp_path, "fine.png").size == (800, 800)
 
 
 # ---- F33: nothing outside the folder
@@ -550,13 +550,13 @@ def note(event, args):
     if event == "open" and isinstance(args[0], (str, bytes, Path)):
         opened.append(os.fsdecode(args[0]))
 sys.addaudithook(note)
-reading.load(root, "in.png"), reading.load(root, "sub/link_in.png")
+reading.load_picture(root, "in.png"), reading.load_picture(root, "sub/link_in.png")
 os.chdir(outside)
 allowed = {str(root.resolve()), "in.png", "sub"}
 assert set(opened) <= allowed and "in.png" in opened, opened
 for path in sys.argv[3:]:
     opened.clear()
-    for call in (reading.load, reading.check, lambda r, p: reading.case_pictures(r, [p], 64)):
+    for call in (reading.load_picture, reading.check_picture, lambda r, p: reading.load_case_pictures(r, [p], 64)):
         try:
             call(root, path)
             sys.exit(f"accepted: {path}")
@@ -626,7 +626,7 @@ def test_a_folder_swapped_for_a_link_after_the_check_is_not_followed(
 
     monkeypatch.setattr("mics_ray.models.pictures.file_formats.Path.lstat", lambda path: swap(path))
     with pytest.raises(PictureError):
-        reading.load(root, "sub/a.png")
+        reading.load_picture(root, "sub/a.png")
     assert (root / "sub").is_symlink()
 
 
@@ -635,18 +635,18 @@ def test_a_folder_swapped_for_a_link_after_the_check_is_not_followed(
 
 def test_encode_scales_down_and_never_up() -> None:
     picture = colours().resize((600, 300))
-    assert reading.decode(reading.encode(picture, 512)).size == (512, 256)
-    assert reading.decode(reading.encode(picture, 2048)).size == (600, 300)
-    assert reading.decode(reading.encode(picture.resize((3000, 2)), 300)).size == (300, 1)
+    assert reading.decode_picture(reading.encode_picture(picture, 512)).size == (512, 256)
+    assert reading.decode_picture(reading.encode_picture(picture, 2048)).size == (600, 300)
+    assert reading.decode_picture(reading.encode_picture(picture.resize((3000, 2)), 300)).size == (300, 1)
 
 
 def test_small_pictures_are_kept_exactly_and_large_ones_nearly() -> None:
-    small = reading.encode(colours(), 512)
+    small = reading.encode_picture(colours(), 512)
     assert small.startswith(b"\x89PNG")
-    assert np.array_equal(np.asarray(reading.decode(small)), np.asarray(colours()))
-    large = reading.encode(colours().resize((512, 512), Image.Resampling.BICUBIC), 512)
+    assert np.array_equal(np.asarray(reading.decode_picture(small)), np.asarray(colours()))
+    large = reading.encode_picture(colours().resize((512, 512), Image.Resampling.BICUBIC), 512)
     assert large.startswith(b"\xff\xd8\xff")
-    assert_like(reading.decode(large), colours().resize((512, 512), Image.Resampling.BICUBIC))
+    assert_like(reading.decode_picture(large), colours().resize((512, 512), Image.Resampling.BICUBIC))
 
 
 @pytest.mark.parametrize("side", [64, 512])
@@ -656,33 +656,33 @@ def test_encoding_is_deterministic_and_carries_no_metadata(side: int) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     told.info = {"comment": b"Canary", "icc_profile": profile, "exif": b"Exif\0\0Canary", "dpi": (300, 300)}
     before = dict(told.info)
-    assert reading.encode(told, 2048) == reading.encode(plain, 2048)
+    assert reading.encode_picture(told, 2048) == reading.encode_picture(plain, 2048)
     assert told.info == before
 
 
 def test_pictures_of_a_case(tmp_path: Path) -> None:
     colours().resize((700, 350)).save(tmp_path / "a.png")
     Image.fromarray(ramp()).save(tmp_path / "b.png")
-    pictures = reading.for_roles(tmp_path, ["a.png", "b.png"], {"mentor": 512, "intern": 2048, "other": 512})
+    pictures = reading.load_for_roles(tmp_path, ["a.png", "b.png"], {"mentor": 512, "intern": 2048, "other": 512})
     mentor, intern = pictures["mentor"], pictures["intern"]
     assert mentor is not None
     assert intern is not None
-    assert [reading.decode(file).size for file in mentor.files] == [(512, 256), (64, 64)]
-    assert [reading.decode(file).size for file in intern.files] == [(700, 350), (64, 64)]
+    assert [reading.decode_picture(file).size for file in mentor.files] == [(512, 256), (64, 64)]
+    assert [reading.decode_picture(file).size for file in intern.files] == [(700, 350), (64, 64)]
     assert mentor.digest != intern.digest
     assert pictures["other"] is mentor
-    assert reading.case_pictures(tmp_path, ["a.png", "b.png"], 512) == mentor
-    swapped = reading.case_pictures(tmp_path, ["b.png", "a.png"], 512)
+    assert reading.load_case_pictures(tmp_path, ["a.png", "b.png"], 512) == mentor
+    swapped = reading.load_case_pictures(tmp_path, ["b.png", "a.png"], 512)
     assert swapped is not None
     assert swapped.digest != mentor.digest
     assert len(mentor.digest) == 64
 
 
 def test_a_case_without_pictures_and_one_with_a_missing_one(tmp_path: Path) -> None:
-    assert reading.case_pictures(tmp_path, [], 512) is None
-    assert reading.for_roles(tmp_path, [], {"mentor": 1, "intern": 2}) == {"mentor": None, "intern": None}
+    assert reading.load_case_pictures(tmp_path, [], 512) is None
+    assert reading.load_for_roles(tmp_path, [], {"mentor": 1, "intern": 2}) == {"mentor": None, "intern": None}
     with pytest.raises(PictureError, match=r"gone\.png"):
-        reading.case_pictures(tmp_path, ["gone.png"], 512)
+        reading.load_case_pictures(tmp_path, ["gone.png"], 512)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared sample data are not here")
@@ -690,8 +690,8 @@ def test_the_real_pictures_load() -> None:
     paths = [str(p.relative_to(SHARED)) for p in SHARED.rglob("*") if p.suffix in (".png", ".jpeg")]
     assert len(paths) >= 20
     for path in paths:
-        reading.check(SHARED, path)
-        picture = reading.load(SHARED, path)
+        reading.check_picture(SHARED, path)
+        picture = reading.load_picture(SHARED, path)
         assert np.asarray(picture).std() > 5  # neither black nor white
 
 
@@ -709,8 +709,8 @@ def test_check_is_no_slower_than_load(tmp_path: Path) -> None:
         call(tmp_path, "a.jpg")
         return time.process_time() - start
 
-    assert min(seconds(reading.check) for _ in range(3)) < min(seconds(reading.load) for _ in range(3))
+    assert min(seconds(reading.check_picture) for _ in range(3)) < min(seconds(reading.load_picture) for _ in range(3))
 
 
 def test_the_size_of_an_encoded_picture_is_read_from_its_head() -> None:
-    assert reading.size_of(reading.encode(Image.new("RGB", (60, 40)), 512)) == (60, 40)
+    assert reading.read_encoded_size(reading.encode_picture(Image.new("RGB", (60, 40)), 512)) == (60, 40)

@@ -3,45 +3,45 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.models.replies.ledger import LEDGER, Grant, Ledger, spent_usd
+from mics_ray.models.replies.ledger import LEDGER_FILE, Grant, Ledger, read_spent_usd
 
 
 def test_what_is_held_back_counts_until_it_is_settled(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path, "a", 1.0)
-    assert ledger.reserve(0.6) is Grant.YES
-    assert ledger.reserve(0.6) is Grant.LATER
-    ledger.settle(0.6, 0.1)
-    assert ledger.reserve(0.6) is Grant.YES
-    ledger.settle(0.6, 0.6)
-    assert ledger.reserve(0.6) is Grant.NEVER
-    assert spent_usd(tmp_path) == pytest.approx(0.7)
+    assert ledger.reserve_usd(0.6) is Grant.YES
+    assert ledger.reserve_usd(0.6) is Grant.LATER
+    ledger.settle_usd(0.6, 0.1)
+    assert ledger.reserve_usd(0.6) is Grant.YES
+    ledger.settle_usd(0.6, 0.6)
+    assert ledger.reserve_usd(0.6) is Grant.NEVER
+    assert read_spent_usd(tmp_path) == pytest.approx(0.7)
 
 
 def test_the_accounts_of_all_processes_share_one_cap(tmp_path: Path) -> None:
     first, second = Ledger(tmp_path, "a", 1.0), Ledger(tmp_path, "b", 1.0)
-    assert first.reserve(0.7) is Grant.YES
-    assert second.reserve(0.7) is Grant.LATER
-    first.settle(0.7, 0.7)
-    assert second.reserve(0.7) is Grant.NEVER
-    assert second.reserve(0.3) is Grant.YES
+    assert first.reserve_usd(0.7) is Grant.YES
+    assert second.reserve_usd(0.7) is Grant.LATER
+    first.settle_usd(0.7, 0.7)
+    assert second.reserve_usd(0.7) is Grant.NEVER
+    assert second.reserve_usd(0.3) is Grant.YES
 
 
 def test_what_a_killed_process_held_is_taken_for_spent(tmp_path: Path) -> None:
-    Ledger(tmp_path, "a", 1.0).reserve(0.4)
+    Ledger(tmp_path, "a", 1.0).reserve_usd(0.4)
     neighbour = Ledger(tmp_path, "b", 1.0)
-    neighbour.reserve(0.1)
+    neighbour.reserve_usd(0.1)
     successor = Ledger(tmp_path, "a", 1.0)
-    neighbour.settle(0.1, 0.0)
-    assert successor.reserve(0.7) is Grant.NEVER, "0.4 is spent, nothing is held"
-    assert spent_usd(tmp_path) == pytest.approx(0.4)
+    neighbour.settle_usd(0.1, 0.0)
+    assert successor.reserve_usd(0.7) is Grant.NEVER, "0.4 is spent, nothing is held"
+    assert read_spent_usd(tmp_path) == pytest.approx(0.4)
 
 
 def test_without_a_cap_everything_is_granted_and_counted(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path, "a", None)
-    assert ledger.reserve(1e9) is Grant.YES
-    ledger.settle(1e9, 2.5)
-    assert spent_usd(tmp_path) == pytest.approx(2.5)
-    assert spent_usd(tmp_path / "elsewhere") == 0
+    assert ledger.reserve_usd(1e9) is Grant.YES
+    ledger.settle_usd(1e9, 2.5)
+    assert read_spent_usd(tmp_path) == pytest.approx(2.5)
+    assert read_spent_usd(tmp_path / "elsewhere") == 0
 
 
 def test_threads_never_spend_more_than_the_cap(tmp_path: Path) -> None:
@@ -49,9 +49,9 @@ def test_threads_never_spend_more_than_the_cap(tmp_path: Path) -> None:
 
     def spend(name: str) -> None:
         ledger = Ledger(tmp_path, name, 1.0)
-        while (grant := ledger.reserve(0.02)) is not Grant.NEVER:
+        while (grant := ledger.reserve_usd(0.02)) is not Grant.NEVER:
             if grant is Grant.YES:
-                ledger.settle(0.02, 0.015)
+                ledger.settle_usd(0.02, 0.015)
         ledger.close()
 
     threads = [threading.Thread(target=spend, args=(str(number),)) for number in range(4)]
@@ -59,14 +59,14 @@ def test_threads_never_spend_more_than_the_cap(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert 0.98 < spent_usd(tmp_path) <= 1.0
+    assert 0.98 < read_spent_usd(tmp_path) <= 1.0
 
 
 def test_the_file_is_the_owners_alone_and_a_broken_one_is_told(tmp_path: Path) -> None:
     Ledger(tmp_path, "a", 1.0).close()
-    assert (tmp_path / LEDGER).stat().st_mode & 0o777 == 0o600
-    (tmp_path / LEDGER).write_bytes(b"not a database, but long enough to look like one" * 50)
+    assert (tmp_path / LEDGER_FILE).stat().st_mode & 0o777 == 0o600
+    (tmp_path / LEDGER_FILE).write_bytes(b"not a database, but long enough to look like one" * 50)
     with pytest.raises(OSError, match=r"spent\.ledger"):
         Ledger(tmp_path, "a", 1.0)
     with pytest.raises(OSError, match=r"spent\.ledger"):
-        spent_usd(tmp_path)
+        read_spent_usd(tmp_path)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mics_ray.config.schema import Price
-from mics_ray.models.replies.pricing import bill_usd, most_usd
+from mics_ray.models.replies.pricing import bill_reply, bound_cost
 from mics_ray.models.types import Pictures, Reply, Request
 
 PRICE = Price(input_per_mtok=2.0, output_per_mtok=10.0)
@@ -13,22 +13,22 @@ ASKED = Request("m", "m", "", "system", "a question", "", 0.3, 64, 0)
 
 
 def test_the_bill_goes_by_the_usage_told() -> None:
-    assert bill_usd(PRICE, Reply("", "stop", 100, 20)) == pytest.approx(4e-4)
+    assert bill_reply(PRICE, Reply("", "stop", 100, 20)) == pytest.approx(4e-4)
 
 
 def test_every_byte_of_text_may_be_a_token_and_the_reply_as_long_as_allowed() -> None:
-    assert most_usd(PRICE, ASKED, None) == pytest.approx((2 * (64 + 16) + 10 * 64) / 1e6)
+    assert bound_cost(PRICE, ASKED, None) == pytest.approx((2 * (64 + 16) + 10 * 64) / 1e6)
     chinese = replace(ASKED, text="肺炎\ud800")
-    assert most_usd(PRICE, chinese, None) == pytest.approx((2 * (64 + 6 + 9) + 10 * 64) / 1e6)
+    assert bound_cost(PRICE, chinese, None) == pytest.approx((2 * (64 + 6 + 9) + 10 * 64) / 1e6)
 
 
 def test_pictures_count_by_their_size() -> None:
     file = BytesIO()
     Image.new("RGB", (60, 40)).save(file, "PNG")
-    without = most_usd(PRICE, ASKED, None)
+    without = bound_cost(PRICE, ASKED, None)
     pictures = Pictures("d", (file.getvalue(), file.getvalue()))
-    assert most_usd(PRICE, ASKED, pictures) - without == pytest.approx(2 * 2 * (800 + 4) / 1e6)
+    assert bound_cost(PRICE, ASKED, pictures) - without == pytest.approx(2 * 2 * (800 + 4) / 1e6)
 
 
 def test_a_model_without_a_price_costs_nothing() -> None:
-    assert most_usd(Price(), ASKED, Pictures("d", (b"not read",))) == 0
+    assert bound_cost(Price(), ASKED, Pictures("d", (b"not read",))) == 0

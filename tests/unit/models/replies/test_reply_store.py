@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.models.replies.reply_store import ResponseCache
+from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.replies.store_file import connect_writer
 from mics_ray.models.types import Reply
 
@@ -38,23 +38,23 @@ def start_writer(folder: Path) -> subprocess.Popen[str]:
 
 
 async def test_round_trip_and_reopening(tmp_path: Path) -> None:
-    cache = ResponseCache(tmp_path / "c", "a")
-    assert cache.get(key(1)) is None
-    await cache.put(key(1), "m", REPLY)
-    assert cache.get(key(1)) == STORED
+    cache = ReplyStore(tmp_path / "c", "a")
+    assert cache.find_reply(key(1)) is None
+    await cache.store_reply(key(1), "m", REPLY)
+    assert cache.find_reply(key(1)) == STORED
     await cache.close()
-    again = ResponseCache(tmp_path / "c", "a")
-    assert again.get(key(1)) == STORED
+    again = ReplyStore(tmp_path / "c", "a")
+    assert again.find_reply(key(1)) == STORED
     await again.close()
 
 
 async def test_every_reader_finds_what_any_writer_stored(tmp_path: Path) -> None:
-    first = ResponseCache(tmp_path, "a")
-    await first.put(key(1), "m", REPLY)
-    second = ResponseCache(tmp_path, "b")  # while the first is still open
-    assert second.get(key(1)) == STORED
-    await first.put(key(2), "m", REPLY)
-    assert second.get(key(2)) == STORED
+    first = ReplyStore(tmp_path, "a")
+    await first.store_reply(key(1), "m", REPLY)
+    second = ReplyStore(tmp_path, "b")  # while the first is still open
+    assert second.find_reply(key(1)) == STORED
+    await first.store_reply(key(2), "m", REPLY)
+    assert second.find_reply(key(2)) == STORED
     await first.close()
     await second.close()
 
@@ -65,33 +65,33 @@ def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
 
 
 async def test_many_puts_share_a_disk_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = ResponseCache(tmp_path, "a")
+    cache = ReplyStore(tmp_path, "a")
     batches: list[int] = []
     real = cache._commit
     monkeypatch.setattr(cache, "_commit", lambda rows: batches.append(len(rows)) or real(rows))
-    await asyncio.gather(*(cache.put(key(i), "m", REPLY) for i in range(500)))
+    await asyncio.gather(*(cache.store_reply(key(i), "m", REPLY) for i in range(500)))
     assert sum(batches) == 500
     assert len(batches) <= 2
-    assert all(cache.get(key(i)) for i in range(500))
+    assert all(cache.find_reply(key(i)) for i in range(500))
     await cache.close()
 
 
 async def test_a_cancelled_put_holds_nobody_up_and_is_stored_all_the_same(tmp_path: Path) -> None:
-    cache = ResponseCache(tmp_path, "a")
-    cancelled = asyncio.create_task(cache.put(key(1), "m", REPLY))
-    kept = asyncio.create_task(cache.put(key(2), "m", REPLY))
+    cache = ReplyStore(tmp_path, "a")
+    cancelled = asyncio.create_task(cache.store_reply(key(1), "m", REPLY))
+    kept = asyncio.create_task(cache.store_reply(key(2), "m", REPLY))
     await asyncio.sleep(0)
     cancelled.cancel()
     await kept
-    assert cache.get(key(1)) == cache.get(key(2)) == STORED
+    assert cache.find_reply(key(1)) == cache.find_reply(key(2)) == STORED
     await cache.close()
 
 
 async def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        cache = ResponseCache(tmp_path / "c", "a")
-        await cache.put(key(1), "m", REPLY)
+        cache = ReplyStore(tmp_path / "c", "a")
+        await cache.store_reply(key(1), "m", REPLY)
     finally:
         os.umask(before)
     modes = {path.name: path.stat().st_mode & 0o777 for path in [tmp_path / "c", *(tmp_path / "c").iterdir()]}
@@ -105,29 +105,29 @@ async def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
 async def test_a_damaged_file_is_set_aside(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / f"{name}.sqlite").write_bytes(b"not a database" * 1000)
     (tmp_path / f"{name}.sqlite-wal").write_bytes(b"its journal")
-    cache = ResponseCache(tmp_path, "a")
+    cache = ReplyStore(tmp_path, "a")
     assert "damaged" in caplog.text
     assert (tmp_path / f"{name}.sqlite.damaged-1").read_bytes().startswith(b"not a database")
     assert b"its journal" not in [data for name, data in contents(tmp_path).items() if name.endswith("-wal")]
-    await cache.put(key(1), "m", REPLY)
-    assert cache.get(key(1)) == STORED
+    await cache.store_reply(key(1), "m", REPLY)
+    assert cache.find_reply(key(1)) == STORED
     await cache.close()
 
 
 async def test_damage_that_shows_only_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    cache = ResponseCache(tmp_path, "a")
-    await asyncio.gather(*(cache.put(key(i), "m", Reply("x" * 3000)) for i in range(300)))
+    cache = ReplyStore(tmp_path, "a")
+    await asyncio.gather(*(cache.store_reply(key(i), "m", Reply("x" * 3000)) for i in range(300)))
     await cache.close()
     path = tmp_path / "a.sqlite"
     assert list(contents(tmp_path)) == [path.name]
     size = len(contents(tmp_path)[path.name])
     overwrite(path, 2 * 4096, b"\xee" * (size - 4 * 4096))  # the first two pages hold the header and the root
-    again = ResponseCache(tmp_path, "a")
+    again = ReplyStore(tmp_path, "a")
     for i in range(300):
-        again.get(key(i))  # a miss or the reply, never an exception
-    await asyncio.gather(*(again.put(key(1000 + i), "m", REPLY) for i in range(20)))
-    await asyncio.gather(*(again.put(key(i), "m", REPLY) for i in range(300)))
-    assert all(again.get(key(1000 + i)) == STORED for i in range(20))
+        again.find_reply(key(i))  # a miss or the reply, never an exception
+    await asyncio.gather(*(again.store_reply(key(1000 + i), "m", REPLY) for i in range(20)))
+    await asyncio.gather(*(again.store_reply(key(i), "m", REPLY) for i in range(300)))
+    assert all(again.find_reply(key(1000 + i)) == STORED for i in range(20))
     assert "damaged" in caplog.text
     await again.close()
 
@@ -135,17 +135,17 @@ async def test_damage_that_shows_only_later(tmp_path: Path, caplog: pytest.LogCa
 async def test_an_alien_database_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "alien.sqlite") as alien:
         alien.execute("CREATE TABLE t (x)")
-    cache = ResponseCache(tmp_path, "a")
-    assert cache.get(key(1)) is None
+    cache = ReplyStore(tmp_path, "a")
+    assert cache.find_reply(key(1)) is None
     assert (tmp_path / "alien.sqlite").exists()
     await cache.close()
 
 
 async def test_a_disk_that_takes_nothing_is_an_os_error_for_every_waiter(tmp_path: Path) -> None:
-    cache = ResponseCache(tmp_path, "a")
+    cache = ReplyStore(tmp_path, "a")
     cache._writer.execute("PRAGMA max_page_count = 1")  # SQLite's own "database or disk is full"
     results = await asyncio.gather(
-        *(cache.put(key(i), "m", Reply("x" * 10_000)) for i in range(3)), return_exceptions=True
+        *(cache.store_reply(key(i), "m", Reply("x" * 10_000)) for i in range(3)), return_exceptions=True
     )
     assert [type(result) for result in results] == [OSError] * 3
     assert "xxx" not in str(results[0])
@@ -155,13 +155,13 @@ async def test_a_disk_that_takes_nothing_is_an_os_error_for_every_waiter(tmp_pat
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from mics_ray.models.replies.reply_store import ResponseCache
+from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.types import Reply
 
 async def main():
-    cache = ResponseCache(Path(sys.argv[1]), "a")
+    cache = ReplyStore(Path(sys.argv[1]), "a")
     async def one(number):
-        await cache.put(number.to_bytes(32, "big"), "m", Reply(f"reply {number}" * 50))
+        await cache.store_reply(number.to_bytes(32, "big"), "m", Reply(f"reply {number}" * 50))
         sys.stdout.write(f"{number}\\n")
         sys.stdout.flush()
     for start in range(0, 10**9, 8):
@@ -180,10 +180,10 @@ async def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path, acknow
     numbers += [int(line) for line in writer.stdout.read().split("\n")[:-1]]
     assert writer.wait() == -signal.SIGKILL
     for name in ("b", "a"):  # read by another, then by a successor of the same name
-        cache = ResponseCache(tmp_path, name)
+        cache = ReplyStore(tmp_path, name)
         for number in numbers:
-            reply = cache.get(key(number))
+            reply = cache.find_reply(key(number))
             assert reply is not None
             assert reply.text == f"reply {number}" * 50
-        await cache.put(key(10**12), "m", REPLY)
+        await cache.store_reply(key(10**12), "m", REPLY)
         await cache.close()

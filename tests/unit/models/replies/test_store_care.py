@@ -10,8 +10,17 @@ import pytest
 
 from mics_ray.config.schema import ModelConfig
 from mics_ray.models.chat.endpoint import Endpoint
-from mics_ray.models.replies.reply_store import CacheFull, ResponseCache
-from mics_ray.models.replies.store_care import FileCheck, by_model, prune, replies, select, set_aside, stats, verify
+from mics_ray.models.replies.reply_store import ReplyStore, ReplyStoreFull
+from mics_ray.models.replies.store_care import (
+    FileCheck,
+    check_files,
+    collect_stats,
+    list_set_aside,
+    plan_prune,
+    prune_replies,
+    read_sound_replies,
+    total_by_model,
+)
 from mics_ray.models.types import Reply, Request
 
 OLD_SCHEMA = """CREATE TABLE replies (key BLOB PRIMARY KEY, model TEXT NOT NULL, text TEXT NOT NULL,
@@ -26,21 +35,21 @@ def key(number: int) -> bytes:
 async def fill(folder: Path, monkeypatch: pytest.MonkeyPatch, count: int, at: float, name: str = "a") -> None:
     """``count`` replies of 3 kB of model ``m-NAME``, stored at ``at``; keys go on from what is there."""
     monkeypatch.setattr(time, "time", lambda: at)
-    store = ResponseCache(folder, name)
-    start = sum(tally.entries for tally in by_model(stats(folder)).values())
+    store = ReplyStore(folder, name)
+    start = sum(tally.entries for tally in total_by_model(collect_stats(folder)).values())
     await asyncio.gather(
         *(
-            store.put(key(number), f"m-{name}", Reply("x" * 3000, "stop", 5, 7))
+            store.store_reply(key(number), f"m-{name}", Reply("x" * 3000, "stop", 5, 7))
             for number in range(start, start + count)
         )
     )
     await store.close()
 
 
-def full(store: ResponseCache) -> bool:
+def full(store: ReplyStore) -> bool:
     try:
-        store.get(b"unknown")
-    except CacheFull:
+        store.find_reply(b"unknown")
+    except ReplyStoreFull:
         return True
     return False
 
@@ -57,78 +66,78 @@ def old_file(path: Path) -> None:
 
 
 async def test_at_the_limit_stored_replies_are_found_and_new_ones_are_not_asked_for(tmp_path: Path) -> None:
-    store = ResponseCache(tmp_path, "a", max_bytes=1_000_000)
-    assert store.get(key(0)) is None
+    store = ReplyStore(tmp_path, "a", max_bytes=1_000_000)
+    assert store.find_reply(key(0)) is None
     number = 0
     while not full(store) and number < 200:
-        await store.put(key(number), "m", Reply("x" * 3000))
+        await store.store_reply(key(number), "m", Reply("x" * 3000))
         number += 1
     assert 1 < number < 200
-    with pytest.raises(CacheFull) as raised:
-        store.get(b"unknown")
+    with pytest.raises(ReplyStoreFull) as raised:
+        store.find_reply(b"unknown")
     assert "cache.max_gb=0.001" in str(raised.value.strerror)
-    await store.put(key(999), "m", Reply("was under way"))  # paid: kept all the same
+    await store.store_reply(key(999), "m", Reply("was under way"))  # paid: kept all the same
     for stored in (*range(number), 999):
-        assert store.get(key(stored)) is not None
+        assert store.find_reply(key(stored)) is not None
     await store.close()
-    again = ResponseCache(tmp_path, "b", max_bytes=10)
-    with pytest.raises(CacheFull):
-        again.get(b"unknown")
-    assert again.get(key(999)) is not None
+    again = ReplyStore(tmp_path, "b", max_bytes=10)
+    with pytest.raises(ReplyStoreFull):
+        again.find_reply(b"unknown")
+    assert again.find_reply(key(999)) is not None
     await again.close()
 
 
 async def test_an_endpoint_pays_for_nothing_beyond_the_limit(tmp_path: Path) -> None:
-    store = ResponseCache(tmp_path, "a", max_bytes=1)
+    store = ReplyStore(tmp_path, "a", max_bytes=1)
     endpoint = Endpoint({"judge": ModelConfig("m", base_url="http://127.0.0.1:9/v1")}, None, store)
     request = Request("judge", "m", "", "", "text", "", 0.0, 16, 0)
-    with pytest.raises(CacheFull):
+    with pytest.raises(ReplyStoreFull):
         await endpoint.complete(request, None)
-    assert endpoint.stats()["judge"]["calls"] == 0
+    assert endpoint.read_counters()["judge"]["calls"] == 0
     await endpoint.close()
     await store.close()
 
 
 async def test_a_flipped_bit_in_a_text_is_a_miss_and_is_counted(tmp_path: Path) -> None:
-    store = ResponseCache(tmp_path, "a")
-    await store.put(key(1), "m", Reply("the finding is here"))
-    await store.put(key(2), "m", Reply("another"))
+    store = ReplyStore(tmp_path, "a")
+    await store.store_reply(key(1), "m", Reply("the finding is here"))
+    await store.store_reply(key(2), "m", Reply("another"))
     await store.close()
     path = tmp_path / "a.sqlite"
     data = path.read_bytes()
     assert data.count(b"the finding") == 1
     path.write_bytes(data.replace(b"the finding", b"thd finding"))
-    again = ResponseCache(tmp_path, "a")
-    assert again.get(key(1)) is None
-    assert again.get(key(2)) is not None
+    again = ReplyStore(tmp_path, "a")
+    assert again.find_reply(key(1)) is None
+    assert again.find_reply(key(2)) is not None
     await again.close()
-    (found,) = verify(tmp_path)
+    (found,) = check_files(tmp_path)
     assert (found.rows, found.damaged, found.problem, found.sound) == (2, 1, None, False)
     counted = FileCheck("a")
-    assert [row["text"] for row in replies(path, counted)] == ["another"]
+    assert [row["text"] for row in read_sound_replies(path, counted)] == ["another"]
     assert (counted.rows, counted.damaged) == (2, 1)
 
 
 async def test_a_flipped_bit_in_a_journal_that_nobody_folded_in_is_told(tmp_path: Path) -> None:
     """A process that is killed leaves its replies in the journal, and SQLite stops reading it at the damage."""
-    store = ResponseCache(tmp_path / "made", "a")
+    store = ReplyStore(tmp_path / "made", "a")
     for number in range(20):
-        await store.put(key(number), "m", Reply("x" * 3000))
+        await store.store_reply(key(number), "m", Reply("x" * 3000))
     killed = tmp_path / "killed"
     shutil.copytree(tmp_path / "made", killed, ignore=shutil.ignore_patterns("*-shm"))
     await store.close()
     journal = killed / "a.sqlite-wal"
     whole = bytearray(journal.read_bytes())
-    (found,) = verify(killed)
+    (found,) = check_files(killed)
     assert (found.rows, found.sound) == (20, True)
     whole[len(whole) // 2] ^= 1
     journal.write_bytes(whole)
     (killed / "a.sqlite-shm").unlink(missing_ok=True)
-    (found,) = verify(killed)
+    (found,) = check_files(killed)
     assert 0 < found.rows < 20
     assert not found.sound
     journal.write_bytes(whole[: len(whole) // 2])
-    assert verify(killed)[0].sound, "a torn end was never acknowledged"
+    assert check_files(killed)[0].sound, "a torn end was never acknowledged"
 
 
 async def test_a_torn_file_is_named_and_the_others_are_still_checked(
@@ -139,17 +148,17 @@ async def test_a_torn_file_is_named_and_the_others_are_still_checked(
     data = (tmp_path / "a.sqlite").read_bytes()
     (tmp_path / "a.sqlite").write_bytes(data[: len(data) // 2])
     (tmp_path / "c.sqlite.damaged-1").touch()
-    torn, whole = verify(tmp_path)
+    torn, whole = check_files(tmp_path)
     assert (torn.name, torn.sound) == ("a.sqlite", False)
     assert (whole.name, whole.sound, whole.rows) == ("b.sqlite", True, 3)
-    assert set_aside(tmp_path) == ["c.sqlite.damaged-1"]
+    assert list_set_aside(tmp_path) == ["c.sqlite.damaged-1"]
 
 
 async def test_stats_add_up_over_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await fill(tmp_path, monkeypatch, 3, 1000, "a")
     await fill(tmp_path, monkeypatch, 2, 5000, "a")
     await fill(tmp_path, monkeypatch, 4, 9000, "b")
-    found = by_model(stats(tmp_path))
+    found = total_by_model(collect_stats(tmp_path))
     first, second = found["m-a"], found["m-b"]
     assert (first.entries, first.text_bytes, first.prompt_tokens, first.completion_tokens) == (5, 15000, 25, 35)
     assert (first.oldest, first.newest, second.entries, second.oldest) == (1000, 5000, 4, 9000)
@@ -162,12 +171,15 @@ async def test_prune_by_age_and_model_takes_these_and_frees_the_disk(
     await fill(tmp_path, monkeypatch, 50, 60000, "a")
     await fill(tmp_path, monkeypatch, 20, 6000, "b")
     size = (tmp_path / "a.sqlite").stat().st_size
-    doomed = select(tmp_path, "m-a", 12000)
+    doomed = plan_prune(tmp_path, "m-a", 12000)
     assert dict(doomed.entries) == {"m-a": 300}
-    assert prune(tmp_path, doomed) == 300
+    assert prune_replies(tmp_path, doomed) == 300
     assert (tmp_path / "a.sqlite").stat().st_size < size / 4
-    assert {model: tally.entries for model, tally in by_model(stats(tmp_path)).items()} == {"m-a": 50, "m-b": 20}
-    assert all(file.sound for file in verify(tmp_path))
+    assert {model: tally.entries for model, tally in total_by_model(collect_stats(tmp_path)).items()} == {
+        "m-a": 50,
+        "m-b": 20,
+    }
+    assert all(file.sound for file in check_files(tmp_path))
 
 
 async def test_prune_down_to_a_size_takes_the_oldest_of_all_files(
@@ -177,25 +189,25 @@ async def test_prune_down_to_a_size_takes_the_oldest_of_all_files(
     await fill(tmp_path, monkeypatch, 200, 12000, "b")
     await fill(tmp_path, monkeypatch, 200, 18000, "a")
     size = size_of(tmp_path)
-    doomed = select(tmp_path, None, FOREVER, down_to=size // 2)
+    doomed = plan_prune(tmp_path, None, FOREVER, down_to=size // 2)
     assert dict(doomed.entries) == {"m-a": 200, "m-b": 200}
-    prune(tmp_path, doomed)
+    prune_replies(tmp_path, doomed)
     assert size_of(tmp_path) <= size // 2
-    (left,) = by_model(stats(tmp_path)).values()
+    (left,) = total_by_model(collect_stats(tmp_path)).values()
     assert (left.entries, left.oldest) == (200, 18000)
-    assert not select(tmp_path, None, FOREVER, down_to=size).entries
+    assert not plan_prune(tmp_path, None, FOREVER, down_to=size).entries
 
 
 async def test_a_file_of_the_older_layout_is_read_continued_and_pruned(tmp_path: Path) -> None:
     old_file(tmp_path / "a.sqlite")
-    store = ResponseCache(tmp_path, "a")
-    assert store.get(key(1)) == Reply("text", "stop", 1, 2, cached=True)
-    await store.put(key(2), "n", Reply("more", "length", 3, 4))
-    assert store.get(key(2)) == Reply("more", "length", 3, 4, cached=True)
+    store = ReplyStore(tmp_path, "a")
+    assert store.find_reply(key(1)) == Reply("text", "stop", 1, 2, cached=True)
+    await store.store_reply(key(2), "n", Reply("more", "length", 3, 4))
+    assert store.find_reply(key(2)) == Reply("more", "length", 3, 4, cached=True)
     await store.close()
-    (found,) = verify(tmp_path)
+    (found,) = check_files(tmp_path)
     assert (found.sound, found.rows, found.unchecked) == (True, 2, 2)
-    assert [row["stored"] for row in replies(tmp_path / "a.sqlite", FileCheck("a"))] == [None, None]
-    assert not select(tmp_path, None, 1_000_000_000).entries, "an age that is not noted is that of the file"
-    assert prune(tmp_path, select(tmp_path, "m", FOREVER)) == 1
-    assert list(by_model(stats(tmp_path))) == ["n"]
+    assert [row["stored"] for row in read_sound_replies(tmp_path / "a.sqlite", FileCheck("a"))] == [None, None]
+    assert not plan_prune(tmp_path, None, 1_000_000_000).entries, "an age that is not noted is that of the file"
+    assert prune_replies(tmp_path, plan_prune(tmp_path, "m", FOREVER)) == 1
+    assert list(total_by_model(collect_stats(tmp_path))) == ["n"]

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from mics_ray.errors import RefusedRun
-from mics_ray.models.pictures.reading import load
+from mics_ray.models.pictures.reading import load_picture
 from tests.support.run_folders import noise
 from train.export.config import ImageMode
 from train.export.pictures import COPIED, RE_ENCODED, REFERENCED, Picture, PictureStore, problem_of_file
@@ -69,7 +69,7 @@ def export(tmp_path: Path, name: str, data: bytes, mode: ImageMode = ImageMode.c
 @pytest.mark.parametrize("mode", ImageMode)
 def test_a_trainer_reads_what_the_models_saw(tmp_path: Path, name: str, mode: ImageMode) -> None:
     picture, file = export(tmp_path, name, (PLAIN | OTHERS)[name], mode)
-    read, seen = Image.open(file).convert("RGB"), load(tmp_path, name)
+    read, seen = Image.open(file).convert("RGB"), load_picture(tmp_path, name)
     assert read.size == seen.size == picture.size
     assert read.tobytes() == seen.tobytes()
 

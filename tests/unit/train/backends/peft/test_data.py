@@ -6,8 +6,8 @@ from transformers import AutoProcessor
 
 from mics_ray.assemble.panel import embedded
 from mics_ray.errors import RefusedRun
-from mics_ray.models.engine.vllm_engine import chat
-from mics_ray.models.pictures.reading import decode
+from mics_ray.models.engine.vllm_engine import build_conversation
+from mics_ray.models.pictures.reading import decode_picture
 from mics_ray.models.types import Request
 from tests.support.tiny_training import record, write_stage
 from train.backends.peft.data import IGNORED, EncodedRecords, Encoder, collate
@@ -50,8 +50,8 @@ def test_only_the_answer_and_its_end_token_are_learnt(processor: Any, picture: P
 @pytest.mark.parametrize("pictures", [0, 1, 3])
 def test_the_prompt_is_token_for_token_what_an_intern_is_asked(processor: Any, picture: Path, pictures: int) -> None:
     asked = Request("", "", "", "", "Which finding\n\n## is it?", "", 0.0, 1, 0)
-    shown = [decode(picture.read_bytes())] * pictures
-    messages = chat(asked, shown)
+    shown = [decode_picture(picture.read_bytes())] * pictures
+    messages = build_conversation(asked, shown)
     for part in messages[0]["content"]:
         if part["type"] == "image_pil":  # vLLM's word for it; its renderer hands the template `image`
             part |= {"type": "image", "image": part.pop("image_pil")}
@@ -76,7 +76,7 @@ def test_every_answer_of_a_longer_talk_is_learnt_and_the_system_is_not(processor
 
 def test_pictures_are_cut_into_the_tiles_that_are_asked_for(processor: Any, picture: Path, tmp_path: Path) -> None:
     wide = tmp_path / "wide.png"
-    decode(picture.read_bytes()).resize((224, 112)).save(wide)
+    decode_picture(picture.read_bytes()).resize((224, 112)).save(wide)
     turns = (("user", "<image>\nWhat?"), ("assistant", ANSWER))
     for most, tiles in ((1, 1), (2, 3), (6, 3)):  # a thumbnail beside the tiles
         sample = encoder(processor, max_tiles=most).encode(talk(*turns, pictures=(wide,)))
