@@ -1,52 +1,12 @@
-"""Plan a generation job on paper: which intern goes where, what binds, cases an hour, money, and what more would bring.
-
-The arguments of `generate.py`, and `plan.cases=N`, `plan.nodes=[{gpus:8,cpus:64,count:8}]` (or `ray.address=…` for a
-cluster that is there), `plan.run=FOLDER` for the latencies of a finished run.
-"""
+"""Plan a generation job on paper; `mics plan` is the same."""
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from rich.console import Console
-
-# Python puts this script's folder first on its path, where other scripts stand for packages of the same name.
-if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
+if __name__ == "__main__":
+    # Python puts this script's folder first on its path, where other scripts stand for packages of the same name.
     sys.path.pop(0)
 
-from mics_ray.command_line import ending, parse
-from mics_ray.config.compose import compose_job
-from mics_ray.errors import EXIT_OK
-from mics_ray.plan.config import PlanJob
-
-
-def main(argv: Sequence[str]) -> int:
-    """Compose, simulate, print; returns the exit code."""
-    command = parse(argv, __doc__ or "", "plan")
-    return ending(lambda: plan(compose_job("plan", PlanJob, command.overrides, command.config_dir)))
-
-
-def plan(job: PlanJob) -> int:
-    """Print the plan of ``job``. Raises :class:`mics_ray.errors.RefusedRun`."""
-    from mics_ray.plan.check import check, on_paper, refuse_what_does_not_fit
-
-    check(job)
-    nodes, on_gpu = on_paper(job.plan), bool(job.plan.nodes)
-    if not job.plan.nodes and job.ray.address is not None:
-        from mics_ray.runtime.driver.cluster import join_cluster
-        from mics_ray.runtime.serving.model_actors import cluster_nodes, gpus_there
-
-        with join_cluster(job.ray):
-            nodes = cluster_nodes()
-        on_gpu = gpus_there(nodes)
-    refuse_what_does_not_fit(job, nodes, on_gpu)
-    from mics_ray.plan.advise import advise
-    from mics_ray.plan.record import basis
-    from mics_ray.plan.report import print_plan
-
-    print_plan(Console(), advise(job, job.plan, basis(job, job.plan), nodes, on_gpu), job.plan, nodes)
-    return EXIT_OK
-
+from mics_ray.plan.command import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

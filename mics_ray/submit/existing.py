@@ -13,9 +13,9 @@ from rich.console import Console
 from mics_ray.config.keys import DIRECTORY
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.submit.address import checked, token
+from mics_ray.submit.clusters import Say
 from mics_ray.submit.config import ExistingConfig
 from mics_ray.submit.job import SubmittedJob
-from mics_ray.submit.launch import Say
 from mics_ray.submit.package import pack
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Existing:
-    """See :class:`~mics_ray.submit.launch.Cluster`.
+    """See :class:`~mics_ray.submit.clusters.Cluster`.
 
     Ray lets no id be used twice, so what was stopped or failed goes on under the next number: ID, ID-2, ID-3.
     """

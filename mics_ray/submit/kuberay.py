@@ -16,10 +16,10 @@ import yaml
 
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.private_files import make_private_folder, write_private
+from mics_ray.submit.clusters import Say
 from mics_ray.submit.config import KuberayConfig
 from mics_ray.submit.job import SubmittedJob
 from mics_ray.submit.kuberay_manifest import manifests
-from mics_ray.submit.launch import Say
 from mics_ray.submit.package import group_files
 
 POLL_S = 3.0
@@ -29,7 +29,7 @@ MEMORY = re.compile(r"[1-9]\d*(?:[KMGT]i?)?")
 
 
 class Kuberay:
-    """See :class:`~mics_ray.submit.launch.Cluster`."""
+    """See :class:`~mics_ray.submit.clusters.Cluster`."""
 
     def __init__(self, config: KuberayConfig, say: Say) -> None:
         if not config.mount.startswith("/"):

@@ -13,9 +13,9 @@ from rich.console import Console
 from mics_ray.config.keys import key
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.jobs.lock import LockHeld, RunLock
+from mics_ray.submit.clusters import Say
 from mics_ray.submit.config import SlurmConfig
 from mics_ray.submit.job import SubmittedJob
-from mics_ray.submit.launch import Say
 from mics_ray.submit.sbatch import script
 
 POLL_S = 2.0
@@ -24,7 +24,7 @@ RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED")
 
 
 class Slurm:
-    """See :class:`~mics_ray.submit.launch.Cluster`. A job's name is its submission id."""
+    """See :class:`~mics_ray.submit.clusters.Cluster`. A job's name is its submission id."""
 
     def __init__(self, config: SlurmConfig, say: Say) -> None:
         self._config, self._say = config, say

@@ -15,9 +15,9 @@ import yaml
 
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.private_files import make_private_folder, write_private
+from mics_ray.submit.clusters import Say
 from mics_ray.submit.config import VmConfig
 from mics_ray.submit.job import SubmittedJob
-from mics_ray.submit.launch import Say
 from mics_ray.submit.package import group_files
 from mics_ray.submit.vm_file import CODE, GROUP_FILES, HEAD, PROVIDERS, SECRETS, TOKEN, cluster_file, machines_of
 
@@ -26,7 +26,7 @@ JOBS = "http://127.0.0.1:8265"
 
 
 class Vm:
-    """See :class:`~mics_ray.submit.launch.Cluster`. On the head the job is one for ``cluster=existing``."""
+    """See :class:`~mics_ray.submit.clusters.Cluster`. On the head the job is one for ``cluster=existing``."""
 
     def __init__(self, config: VmConfig, say: Say) -> None:
         if config.provider not in PROVIDERS:

@@ -13,11 +13,11 @@ import yaml
 
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.runtime.serving.placement import Need
+from mics_ray.submit.command import SubmitArguments, run_action
 from mics_ray.submit.config import KuberayConfig
 from mics_ray.submit.job import SubmittedJob, describe
 from mics_ray.submit.kuberay import Kuberay
 from mics_ray.submit.kuberay_manifest import Pods, groups_of, manifests
-from mics_ray.submit.launch import Order, launch
 from tests.support.kubernetes import problems
 
 JOB = ("mentors=paper", "interns=paper", "judge=deepseek", "data.cases=cases.jsonl", "run.dir=runs/first")
@@ -268,5 +268,5 @@ def test_the_command_line_leads_here(tmp_path: Path, kube: Path) -> None:
     cluster = ("cluster=kuberay", "cluster.image=m", "cluster.volume_claim=results", "cluster.secret=k",
                f"cluster.dir={tmp_path}/out")  # fmt: skip
     said: list[str] = []
-    assert launch(Order("submit", True, cluster, JOB, None), said.append) == EXIT_OK
+    assert run_action(SubmitArguments("submit", True, cluster, JOB, None), said.append) == EXIT_OK
     assert said == ["rayjob created"]

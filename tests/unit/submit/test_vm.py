@@ -14,9 +14,9 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.runtime.serving.autoscaler import launched
 from mics_ray.runtime.serving.placement import Need
+from mics_ray.submit.command import SubmitArguments, run_action
 from mics_ray.submit.config import Machine, VmConfig, compose_cluster
 from mics_ray.submit.job import SubmittedJob, describe
-from mics_ray.submit.launch import Order, launch
 from mics_ray.submit.vm import Vm
 from mics_ray.submit.vm_file import cluster_file, machine_counts
 
@@ -118,7 +118,7 @@ def test_the_cluster_asks_for_a_token_and_listens_inside_only(tmp_path: Path) ->
 
 def test_without_the_clouds_package_the_files_are_written_and_the_commands_said(tmp_path: Path, keys: Path) -> None:
     said: list[str] = []
-    assert launch(Order("submit", True, words("aws", tmp_path), JOB, None), said.append) == EXIT_OK
+    assert run_action(SubmitArguments("submit", True, words("aws", tmp_path), JOB, None), said.append) == EXIT_OK
     made, token = sorted((tmp_path / "out").iterdir(), key=lambda path: path.suffix, reverse=True)
     assert {stat.S_IMODE(path.stat().st_mode) for path in (made, token)} == {0o600}
     validate_config(prepare_config(yaml.safe_load(made.read_text())))
@@ -130,10 +130,10 @@ def test_without_the_clouds_package_the_files_are_written_and_the_commands_said(
 
 
 def test_a_second_submit_keeps_cluster_and_token(tmp_path: Path, keys: Path) -> None:
-    order = Order("submit", True, words("aws", tmp_path), JOB, None)
-    launch(order, print)
+    order = SubmitArguments("submit", True, words("aws", tmp_path), JOB, None)
+    run_action(order, print)
     first = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
-    launch(order, print)
+    run_action(order, print)
     assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == first
 
 
@@ -228,7 +228,7 @@ def test_a_step_that_fails_ends_truthfully(
 )
 def test_what_cannot_work_is_refused_by_name(tmp_path: Path, keys: Path, wrong: str, named: str) -> None:
     with pytest.raises(RefusedRun, match=named):
-        launch(Order("submit", True, words("gcp", tmp_path, wrong), JOB, None), print)
+        run_action(SubmitArguments("submit", True, words("gcp", tmp_path, wrong), JOB, None), print)
     assert not (tmp_path / "out").exists()
 
 

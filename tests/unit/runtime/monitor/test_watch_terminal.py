@@ -1,4 +1,4 @@
-"""`scripts/watch.py` on a terminal: drawn again and again on a screen of its own, and what stays when it ends."""
+"""`mics watch` on a terminal: drawn again and again on a screen of its own, and what stays when it ends."""
 
 import fcntl
 import json
