@@ -12,7 +12,7 @@ from ray._private import ray_constants
 from mics_ray.config.schema import RayConfig
 from mics_ray.errors import RefusedRun
 from mics_ray.runtime.driver.gcs_check import refuse_unreachable
-from mics_ray.runtime.driver.head_watch import shutdown
+from mics_ray.runtime.driver.head_watch import shutdown_ray
 
 OBJECT_STORE_BYTES = 1 << 30
 """Of a cluster that is started here: pictures of the open searches, and Ray Data's blocks."""
@@ -27,7 +27,7 @@ def join_cluster(config: RayConfig) -> Iterator[None]:
         try:
             yield
         finally:
-            shutdown()
+            shutdown_ray()
 
 
 def _connect_ray(address: str | None) -> None:

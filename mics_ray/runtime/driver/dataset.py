@@ -1,4 +1,4 @@
-"""The cases as a Ray Dataset of spans of the input file: the driver deals spans out, workers read the records.
+"""The cases as a Ray Dataset of spans of the input file: the driver assigns spans, workers read the records.
 
 A map stage that reads the records would start processes of its own: 3 s before the first case (measured), for nothing.
 `streaming_split` would share the spans out by itself, but it never serves a worker that was lost and started again.
@@ -13,7 +13,7 @@ import ray
 from mics_ray.core.types import Case
 from mics_ray.io.cases import Place, Rejection, Span, read_places
 
-MOST_BLOCKS = 1024
+MOST_BLOCKS = 1024  # Ray Data plans each block by itself: a million spans need not be a million blocks
 
 PlacedRecord = tuple[Place, Case | Rejection]
 """An input record and where it stands."""

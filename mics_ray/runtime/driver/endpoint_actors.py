@@ -26,13 +26,13 @@ from mics_ray.runtime.driver.cluster import own_node
 from mics_ray.runtime.monitor import metrics
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 
-Answer = Reply | Failure | Refused
+EndpointAnswer = Reply | Failure | Refused
 LINGER_S = 0.004
 """How long a poll waits for more answers after the first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class EndpointCall:
     """One request under way: ``ticket`` is unique per client; ``pictures`` lie in the object store."""
 
     ticket: int
@@ -55,19 +55,19 @@ class EndpointActor:
         self._cache = ReplyStore(Path(cache_folder), name, None if max_gb is None else round(max_gb * GB))
         self._ledger = Ledger(Path(cache_folder), name, budget_usd)
         self._endpoint = Endpoint(entries, key(variable) if variable else None, self._cache, self._ledger)
-        self._done: dict[str, asyncio.Queue[tuple[int, Answer, str]]] = {}
+        self._done: dict[str, asyncio.Queue[tuple[int, EndpointAnswer, str]]] = {}
         self._running: set[asyncio.Task[None]] = set()
-        self._meters = metrics.Meters(metrics.run_name(cache_folder), self._read).start()
+        self._meters = metrics.Meters(metrics.run_name(cache_folder), self._set_gauges).start()
 
-    async def submit(self, client: str, calls: list[Call]) -> None:
+    async def submit(self, client: str, calls: list[EndpointCall]) -> None:
         """Start calls; their answers are fetched by :meth:`collect` under the same ``client``."""
         queue = self._done.setdefault(client, asyncio.Queue())
         for call in calls:
-            task = asyncio.create_task(self._answer(call, queue))
+            task = asyncio.create_task(self._answer_call(call, queue))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def collect(self, client: str) -> list[tuple[int, Answer, str]]:
+    async def collect(self, client: str) -> list[tuple[int, EndpointAnswer, str]]:
         """Wait for the next answers of ``client``: ticket, answer, and the lost call's text (else empty)."""
         queue = self._done.setdefault(client, asyncio.Queue())
         answers = [await queue.get()]
@@ -76,7 +76,7 @@ class EndpointActor:
             answers.append(queue.get_nowait())
         return answers
 
-    async def stats(self) -> dict[str, Any]:
+    async def read_stats(self) -> dict[str, Any]:
         """Counters per entry, see :meth:`Endpoint.stats`."""
         return self._endpoint.read_counters()
 
@@ -90,12 +90,12 @@ class EndpointActor:
         self._ledger.close()
         self._meters.publish()
 
-    async def _answer(self, call: Call, queue: "asyncio.Queue[tuple[int, Answer, str]]") -> None:
-        answer, text = await self._ask(call)
-        self._count(call.request.entry, answer)
+    async def _answer_call(self, call: EndpointCall, queue: "asyncio.Queue[tuple[int, EndpointAnswer, str]]") -> None:
+        answer, text = await self._complete_call(call)
+        self._count_answer(call.request.entry, answer)
         queue.put_nowait((call.ticket, answer, text))
 
-    async def _ask(self, call: Call) -> tuple[Answer, str]:
+    async def _complete_call(self, call: EndpointCall) -> tuple[EndpointAnswer, str]:
         """The answer, and a lost call's text; whatever goes wrong is an answer, for its waiter must hear of it."""
         try:
             pictures = await call.pictures if call.pictures is not None else None
@@ -109,14 +109,14 @@ class EndpointActor:
         except Exception as error:
             return Failure("internal", type(error).__name__), ""
 
-    def _count(self, entry: str, answer: Answer) -> None:
+    def _count_answer(self, entry: str, answer: EndpointAnswer) -> None:
         if isinstance(answer, Reply):
             self._meters.reply(entry, answer)
         else:
             failure = answer.failure if isinstance(answer, Refused) else answer
             self._meters.add(metrics.CALLS, 1, entry, failure.kind)
 
-    def _read(self, meters: metrics.Meters) -> None:
+    def _set_gauges(self, meters: metrics.Meters) -> None:
         """What the endpoint counts itself."""
         for entry, counted in self._endpoint.read_counters().items():
             meters.total(metrics.RETRIES, counted["retries"], entry)
@@ -137,59 +137,59 @@ class RemoteEndpoint:
         # Not the worker's name: what a lost worker still waits for is not its successor's, whose tickets begin anew.
         self._client = uuid.uuid4().hex
         self._tickets = itertools.count()
-        self._waiting: dict[int, tuple[Call, asyncio.Future[Reply]]] = {}
-        self._outbox: list[Call] = []
+        self._waiting: dict[int, tuple[EndpointCall, asyncio.Future[Reply]]] = {}
+        self._outbox: list[EndpointCall] = []
         self._sender: asyncio.Task[None] | None = None
         self._receiver: asyncio.Task[None] | None = None
 
     async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         """See :class:`mics_ray.models.types.Model`."""
-        call = Call(next(self._tickets), request, self._pictures.ref(pictures))
+        call = EndpointCall(next(self._tickets), request, self._pictures.ref(pictures))
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[call.ticket] = (call, future)
         self._outbox.append(call)
-        self._wake()
+        self._start_tasks()
         try:
             return await future
         finally:
             self._waiting.pop(call.ticket, None)
 
-    def _wake(self) -> None:
+    def _start_tasks(self) -> None:
         if self._sender is None or self._sender.done():
-            self._sender = asyncio.create_task(self._send())
+            self._sender = asyncio.create_task(self._send_batches())
         if self._receiver is None or self._receiver.done():
-            self._receiver = asyncio.create_task(self._receive())
+            self._receiver = asyncio.create_task(self._receive_answers())
 
-    async def _send(self) -> None:
+    async def _send_batches(self) -> None:
         """Send what has gathered, one message at a time."""
         while self._outbox:
             batch, self._outbox = self._outbox, []
             try:
                 await self._actor.submit.remote(self._client, batch)
             except RayActorError:
-                await self._recover()
+                await self._resend_calls()
 
-    async def _receive(self) -> None:
+    async def _receive_answers(self) -> None:
         """Fetch answers for as long as anybody waits."""
         while self._waiting:
             try:
                 answers = await self._actor.collect.remote(self._client)
             except RayActorError:
-                await self._recover()
+                await self._resend_calls()
                 continue
             for ticket, answer, text in answers:
                 if ticket in self._waiting and not (future := self._waiting[ticket][1]).done():
-                    _resolve(future, answer, text)
+                    _resolve_future(future, answer, text)
 
-    async def _recover(self) -> None:
+    async def _resend_calls(self) -> None:
         """The actor died: send everything again that still waits; Ray delivers it when the restart is done."""
         await asyncio.sleep(0.2)
         self._outbox = [call for call, future in self._waiting.values() if not future.done()]
         if self._sender is None or self._sender.done():
-            self._sender = asyncio.create_task(self._send())
+            self._sender = asyncio.create_task(self._send_batches())
 
 
-def _resolve(future: "asyncio.Future[Reply]", answer: Answer, text: str) -> None:
+def _resolve_future(future: "asyncio.Future[Reply]", answer: EndpointAnswer, text: str) -> None:
     if isinstance(answer, Reply):
         future.set_result(answer)
     elif isinstance(answer, Refused):

@@ -7,7 +7,7 @@ from ray._private import services
 
 from mics_ray.errors import RefusedRun
 
-REACH_S = 5.0
+ANSWER_S = 5.0
 CLIENT = "ray://"
 CLIENT_PORT = 10001
 # Ray speaks gRPC, that is HTTP/2: the client begins with a preface and empty settings, the server answers with its own.
@@ -20,12 +20,12 @@ def refuse_unreachable(address: str) -> None:
 
     ``address``: ``auto``, ``HOST:PORT`` of the head, or ``ray://HOST:PORT`` of its client server.
     """
-    host, port = _place(address)
+    host, port = _resolve_address(address)
     where = address if address in (f"{host}:{port}", f"{CLIENT}{host}:{port}") else f"{address} ({host}:{port})"
     try:
-        spoken = answers(host, port)
+        spoken = speaks_grpc(host, port)
     except TimeoutError:
-        raise RefusedRun(f"ray.address: no answer from {where} within {REACH_S:.0f} s; is it up?") from None
+        raise RefusedRun(f"ray.address: no answer from {where} within {ANSWER_S:.0f} s; is it up?") from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise RefusedRun(f"ray.address: nothing answers at {where} ({reason}); is it up?") from None
@@ -33,12 +33,12 @@ def refuse_unreachable(address: str) -> None:
         raise RefusedRun(f"ray.address: what answers at {where} is no Ray; give the head's own port (6379 by default)")
 
 
-def answers(host: str, port: int) -> bool:
+def speaks_grpc(host: str, port: int) -> bool:
     """Whether the server there speaks gRPC; over TLS (``RAY_USE_TLS=1``), whether there is any.
 
-    Raises OSError where none listens, its TimeoutError where one says nothing for :data:`REACH_S` seconds.
+    Raises OSError where none listens, its TimeoutError where one says nothing for :data:`ANSWER_S` seconds.
     """
-    with socket.create_connection((host, port), timeout=REACH_S) as connection:
+    with socket.create_connection((host, port), timeout=ANSWER_S) as connection:
         if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
             return True
         connection.sendall(PREFACE)
@@ -48,7 +48,7 @@ def answers(host: str, port: int) -> bool:
     return len(head) == FRAME_HEAD and head[3] == SETTINGS
 
 
-def _place(address: str) -> tuple[str, int]:
+def _resolve_address(address: str) -> tuple[str, int]:
     """Host and port that Ray would connect to: it takes this machine's own address for a loopback one."""
     if address.startswith(CLIENT):
         host, _, port = address.removeprefix(CLIENT).rpartition(":")

@@ -10,11 +10,11 @@ from types import TracebackType
 import ray
 
 from mics_ray.errors import EXIT_STOPPED
-from mics_ray.runtime.driver.gcs_check import answers
+from mics_ray.runtime.driver.gcs_check import speaks_grpc
 
 EVERY_S = 2.0
 LOST_S = 24.0
-"""Silence after which the head is lost. With what :func:`answers` waits and :data:`LEAVE_S`, less than a minute."""
+"""Silence after which the head is lost. With what :func:`speaks_grpc` waits and :data:`LEAVE_S`, less than a minute."""
 NOTICE_S, LEAVE_S = 5.0, 20.0
 """How long the driver may then take to notice, and to leave: a call into Ray may never return."""
 
@@ -52,16 +52,16 @@ class HeadWatch:
         """Whether it has been silent for too long."""
         return self._silent and time.monotonic() - self._heard >= LOST_S
 
-    def check(self) -> None:
+    def raise_if_lost(self) -> None:
         """Raises :class:`HeadLost`."""
         if self.lost:
             self._noticed.set()
             raise HeadLost(self.message)
 
-    def gone(self) -> bool:
+    def confirm_lost(self) -> bool:
         """Whether it is lost; where something in Ray has just failed, that is waited for as long as it is silent."""
         if self._gcs:
-            self._ask()
+            self._probe_head()
         while self._silent and not self.lost:
             time.sleep(0.1)
         if self.lost:
@@ -70,7 +70,7 @@ class HeadWatch:
 
     def __enter__(self) -> "HeadWatch":
         if self._gcs:
-            threading.Thread(target=self._watch, name="head", daemon=True).start()
+            threading.Thread(target=self._poll_head, name="head", daemon=True).start()
         return self
 
     def __exit__(
@@ -78,42 +78,42 @@ class HeadWatch:
     ) -> None:
         self._over.set()
 
-    def _watch(self) -> None:
+    def _poll_head(self) -> None:
         while not self.lost:
             if self._over.wait(EVERY_S):
                 return
-            self._ask()
+            self._probe_head()
         # Whatever happens from here on, ray.shutdown() at the end of the program included, is cut short.
         if self._noticed.wait(NOTICE_S):
             time.sleep(LEAVE_S)
         else:
             sys.stderr.write(f"{self.message}\n")
-        _leave()
+        _exit_process()
 
-    def _ask(self) -> None:
+    def _probe_head(self) -> None:
         host, _, port = self._gcs.rpartition(":")
         try:
-            self._silent = not answers(host.strip("[]"), int(port))
+            self._silent = not speaks_grpc(host.strip("[]"), int(port))
         except OSError:
             self._silent = True
         if not self._silent:
             self._heard = time.monotonic()
 
 
-def watch() -> HeadWatch:
+def watch_head() -> HeadWatch:
     """For the cluster that this process is connected to; nothing is watched through Ray's client."""
     if ray.util.client.ray.is_connected():
         return HeadWatch("")
     return HeadWatch(ray.get_runtime_context().gcs_address)
 
 
-def abandon() -> None:
+def abandon_ray() -> None:
     """Have this process leave Ray as it is: its shutdown ends a process whose node is gone at once, with code 1."""
     _abandoned.set()
-    atexit.register(_leave)  # runs before Ray's own, which was registered earlier
+    atexit.register(_exit_process)  # runs before Ray's own, which was registered earlier
 
 
-def shutdown() -> None:
+def shutdown_ray() -> None:
     """Disconnect from Ray; of one that was abandoned, only end the processes that were started here."""
     if not _abandoned.is_set():
         ray.shutdown()
@@ -121,7 +121,7 @@ def shutdown() -> None:
         node.kill_all_processes(check_alive=False)
 
 
-def _leave() -> None:
+def _exit_process() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(EXIT_STOPPED)

@@ -27,7 +27,9 @@ def print_report(console: Console, job: GenerationJob) -> None:
     Raises :class:`RefusedRun` when the cluster cannot hold the interns.
     """
     problems, sample, usable = list(job.survey.examples), list[Case](), 0
-    cases = track(_cases(job), "looking at the pictures", total=job.survey.pending, console=console, transient=True)
+    cases = track(
+        _iter_pending_cases(job), "looking at the pictures", total=job.survey.pending, console=console, transient=True
+    )
     for place, case in cases:
         if problem := find_picture_problem(job.config, place, case):
             problems.append(problem)
@@ -40,16 +42,16 @@ def print_report(console: Console, job: GenerationJob) -> None:
         console.print(f"  will be rejected: {one_line(problem)}", style="yellow", markup=False, highlight=False)
     if len(problems) > SHOWN:
         console.print(f"  and {len(problems) - SHOWN} more", style="yellow", highlight=False)
-    console.print(_models(job.config), _estimate(job, sample, usable))
+    console.print(_models_table(job.config), _estimate_table(job, sample, usable))
 
 
-def _cases(job: GenerationJob) -> Iterator[tuple[Place, Case]]:
+def _iter_pending_cases(job: GenerationJob) -> Iterator[tuple[Place, Case]]:
     for place, found in (pair for span in job.survey.spans for pair in read_places(span)):
         if isinstance(found, Case):
             yield place, found
 
 
-def _models(config: Config) -> Table:
+def _models_table(config: Config) -> Table:
     table = Table(title="models: every endpoint answered, the cluster has room", title_justify="left")
     for name in ("name", "model", "served by"):
         table.add_column(name)
@@ -65,7 +67,7 @@ def _models(config: Config) -> Table:
     return table
 
 
-def _estimate(job: GenerationJob, sample: list[Case], usable: int) -> Table:
+def _estimate_table(job: GenerationJob, sample: list[Case], usable: int) -> Table:
     table = Table(title="estimate", title_justify="left", caption="assumes 4 characters a token and no cached reply")
     for name in ("rounds a case", "calls", "prompt tokens", "completion tokens", "cost"):
         table.add_column(name, justify="right")

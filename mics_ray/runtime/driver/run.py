@@ -21,7 +21,7 @@ from mics_ray.jobs.generation import GenerationJob, survey_again
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.driver.endpoint_actors import start_endpoint
-from mics_ray.runtime.driver.head_watch import HeadLost, HeadWatch, abandon, watch
+from mics_ray.runtime.driver.head_watch import HeadLost, HeadWatch, abandon_ray, watch_head
 from mics_ray.runtime.driver.search_worker import ActorHandles
 from mics_ray.runtime.driver.worker_pool import WorkerPool
 from mics_ray.runtime.driver.writer import start_writer
@@ -36,15 +36,15 @@ log = logging.getLogger(__name__)
 
 StartInterns = Callable[[Config, str, str], Mapping[str, list[Any]]]
 
-POLL_S = 0.5
+POLL_S = 0.5  # between two looks at the stop signal: what a person who presses Ctrl-C waits at most
 DRAIN_S = 15.0
-"""How long paid calls may take to come home when a run is stopped."""
+"""How long paid calls in flight may take to be answered and stored when a run is stopped."""
 DRAIN_HEADLESS_S = 5.0
 """The same where the head of the cluster is lost: its nodes end soon too."""
 RESTART_S = 60.0
 """How long a run may be without any worker."""
-BARREN_LOSSES = 10
-"""Losses in a row that no row came between: then they are no accident."""
+MAX_LOSSES_WITHOUT_ROW = 10
+"""Worker losses in a row without a committed row between them: a case or the machine kills workers every time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class End:
     search_seconds: float
 
 
-class _Stop(Exception):
+class _StopRequested(Exception):
     """The person asked for a stop."""
 
 
@@ -69,28 +69,28 @@ def run(job: GenerationJob, progress: Progress) -> End:
 def search_job(job: GenerationJob, progress: Progress, interns: StartInterns = start_interns) -> End:
     """:func:`run` in the Ray that this process is connected to; ``interns`` gives the replicas' handles."""
     stopper = StopSignal()
-    with stopper.listening(), watch() as head:
+    with stopper.listening(), watch_head() as head:
         driver = _Driver(job, progress, stopper, head)
         try:
-            driver.start(interns)
-            return driver.search()
-        except _Stop:
-            return driver.end(EXIT_STOPPED, "stopped; the same command goes on")
+            driver.start_actors(interns)
+            return driver.search_cases()
+        except _StopRequested:
+            return driver.end_run(EXIT_STOPPED, "stopped; the same command goes on")
         except HeadLost as lost:
-            abandon()
-            return driver.end(EXIT_STOPPED, str(lost))
+            abandon_ray()
+            return driver.end_run(EXIT_STOPPED, str(lost))
         except RayError as error:
-            if head.gone():
-                abandon()
-                return driver.end(EXIT_STOPPED, head.message)
+            if head.confirm_lost():
+                abandon_ray()
+                return driver.end_run(EXIT_STOPPED, head.message)
             if not isinstance(error, RayActorError):
                 raise
-            return driver.end(
+            return driver.end_run(
                 EXIT_STOPPED, f"an actor was lost for good ({type(error).__name__}); see {job.folder.logs}"
             )
         finally:
             progress.close()
-            driver.leave()
+            driver.shut_down()
 
 
 class _Driver:
@@ -100,16 +100,15 @@ class _Driver:
         self._job, self._progress, self._stopper, self._head = job, progress, stopper, head
         self._before = job.survey.records - job.survey.pending
         self._workers: WorkerPool | None = None
-        self._hands: ActorHandles | None = None
+        self._handles: ActorHandles | None = None
         self._fleet: Fleet | None = None
-        self._outcomes = Counter[str]()
-        """Of the rows that were committed since the start."""
+        self._outcomes = Counter[str]()  # of the rows that were committed since the start
         self._at_start = Counter[str]()
         self._failure: str | None = None
         self._began: float | None = None
-        self._beacon = Heartbeat(job.folder, job.survey.records)
+        self._heartbeat = Heartbeat(job.folder, job.survey.records)
 
-    def start(self, interns: StartInterns) -> None:
+    def start_actors(self, interns: StartInterns) -> None:
         """Start all actors and wait until they are ready."""
         job, config = self._job, self._job.config
         cache, logs = str(job.folder.cache.absolute()), str(job.folder.logs.absolute())
@@ -119,181 +118,185 @@ class _Driver:
             for number, (provider, entries) in enumerate(providers(config).items())
         }
         replicas = interns(config, cache, logs)
-        self._hands = ActorHandles(endpoints, replicas, writer)
+        self._handles = ActorHandles(endpoints, replicas, writer)
         self._fleet = Fleet(config, replicas, cache, logs)
         window = min(config.window, job.survey.pending)
         count = config.ray.workers or worker_count(ray.cluster_resources().get("CPU", 1.0), window)
         self._workers = WorkerPool(job, count, window, logs)
-        self._workers.begin(job.survey.spans)
-        counts = writer.counts.remote()
-        self._await([counts, *(endpoint.stats.remote() for endpoint in endpoints.values())])
+        self._workers.queue_spans(job.survey.spans)
+        counts = writer.read_counts.remote()
+        self._wait_for([counts, *(endpoint.read_stats.remote() for endpoint in endpoints.values())])
         self._at_start = Counter(ray.get(counts)["outcomes"])
+        # Waited for last: engines load for minutes, and an actor that cannot start at all should be known before.
         engines = [replica.ready.remote() for handles in replicas.values() for replica in handles]
         if engines:
             self._progress.phase(f"loading {len(engines)} intern engine(s): {', '.join(replicas)}")
             try:
-                self._await(engines)
+                self._wait_for(engines)
             except RayError as error:
-                if self._head.gone():
+                if self._head.confirm_lost():
                     raise HeadLost(self._head.message) from None
-                raise RefusedRun(f"an intern's engine did not start ({_reason(error)}); see {logs}") from None
+                raise RefusedRun(f"an intern's engine did not start ({_describe_error(error)}); see {logs}") from None
 
-    def search(self) -> End:
-        """Deal what has no row yet to the workers, until all of it has one."""
+    def search_cases(self) -> End:
+        """Assign spans to the workers until every record has its row."""
         self._began = time.monotonic()
-        self._progress.phase(f"searching {self._job.survey.pending} cases, {len(self._crew.actors)} worker(s)")
+        self._progress.phase(f"searching {self._job.survey.pending} cases, {len(self._pool.actors)} worker(s)")
         while True:
-            if end := self._until_over():
+            if end := self._search_spans():
                 return end
-            with suppress(RayActorError):  # a writer that died holds nothing that anybody was told of
-                ray.get(self._need().writer.flush.remote())
-            self._look()
+            with suppress(
+                RayActorError
+            ):  # the rows of a writer that died were not acknowledged: workers send them again
+                ray.get(self._require_handles().writer.flush_rows.remote())
+            self._refresh_progress()
             if self._before + self._outcomes.total() == self._job.survey.records:
-                return self.end(EXIT_OK, "")
+                return self.end_run(EXIT_OK, "")
+            # Only the shards on disk say what is done: where the counts do not add up, the input is surveyed again.
             before, self._job = self._job.survey.pending, survey_again(self._job)
             if not (left := self._job.survey.pending):
-                return self.end(EXIT_OK, "")
+                return self.end_run(EXIT_OK, "")
             if left >= before:
                 return self._give_up(left)
-            self._crew.begin(self._job.survey.spans)
+            self._pool.queue_spans(self._job.survey.spans)
 
-    def _until_over(self) -> End | None:
-        """Deal until every span is searched; the reason, where that ends early."""
-        crew, due = self._crew, 0.0
-        while not crew.over:
-            crew.step(self._need(), POLL_S)
-            self._heed()
+    def _search_spans(self) -> End | None:
+        """Assign spans until each one is searched; returns the end where the run has to end early."""
+        pool, due = self._pool, 0.0
+        while not pool.finished:
+            pool.assign_and_wait(self._require_handles(), POLL_S)
+            self._check_stop()
             if time.monotonic() < due:
                 continue
-            self._look()
+            self._refresh_progress()
             due = time.monotonic() + POLL_S
-            if end := self._early_end():
+            if end := self._find_early_end():
                 return end
-            if crew.losses >= BARREN_LOSSES or crew.away_s > RESTART_S:
+            if pool.losses >= MAX_LOSSES_WITHOUT_ROW or pool.all_down_s > RESTART_S:
                 return self._give_up(survey_again(self._job).survey.pending)
-        return self._early_end()
+        return self._find_early_end()
 
     def _give_up(self, left: int) -> End:
-        return self.end(EXIT_STOPPED, f"{left} cases without a row; see {self._job.folder.logs}")
+        return self.end_run(EXIT_STOPPED, f"{left} cases without a row; see {self._job.folder.logs}")
 
-    def _look(self) -> None:
-        """Ask the actors where they stand; one that is just restarting is asked again next time."""
-        self._shine()
-        crew = self._crew
-        crew.look(POLL_S)
+    def _refresh_progress(self) -> None:
+        """Poll the actors and show the progress; an actor that is just restarting is polled again next time."""
+        self._write_heartbeat()
+        pool = self._pool
+        pool.refresh_states(POLL_S)
         with suppress(RayActorError, GetTimeoutError):
-            counts = ray.get(self._need().writer.counts.remote(), timeout=POLL_S)
+            counts = ray.get(self._require_handles().writer.read_counts.remote(), timeout=POLL_S)
             self._failure, outcomes = counts["failure"], Counter(counts["outcomes"]) - self._at_start
             if outcomes != self._outcomes:
-                crew.losses, self._outcomes = 0, outcomes
-        for line in crew.changes:
+                pool.losses, self._outcomes = 0, outcomes
+        for line in pool.changes:
             self._progress.phase(line)
-        crew.changes.clear()
-        self._scale()
-        calls = crew.calls
+        pool.changes.clear()
+        self._resize_fleet()
+        calls = pool.calls
         self._progress.show(
             Snapshot(
                 total=self._job.survey.records,
                 before=self._before,
                 outcomes=self._outcomes,
-                searching=sum(state.searching for state in crew.states),
+                searching=sum(state.searching for state in pool.states),
                 calls=calls["calls"],
                 cached=calls["cached"],
-                seconds=self._seconds(),
+                seconds=self._search_seconds(),
             )
         )
 
-    def _scale(self) -> None:
+    def _resize_fleet(self) -> None:
         """More replicas of an intern where its queue grows, fewer where it empties."""
         if self._fleet is None or not self._fleet.elastic:
             return
         queued = Counter[str]()
-        for state in self._crew.states:
+        for state in self._pool.states:
             queued.update(state.queued)
-        if self._fleet.step(time.monotonic(), queued, self._crew.actors):
-            self._hands = replace(self._need(), replicas=self._fleet.replicas)
+        if self._fleet.step(time.monotonic(), queued, self._pool.actors):
+            self._handles = replace(self._require_handles(), replicas=self._fleet.replicas)
         for line in self._fleet.changes:
             self._progress.phase(line)
         self._fleet.changes.clear()
 
-    def _early_end(self) -> End | None:
+    def _find_early_end(self) -> End | None:
         """Why the workers ended before their spans did, if they did."""
-        refused = next((state.refused for state in self._crew.states if state.refused), None)
-        broken = next((state.broken for state in self._crew.states if state.broken), self._failure)
-        if broken:
-            return self.end(EXIT_CANNOT_WRITE, f"cannot write results: {broken}")
+        refused = next((state.refused for state in self._pool.states if state.refused), None)
+        write_error = next((state.write_error for state in self._pool.states if state.write_error), self._failure)
+        if write_error:
+            return self.end_run(EXIT_CANNOT_WRITE, f"cannot write results: {write_error}")
         if refused:
-            return self.end(*describe_refusal(refused))
+            return self.end_run(*describe_refusal(refused))
         return None
 
-    def end(self, code: int, message: str) -> End:
+    def end_run(self, code: int, message: str) -> End:
         """The end, with the seconds of search so far."""
-        return End(code, message, self._seconds())
+        return End(code, message, self._search_seconds())
 
-    def leave(self) -> None:
-        """Stop the workers, let paid calls come home into the cache and searched cases onto the disk."""
-        if self._hands is None or self._workers is None:
+    def shut_down(self) -> None:
+        """Stop the workers; wait until paid calls are in the cache and finished rows on disk."""
+        if self._handles is None or self._workers is None:
             return
         self._note_latencies()
         if not self._head.lost:
             self._workers.close()
         with suppress(RayError) if self._head.lost else nullcontext():
-            self._send_home(self._hands, DRAIN_HEADLESS_S if self._head.lost else DRAIN_S)
+            self._drain_actors(self._handles, DRAIN_HEADLESS_S if self._head.lost else DRAIN_S)
         if self._fleet is not None and not self._head.lost:
             self._fleet.close()
 
-    def _send_home(self, hands: ActorHandles, drain_s: float) -> None:
-        self._crew.stop(wait_s=2)
-        ends = [endpoint.drain.remote(drain_s) for endpoint in hands.endpoints.values()]
-        ends.append(hands.writer.flush.remote())
+    def _drain_actors(self, handles: ActorHandles, drain_s: float) -> None:
+        self._pool.stop_workers(wait_s=2)
+        ends = [endpoint.drain.remote(drain_s) for endpoint in handles.endpoints.values()]
+        ends.append(handles.writer.flush_rows.remote())
         ray.wait(ends, num_returns=len(ends), timeout=drain_s + 5)
 
     def _note_latencies(self) -> None:
-        """Leave what a later job can be planned from; on a full disk it is missing."""
-        latencies = merge_buckets(state.latencies for state in self._crew.states)
+        """Write the latencies that a later job can be planned from; on a full disk the file is missing."""
+        latencies = merge_buckets(state.latencies for state in self._pool.states)
         if latencies and self._fleet is not None:
             replicas = {name: len(handles) for name, handles in self._fleet.replicas.items()}
-            noted = {"search_seconds": self._seconds(), "replicas": replicas, "latencies": latencies}
+            noted = {"search_seconds": self._search_seconds(), "replicas": replicas, "latencies": latencies}
             try:
                 self._job.folder.write(LATENCIES, json.dumps(noted))
             except OSError as error:
                 log.warning("%s is not written (%s)", LATENCIES, error.strerror)
 
     @property
-    def _crew(self) -> WorkerPool:
+    def _pool(self) -> WorkerPool:
         if self._workers is None:
             raise RuntimeError("start() first")
         return self._workers
 
-    def _need(self) -> ActorHandles:
-        if self._hands is None:
+    def _require_handles(self) -> ActorHandles:
+        if self._handles is None:
             raise RuntimeError("start() first")
-        return self._hands
+        return self._handles
 
-    def _seconds(self) -> float:
+    def _search_seconds(self) -> float:
         return 0.0 if self._began is None else time.monotonic() - self._began
 
-    def _await(self, refs: list[Any]) -> None:
+    def _wait_for(self, refs: list[Any]) -> None:
         """Wait for all of ``refs``; an actor that cannot start or a stop ends the wait."""
         while refs:
             done, refs = ray.wait(refs, num_returns=len(refs), timeout=POLL_S)
             ray.get(done)
-            self._shine()
-            self._heed()
+            self._write_heartbeat()
+            self._check_stop()
 
-    def _heed(self) -> None:
-        """End the wait where a stop is asked for or the head is lost."""
+    def _check_stop(self) -> None:
+        """Raises where a stop was requested or the head is lost."""
         if self._stopper.asked:
-            raise _Stop
-        self._head.check()
+            raise _StopRequested
+        self._head.raise_if_lost()
 
-    def _shine(self) -> None:
-        """The sign of life asks the head for its nodes, and would wait for one that is silent."""
+    def _write_heartbeat(self) -> None:
+        """Write the heartbeat, unless the head is silent: it asks the head for its nodes and would hang."""
         if not self._head.silent:
-            self._beacon.write_if_due()
+            self._heartbeat.write_if_due()
 
 
-def _reason(error: RayError) -> str:
+def _describe_error(error: RayError) -> str:
     """What went wrong while engines load, when no text of a case is near."""
     cause = getattr(error, "cause", None) or error
     said = str(cause).strip().partition("\n")[0]

@@ -51,13 +51,13 @@ class WorkerState:
     searching: int
     usage: Mapping[str, Usage]
     refused: Failure | None
-    broken: str | None
+    write_error: str | None
     queued: Mapping[str, int] = field(default_factory=dict)
     latencies: Mapping[str, Buckets] = field(default_factory=dict)
 
 
 class SearchWorker:
-    """Searches cases of the spans dealt to it, ``window`` at a time; hands each to the writer as exactly one row."""
+    """Searches the cases of its spans, ``window`` at a time, and sends each to the writer as exactly one row."""
 
     def __init__(self, number: int, config: Config, stamp: Stamp, window: int, log_folder: str) -> None:
         log_to(Path(log_folder), f"worker-{number}")
@@ -68,94 +68,95 @@ class SearchWorker:
         self._routers: dict[str, Router] = {}
         self._writer: Any = None
         self._pictures = PictureRefs()
-        self._slots = asyncio.Semaphore(window)
+        self._slots = asyncio.Semaphore(window)  # one for each open search
         self._spans: dict[int, set[asyncio.Task[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._meters: dict[str, UsageMeter] = {}
         self._usage: dict[str, Usage] = {}
         self._latencies: defaultdict[str, Counter[int]] = defaultdict(Counter)
         self._refused: Failure | None = None
-        self._broken: str | None = None
+        self._write_error: str | None = None
         self._ended = False
-        self._metrics = metrics.Meters(Path(config.run.dir).name, self._read).start()
+        self._metrics = metrics.Meters(Path(config.run.dir).name, self._set_gauges).start()
 
-    async def open(self, hands: ActorHandles, number: int, span: Span) -> bool:
+    async def open_span(self, handles: ActorHandles, number: int, span: Span) -> bool:
         """Begin to search a span, record by record as the window has room; whether all of it was begun.
 
         It is not after :meth:`stop`, a refusing provider or a full disk. The handles come here and not to the
         constructor: Ray could not restart an actor whose arguments it lost.
         """
-        self._take(hands)
+        self._connect_actors(handles)
         tasks = self._spans[number] = set()
         async for record in iter_records(span):
             await self._slots.acquire()
+            # Asked again after the wait, which may last for minutes.
             if self._ended:
                 self._slots.release()
                 break
-            task = asyncio.create_task(self._case(record))
+            task = asyncio.create_task(self._process_record(record))
             for kept in (tasks, self._tasks):
                 kept.add(task)
                 task.add_done_callback(kept.discard)
         return not self._ended
 
-    async def finish(self, number: int) -> bool:
-        """Wait for the searches of a span that was opened; whether each of its records has its row."""
+    async def finish_span(self, number: int) -> bool:
+        """Wait for the searches of a span that was opened; returns whether each of its records has its row."""
         if tasks := self._spans.pop(number):
             await asyncio.wait(set(tasks))
         return not self._ended
 
     async def stop(self) -> None:
-        """Open no further search and give the open ones up; their replies are in the cache."""
+        """Start no further search and cancel the open ones; their replies are in the cache."""
         self._ended = True
         for task in self._tasks:
             task.cancel()
 
-    async def state(self) -> WorkerState:
+    async def report_state(self) -> WorkerState:
         """Where the worker stands; ``usage`` counts open searches too."""
         usage = dict(self._usage)
         for meter in self._meters.values():
-            _add(usage, meter.usage)
+            _add_usage(usage, meter.usage)
         queued = {name: router.queued for name, router in self._routers.items()}
-        return WorkerState(len(self._meters), usage, self._refused, self._broken, queued, self._latencies)
+        return WorkerState(len(self._meters), usage, self._refused, self._write_error, queued, self._latencies)
 
     async def update_replicas(self, replicas: Mapping[str, list[Any]]) -> None:
-        """Ask these replicas from here on; returns when those that are left out owe nothing any more."""
-        seats = {name: remote_replicas(handles, self._pictures) for name, handles in replicas.items()}
-        await asyncio.gather(*(router.update_replicas(seats[name]) for name, router in self._routers.items()))
+        """Send calls to these replicas from here on; returns when those left out have answered everything."""
+        views = {name: remote_replicas(handles, self._pictures) for name, handles in replicas.items()}
+        await asyncio.gather(*(router.update_replicas(views[name]) for name, router in self._routers.items()))
 
-    def _take(self, hands: ActorHandles) -> None:
-        """Connect to the actors, once: routers and endpoint handles know what is under way."""
+    def _connect_actors(self, handles: ActorHandles) -> None:
+        """Connect to the actors, once: routers and endpoint handles keep track of the calls in flight."""
         if self._writer is not None:
             return
-        self._writer, pictures = hands.writer, self._pictures
+        self._writer, pictures = handles.writer, self._pictures
         for provider, entries in providers(self._config).items():
-            handle = RemoteEndpoint(hands.endpoints[provider], pictures)
+            handle = RemoteEndpoint(handles.endpoints[provider], pictures)
             self._models |= dict.fromkeys(entries, handle)
-        self._routers = connect_routers(hands.replicas, pictures)
+        self._routers = connect_routers(handles.replicas, pictures)
 
-    async def _case(self, record: PlacedRecord) -> None:
+    async def _process_record(self, record: PlacedRecord) -> None:
         """One record to its one row; an error of ours fails that case and no other."""
         row: dict[str, Any] | None = None
         try:
-            row = await self._row(*record)
+            row = await self._build_row(*record)
         except BaseExceptionGroup as group:
-            row = self._search_broke(record[1], group)
+            row = self._handle_search_errors(record[1], group)
         except Exception as error:
-            row = self._internal(record[1], error)
+            row = self._failed_row(record[1], error)
         finally:
             self._slots.release()
         if row is not None:
-            await self._commit(row)
+            await self._commit_row(row)
 
-    async def _row(self, place: Place, record: Case | Rejection) -> dict[str, Any]:
+    async def _build_row(self, place: Place, record: Case | Rejection) -> dict[str, Any]:
         if isinstance(record, Rejection):
             return rejected_row(record, self._stamp)
         pictures = await asyncio.to_thread(load_pictures, self._config, self._root, place, record)
         if isinstance(pictures, Rejection):
             return rejected_row(pictures, self._stamp)
-        return await self._search(record, pictures)
+        return await self._search_pictured(record, pictures)
 
-    async def _search(self, case: Case, pictures: Mapping[str, Pictures | None]) -> dict[str, Any]:
+    async def _search_pictured(self, case: Case, pictures: Mapping[str, Pictures | None]) -> dict[str, Any]:
         started = time.monotonic()
         meter = self._meters[case.id] = UsageMeter()
         models = self._models | {name: router.bind_case(case.id) for name, router in self._routers.items()}
@@ -164,53 +165,54 @@ class SearchWorker:
         try:
             result = await run_case(self._config, self._strategy, case, panel)
         finally:
-            _add(self._usage, self._meters.pop(case.id).usage)
+            _add_usage(self._usage, self._meters.pop(case.id).usage)
         return result_row(result, meter.usage, time.monotonic() - started, self._stamp)
 
-    def _search_broke(
+    def _handle_search_errors(
         self, record: Case | Rejection, group: BaseExceptionGroup[BaseException]
     ) -> dict[str, Any] | None:
         """A search that ended in errors: a refusing provider stops the worker, anything else fails the case."""
         refusals = group.subgroup(Refused)
         if refusals is None:
-            return self._internal(record, group)
+            return self._failed_row(record, group)
         refused = first_error(refusals)
         self._refused = refused.failure if isinstance(refused, Refused) else None
-        self._halt()
+        self._stop_early()
         return None
 
-    def _internal(self, record: Case | Rejection, error: BaseException) -> dict[str, Any]:
+    def _failed_row(self, record: Case | Rejection, error: BaseException) -> dict[str, Any]:
         failed = failed_result(record, error, self._stamp.seed)
         return result_row(failed, {}, 0.0, self._stamp)
 
-    async def _commit(self, row: dict[str, Any]) -> None:
-        """Hand the row in; a writer that died is started again by Ray and refuses what it had committed."""
+    async def _commit_row(self, row: dict[str, Any]) -> None:
+        """Send the row to the writer; one that died is restarted by Ray and refuses what it had committed."""
         ended = time.monotonic()
         while True:
             try:
-                await self._writer.add.remote(row)
+                await self._writer.add_row.remote(row)
                 self._metrics.observe(metrics.COMMIT_LAG, time.monotonic() - ended)
                 return
             except RayActorError:
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.5)  # Ray turns calls away until the restart is done
             except OSError as error:
-                self._broken = str(error)
-                self._halt()
+                self._write_error = str(error)
+                self._stop_early()
                 return
 
-    def _read(self, meters: metrics.Meters) -> None:
-        """What is looked up once a second."""
+    def _set_gauges(self, meters: metrics.Meters) -> None:
+        """Set the gauges that are read once a second."""
         meters.level(metrics.OPEN, len(self._meters), str(self._number))
         for name, router in list(self._routers.items()):
             meters.level(metrics.INTERN_QUEUE, router.queued, name)
 
-    def _halt(self) -> None:
-        """End early from within: no further search, the open ones given up."""
+    def _stop_early(self) -> None:
+        """Stop by itself, after an error that every further case would meet: no further search, open ones cancelled."""
         self._ended = True
+        # The current task still has its own case to end; a cancelled one could not.
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
 
 
-def _add(total: dict[str, Usage], more: Mapping[str, Usage]) -> None:
+def _add_usage(total: dict[str, Usage], more: Mapping[str, Usage]) -> None:
     for name, used in more.items():
         total[name] = total.get(name, Usage()) + used

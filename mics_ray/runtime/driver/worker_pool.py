@@ -21,12 +21,12 @@ from mics_ray.jobs.generation import GenerationJob
 from mics_ray.runtime.driver.dataset import stream_spans
 from mics_ray.runtime.driver.search_worker import ActorHandles, SearchWorker, WorkerState
 
-AHEAD = 2
+SPANS_AHEAD = 2
 """Spans that a worker has and has not opened to the end: it opens the one and has the other."""
 
 
 @dataclass(slots=True)
-class _Hand:
+class _HeldSpans:
     """What one worker holds: spans by number, and those of them that it has not opened to the end."""
 
     spans: dict[int, Span] = field(default_factory=dict)
@@ -34,56 +34,56 @@ class _Hand:
 
 
 class SpanQueue:
-    """Numbers spans from 0 and hands them out in their order; what a lost worker leaves comes first."""
+    """Numbers spans from 0 and handles them out in their order; what a lost worker leaves comes first."""
 
     def __init__(self, spans: Iterator[Span], workers: int) -> None:
         self._fresh = spans
         self._next = next(spans, None)
-        self._again: deque[Span] = deque()
-        self._hands = [_Hand() for _ in range(workers)]
+        self._requeued: deque[Span] = deque()
+        self._held = [_HeldSpans() for _ in range(workers)]
         self._number = 0
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Whether no span is held and none is left."""
-        return self._next is None and not self._again and not any(hand.spans for hand in self._hands)
+        return self._next is None and not self._requeued and not any(hand.spans for hand in self._held)
 
-    def draw(self, worker: int) -> tuple[int, Span] | None:
+    def take_span(self, worker: int) -> tuple[int, Span] | None:
         """The next span for a worker and its number; ``None`` when it has enough to open or no span is left."""
-        hand = self._hands[worker]
-        if len(hand.opening) >= AHEAD or (span := self._take()) is None:
+        hand = self._held[worker]
+        if len(hand.opening) >= SPANS_AHEAD or (span := self._next_span()) is None:
             return None
         number, self._number = self._number, self._number + 1
         hand.spans[number] = span
         hand.opening.add(number)
         return number, span
 
-    def opened(self, worker: int, number: int) -> None:
+    def mark_opened(self, worker: int, number: int) -> None:
         """A worker has begun every record of a span: it may draw another."""
-        self._hands[worker].opening.remove(number)
+        self._held[worker].opening.remove(number)
 
-    def done(self, worker: int, number: int) -> None:
+    def mark_done(self, worker: int, number: int) -> None:
         """Each record of a span has its row."""
-        del self._hands[worker].spans[number]
+        del self._held[worker].spans[number]
 
-    def lost(self, worker: int, undone: Callable[[Span], Span | None]) -> None:
+    def requeue_lost(self, worker: int, undone: Callable[[Span], Span | None]) -> None:
         """A worker is gone: what is ``undone`` of its spans will be dealt again."""
-        held, self._hands[worker] = self._hands[worker], _Hand()
-        self._again.extend(rest for span in held.spans.values() if (rest := undone(span)) is not None)
+        held, self._held[worker] = self._held[worker], _HeldSpans()
+        self._requeued.extend(rest for span in held.spans.values() if (rest := undone(span)) is not None)
 
-    def _take(self) -> Span | None:
-        if self._again:
-            return self._again.popleft()
+    def _next_span(self) -> Span | None:
+        if self._requeued:
+            return self._requeued.popleft()
         span, self._next = self._next, next(self._fresh, None)
         return span
 
 
-AGAIN_S = 0.2
+LOST_POLL_S = 0.2
 """Between two looks at a worker that was lost: Ray turns calls to an actor away while it starts it again."""
-_UNSEEN = WorkerState(0, {}, None, None)
+_UNKNOWN_STATE = WorkerState(0, {}, None, None)
 
 
-class _Step(Enum):
+class _CallKind(Enum):
     """What a worker was asked: to open a span, to finish one, or whether it is back."""
 
     OPEN = auto()
@@ -92,8 +92,8 @@ class _Step(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    step: _Step
+class _WorkerCall:
+    kind: _CallKind
     worker: int
     number: int = -1
 
@@ -106,13 +106,13 @@ class WorkerPool:
         actor = ray.remote(SearchWorker).options(num_cpus=0, max_restarts=-1, max_concurrency=1000)
         share = math.ceil(window / count)
         self.actors = [actor.remote(number, job.config, job.stamp, share, log_folder) for number in range(count)]
-        self.states = [_UNSEEN] * count
+        self.states = [_UNKNOWN_STATE] * count
         self.losses = 0
         self.changes: list[str] = []
         self._results: Path = job.folder.results
         self._spans: Generator[Span, None, None] | None = None
-        self._deal = SpanQueue(iter(()), count)
-        self._calls: dict[Any, _Call] = {}
+        self._queue = SpanQueue(iter(()), count)
+        self._calls: dict[Any, _WorkerCall] = {}
         self._down: dict[int, float] = {}
         self._ended: set[int] = set()
         self._last_up = time.monotonic()
@@ -121,40 +121,40 @@ class WorkerPool:
     @property
     def calls(self) -> Counter[str]:
         """How many ``calls`` were answered, and how many of them were ``cached``; those of lost workers included."""
-        return sum(map(_calls, self.states), self._calls_of_lost)
+        return sum(map(_count_calls, self.states), self._calls_of_lost)
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Whether every record of the spans that were begun has its row."""
-        return self._deal.over
+        return self._queue.finished
 
     @property
-    def away_s(self) -> float:
+    def all_down_s(self) -> float:
         """For how long no worker has been there."""
         return time.monotonic() - self._last_up if len(self._down) == len(self.actors) else 0.0
 
-    def begin(self, spans: Sequence[Span]) -> None:
+    def queue_spans(self, spans: Sequence[Span]) -> None:
         """Deal these spans from here on; the first is read at once, as Ray Data takes a while to start."""
         self._spans = stream_spans(spans)
-        self._deal = SpanQueue(self._spans, len(self.actors))
+        self._queue = SpanQueue(self._spans, len(self.actors))
 
-    def step(self, hands: ActorHandles, wait_s: float) -> None:
+    def assign_and_wait(self, handles: ActorHandles, wait_s: float) -> None:
         """Deal what there is room for, and take in what is heard within ``wait_s``. Raises :class:`RefusedRun`."""
-        self._ask_after_lost()
-        self._deal_out(hands)
+        self._probe_lost()
+        self._assign_spans(handles)
         if len(self._down) < len(self.actors):
             self._last_up = time.monotonic()
         if not self._calls:
-            time.sleep(AGAIN_S)
+            time.sleep(LOST_POLL_S)
             return
-        patience = min(wait_s, AGAIN_S) if self._down else wait_s
+        patience = min(wait_s, LOST_POLL_S) if self._down else wait_s
         if ray.wait(list(self._calls), timeout=patience)[0]:
             for ref in ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)[0]:
-                self._hear(ref)
+                self._handle_reply(ref)
 
-    def look(self, wait_s: float) -> None:
+    def refresh_states(self, wait_s: float) -> None:
         """Ask the workers where they stand; one that does not answer in time is asked again next time."""
-        asked = {actor.state.remote(): n for n, actor in enumerate(self.actors) if n not in self._down}
+        asked = {actor.report_state.remote(): n for n, actor in enumerate(self.actors) if n not in self._down}
         for ref in ray.wait(list(asked), num_returns=len(asked), timeout=wait_s)[0] if asked else []:
             with suppress(RayActorError):
                 self.states[asked[ref]] = ray.get(ref)
@@ -164,70 +164,72 @@ class WorkerPool:
         if self._spans is not None:
             self._spans.close()
 
-    def stop(self, wait_s: float) -> None:
+    def stop_workers(self, wait_s: float) -> None:
         """Have open searches given up."""
         stops = [actor.stop.remote() for actor in self.actors]
         ray.wait(stops, num_returns=len(stops), timeout=wait_s)
 
-    def _deal_out(self, hands: ActorHandles) -> None:
+    def _assign_spans(self, handles: ActorHandles) -> None:
         """One span to each worker in turn, until nobody draws: a short file is shared out evenly too."""
         drawing = [n for n in range(len(self.actors)) if n not in self._down and n not in self._ended]
         while drawing:
-            drawing = [worker for worker in drawing if self._dealt(hands, worker)]
+            drawing = [worker for worker in drawing if self._assign_span(handles, worker)]
 
-    def _dealt(self, hands: ActorHandles, worker: int) -> bool:
-        if (drawn := self._deal.draw(worker)) is None:
+    def _assign_span(self, handles: ActorHandles, worker: int) -> bool:
+        if (drawn := self._queue.take_span(worker)) is None:
             return False
         number, span = drawn
-        self._calls[self.actors[worker].open.remote(hands, number, span)] = _Call(_Step.OPEN, worker, number)
+        self._calls[self.actors[worker].open_span.remote(handles, number, span)] = _WorkerCall(
+            _CallKind.OPEN, worker, number
+        )
         return True
 
-    def _hear(self, ref: Any) -> None:
+    def _handle_reply(self, ref: Any) -> None:
         if (call := self._calls.pop(ref, None)) is None:  # its worker was lost a moment ago
             return
         try:
             whole = ray.get(ref)
         except RayError as error:
-            if call.step is _Step.BACK:
-                self._down[call.worker] = time.monotonic() + AGAIN_S
+            if call.kind is _CallKind.BACK:
+                self._down[call.worker] = time.monotonic() + LOST_POLL_S
             else:
-                self._lose(call.worker, error)
+                self._take_back_spans(call.worker, error)
             return
-        if call.step is _Step.BACK:
+        if call.kind is _CallKind.BACK:
             del self._down[call.worker]
         elif not whole:
             self._ended.add(call.worker)
-        elif call.step is _Step.OPEN:
-            self._deal.opened(call.worker, call.number)
-            finish = self.actors[call.worker].finish.remote(call.number)
-            self._calls[finish] = _Call(_Step.FINISH, call.worker, call.number)
+        elif call.kind is _CallKind.OPEN:
+            self._queue.mark_opened(call.worker, call.number)
+            finish = self.actors[call.worker].finish_span.remote(call.number)
+            self._calls[finish] = _WorkerCall(_CallKind.FINISH, call.worker, call.number)
         else:
-            self._deal.done(call.worker, call.number)
+            self._queue.mark_done(call.worker, call.number)
 
-    def _lose(self, worker: int, error: RayError) -> None:
+    def _take_back_spans(self, worker: int, error: RayError) -> None:
         """Take back what the worker has no rows for; its calls are in the cache. One that died is waited for."""
         self._calls = {ref: call for ref, call in self._calls.items() if call.worker != worker}
         try:
-            self._deal.lost(worker, partial(undone, done=committed_ids(self._results)))
+            self._queue.requeue_lost(worker, partial(undone, done=committed_ids(self._results)))
         except (InputError, ShardError) as problem:
             raise RefusedRun(str(problem)) from None
-        self._calls_of_lost += _calls(self.states[worker])
-        self.states[worker] = _UNSEEN
+        self._calls_of_lost += _count_calls(self.states[worker])
+        self.states[worker] = _UNKNOWN_STATE
         self.losses += 1
         self._ended.discard(worker)
         if isinstance(error, RayActorError):
-            self._down[worker] = time.monotonic() + AGAIN_S
+            self._down[worker] = time.monotonic() + LOST_POLL_S
         self.changes.append(f"a search worker was lost ({type(error).__name__}); its cases are searched again")
 
-    def _ask_after_lost(self) -> None:
+    def _probe_lost(self) -> None:
         now = time.monotonic()
         for worker, due in self._down.items():
             if due <= now:
-                self._calls[self.actors[worker].state.remote()] = _Call(_Step.BACK, worker)
+                self._calls[self.actors[worker].report_state.remote()] = _WorkerCall(_CallKind.BACK, worker)
                 self._down[worker] = math.inf  # until it has answered
 
 
-def _calls(state: WorkerState) -> Counter[str]:
+def _count_calls(state: WorkerState) -> Counter[str]:
     return Counter(
         calls=sum(used.calls for used in state.usage.values()),
         cached=sum(used.cached_calls for used in state.usage.values()),

@@ -1,4 +1,4 @@
-"""The one committer: rows gather in it and leave as shards; whoever handed a row in waits until it is on disk."""
+"""The one committer: rows gather in it and are written as shards; a sender waits until its row is on disk."""
 
 import asyncio
 import time
@@ -14,14 +14,14 @@ from mics_ray.runtime.driver.cluster import own_node
 from mics_ray.runtime.monitor import metrics
 from mics_ray.runtime.monitor.logs import CaseLog, count_lost_calls
 
-ROWS_PER_SHARD = 64
+ROWS_PER_SHARD = 64  # more: a crash repeats more searches (from the cache); fewer: more files and syncs
 FIRST_AGE_S, LAST_AGE_S, AGE_SHARE = 2.0, 60.0, 0.02
 """A waiting row leaves after 2 s at first and after 60 s in long runs: 2 % of the run's age, so shards stay few."""
-TAKEOVER_S = 30.0
+LOCK_PATIENCE_S = 30.0
 
 
 class WriterActor:
-    """Commits rows to ``folder``; it refuses ids that are committed already, so a row can be handed in twice safely.
+    """Commits rows to ``folder``; it refuses ids that are committed already, so a row may be sent twice.
 
     For each case that it commits it writes a line into the case log in ``log_folder``.
     """
@@ -42,8 +42,8 @@ class WriterActor:
         self._failure: OSError | None = None
 
     def _take_over(self) -> RunLock:
-        """The writer of a driver that was just killed may live for a moment; never commit beside it."""
-        deadline = time.monotonic() + TAKEOVER_S
+        """Take the folder's lock. The writer of a driver that was just killed may hold it for a moment."""
+        deadline = time.monotonic() + LOCK_PATIENCE_S
         while True:
             try:
                 return RunLock(self._folder / ".writer.lock")
@@ -52,8 +52,8 @@ class WriterActor:
                     raise
                 time.sleep(0.1)
 
-    async def add(self, row: dict[str, Any]) -> None:
-        """Hand a row in; returns when it is committed. Raises ``OSError`` when nothing can be written."""
+    async def add_row(self, row: dict[str, Any]) -> None:
+        """Take a row; returns when it is committed. Raises ``OSError`` when nothing can be written."""
         if self._failure is not None:
             raise self._failure
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -61,13 +61,13 @@ class WriterActor:
             self._oldest = time.monotonic()
         self._rows.append((row, future))
         if len(self._rows) >= ROWS_PER_SHARD:
-            await self.flush()
+            await self.flush_rows()
         elif self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush_by_age())
         await future
 
-    async def flush(self) -> None:
-        """Commit everything that waits, in one shard."""
+    async def flush_rows(self) -> None:
+        """Commit all waiting rows, in one shard."""
         async with self._committing:
             batch, self._rows = self._rows, []
             if not batch:
@@ -85,9 +85,9 @@ class WriterActor:
             written = set(commit.written)
             fresh = [row for row in rows if row["case_id"] in written]
             self._outcomes.update(row["outcome"] for row in fresh)
-            await asyncio.to_thread(self._report, fresh)
+            await asyncio.to_thread(self._report_committed, fresh)
 
-    def _report(self, rows: list[dict[str, Any]]) -> None:
+    def _report_committed(self, rows: list[dict[str, Any]]) -> None:
         """Log and count cases that were just committed."""
         self._case_log.write(rows)
         for row in rows:
@@ -95,7 +95,7 @@ class WriterActor:
             for kind, count in count_lost_calls(row).items():
                 self._meters.add(metrics.LOST, count, kind)
 
-    async def counts(self) -> dict[str, Any]:
+    async def read_counts(self) -> dict[str, Any]:
         """The committed rows of the folder by outcome, and whether writing failed."""
         return {
             "outcomes": dict(self._outcomes),
@@ -109,7 +109,7 @@ class WriterActor:
             if wait > 0:
                 await asyncio.sleep(wait)
             else:
-                await self.flush()
+                await self.flush_rows()
 
 
 def start_writer(folder: Path, log_folder: Path) -> Any:

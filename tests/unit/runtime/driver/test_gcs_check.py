@@ -59,7 +59,7 @@ def test_a_refused_port_is_named(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["", "ray://"])
 def test_a_port_that_accepts_and_never_answers_is_given_up(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gcs_check, "REACH_S", 0.3)
+    monkeypatch.setattr(gcs_check, "ANSWER_S", 0.3)
     with listening(None) as (port, heard):
         with pytest.raises(RefusedRun, match=r"ray\.address: no answer from .* within"):
             gcs_check.refuse_unreachable(f"{kind}{HERE}:{port}")

@@ -24,7 +24,7 @@ with head_watch.HeadWatch(sys.argv[1]) as watch:
         while not watch.lost:
             time.sleep(0.01)
         try:
-            watch.check()
+            watch.raise_if_lost()
         except head_watch.HeadLost:
             print("told", flush=True)
     time.sleep(60)
@@ -63,25 +63,25 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_head_that_answers_is_not_lost() -> None:
     with serving() as address, HeadWatch(address) as watch:
         time.sleep(0.5)
-        watch.check()
-        assert not watch.gone()
+        watch.raise_if_lost()
+        assert not watch.confirm_lost()
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_silent_head_is_lost_after_a_while_and_not_at_once() -> None:
     with serving() as address:
         watch = HeadWatch(address)
-        assert not watch.gone()
+        assert not watch.confirm_lost()
     began = time.monotonic()
-    assert watch.gone()
+    assert watch.confirm_lost()
     assert time.monotonic() - began > 0.1
     with pytest.raises(HeadLost, match="the same command goes on"):
-        watch.check()
+        watch.raise_if_lost()
 
 
 def test_nothing_is_watched_without_an_address() -> None:
     with HeadWatch("") as watch:
-        assert not watch.gone()
+        assert not watch.confirm_lost()
 
 
 @pytest.mark.parametrize("way", ["hangs", "notices"])

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from mics_ray.io.cases import Span
 from mics_ray.io.sources import Format
-from mics_ray.runtime.driver.worker_pool import AHEAD, SpanQueue
+from mics_ray.runtime.driver.worker_pool import SPANS_AHEAD, SpanQueue
 
 
 def spans(count: int) -> Iterator[Span]:
@@ -17,54 +17,54 @@ def whole(span: Span) -> Span | None:
 
 
 def test_a_worker_draws_ahead_of_what_it_opens_and_no_further() -> None:
-    deal = SpanQueue(spans(9), workers=2)
-    drawn = [deal.draw(0) for _ in range(AHEAD)]
-    assert [found and found[1].first for found in drawn] == list(range(AHEAD))
-    assert deal.draw(0) is None
-    assert (other := deal.draw(1)) is not None
-    assert other[1].first == AHEAD
-    deal.opened(0, 0)
-    assert deal.draw(0) is not None, "what was opened need not be finished"
+    queue = SpanQueue(spans(9), workers=2)
+    drawn = [queue.take_span(0) for _ in range(SPANS_AHEAD)]
+    assert [found and found[1].first for found in drawn] == list(range(SPANS_AHEAD))
+    assert queue.take_span(0) is None
+    assert (other := queue.take_span(1)) is not None
+    assert other[1].first == SPANS_AHEAD
+    queue.mark_opened(0, 0)
+    assert queue.take_span(0) is not None, "what was opened need not be finished"
 
 
 def test_what_a_lost_worker_leaves_undone_is_dealt_first() -> None:
-    deal = SpanQueue(spans(4), workers=2)
-    first, second, kept = deal.draw(0), deal.draw(0), deal.draw(1)
+    queue = SpanQueue(spans(4), workers=2)
+    first, second, kept = queue.take_span(0), queue.take_span(0), queue.take_span(1)
     assert first
     assert second
     assert kept
-    deal.opened(0, first[0])
-    deal.lost(0, lambda span: None if span.first == 1 else span)
-    again, last = deal.draw(1), deal.draw(0)
+    queue.mark_opened(0, first[0])
+    queue.requeue_lost(0, lambda span: None if span.first == 1 else span)
+    again, last = queue.take_span(1), queue.take_span(0)
     assert again
     assert last
     assert (again[1].first, last[1].first) == (0, 3)
-    assert not deal.over
+    assert not queue.finished
     for worker, number in ((1, kept[0]), (1, again[0]), (0, last[0])):
-        deal.opened(worker, number)
-        deal.done(worker, number)
-    assert deal.over
+        queue.mark_opened(worker, number)
+        queue.mark_done(worker, number)
+    assert queue.finished
 
 
 def test_no_span_at_all_is_over_at_once() -> None:
-    assert SpanQueue(spans(0), workers=1).over
+    assert SpanQueue(spans(0), workers=1).finished
 
 
 @given(st.integers(1, 30), st.integers(1, 4), st.data())
 def test_whatever_is_lost_each_span_is_finished_once(count: int, workers: int, data: st.DataObject) -> None:
-    deal = SpanQueue(spans(count), workers)
+    queue = SpanQueue(spans(count), workers)
     held: dict[int, dict[int, Span]] = {worker: {} for worker in range(workers)}
     finished: list[int] = []
-    while not deal.over:
+    while not queue.finished:
         worker = data.draw(st.integers(0, workers - 1))
-        while (drawn := deal.draw(worker)) is not None:
+        while (drawn := queue.take_span(worker)) is not None:
             held[worker][drawn[0]] = drawn[1]
         if held[worker] and data.draw(st.booleans()):
-            deal.lost(worker, whole)
+            queue.requeue_lost(worker, whole)
             held[worker] = {}
         elif held[worker]:
             number = min(held[worker])
-            deal.opened(worker, number)
-            deal.done(worker, number)
+            queue.mark_opened(worker, number)
+            queue.mark_done(worker, number)
             finished.append(held[worker].pop(number).first)
     assert sorted(finished) == list(range(count))
