@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import latency_server, speed
-from mics_ray.assemble.panel import JUDGE
+from mics_ray.assemble.locations import JUDGE
 from mics_ray.config.compose import compose_job
 from mics_ray.plan.config import PlanJob
 from mics_ray.plan.record import basis, services

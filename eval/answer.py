@@ -12,7 +12,7 @@ from eval.prepare import MODEL, Question, Work
 from eval.rows import answer_row
 from eval.scoring import parse, question_text, verdict
 from eval.types import Answered
-from mics_ray.assemble.panel import Cast, intern_template
+from mics_ray.assemble.panel import PanelBuilder, build_intern_template
 from mics_ray.core.draws import derive_seed
 from mics_ray.core.ports import Judge, Panel
 from mics_ray.core.text import neutralise, parse_continuation
@@ -47,7 +47,7 @@ class Examiner:
             side = self.work.job.pictures.intern_max_side
             pictures = await asyncio.to_thread(load_case_pictures, question.root, item.images, side)
             models = self.models(question.id)
-            panel = Cast(self.work.config, models).panel(None, pictures, meter)
+            panel = PanelBuilder(self.work.config, models).build_panel(None, pictures, meter)
             request = self._request(question, prompt, pictures)
             model = BoundModel(models[MODEL], request, pictures, self.work.job.prompts, meter)
             answered = await _answered(question, case, model, panel.judge)
@@ -68,7 +68,7 @@ class Examiner:
         """What the model is asked. The digest of the configuration is in the address of its kept reply: a model that
         was trained anew in the same place is asked anew."""
         return replace(
-            intern_template(self.work.config, MODEL),
+            build_intern_template(self.work.config, MODEL),
             revision=self.work.stamp.config_digest,
             text=prompt,
             pictures=pictures.digest if pictures else "",

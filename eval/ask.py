@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eval.config import InferJob
-from mics_ray.assemble.panel import embedded
+from mics_ray.assemble.locations import resolve_embedded
 from mics_ray.config.schema import Engine, ModelConfig
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
@@ -37,7 +37,7 @@ def prepare(job: InferJob) -> Asked:
         raise RefusedRun("\n".join(problems))
     if not job.question.strip():
         raise RefusedRun("question: empty")
-    config = replace(job.serve, model=embedded(job.model))
+    config = replace(job.serve, model=resolve_embedded(job.model))
     check_checkpoint(config.model, config.revision)
     try:
         engine_args(config, on_gpu=not is_cpu_build())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 
 from eval.config import InferJob
-from mics_ray.command_line import ending, parse
+from mics_ray.command_line import parse_command, run_program
 from mics_ray.config.compose import compose_job
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_USAGE
 
@@ -28,8 +28,8 @@ COMPARE = (
 
 def run_infer(argv: Sequence[str]) -> int:
     """Compose, check, load, ask; returns the exit code, or ends the process with it once an engine was loaded."""
-    command = parse(argv, INFER, "infer")
-    return ending(lambda: ask_question(compose_job("infer", InferJob, command.overrides, command.config_dir)))
+    command = parse_command(argv, INFER, "infer")
+    return run_program(lambda: ask_question(compose_job("infer", InferJob, command.overrides, command.config_dir)))
 
 
 def ask_question(job: InferJob) -> int:
@@ -42,7 +42,7 @@ def ask_question(job: InferJob) -> int:
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"loading {job.model}{adapter}", markup=False)
     # asyncio's own handler would wait for the next await, and loading has none for a minute.
     signal.signal(signal.SIGINT, _interrupt)
-    code = ending(lambda: _print_answer(asked))
+    code = run_program(lambda: _print_answer(asked))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # vLLM's finalizers fail aloud at the interpreter's own end
@@ -85,7 +85,7 @@ def run_compare(argv: Sequence[str]) -> int:
         found = parser.parse_args(list(argv))
     except SystemExit as ended:
         return EXIT_USAGE if ended.code else EXIT_OK
-    return ending(lambda: print_comparison(found.a, found.b, found.out))
+    return run_program(lambda: print_comparison(found.a, found.b, found.out))
 
 
 def print_comparison(first: Path, second: Path, out: Path | None) -> int:

@@ -12,7 +12,7 @@ from eval.prepare import Work
 from eval.progress import line
 from eval.rows import ANSWERS
 from eval.window import POLL_S, Batches, Score, Stopped, answer_all
-from mics_ray.assemble.panel import providers
+from mics_ray.assemble.locations import group_by_provider
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.io.shards import ShardStore
 from mics_ray.jobs.stop_signal import StopSignal
@@ -92,7 +92,7 @@ class _Hall:
     @classmethod
     def start(cls, work: Work, interns: StartInterns) -> "_Hall":
         cache, logs = str(work.folder.cache.absolute()), str(work.folder.logs.absolute())
-        groups = providers(work.config)
+        groups = group_by_provider(work.config)
         actors = {
             name: start_endpoint(entries, cache, f"endpoint-{n}") for n, (name, entries) in enumerate(groups.items())
         }

@@ -12,9 +12,10 @@ from eval.benchmarks import items, open_source
 from eval.config import EvaluateJob
 from eval.rows import ANSWERS, item_id
 from eval.types import Item
-from mics_ray.assemble.panel import JUDGE, embedded, model_problems
-from mics_ray.config.compose import to_yaml
-from mics_ray.config.identity import code_version, digest, identity
+from mics_ray.assemble.checks import find_model_problems
+from mics_ray.assemble.locations import JUDGE, resolve_embedded
+from mics_ray.config.compose import dump_yaml
+from mics_ray.config.identity import build_identity, digest_identity, find_code_version
 from mics_ray.config.schema import Config, Engine, InternDefaults, SearchConfig
 from mics_ray.core.draws import derive_seed
 from mics_ray.errors import RefusedRun
@@ -61,7 +62,7 @@ class Work:
 
 def check(job: EvaluateJob) -> None:
     """Refuse what cannot work before anything is loaded or written. Raises :class:`RefusedRun`, all problems in one."""
-    problems = [problem.replace(f"interns.{MODEL}", "serve") for problem in model_problems(served(job))]
+    problems = [problem.replace(f"interns.{MODEL}", "serve") for problem in find_model_problems(served(job))]
     problems += [f"interns.{name}: a name that is taken; give it another" for name in {MODEL, JUDGE} & set(job.interns)]
     if not job.eval.benchmarks:
         problems.append("eval: no benchmark chosen")
@@ -74,7 +75,7 @@ def check(job: EvaluateJob) -> None:
     if problems:
         raise RefusedRun("\n".join(problems))
     if job.serve.engine is Engine.vllm:
-        check_checkpoint(embedded(job.model), job.serve.revision)
+        check_checkpoint(resolve_embedded(job.model), job.serve.revision)
 
 
 def served(job: EvaluateJob) -> Config:
@@ -107,11 +108,11 @@ def _work(job: EvaluateJob, folder: RunFolder) -> Work:
     config, checkpoint = served(job), _checkpoint(job)
     view = _identity(job, config, checkpoint, questions)
     try:
-        folder.bind(view, to_yaml(job) + to_yaml({"checkpoint": checkpoint}), "eval.dir", ANSWERS)
+        folder.bind(view, dump_yaml(job) + dump_yaml({"checkpoint": checkpoint}), "eval.dir", ANSWERS)
         done = committed_ids(folder.results, ANSWERS)
     except ShardError as error:
         raise RefusedRun(str(error)) from None
-    stamp = Stamp(job.seed, digest(view), code_version())
+    stamp = Stamp(job.seed, digest_identity(view), find_code_version())
     pending = [question for question in questions if question.id not in done]
     return Work(job, _found(config), folder, stamp, len(questions), pending, checkpoint.get("tiling", {}))
 
@@ -132,7 +133,7 @@ def _checkpoint(job: EvaluateJob) -> dict[str, Any]:
     """What the model's files say of themselves; nothing of a model behind an API."""
     if job.serve.engine is not Engine.vllm:
         return {}
-    folder = fetch_small_files(embedded(job.model), job.serve.revision)
+    folder = fetch_small_files(resolve_embedded(job.model), job.serve.revision)
     found = {"files": fingerprint_model(folder), "tiling": read_tiling(folder)}
     return found | ({"adapter": fingerprint_model(Path(job.serve.adapter))} if job.serve.adapter else {})
 
@@ -141,7 +142,7 @@ def _identity(
     job: EvaluateJob, config: Config, checkpoint: dict[str, Any], questions: list[Question]
 ) -> dict[str, Any]:
     """What decides the answers, in dotted names. The place of the items is none of it, their words are."""
-    view = identity(config, "")
+    view = build_identity(config, "")
     del view["data.sha256"]
     for name in ("temperature", "limit", "mics_score", "bert_score_model", "bert_score_layers"):
         view[f"eval.{name}"] = getattr(job.eval, name)
@@ -157,7 +158,7 @@ def _found(config: Config) -> Config:
 
 
 def _absolute(intern: InternDefaults) -> InternDefaults:
-    model, adapter = Path(embedded(intern.model)), intern.adapter
+    model, adapter = Path(resolve_embedded(intern.model)), intern.adapter
     return replace(
         intern,
         model=str(model.absolute()) if model.is_dir() else intern.model,

@@ -20,12 +20,12 @@ Answering = Callable[["Work", "Progress"], "End"]
 
 def on_ray(work: "Work", progress: "Progress") -> "End":
     """Answer on a Ray cluster, with the simulated judge beside it where one is configured. Raises ``RefusedRun``."""
-    from mics_ray.assemble.probe import probe
+    from mics_ray.assemble.probe import probe_models
     from mics_ray.jobs.generation import serve_simulated_models
 
     with serve_simulated_models(work.config, work.folder) as served:
         progress.phase("asking the judge for one word")
-        asyncio.run(probe(served))
+        asyncio.run(probe_models(served))
         from eval.examine import examine
         from mics_ray.runtime.driver.cluster import join_cluster
 

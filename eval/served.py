@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mics_ray.config.identity import OF_ENDPOINTS, OF_INTERNS, differences
+from mics_ray.config.identity import OF_ENDPOINTS, OF_INTERNS, list_differences
 
 _WEIGHTS = {"model", "revision", "adapter"}
 
@@ -22,7 +22,7 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def served_differently(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     """What two evaluations did not serve alike, one line each; empty when the models alone differ."""
-    return differences(settings(first), settings(second))
+    return list_differences(settings(first), settings(second))
 
 
 def model_name(config: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mics_ray.config.compose import choices, groups
+from mics_ray.config.compose import list_choices, list_groups
 from mics_ray.core.display import printable
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_STOPPED, EXIT_USAGE, RefusedRun
 
@@ -17,17 +17,17 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CommandLine:
     """A parsed command line: Hydra overrides and the user's own folder of group files."""
 
     overrides: tuple[str, ...]
     config_dir: Path | None
 
 
-def parse(argv: Sequence[str], purpose: str, job: str = "generate") -> Command:
+def parse_command(argv: Sequence[str], purpose: str, job: str = "generate") -> CommandLine:
     """Read ``[--config-dir DIR] group=NAME key=value …`` of ``conf/JOB.yaml``. Ends the program (exit 64) on anything
     else."""
-    offered = "\n".join(f"  {group:<12}{', '.join(choices(group))}" for group in groups(job))
+    offered = "\n".join(f"  {group:<12}{', '.join(list_choices(group))}" for group in list_groups(job))
     parser = argparse.ArgumentParser(
         description=purpose,
         epilog=f"groups and what conf/ offers:\n{offered}",
@@ -44,10 +44,10 @@ def parse(argv: Sequence[str], purpose: str, job: str = "generate") -> Command:
         if isinstance(error, SystemExit) and error.code == 0:
             raise
         raise SystemExit(EXIT_USAGE) from None
-    return Command(tuple(found.overrides), found.config_dir)
+    return CommandLine(tuple(found.overrides), found.config_dir)
 
 
-def ending(program: Callable[[], int]) -> int:
+def run_program(program: Callable[[], int]) -> int:
     """Run ``program``; a refusal or a full disk becomes one clear message on standard error and its exit code."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:

@@ -11,7 +11,7 @@ EXIT_REFUSED = 78
 _BY_KIND = {"quota": EXIT_STOPPED, "outage": EXIT_STOPPED, "budget": EXIT_STOPPED, "disk": EXIT_CANNOT_WRITE}
 
 
-def exit_code(kind: str) -> int:
+def find_exit_code(kind: str) -> int:
     """The exit code of a run that a failure of this kind ended for all calls."""
     return _BY_KIND.get(kind, EXIT_REFUSED)
 

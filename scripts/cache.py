@@ -28,7 +28,7 @@ from rich.table import Table
 if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
     sys.path.pop(0)
 
-from mics_ray.command_line import ending
+from mics_ray.command_line import run_program
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_USAGE, LockedRun, RefusedRun
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.models.replies import store_care
@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
         given = parser.parse_args(list(argv))
     except SystemExit as end:
         return EXIT_USAGE if end.code else EXIT_OK
-    return ending(lambda: _run(given))
+    return run_program(lambda: _run(given))
 
 
 def _run(given: argparse.Namespace) -> int:

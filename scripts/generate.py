@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mics_ray.command_line import ending, parse
+from mics_ray.command_line import parse_command, run_program
 from mics_ray.config.schema import Config
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED
 from mics_ray.replay.recorded import composed
@@ -17,8 +17,8 @@ from mics_ray.replay.recorded import composed
 
 def main(argv: Sequence[str]) -> int:
     """Compose, check, search; returns the exit code."""
-    command = parse(argv, __doc__ or "")
-    return ending(lambda: generate(composed(command.overrides, command.config_dir)))
+    command = parse_command(argv, __doc__ or "")
+    return run_program(lambda: generate(composed(command.overrides, command.config_dir)))
 
 
 def generate(config: Config) -> int:
@@ -26,9 +26,9 @@ def generate(config: Config) -> int:
     if config.replay:
         return _replay(config)
     # Each import waits until it is needed: a wrong configuration is refused before the HTTP client and Ray are loaded.
-    from mics_ray.assemble.panel import check
+    from mics_ray.assemble.checks import check_job
 
-    check(config)
+    check_job(config)
     from mics_ray.io.shards import ShardError
     from mics_ray.jobs.generation import prepare_generation, serve_simulated_models, uses_simulated_models
     from mics_ray.runtime.driver.run import End, run
@@ -80,11 +80,11 @@ def _replay(config: Config) -> int:
 
 
 def _probe(served: Config, job: Any) -> None:
-    from mics_ray.assemble.probe import probe
+    from mics_ray.assemble.probe import probe_models
     from mics_ray.models.replies.ledger import Ledger
 
     with closing(Ledger(job.folder.cache, "probe", served.budget_usd)) as ledger:
-        asyncio.run(probe(served, ledger))
+        asyncio.run(probe_models(served, ledger))
 
 
 def _preflight(config: Config, job: Any, console: Console) -> int:

@@ -16,14 +16,14 @@ if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
     sys.path.pop(0)
 
 from eval.rejudge.config import RejudgeJob
-from mics_ray.command_line import ending, parse
+from mics_ray.command_line import parse_command, run_program
 from mics_ray.config.compose import compose_job
 
 
 def main(argv: Sequence[str]) -> int:
     """Compose, check, ask; returns the exit code."""
-    command = parse(argv, __doc__ or "", "rejudge")
-    return ending(lambda: _rejudge(command.overrides, command.config_dir))
+    command = parse_command(argv, __doc__ or "", "rejudge")
+    return run_program(lambda: _rejudge(command.overrides, command.config_dir))
 
 
 def _rejudge(overrides: Sequence[str], config_dir: Path | None) -> int:

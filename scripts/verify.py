@@ -21,7 +21,7 @@ from rich.text import Text
 if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
     sys.path.pop(0)
 
-from mics_ray.command_line import ending
+from mics_ray.command_line import run_program
 from mics_ray.core.display import one_line
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, LockedRun, RefusedRun
 from mics_ray.io.cases import InputError
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     if not given.run.startswith("run.dir="):
         parser.print_usage(sys.stderr)
         return EXIT_USAGE
-    return ending(lambda: verify(Path(given.run.removeprefix("run.dir=")), given.repair, Console(highlight=False)))
+    return run_program(lambda: verify(Path(given.run.removeprefix("run.dir=")), given.repair, Console(highlight=False)))
 
 
 def verify(run: Path, repair: bool, console: Console) -> int:
@@ -58,10 +58,10 @@ def verify(run: Path, repair: bool, console: Console) -> int:
 
 
 def _verify(run: Path, repair: bool, console: Console) -> int:
-    from mics_ray.assemble.panel import embedded
+    from mics_ray.assemble.locations import resolve_embedded
     from mics_ray.replay.stop import STOPPED, interruptible
 
-    cases = Path(embedded(str(OmegaConf.load(run / "config.yaml").data.cases)))
+    cases = Path(resolve_embedded(str(OmegaConf.load(run / "config.yaml").data.cases)))
     try:
         found = check_results(run / "results", cases)
         _show(console, found)

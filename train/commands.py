@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mics_ray.command_line import ending, parse
+from mics_ray.command_line import parse_command, run_program
 from mics_ray.config.compose import compose_job
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK
 from train.config import TrainJob
@@ -22,14 +22,14 @@ def run_train(argv: Sequence[str]) -> int:
     """Compose, check, train; returns the exit code."""
     from train.launch import launch
 
-    command = parse(argv, TRAIN, "train")
-    return ending(lambda: launch(compose_job("train", TrainJob, command.overrides, command.config_dir)))
+    command = parse_command(argv, TRAIN, "train")
+    return run_program(lambda: launch(compose_job("train", TrainJob, command.overrides, command.config_dir)))
 
 
 def run_export(argv: Sequence[str]) -> int:
     """Compose, check, export; returns the exit code."""
-    command = parse(argv, EXPORT, "export")
-    return ending(lambda: write_export(compose_job("export", ExportJob, command.overrides, command.config_dir)))
+    command = parse_command(argv, EXPORT, "export")
+    return run_program(lambda: write_export(compose_job("export", ExportJob, command.overrides, command.config_dir)))
 
 
 def write_export(job: ExportJob) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mics_ray.config.identity import differences
+from mics_ray.config.identity import list_differences
 from mics_ray.errors import EXIT_OK, LockedRun, RefusedRun
 from mics_ray.private_files import make_private_folder, read_json_object
 from train.backends.base import StoppedEarly, TrainBackend
@@ -85,18 +85,18 @@ def _held(root: Path) -> Iterator[None]:
 
 def _settle(job: TrainJob, root: Path, trainer: TrainBackend) -> None:
     """Write what the folder is for. Raises :class:`RefusedRun` where checkpoints of another configuration lie."""
-    from mics_ray.config.compose import to_yaml
+    from mics_ray.config.compose import dump_yaml
     from mics_ray.jobs.run_folder import RunFolder
 
     view, path = identity(job), root / "identity.json"
     if trainer.checkpoints(job):
-        changed = differences(read_json_object(path), view)
+        changed = list_differences(read_json_object(path), view)
         if changed:
             lines = "\n".join(f"  {line}" for line in changed)
             raise RefusedRun(
                 f"{root} holds checkpoints of another configuration; give another train.dir, or go back to:\n{lines}"
             )
-    RunFolder(root).write_identity(view, to_yaml(job))
+    RunFolder(root).write_identity(view, dump_yaml(job))
 
 
 def identity(job: TrainJob) -> dict[str, Any]:

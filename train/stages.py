@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mics_ray.config.compose import nearest
+from mics_ray.config.compose import suggest_nearest
 from mics_ray.errors import RefusedRun
 
 RESERVED = ("adapter", "checkpoints", "logs", "merged")
@@ -59,7 +59,7 @@ def read_stages(export_dir: str | Path, names: Sequence[str] | None = None) -> l
     found = {str(stage["name"]): folder / str(stage["meta"]) for stage in listed}
     for name in names if names is not None else ():
         if name not in found:
-            raise RefusedRun(f"export.stages: the export has no stage {name!r}{nearest(name, list(found))}")
+            raise RefusedRun(f"export.stages: the export has no stage {name!r}{suggest_nearest(name, list(found))}")
     chosen = [name for name in found if names is None or name in names]
     if not chosen:
         raise RefusedRun("export.stages: no stage is chosen; leave it out to train all of them")

@@ -12,7 +12,7 @@ from eval.benchmarks.pmc_vqa import read as pmc_vqa
 from eval.benchmarks.slake import read as slake
 from eval.benchmarks.vqa_rad import read as vqa_rad
 from eval.types import Item
-from mics_ray.config.compose import nearest
+from mics_ray.config.compose import suggest_nearest
 from mics_ray.errors import RefusedRun
 from mics_ray.models.pictures.file_formats import PictureError, name_errors, open_inside
 
@@ -39,7 +39,7 @@ def items(source: Source) -> list[Item]:
     reader = READERS.get(source.config.reader)
     if reader is None:
         shown = f"eval.benchmarks.{source.name}.reader: no reader {source.config.reader!r}"
-        raise RefusedRun(shown + nearest(source.config.reader, list(READERS)))
+        raise RefusedRun(shown + suggest_nearest(source.config.reader, list(READERS)))
     found = list(reader(source))
     if not found:
         raise RefusedRun(f"{source.name}: {source.base} holds no items of the split {source.config.split!r}")

@@ -10,8 +10,9 @@ from typing import Any
 
 from eval.rejudge.account import Said
 from eval.rejudge.recorded import answers, trees
-from mics_ray.assemble.panel import JUDGE, judge_template, providers
-from mics_ray.config.keys import key
+from mics_ray.assemble.locations import JUDGE, group_by_provider
+from mics_ray.assemble.panel import build_judge_template
+from mics_ray.config.keys import read_key
 from mics_ray.config.schema import Config
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Case, LostCall, Verdict
@@ -39,9 +40,9 @@ class Heard:
 
 def endpoint(config: Config, cache: ReplyStore, ledger: Ledger) -> Endpoint:
     """The judge's provider; ``config`` has no other model. What it costs goes into ``ledger``."""
-    entries = next(iter(providers(config).values()))
+    entries = next(iter(group_by_provider(config).values()))
     variable = entries[JUDGE].api_key_env
-    return Endpoint(entries, key(variable) if variable else None, cache, ledger)
+    return Endpoint(entries, read_key(variable) if variable else None, cache, ledger)
 
 
 async def hear(
@@ -52,7 +53,7 @@ async def hear(
     Ctrl-C or SIGTERM raises :class:`Stopped` once the calls under way have come home. Raises also
     :class:`mics_ray.models.types.Refused`, ``OSError``.
     """
-    voice = ModelJudge(BoundModel(judge, judge_template(config), None, config.prompts, meter))
+    voice = ModelJudge(BoundModel(judge, build_judge_template(config), None, config.prompts, meter))
     stop, waiting = asyncio.Event(), deque[asyncio.Task[Heard]]()
     with _listening(stop):
         asked = asyncio.create_task(stop.wait())

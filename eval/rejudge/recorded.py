@@ -10,7 +10,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mics_ray.assemble.panel import strategy
+from mics_ray.assemble.panel import build_strategy
 from mics_ray.config.schema import PromptsConfig, SearchConfig
 from mics_ray.core.draws import derive_seed
 from mics_ray.core.ports import Expand, Strategy
@@ -50,7 +50,7 @@ def rules(run: Path) -> Rules:
         raise RefusedRun(f"run.dir: {run / 'config.yaml'} is not the configuration of a search") from None
     assert isinstance(search, SearchConfig)
     assert isinstance(prompts, PromptsConfig)
-    return Rules(strategy(search, mentors), prompts, judge)
+    return Rules(build_strategy(search, mentors), prompts, judge)
 
 
 def trees(row: Mapping[str, Any]) -> list[SearchTree]:

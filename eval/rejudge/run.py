@@ -19,11 +19,12 @@ from eval.rejudge.ask import Stopped, endpoint, hear
 from eval.rejudge.config import RejudgeJob
 from eval.rejudge.recorded import COLUMNS, Rules, rules
 from eval.rejudge.report import markdown
-from mics_ray.assemble.panel import JUDGE, budget_problems, model_problems
-from mics_ray.assemble.probe import probe
+from mics_ray.assemble.checks import find_budget_problems, find_model_problems
+from mics_ray.assemble.locations import JUDGE
+from mics_ray.assemble.probe import probe_models
 from mics_ray.config.schema import Config, SearchConfig
 from mics_ray.core.usage import Usage
-from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, exit_code
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, find_exit_code
 from mics_ray.io.shards import ShardError, iter_rows, shards
 from mics_ray.jobs.generation import serve_simulated_models
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
@@ -59,7 +60,7 @@ def rejudge(job: RejudgeJob) -> int:
         raise RefusedRun(f"run.dir: no results in {run}; is it a run.dir of scripts/generate.py?")
     found = rules(run)
     config = _config(job, found)
-    if problems := [*model_problems(config), *budget_problems(config)]:
+    if problems := [*find_model_problems(config), *find_budget_problems(config)]:
         raise RefusedRun("\n".join(problems))
     with hold_folder(job.run.dir, "run.dir") as folder:
         log_to(folder.logs, "rejudge")
@@ -70,7 +71,7 @@ def rejudge(job: RejudgeJob) -> int:
             serve_simulated_models(config, folder) as served,
             closing(Ledger(place, ACCOUNT, config.budget_usd)) as ledger,
         ):
-            asyncio.run(probe(served, ledger))
+            asyncio.run(probe_models(served, ledger))
             work = _Work(served, found, folder, place, cases)
             return asyncio.run(_rejudge(work, job, ledger, Progress()))
 
@@ -95,7 +96,7 @@ async def _rejudge(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progr
     except Stopped:
         code, message = EXIT_STOPPED, "stopped; what was paid is kept, the same command goes on"
     except Refused as refused:
-        code, message = exit_code(refused.failure.kind), f"{refused}; what was paid is kept"
+        code, message = find_exit_code(refused.failure.kind), f"{refused}; what was paid is kept"
         message += "; with more the same command goes on" if refused.failure.kind == "budget" else ""
     except OSError as error:
         code, message = EXIT_CANNOT_WRITE, f"cannot write: {error.strerror}"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mics_ray.assemble.panel import JUDGE, endpoints
+from mics_ray.assemble.locations import JUDGE, list_endpoints
 from mics_ray.config.schema import Config, Price, StrategyKind
 from mics_ray.core.types import Case
 from mics_ray.models.prompts import fill_intern_prompt, fill_judge_prompt, fill_mentor_prompt
@@ -17,7 +17,7 @@ TYPICAL_ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CostLine:
     """One model's part: calls, prompt and completion tokens, US dollars."""
 
     entry: str
@@ -27,7 +27,7 @@ class Line:
     cost_usd: float
 
 
-def rounds_of(config: Config) -> dict[str, int]:
+def count_rounds(config: Config) -> dict[str, int]:
     """The scenarios: name -> rounds per case. The most counts every restart to full depth."""
     if config.search.strategy is StrategyKind.best_of_n:
         return {"least": 1, "typical": 1, "most": 1 + config.search.restarts}
@@ -35,29 +35,31 @@ def rounds_of(config: Config) -> dict[str, int]:
     return {"least": 1, "typical": min(TYPICAL_ROUNDS, most), "most": most}
 
 
-def estimate(config: Config, sample: Sequence[Case], cases: int, rounds: int) -> list[Line]:
+def estimate_job(config: Config, sample: Sequence[Case], cases: int, rounds: int) -> list[CostLine]:
     """The job's lines for ``cases`` cases of ``rounds`` rounds, prompts as long as those of ``sample``."""
     mentors, votes = len(config.mentors), len(config.search.intern_temperatures)
     per_mentor = 1 + (rounds - 1) * (mentors - 1) / mentors
-    pictures = PICTURE_TOKENS * _mean([len(case.images) for case in sample])
+    pictures = PICTURE_TOKENS * _average([len(case.images) for case in sample])
     prompts = config.prompts
-    mentor = _mean([len(fill_mentor_prompt(prompts, case, ())) for case in sample])
-    intern = _mean([len(fill_intern_prompt(prompts, case, ())) for case in sample])
-    judge = _mean([len(fill_judge_prompt(prompts, case, case.answer)) for case in sample])
+    mentor = _average([len(fill_mentor_prompt(prompts, case, ())) for case in sample])
+    intern = _average([len(fill_intern_prompt(prompts, case, ())) for case in sample])
+    judge = _average([len(fill_judge_prompt(prompts, case, case.answer)) for case in sample])
     asked = cases * rounds * mentors * votes
     return [
-        *(_line(config, name, cases * per_mentor, mentor, pictures, MENTOR_TOKENS) for name in config.mentors),
-        *(_line(config, name, asked, intern, pictures, INTERN_TOKENS) for name in config.interns),
-        _line(config, JUDGE, asked * len(config.interns), judge, 0, JUDGE_TOKENS),
+        *(_estimate_line(config, name, cases * per_mentor, mentor, pictures, MENTOR_TOKENS) for name in config.mentors),
+        *(_estimate_line(config, name, asked, intern, pictures, INTERN_TOKENS) for name in config.interns),
+        _estimate_line(config, JUDGE, asked * len(config.interns), judge, 0, JUDGE_TOKENS),
     ]
 
 
-def _line(config: Config, name: str, calls: float, characters: float, pictures: float, completion: int) -> Line:
-    price = endpoints(config)[name].price if name in endpoints(config) else Price()
+def _estimate_line(
+    config: Config, name: str, calls: float, characters: float, pictures: float, completion: int
+) -> CostLine:
+    price = list_endpoints(config)[name].price if name in list_endpoints(config) else Price()
     prompt = calls * (characters / CHARACTERS_PER_TOKEN + pictures)
     cost = cost_usd(price, prompt, calls * completion)
-    return Line(name, calls, prompt, calls * completion, cost)
+    return CostLine(name, calls, prompt, calls * completion, cost)
 
 
-def _mean(values: Sequence[float]) -> float:
+def _average(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0

@@ -1,285 +1,71 @@
-"""The composition root: from a configuration to the objects of a search. Needs no ray."""
+"""From a configuration to the objects of a search: its strategy, and a panel of models for each case."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from mics_ray.config.compose import looks_like_key, nearest_variable
-from mics_ray.config.keys import key
-from mics_ray.config.schema import (
-    Config,
-    Engine,
-    ModelConfig,
-    Price,
-    SearchConfig,
-    StrategyKind,
-    replica_range,
-)
+from mics_ray.assemble.locations import JUDGE
+from mics_ray.config.schema import Config, SearchConfig, StrategyKind
 from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.mics import Mics
 from mics_ray.core.ports import Panel, Strategy
-from mics_ray.errors import RefusedRun
-from mics_ray.models.chat.client import check_base_url
-from mics_ray.models.engine.adapter import find_served_rank
-from mics_ray.models.prompts import check_templates, fill_mentor_system
+from mics_ray.models.prompts import fill_mentor_system
 from mics_ray.models.roles import BoundModel, ModelIntern, ModelJudge, ModelMentor, UsageMeter
 from mics_ray.models.types import Model, Pictures, Request
 
-LOCAL = "local"
-EMBEDDED = "embedded:"
-JUDGE = "judge"
-ENGINE_FIELDS = (
-    "revision", "adapter", "replicas", "tensor_parallel", "pipeline_parallel", "gpus", "max_model_len",
-    "trust_remote_code", "engine_kwargs", "processor_kwargs",
-)  # fmt: skip
-"""Fields of a model that only ``engine: vllm`` reads."""
 
-
-def strategy(search: SearchConfig, mentors: tuple[str, ...]) -> Strategy:
+def build_strategy(search: SearchConfig, mentors: tuple[str, ...]) -> Strategy:
     """The policy that a search preset names."""
     if search.strategy is StrategyKind.best_of_n:
         return BestOfN(mentors)
     return Mics(mentors, search.max_rounds, search.first_steps, search.competitiveness.value)
 
 
-def embedded(path: str) -> str:
-    """Resolve ``embedded:…`` to the file or folder that the package carries; other paths stay as they are."""
-    if path.startswith(EMBEDDED):
-        return str(Path(__file__).parents[1] / "local" / path.removeprefix(EMBEDDED))
-    return path
-
-
-def cases_file(config: Config) -> Path:
-    """The file of cases."""
-    return Path(embedded(config.data.cases))
-
-
-def image_root(config: Config) -> Path:
-    """The folder that picture paths are relative to; beside the cases unless given."""
-    given = config.data.image_root
-    return Path(embedded(given)) if given else cases_file(config).parent
-
-
-def endpoints(config: Config) -> dict[str, ModelConfig]:
-    """Every model behind an API, by its entry name: mentors, the judge, interns with ``engine: endpoint``."""
-    found: dict[str, ModelConfig] = dict(config.mentors)
-    found[JUDGE] = config.judge
-    for name, intern in config.interns.items():
-        if intern.engine is Engine.endpoint:
-            found[name] = intern
-    return found
-
-
-def providers(config: Config) -> dict[str, dict[str, ModelConfig]]:
-    """Entries grouped by who serves them (address and key): one endpoint actor each, so that its limits are exact."""
-    groups: dict[str, dict[str, ModelConfig]] = {}
-    for name, entry in endpoints(config).items():
-        groups.setdefault(f"{entry.base_url} {entry.api_key_env or ''}".strip(), {})[name] = entry
-    return groups
-
-
 @dataclass(frozen=True)
-class Cast:
-    """Everybody who can take part, ready to sit on a case's panel. ``models`` are handles by entry name."""
+class PanelBuilder:
+    """Builds the panel of each case of a run. ``models`` are what answers, by entry name."""
 
     config: Config
     models: Mapping[str, Model]
 
-    def panel(self, mentor_pictures: Pictures | None, intern_pictures: Pictures | None, meter: UsageMeter) -> Panel:
+    def build_panel(
+        self, mentor_pictures: Pictures | None, intern_pictures: Pictures | None, meter: UsageMeter
+    ) -> Panel:
         """The panel of one case, with its pictures as each role sees them."""
         config = self.config
         mentors = {
-            name: ModelMentor(self._voice(name, mentor_template(config, name), mentor_pictures, meter))
+            name: ModelMentor(self._bind_model(name, build_mentor_template(config, name), mentor_pictures, meter))
             for name in config.mentors
         }
         interns = {
-            name: ModelIntern(self._voice(name, intern_template(config, name), intern_pictures, meter))
+            name: ModelIntern(self._bind_model(name, build_intern_template(config, name), intern_pictures, meter))
             for name in config.interns
         }
-        judge = ModelJudge(self._voice(JUDGE, judge_template(config), None, meter))
+        judge = ModelJudge(self._bind_model(JUDGE, build_judge_template(config), None, meter))
         return Panel(mentors, interns, judge, tuple(config.search.intern_temperatures))
 
-    def _voice(self, name: str, template: Request, pictures: Pictures | None, meter: UsageMeter) -> BoundModel:
+    def _bind_model(self, name: str, template: Request, pictures: Pictures | None, meter: UsageMeter) -> BoundModel:
+        # The digest, not the pictures, is part of a request: its key in the reply store stays short.
         template = replace(template, pictures=pictures.digest if pictures else "")
         return BoundModel(self.models[name], template, pictures, self.config.prompts, meter)
 
 
-def mentor_template(config: Config, name: str) -> Request:
+def build_mentor_template(config: Config, name: str) -> Request:
     """What every request to a mentor has in common."""
     entry = config.mentors[name]
     temperature = config.search.mentor_temperature if entry.temperature is None else entry.temperature
     return Request(name, entry.model, "", fill_mentor_system(config.prompts), "", "", temperature, entry.max_tokens, 0)
 
 
-def intern_template(config: Config, name: str) -> Request:
+def build_intern_template(config: Config, name: str) -> Request:
     """What every request to an intern has in common; the temperature is the vote's."""
     entry = config.interns[name]
+    # Other weights under the same name are another model: their replies have keys of their own in the store.
     weights = "+".join(filter(None, [entry.revision, entry.adapter]))
     return Request(name, entry.model, weights, "", "", "", 0.0, entry.max_tokens, 0)
 
 
-def judge_template(config: Config) -> Request:
+def build_judge_template(config: Config) -> Request:
     """What every request to the judge has in common."""
     entry = config.judge
     temperature = config.search.judge_temperature if entry.temperature is None else entry.temperature
     return Request(JUDGE, entry.model, "", "", "", "", temperature, entry.max_tokens, 0)
-
-
-def check(config: Config) -> None:
-    """Refuse what cannot work, before anything is started. Raises :class:`RefusedRun` with every problem found."""
-    problems = [*_check_input(config), *_check_panel(config), *model_problems(config), *budget_problems(config)]
-    if problems:
-        raise RefusedRun("\n".join(problems))
-
-
-def check_recorded(config: Config) -> None:
-    """:func:`check` for a search on recorded replies: nobody is reached, so no key and no weights are asked for."""
-    problems = [
-        *_check_input(config), *_check_panel(config), *size_problems(config), *check_templates(config.prompts)
-    ]  # fmt: skip
-    if problems:
-        raise RefusedRun("\n".join(problems))
-
-
-def model_problems(config: Config) -> list[str]:
-    """What is wrong with the prompts, the models and how many there are of anything, one line each."""
-    problems = [*size_problems(config), *check_templates(config.prompts)]
-    if config.cache.max_gb is not None and config.cache.max_gb <= 0:
-        problems.append(f"cache.max_gb: {config.cache.max_gb:g} is not above 0")
-    for name, entry in endpoints(config).items():
-        problems += _check_endpoint(name, entry)
-    for name, intern in config.interns.items():
-        if intern.engine is Engine.vllm:
-            problems += [f"interns.{name}: {problem}" for problem in _check_served(intern)]
-    return problems
-
-
-def budget_problems(config: Config) -> list[str]:
-    """What is wrong with the cap on money: a model behind a key without a price would not count."""
-    if config.budget_usd is None:
-        return []
-    problems = [] if config.budget_usd > 0 else [f"budget_usd: {config.budget_usd:g} is not above 0"]
-    free = [name for name, entry in endpoints(config).items() if entry.api_key_env and entry.price == Price()]
-    return problems + [f"{name}.price: not given, so budget_usd cannot count its calls" for name in free]
-
-
-def _check_served(intern: ModelConfig) -> list[str]:
-    """What is wrong with an intern of ours: code that is not pinned, an adapter that is none."""
-    problems = []
-    if intern.trust_remote_code and not _full_commit(intern.revision):
-        problems.append("trust_remote_code needs `revision`, a full commit hash of 40 hex digits")
-    if intern.adapter is not None:
-        try:
-            find_served_rank(intern.adapter)
-        except ValueError as error:
-            problems.append(f"adapter: {error}")
-    return problems
-
-
-def size_problems(config: Config) -> list[str]:
-    """What is wrong with how many there are of anything, one line each."""
-    sizes = [f"interns.{name}.{problem}" for name, intern in config.interns.items() for problem in _check_size(intern)]
-    return [*_check_roles(config), *_check_numbers(config), *sizes]
-
-
-def _check_roles(config: Config) -> list[str]:
-    """Fields that a model's role or engine would leave without effect, one line each."""
-    problems = []
-    mentors = {f"mentors.{name}": entry for name, entry in config.mentors.items()}
-    for name, entry in [*mentors.items(), (JUDGE, config.judge)]:
-        if entry.engine is not Engine.endpoint:
-            problems.append(f"{name}.engine: {entry.engine.value} serves interns only; mentors and judge are endpoints")
-        else:
-            problems += [f"{name}.{field}: goes only with engine=vllm" for field in _changed(entry, ENGINE_FIELDS)]
-    for name, intern in config.interns.items():
-        if intern.temperature is not None:
-            problems.append(
-                f"interns.{name}.temperature: not for an intern, whose votes take search.intern_temperatures "
-                "(a model that is evaluated: eval.temperature)"
-            )
-    return problems
-
-
-def _changed(entry: ModelConfig, names: Sequence[str]) -> list[str]:
-    """The fields among ``names`` that do not hold their default."""
-    plain = ModelConfig()
-    return [name for name in names if getattr(entry, name) != getattr(plain, name)]
-
-
-def _check_size(intern: ModelConfig) -> list[str]:
-    """What is wrong with the number of an intern's replicas and their share of GPUs."""
-    problems = []
-    try:
-        replica_range(intern.replicas)
-    except ValueError as error:
-        problems.append(f"replicas: {error}")
-    if intern.gpus is not None:
-        if not 0 < intern.gpus <= 1:
-            problems.append(f"gpus: {intern.gpus:g} is not a share of one GPU (above 0, at most 1)")
-        if (intern.tensor_parallel, intern.pipeline_parallel) != (1, 1):
-            problems.append("gpus: a share goes only with tensor_parallel 1 and pipeline_parallel 1")
-    return problems
-
-
-def _check_input(config: Config) -> list[str]:
-    problems = []
-    if not cases_file(config).exists():
-        problems.append(f"data.cases: no such file: {cases_file(config)}")
-    elif not image_root(config).is_dir():
-        problems.append(f"data.image_root: no such folder: {image_root(config)}")
-    return problems
-
-
-def _check_panel(config: Config) -> list[str]:
-    needed = 1 if config.search.strategy is StrategyKind.best_of_n else 2
-    problems = []
-    if len(config.mentors) < needed:
-        problems.append(f"mentors: {len(config.mentors)} given, the search needs at least {needed}")
-    if not config.interns:
-        problems.append("interns: none given, the search needs at least one")
-    if not config.search.intern_temperatures:
-        problems.append("search.intern_temperatures: at least one is needed")
-    names = [*config.mentors, *config.interns, JUDGE]
-    problems += [
-        f"{name!r} names two models; give each its own name" for name in {n for n in names if names.count(n) > 1}
-    ]
-    return problems
-
-
-def _check_numbers(config: Config) -> list[str]:
-    least = {
-        "window": (config.window, 1), "search.max_rounds": (config.search.max_rounds, 1),
-        "search.first_steps": (config.search.first_steps, 1), "search.restarts": (config.search.restarts, 0),
-        "pictures.mentor_max_side": (config.pictures.mentor_max_side, 1),
-        "pictures.intern_max_side": (config.pictures.intern_max_side, 1),
-        "ray.workers": (1 if config.ray.workers is None else config.ray.workers, 1),
-    }  # fmt: skip
-    for name, intern in config.interns.items():
-        least[f"interns.{name}.tensor_parallel"] = (intern.tensor_parallel, 1)
-        least[f"interns.{name}.pipeline_parallel"] = (intern.pipeline_parallel, 1)
-        least[f"interns.{name}.max_tokens"] = (intern.max_tokens, 1)
-    return [f"{name}: {value} is below {low}" for name, (value, low) in least.items() if value < low]
-
-
-def _check_endpoint(name: str, entry: ModelConfig) -> list[str]:
-    problems = []
-    if entry.base_url is None:
-        problems.append(f"{name}.base_url is not set: give the address of its API, such as https://host/v1")
-    elif entry.base_url != LOCAL:
-        try:
-            check_base_url(entry.base_url)
-        except ValueError as error:
-            problems.append(f"{name}.base_url: {error}")
-    if (variable := entry.api_key_env) is not None:
-        if looks_like_key(variable) or not variable.isidentifier():
-            problems.append(f"{name}.api_key_env: must be the NAME of an environment variable, not a key")
-        elif key(variable) is None:
-            problems.append(f"{name}.api_key_env: {variable} is not set{nearest_variable(variable)}")
-    for limit in ("requests_per_minute", "tokens_per_minute", "max_in_flight", "deadline_s", "max_tokens"):
-        if (value := getattr(entry, limit)) is not None and value <= 0:
-            problems.append(f"{name}.{limit}: {value} is not above 0")
-    return problems
-
-
-def _full_commit(revision: str | None) -> bool:
-    return revision is not None and len(revision) == 40 and all(c in "0123456789abcdef" for c in revision)

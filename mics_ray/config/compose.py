@@ -36,12 +36,12 @@ def compose_job(job: str, schema: type[T], overrides: Sequence[str], config_dir:
 
     Raises :class:`RefusedRun` naming what is wrong and the nearest valid name, never a value that looks like a key.
     """
-    _offer(schema)
-    searchpath = [f"hydra.searchpath=[{_quoted(f'file://{config_dir.resolve()}')}]"] if config_dir else []
+    _store_schema(schema)
+    searchpath = [f"hydra.searchpath=[{_quote_value(f'file://{config_dir.resolve()}')}]"] if config_dir else []
     if config_dir and not config_dir.is_dir():
         raise RefusedRun(f"--config-dir {config_dir}: no such folder")
-    known = groups(job)
-    overrides = [_listed(override, known) for override in overrides]
+    known = list_groups(job)
+    overrides = [_wrap_list(override, known) for override in overrides]
     _refuse_unknown_choices(overrides, known, config_dir)
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -49,14 +49,14 @@ def compose_job(job: str, schema: type[T], overrides: Sequence[str], config_dir:
         _refuse_keys(composed)
         config = OmegaConf.to_object(composed)
     except MissingConfigException as error:
-        raise RefusedRun(_unknown_choice(error)) from None
+        raise RefusedRun(_explain_unknown_choice(error)) from None
     except OverrideParseException as error:
         raise RefusedRun(
-            f"cannot read the override {shown(error.override)!r}; write key=value, and key='\"value\"' where the value "
-            "holds = , : or brackets"
+            f"cannot read the override {redact(error.override)!r}; write key=value, and key='\"value\"' where the "
+            "value holds = , : or brackets"
         ) from None
     except (HydraException, OmegaConfBaseException) as error:
-        raise RefusedRun(_explain(error, known)) from None
+        raise RefusedRun(_explain_error(error, known)) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{mark.name}, line {mark.line + 1}" if mark else getattr(error, "name", "one of the files")
@@ -74,7 +74,7 @@ def compose_job(job: str, schema: type[T], overrides: Sequence[str], config_dir:
     return config
 
 
-def _offer(schema: type) -> None:
+def _store_schema(schema: type) -> None:
     """Put ``schema`` where ``conf/JOB.yaml`` finds it; to make it anew takes a quarter of the time of composing."""
     store = ConfigStore.instance()
     held = store.repo.get("schema.yaml")
@@ -82,28 +82,28 @@ def _offer(schema: type) -> None:
         store.store(name="schema", node=schema)
 
 
-def groups(job: str) -> tuple[str, ...]:
+def list_groups(job: str) -> tuple[str, ...]:
     """The groups that ``conf/JOB.yaml`` lets one choose from, in its order."""
     defaults = yaml.safe_load((CONF / f"{job}.yaml").read_text(encoding="utf-8"))["defaults"]
     return tuple(name for entry in defaults if isinstance(entry, dict) for name in entry)
 
 
-def to_yaml(config: Any) -> str:
+def dump_yaml(config: Any) -> str:
     """The resolved configuration; it holds names of environment variables, never their values."""
     return OmegaConf.to_yaml(OmegaConf.structured(config), resolve=True)
 
 
-def nearest(name: str, valid: Sequence[str]) -> str:
+def suggest_nearest(name: str, valid: Sequence[str]) -> str:
     """`` - did you mean X?`` or the list of what there is."""
     close = difflib.get_close_matches(name, valid, n=1, cutoff=0.4)
     known = ", ".join(sorted(set(valid))[:12])
     return f"; did you mean {close[0]!r}?" if close else f"; there is: {known}" if valid else ""
 
 
-def nearest_variable(name: str) -> str:
+def suggest_variable(name: str) -> str:
     """The same for a name of an environment variable; the others are nobody's business."""
     close = difflib.get_close_matches(name, list(os.environ), n=1, cutoff=0.75)
-    return nearest(name, close)
+    return suggest_nearest(name, close)
 
 
 def looks_like_key(value: str) -> bool:
@@ -111,39 +111,39 @@ def looks_like_key(value: str) -> bool:
     return bool(_KEY_PREFIX.search(value) or _KEY_BODY.search(value))
 
 
-def shown(value: object) -> str:
+def redact(value: object) -> str:
     """A value fit for a message: secrets hidden, length bounded."""
     text = str(value)
     return "(a value that looks like a key)" if looks_like_key(text) else text[:80]
 
 
-def _unknown_choice(error: MissingConfigException) -> str:
+def _explain_unknown_choice(error: MissingConfigException) -> str:
     missing = error.missing_cfg_file
     group, _, name = str(missing[0] if isinstance(missing, list | tuple) else missing).rpartition("/")
-    group = shown(group)  # a slash in what was typed makes the group longer
-    return f"{group}={shown(name)}: no such file in conf/{group}{nearest(name, list(error.options or []))}"
+    group = redact(group)  # a slash in what was typed makes the group longer
+    return f"{group}={redact(name)}: no such file in conf/{group}{suggest_nearest(name, list(error.options or []))}"
 
 
-def _explain(error: Exception, known: Sequence[str]) -> str:
+def _explain_error(error: Exception, known: Sequence[str]) -> str:
     """What Hydra or OmegaConf found, in one line, from the attributes of the error that began it."""
-    cause = _origin(error)
+    cause = _find_origin(error)
     key, full_key = getattr(cause, "key", None), getattr(cause, "full_key", None)
     message = str(getattr(cause, "msg", None) or cause).strip().splitlines()[0]
     in_file = re.match(r"In '([\w/.-]+)'", str(error))
     where = f"{in_file[1]}.yaml: " if in_file else ""
     if isinstance(cause, GrammarParseError):
-        return f"{where}a ${{…}} cannot be read: {_hidden(message)[:200]}"
+        return f"{where}a ${{…}} cannot be read: {_redact_words(message)[:200]}"
     if key is None:
-        return _missing_group(message) or where + _hidden(message)[:200]
-    name = shown(full_key or key)
+        return _explain_missing_group(message) or where + _redact_words(message)[:200]
+    name = redact(full_key or key)
     if "missing mandatory" in message:
         return f"{name} is not set: give {name}=… on the command line or in a config file"
     if "not in" in message or "is not in struct" in message or "Could not override" in str(error):
-        return f"{where}unknown name {name!r}{nearest(str(key), _siblings(cause, known))}"
-    return f"{where}{name}: {_hidden(message)}{_interpolation(message)}"
+        return f"{where}unknown name {name!r}{suggest_nearest(str(key), _list_siblings(cause, known))}"
+    return f"{where}{name}: {_redact_words(message)}{_suggest_for_interpolation(message)}"
 
 
-def _origin(error: BaseException) -> BaseException:
+def _find_origin(error: BaseException) -> BaseException:
     """The first error of the chain that knows its key; where none does, the first that says anything."""
     chain: list[BaseException] = [error]
     link = error.__cause__ or error.__context__
@@ -154,25 +154,27 @@ def _origin(error: BaseException) -> BaseException:
     return next(keyed, None) or next((each for each in chain if str(each).strip()), error)
 
 
-def _siblings(cause: BaseException, known: Sequence[str]) -> list[str]:
+def _list_siblings(cause: BaseException, known: Sequence[str]) -> list[str]:
     """The names that are valid beside an unknown one; at the top the groups ``known`` are, too."""
     parent = getattr(cause, "parent_node", None)
     valid = [str(key) for key in parent if key != "hydra"] if isinstance(parent, DictConfig) else []
     return valid if "." in str(getattr(cause, "full_key", "")) else [*valid, *known]
 
 
-def _missing_group(message: str) -> str | None:
+def _explain_missing_group(message: str) -> str | None:
     match = re.match(r"You must specify '(\w+)'", message)
-    return match and f"choose {match[1]}=NAME: one of {', '.join(choices(match[1]))}, or a file of your --config-dir"
+    return (
+        match and f"choose {match[1]}=NAME: one of {', '.join(list_choices(match[1]))}, or a file of your --config-dir"
+    )
 
 
-def choices(group: str, config_dir: Path | None = None) -> list[str]:
+def list_choices(group: str, config_dir: Path | None = None) -> list[str]:
     """The names that ``conf/`` and the user's own ``config_dir`` offer for a group."""
     folders = [CONF / group, *([config_dir / group] if config_dir else [])]
     return sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
 
 
-def _listed(override: str, known: Sequence[str]) -> str:
+def _wrap_list(override: str, known: Sequence[str]) -> str:
     """``group=a,b`` as Hydra's list of choices; bare, Hydra would take it for a sweep over several runs."""
     group, _, names = override.partition("=")
     return f"{group}=[{names}]" if group in known and re.fullmatch(r"[\w.-]+(,[\w.-]+)+", names) else override
@@ -182,28 +184,30 @@ def _refuse_unknown_choices(overrides: Sequence[str], known: Sequence[str], conf
     """A wrong NAME comes before a group that is not chosen yet, which Hydra would name first."""
     for group, _, value in (override.partition("=") for override in overrides):
         if group in known and re.fullmatch(r"[\w.-]+|\[[\w., -]*\]", value) and value != "null":
-            offered = choices(group, config_dir)
+            offered = list_choices(group, config_dir)
             for name in filter(None, re.split(r"[\[\], ]+", value)):
                 if name.removesuffix(".yaml") not in offered:
-                    raise RefusedRun(f"{group}={shown(name)}: no such file in conf/{group}{nearest(name, offered)}")
+                    raise RefusedRun(
+                        f"{group}={redact(name)}: no such file in conf/{group}{suggest_nearest(name, offered)}"
+                    )
 
 
-def _quoted(text: str) -> str:
+def _quote_value(text: str) -> str:
     """``text`` as a value of Hydra's override grammar."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _interpolation(message: str) -> str:
+def _suggest_for_interpolation(message: str) -> str:
     match = re.search(r"Environment variable '(\w+)' not found", message)
-    return nearest_variable(match[1]) if match else ""
+    return suggest_variable(match[1]) if match else ""
 
 
-def _hidden(message: str) -> str:
-    return " ".join(shown(word) if looks_like_key(word) else word for word in message.split(" "))
+def _redact_words(message: str) -> str:
+    return " ".join(redact(word) if looks_like_key(word) else word for word in message.split(" "))
 
 
 def _refuse_keys(composed: DictConfig) -> None:
-    for name, value in _leaves(OmegaConf.to_container(composed, resolve=True)):
+    for name, value in _walk_leaves(OmegaConf.to_container(composed, resolve=True)):
         if isinstance(value, str) and (looks_like_key(value) or re.match(r"https?://[^/@]+@", value)):
             raise RefusedRun(
                 f"{name} holds what looks like a key; put the key into an environment variable "
@@ -211,10 +215,10 @@ def _refuse_keys(composed: DictConfig) -> None:
             )
 
 
-def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def _walk_leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(node, dict | list):
         for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-            yield from _leaves(value, f"{path}.{key}" if path else str(key))
+            yield from _walk_leaves(value, f"{path}.{key}" if path else str(key))
     else:
         yield path, node
 
@@ -229,6 +233,6 @@ def _refuse_unknown(node: Any, composed: Any, path: str = "") -> None:
         known = [field.name for field in fields(node)]
         for key in composed:
             if key not in known and not (path == "" and key == "hydra"):
-                raise RefusedRun(f"unknown name {shown(f'{path}{key}')!r}{nearest(str(key), known)}")
+                raise RefusedRun(f"unknown name {redact(f'{path}{key}')!r}{suggest_nearest(str(key), known)}")
         for name in known:
             _refuse_unknown(getattr(node, name), composed[name], f"{path}{name}.")

@@ -25,38 +25,38 @@ OF_INTERNS = (
 """What decides the votes of an intern. The names of both go into every row's digest: one more, and no run goes on."""
 
 
-def identity(config: Config, data_sha256: str) -> dict[str, Any]:
+def build_identity(config: Config, data_sha256: str) -> dict[str, Any]:
     """The flat, JSON-able view of everything that decides the results: names in dotted form, values as configured."""
     view: dict[str, Any] = {name: asdict(getattr(config, name)) for name in ("search", "prompts", "pictures")}
-    view["judge"] = _decisive(config.judge, OF_ENDPOINTS)
-    view["mentors"] = {name: _decisive(entry, OF_ENDPOINTS) for name, entry in config.mentors.items()}
-    view["interns"] = {name: _decisive(entry, OF_INTERNS) for name, entry in config.interns.items()}
+    view["judge"] = _select_fields(config.judge, OF_ENDPOINTS)
+    view["mentors"] = {name: _select_fields(entry, OF_ENDPOINTS) for name, entry in config.mentors.items()}
+    view["interns"] = {name: _select_fields(entry, OF_INTERNS) for name, entry in config.interns.items()}
     flat = {"seed": config.seed, "data.sha256": data_sha256}
-    for name, value in _flatten(view):
+    for name, value in _flatten_view(view):
         flat[name] = value.value if isinstance(value, Enum) else value
     return flat
 
 
-def _decisive(entry: ModelConfig, names: Sequence[str]) -> dict[str, Any]:
+def _select_fields(entry: ModelConfig, names: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in asdict(entry).items() if name in names}
 
 
-def digest(view: dict[str, Any]) -> str:
+def digest_identity(view: dict[str, Any]) -> str:
     """The configuration's digest as rows carry it, 16 hex digits."""
     return hashlib.sha256(json.dumps(view, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def list_differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What changed between two views, one line each; long texts are not shown."""
     lines = []
     for name in sorted(old.keys() | new.keys()):
         before, after = old.get(name), new.get(name)
         if before != after:
-            lines.append(f"{name}: {_short(before)} -> {_short(after)}")
+            lines.append(f"{name}: {_shorten_value(before)} -> {_shorten_value(after)}")
     return lines
 
 
-def code_version() -> str:
+def find_code_version() -> str:
     """The package version, with the commit where the code runs from a checkout and there is a ``git`` to ask."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists() or shutil.which("git") is None:
@@ -67,13 +67,13 @@ def code_version() -> str:
     return f"{__version__}+{found.stdout.strip()}" if found.returncode == 0 else __version__
 
 
-def _flatten(node: Any, path: str = "") -> list[tuple[str, Any]]:
+def _flatten_view(node: Any, path: str = "") -> list[tuple[str, Any]]:
     if isinstance(node, dict):
-        return [leaf for key, value in node.items() for leaf in _flatten(value, f"{path}.{key}" if path else key)]
+        return [leaf for key, value in node.items() for leaf in _flatten_view(value, f"{path}.{key}" if path else key)]
     return [(path, node)]
 
 
-def _short(value: Any) -> str:
+def _shorten_value(value: Any) -> str:
     if value is None:
         return "(not there)"
     text = str(value)

@@ -7,7 +7,7 @@ DIRECTORY = "MICS_SECRETS_DIR"
 """The environment variable with the folder of mounted files, each named as the variable whose key it holds."""
 
 
-def key(name: str) -> str | None:
+def read_key(name: str) -> str | None:
     """The key that the environment variable ``name`` or the mounted file of that name holds; ``None`` for neither."""
     if value := os.environ.get(name):
         return value

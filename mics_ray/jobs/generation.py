@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mics_ray.assemble.panel import LOCAL, cases_file, image_root
-from mics_ray.config.compose import to_yaml
-from mics_ray.config.identity import code_version, digest, identity
+from mics_ray.assemble.locations import LOCAL, locate_cases, locate_images
+from mics_ray.config.compose import dump_yaml
+from mics_ray.config.identity import build_identity, digest_identity, find_code_version
 from mics_ray.config.schema import Config
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
@@ -61,18 +61,18 @@ def survey_again(job: GenerationJob) -> GenerationJob:
 
 def _job(config: Config, folder: RunFolder) -> GenerationJob:
     try:
-        survey = scan(str(cases_file(config)), committed_ids(folder.results))
-        view = identity(config, survey.sha256)
+        survey = scan(str(locate_cases(config)), committed_ids(folder.results))
+        view = build_identity(config, survey.sha256)
         if shards(folder.results):
             folder.refuse_other(view, "run.dir")
     except (InputError, ShardError) as error:
         raise RefusedRun(str(error)) from None
     if config.data.strict:
         _refuse_rejections(config, survey)
-    folder.write_identity(view, to_yaml(config))
+    folder.write_identity(view, dump_yaml(config))
     # Workers may run in another directory.
-    absolute = replace(config, data=replace(config.data, image_root=str(image_root(config).absolute())))
-    return GenerationJob(absolute, folder, survey, Stamp(config.seed, digest(view), code_version()))
+    absolute = replace(config, data=replace(config.data, image_root=str(locate_images(config).absolute())))
+    return GenerationJob(absolute, folder, survey, Stamp(config.seed, digest_identity(view), find_code_version()))
 
 
 def _refuse_rejections(config: Config, survey: Survey) -> None:
@@ -90,7 +90,7 @@ def find_picture_problem(config: Config, place: Place, case: Case) -> str | None
     """What is wrong with the first picture of ``case`` that cannot be used; ``None`` when all can."""
     try:
         for picture in case.images:
-            check_picture(image_root(config), picture)
+            check_picture(locate_images(config), picture)
     except PictureError as error:
         return f"{case.id}: {place}: {error}"
     return None

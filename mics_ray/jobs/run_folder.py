@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mics_ray.config.identity import differences, digest
+from mics_ray.config.identity import digest_identity, list_differences
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.io.shards import CASES, RowKind, iter_rows, shards
 from mics_ray.jobs.lock import LockHeld, RunLock
@@ -83,8 +83,10 @@ class RunFolder:
         Raises :class:`mics_ray.io.shards.ShardError`.
         """
         if known := read_json_object(self.root / IDENTITY):
-            return differences(known, view)
-        if {row["config_digest"] for row in iter_rows(self.results, ["config_digest"], kind)} <= {digest(view)}:
+            return list_differences(known, view)
+        if {row["config_digest"] for row in iter_rows(self.results, ["config_digest"], kind)} <= {
+            digest_identity(view)
+        }:
             return []
         return [f"what made its rows: {IDENTITY} is lost; {self.root}/config.yaml may tell"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mics_ray.assemble.panel import JUDGE
+from mics_ray.assemble.locations import JUDGE
 from mics_ray.config.schema import Config
 from mics_ray.models.chat.rate_limiter import PACE, RateLimits
 from mics_ray.plan.config import PlanConfig

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mics_ray.assemble.panel import size_problems
+from mics_ray.assemble.checks import find_size_problems
 from mics_ray.errors import RefusedRun
 from mics_ray.plan.config import PlanConfig, PlanJob
 from mics_ray.runtime.serving.placement import Node, fits, needs
@@ -11,7 +11,7 @@ from mics_ray.runtime.serving.placement import Node, fits, needs
 def check(job: PlanJob) -> None:
     """Refuse numbers that make no sense. Raises :class:`RefusedRun` with every problem found."""
     problems = [
-        *size_problems(job),
+        *find_size_problems(job),
         *(f"plan.{name}: {value} is below 1" for name, value in _least(job.plan).items() if value < 1),
         *(f"{role}: none given" for role in ("mentors", "interns") if not getattr(job, role)),
     ]

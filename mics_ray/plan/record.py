@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mics_ray.assemble.panel import JUDGE, endpoints
+from mics_ray.assemble.locations import JUDGE, list_endpoints
 from mics_ray.config.schema import Config, Price
 from mics_ray.core.usage import Usage
 from mics_ray.errors import RefusedRun
@@ -82,7 +82,7 @@ def _assumed(config: Config, plan: PlanConfig, name: str) -> Call:
 
 
 def _price(config: Config, name: str) -> Price:
-    entry = endpoints(config).get(name)
+    entry = list_endpoints(config).get(name)
     return entry.price if entry else Price()
 
 
@@ -137,7 +137,7 @@ def services(config: Config, ground: Basis, replicas: Mapping[str, int]) -> dict
     """Every model as a service: an API with its limits, ``replicas`` with the calls that they work on at a time."""
     found = {}
     for name, call in ground.calls.items():
-        entry = endpoints(config).get(name)
+        entry = list_endpoints(config).get(name)
         if entry is None:
             limits = RateLimits(max_in_flight=math.ceil(replicas[name] * call.per_replica))
         else:

@@ -8,7 +8,8 @@ from itertools import islice
 from typing import Any
 
 from mics_ray.assemble.case_search import failed_result, load_pictures, run_case
-from mics_ray.assemble.panel import JUDGE, Cast, image_root, strategy
+from mics_ray.assemble.locations import JUDGE, locate_images
+from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.config.schema import Config
 from mics_ray.core.ports import Move, Strategy
 from mics_ray.core.tree import SearchTree
@@ -57,9 +58,9 @@ class Replayer:
 
     def __init__(self, config: Config, stamp: Stamp, record: RecordedReplies, lost: Mapping[str, Lost]) -> None:
         self._config, self._stamp, self._lost = config, stamp, lost
-        self._root = image_root(config)
-        self._strategy = strategy(config.search, tuple(config.mentors))
-        self._cast = Cast(config, dict.fromkeys([*config.mentors, *config.interns, JUDGE], record))
+        self._root = locate_images(config)
+        self._strategy = build_strategy(config.search, tuple(config.mentors))
+        self._cast = PanelBuilder(config, dict.fromkeys([*config.mentors, *config.interns, JUDGE], record))
 
     async def fill(self, store: ShardStore, spans: Iterable[Span], told: Callable[[int], None]) -> list[RecordEnd]:
         """Commit a row for every pending case that the record reaches; the others are returned.
@@ -93,7 +94,7 @@ class Replayer:
                 return rejected_row(pictures, self._stamp)
             meter, watched, started = UsageMeter(), _Watched(self._strategy), time.monotonic()
             panel = losing(
-                self._cast.panel(pictures["mentor"], pictures["intern"], meter), self._lost.get(record.id, {})
+                self._cast.build_panel(pictures["mentor"], pictures["intern"], meter), self._lost.get(record.id, {})
             )
             result = await run_case(self._config, watched, record, panel)
             return result_row(result, meter.usage, time.monotonic() - started, self._stamp)

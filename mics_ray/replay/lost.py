@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mics_ray.assemble.panel import JUDGE
+from mics_ray.assemble.locations import JUDGE
 from mics_ray.core.draws import derive_seed
 from mics_ray.core.mics import NO_STEP
 from mics_ray.core.ports import Intern, Judge, Mentor, Panel

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from mics_ray.config.compose import choices, compose_config, groups
+from mics_ray.config.compose import compose_config, list_choices, list_groups
 from mics_ray.config.schema import Config, RunConfig
 from mics_ray.errors import RefusedRun
 
@@ -47,12 +47,12 @@ def recorded_config(run: Path) -> Config:
 
 def _compose(own: dict[str, Any], overrides: Sequence[str], config_dir: Path | None) -> Config:
     """A run's ``own`` settings as a choice in each group that ``overrides`` do not choose; Hydra merges them."""
-    left = [group for group in groups(JOB) if group not in _given(overrides)]
+    left = [group for group in list_groups(JOB) if group not in _given(overrides)]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         if config_dir:
             _link(config_dir, place)
-        for group in (one for one in groups(JOB) if one != "experiment"):
+        for group in (one for one in list_groups(JOB) if one != "experiment"):
             chosen = own.pop(group, {})
             if group in left:
                 _write(place / group / f"{RECORDED}.yaml", chosen, group)
@@ -81,8 +81,8 @@ def _link(config_dir: Path, place: Path) -> None:
     """Offer the person's own group files beside the run's."""
     if not config_dir.is_dir():
         raise RefusedRun(f"--config-dir {config_dir}: no such folder")
-    for group in groups(JOB):
-        for name in set(choices(group, config_dir)) - set(choices(group)):
+    for group in list_groups(JOB):
+        for name in set(list_choices(group, config_dir)) - set(list_choices(group)):
             (place / group).mkdir(exist_ok=True)
             (place / group / f"{name}.yaml").symlink_to((config_dir / group / f"{name}.yaml").resolve())
 

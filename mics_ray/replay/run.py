@@ -12,9 +12,10 @@ from typing import Any
 
 from rich.text import Text
 
-from mics_ray.assemble.panel import cases_file, check_recorded
-from mics_ray.config.compose import to_yaml
-from mics_ray.config.identity import code_version, digest, identity
+from mics_ray.assemble.checks import check_replay
+from mics_ray.assemble.locations import locate_cases
+from mics_ray.config.compose import dump_yaml
+from mics_ray.config.identity import build_identity, digest_identity, find_code_version
 from mics_ray.config.schema import Config
 from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import InputError, Survey, scan
@@ -46,7 +47,7 @@ def replay(config: Config, progress: Progress) -> Account:
     run = Path(config.run.dir)
     if not (run / "identity.json").is_file():
         raise RefusedRun(f"run.dir: there is no run in {run}")
-    check_recorded(config)
+    check_replay(config)
     with hold_folder(config.run.dir, "run.dir") as folder:
         log_to(folder.logs, "replay")
         with _refusing():
@@ -59,22 +60,22 @@ def rebuild(config: Config, folder: RunFolder, progress: Progress) -> list[Recor
     The caller holds the run's lock. Raises :class:`RefusedRun` where the record is not that of this configuration and
     input, ``OSError``.
     """
-    check_recorded(config)
+    check_replay(config)
     with _refusing():
-        survey = scan(str(cases_file(config)), committed_ids(folder.results))
-        view = identity(config, survey.sha256)
+        survey = scan(str(locate_cases(config)), committed_ids(folder.results))
+        view = build_identity(config, survey.sha256)
         folder.refuse_other(view, "run.dir")
-        stamp = Stamp(config.seed, digest(view), code_version())
+        stamp = Stamp(config.seed, digest_identity(view), find_code_version())
         with _opened(folder) as record:
             return _search(Replayer(config, stamp, record, {}), survey, ShardStore(folder.results), progress)
 
 
 def _replay(config: Config, folder: RunFolder, progress: Progress) -> Account:
     run = committed(folder.results)
-    survey = scan(str(cases_file(config)))
-    view = identity(config, survey.sha256)
+    survey = scan(str(locate_cases(config)))
+    view = build_identity(config, survey.sha256)
     changed = folder.list_changes(view)
-    stamp, started = Stamp(config.seed, digest(view), code_version()), time.monotonic()
+    stamp, started = Stamp(config.seed, digest_identity(view), find_code_version()), time.monotonic()
     target = _target(folder, stamp, progress)
     survey = scan(survey.path, committed_ids(target.results))
     progress.phase(f"{survey.pending} of {survey.records} cases from the record in {folder.cache}")
@@ -137,15 +138,15 @@ def _goes_on(target: RunFolder, stamp: Stamp) -> bool:
 
 def _write(target: RunFolder, config: Config, view: dict[str, Any], account: Account) -> None:
     """What makes the folder one that reads like a run's; the summary last, for it says that the replay has ended."""
-    target.write_identity(view, to_yaml(replace(config, replay=False)))
+    target.write_identity(view, dump_yaml(replace(config, replay=False)))
     lines = (json.dumps({name: getattr(end, name) for name in RecordEnd.__slots__}) for end in account.ends)
     target.write(ENDS, "".join(f"{line}\n" for line in lines))
     summary = summarise(target.results) | {
         "finished": not account.ends,
         "search_seconds": round(account.seconds, 3),
         "simulated": uses_simulated_models(config),
-        "config_digest": digest(view),
-        "code_version": code_version(),
+        "config_digest": digest_identity(view),
+        "code_version": find_code_version(),
         "replay": account.plain(),
     }
     target.write("summary.json", json.dumps(summary, indent=1))

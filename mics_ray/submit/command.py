@@ -14,8 +14,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mics_ray.command_line import ending
-from mics_ray.config.compose import choices
+from mics_ray.command_line import run_program
+from mics_ray.config.compose import list_choices
 from mics_ray.errors import EXIT_USAGE
 from mics_ray.submit.clusters import Say, open_cluster
 from mics_ray.submit.config import compose_cluster
@@ -38,7 +38,7 @@ class SubmitArguments:
 def main(argv: Sequence[str]) -> int:
     """Read, compose, submit; returns the exit code."""
     arguments = parse_submit(argv)
-    return ending(lambda: run_action(arguments, lambda line: Console().out(line, highlight=False)))
+    return run_program(lambda: run_action(arguments, lambda line: Console().out(line, highlight=False)))
 
 
 def parse_submit(argv: Sequence[str]) -> SubmitArguments:
@@ -46,7 +46,8 @@ def parse_submit(argv: Sequence[str]) -> SubmitArguments:
     before, words = split_arguments(argv)
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog=f"clusters: {', '.join(choices('cluster'))}; cluster/README.md tells the way from zero to a job on each",
+        epilog=f"clusters: {', '.join(list_choices('cluster'))}; cluster/README.md tells the way from zero to a job "
+        "on each",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage=argparse.SUPPRESS,
         exit_on_error=False,

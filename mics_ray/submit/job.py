@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from eval.config import EvaluateJob
-from mics_ray.config.compose import compose_job, to_yaml
+from mics_ray.config.compose import compose_job, dump_yaml
 from mics_ray.config.schema import Config, ModelConfig
 from mics_ray.errors import RefusedRun
 from mics_ray.runtime.serving.placement import Need, needs
@@ -59,7 +59,7 @@ def describe(words: Sequence[str], config_dir: Path | None, base: str) -> Submit
         raise RefusedRun("ray.address is the cluster's to say; leave it out of a submission")
     config = compose_job(name, program.schema, overrides, config_dir)
     output = str(PurePosixPath(base) / program.output(config))
-    text = to_yaml(config)
+    text = dump_yaml(config)
     keys = {entry.api_key_env for entry in program.entries(config) if entry.api_key_env}
     return SubmittedJob(
         program=name,

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from mics_ray.config.compose import CONF, groups, looks_like_key
+from mics_ray.config.compose import CONF, list_groups, looks_like_key
 from mics_ray.errors import RefusedRun
 from mics_ray.submit.job import SubmittedJob
 
@@ -52,7 +52,7 @@ def group_files(job: SubmittedJob) -> Iterator[tuple[str, Path]]:
     where one holds what looks like a key."""
     if job.config_dir is None:
         return
-    for group in groups(job.program):
+    for group in list_groups(job.program):
         for file in sorted((job.config_dir / group).rglob("*.yaml")):
             if any(looks_like_key(word) for word in file.read_text(encoding="utf-8").split()):
                 raise RefusedRun(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mics_ray.config.keys import key
+from mics_ray.config.keys import read_key
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.submit.clusters import Say
@@ -107,7 +107,7 @@ class Slurm:
         if folder is not None and not Path(folder).is_dir():
             raise RefusedRun(f"cluster.secrets_dir: no such folder: {folder}")
         for name in job.key_names:
-            if key(name) is None and not (folder and (Path(folder) / name).is_file()):
+            if read_key(name) is None and not (folder and (Path(folder) / name).is_file()):
                 where = f"in the environment nor in {folder}" if folder else "set; cluster.secrets_dir is not, either"
                 raise RefusedRun(f"{name}: the job needs this key, and it is not {where}")
 

@@ -12,7 +12,8 @@ import pytest
 
 from benchmarks.latency_server import reply
 from mics_ray.assemble.case_search import run_case
-from mics_ray.assemble.panel import Cast, endpoints, providers, strategy
+from mics_ray.assemble.locations import group_by_provider, list_endpoints
+from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.config.schema import Config, Engine, InternDefaults, ModelConfig
 from mics_ray.core.search import SearchResult
 from mics_ray.core.types import Case
@@ -66,7 +67,7 @@ class StandIn:
 class Played:
     """A run: the providers by name (``away``, ``beside``, ``interns``), the results by case."""
 
-    providers: dict[str, StandIn]
+    group_by_provider: dict[str, StandIn]
     results: dict[str, SearchResult]
 
     def share(self, name: str) -> float:
@@ -100,16 +101,16 @@ def play(window: int, outage: bool) -> Played:
 
     async def work() -> None:
         models: dict[str, Model] = {}
-        for address, entries in providers(made).items():
+        for address, entries in group_by_provider(made).items():
             endpoint = Endpoint(entries, None, None)
             endpoint._chat = stand_ins[address.split("/")[2]]  # type: ignore[assignment]
             models |= dict.fromkeys(entries, endpoint)
-        assert set(models) == set(endpoints(made))
-        slots, moves = asyncio.Semaphore(window), strategy(made.search, tuple(made.mentors))
+        assert set(models) == set(list_endpoints(made))
+        slots, moves = asyncio.Semaphore(window), build_strategy(made.search, tuple(made.mentors))
 
         async def search(case: Case) -> None:
             async with slots:
-                panel = Cast(made, models).panel(None, None, UsageMeter())
+                panel = PanelBuilder(made, models).build_panel(None, None, UsageMeter())
                 results[case.id] = await run_case(made, moves, case, panel)
 
         if outage:

@@ -9,8 +9,8 @@ import yaml
 
 from eval.config import EvaluateJob, InferJob
 from eval.rejudge.config import RejudgeJob
-from mics_ray.assemble.panel import check
-from mics_ray.config.compose import CONF, choices, compose_config, compose_job, groups, to_yaml
+from mics_ray.assemble.checks import check_job
+from mics_ray.config.compose import CONF, compose_config, compose_job, dump_yaml, list_choices, list_groups
 from mics_ray.config.schema import Config
 from mics_ray.plan.config import PlanJob
 from mics_ray.submit.config import compose_cluster
@@ -40,7 +40,7 @@ BASES = {
         "run.dir=runs/x",
     ],
 }
-CHOICES = [(group, name) for group in groups("generate") for name in choices(group)]
+CHOICES = [(group, name) for group in list_groups("generate") for name in list_choices(group)]
 SCHEMAS: dict[str, Any] = {
     "export": ExportJob, "train": TrainJob, "evaluate": EvaluateJob, "infer": InferJob, "plan": PlanJob,
     "rejudge": RejudgeJob,
@@ -54,7 +54,7 @@ SMALLEST = {
     "plan": ["mentors=paper", "interns=paper", "judge=deepseek"],
 }
 """The least that each other job needs on its command line."""
-AFTER = [(job, group, name) for job in SCHEMAS for group in groups(job) for name in choices(group)]
+AFTER = [(job, group, name) for job in SCHEMAS for group in list_groups(job) for name in list_choices(group)]
 
 
 @pytest.fixture(autouse=True)
@@ -67,8 +67,8 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_file_composes_with_the_rest_of_the_demo(group: str, name: str) -> None:
     overrides = [] if group == "experiment" else BASES["demo"]
     config = compose_config([*overrides, f"{group}={name}"])
-    check(config)
-    assert yaml.safe_load(to_yaml(config))["search"]["restarts"] in (0, 1)
+    check_job(config)
+    assert yaml.safe_load(dump_yaml(config))["search"]["restarts"] in (0, 1)
 
 
 @pytest.mark.parametrize("name", CLUSTERS)
@@ -77,19 +77,19 @@ def test_each_cluster_composes_with_the_least_that_it_needs(name: str) -> None:
     assert composed.kind == name
 
 
-@pytest.mark.parametrize("search", choices("search"))
+@pytest.mark.parametrize("search", list_choices("search"))
 def test_the_papers_set_composes_with_each_search(search: str) -> None:
-    check(compose_config([*BASES["paper"], f"search={search}"]))
+    check_job(compose_config([*BASES["paper"], f"search={search}"]))
 
 
 @pytest.mark.parametrize(("job", "group", "name"), AFTER)
 def test_each_file_of_the_other_jobs_composes(job: str, group: str, name: str) -> None:
     config = compose_job(job, SCHEMAS[job], [*SMALLEST[job], f"{group}={name}"])
-    assert yaml.safe_load(to_yaml(config))
+    assert yaml.safe_load(dump_yaml(config))
 
 
 def test_several_benchmarks_are_chosen_by_commas() -> None:
-    both = ",".join(choices("eval")[:2])
+    both = ",".join(list_choices("eval")[:2])
     config = compose_job("evaluate", EvaluateJob, [*SMALLEST["evaluate"][1:], f"eval={both}"])
     assert list(config.eval.benchmarks) == both.split(",")
 
@@ -107,7 +107,7 @@ def test_the_files_name_variables_and_hold_no_key() -> None:
         config = compose_config(base)
         entries = [config.judge, *config.mentors.values(), *config.interns.values()]
         named |= {entry.api_key_env for entry in entries if entry.api_key_env}
-        assert "set for this test" not in to_yaml(config)
+        assert "set for this test" not in dump_yaml(config)
     assert named == VARIABLES
     assert set(os.environ) >= named
 
@@ -115,4 +115,4 @@ def test_the_files_name_variables_and_hold_no_key() -> None:
 def test_the_schema_has_a_default_or_a_choice_for_everything() -> None:
     config = compose_config(BASES["demo"])
     assert isinstance(config, Config)
-    assert "???" not in to_yaml(config)
+    assert "???" not in dump_yaml(config)

@@ -14,7 +14,7 @@ from rich.console import Console
 from eval.rejudge.report import markdown
 from eval.reports.markdown import as_markdown
 from mics_ray.assemble.case_search import failed_result
-from mics_ray.command_line import ending
+from mics_ray.command_line import run_program
 from mics_ray.core.display import one_line, printable
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
@@ -101,7 +101,7 @@ def test_a_refusal_is_told_as_text(text: str, capsys: pytest.CaptureFixture[str]
     def refused() -> int:
         raise RefusedRun(text)
 
-    assert ending(refused) == RefusedRun.code
+    assert run_program(refused) == RefusedRun.code
     assert_harmless(capsys.readouterr().err, text)
 
 

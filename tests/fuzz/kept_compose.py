@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from mics_ray.config.compose import groups
+from mics_ray.config.compose import list_groups
 
 OWN = "mine"
 """The user's file in a group."""
@@ -27,7 +27,7 @@ Compose = Callable[..., DictConfig]
 
 def kept(compose: Compose, job: str, folder: Path) -> Compose:
     """``compose`` for users whose files lie in ``folder`` as ``GROUP/mine.yaml``. Raises what ``compose`` raises."""
-    parser, known = OverridesParser.create(), groups(job)
+    parser, known = OverridesParser.create(), list_groups(job)
 
     @lru_cache(KEPT)
     def base(choices: tuple[str, ...], own: tuple[bytes, ...]) -> DictConfig | Exception:

@@ -13,7 +13,7 @@ from zlib import crc32
 
 from hydra import compose as hydra_compose
 
-from mics_ray.config.compose import compose_config, looks_like_key, to_yaml
+from mics_ray.config.compose import compose_config, dump_yaml, looks_like_key
 from mics_ray.core.leaks import LeakGuard
 from mics_ray.core.text import format_chain, neutralise, parse_answer, parse_continuation
 from mics_ray.core.types import Case, Note, Verdict
@@ -162,7 +162,7 @@ def config(folder: Path) -> Check:
             said = str(refused)
             assert_one_line(said)
         else:
-            said = to_yaml(found)
+            said = dump_yaml(found)
         assert not looks_like_key(said)
 
     return read

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mics_ray.assemble.panel import strategy
+from mics_ray.assemble.panel import build_strategy
 from mics_ray.config.compose import compose_config
 from mics_ray.core.search import SearchResult, search_case
 from mics_ray.core.types import Outcome
@@ -54,7 +54,7 @@ def view(result: SearchResult) -> dict[str, Any]:
 @pytest.mark.parametrize("preset", ["paper", "reference", "best_of_n"])
 def test_trees_are_the_stored_ones(preset: str, regenerate: bool) -> None:
     search = compose_config(["experiment=demo", f"search={preset}"]).search
-    policy = strategy(search, MENTORS)
+    policy = build_strategy(search, MENTORS)
     results = [
         asyncio.run(search_case(CASE, policy, chancy(seed, loss).panel(), seed, search.restarts))
         for seed, loss in SEARCHES

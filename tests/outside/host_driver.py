@@ -11,9 +11,9 @@ from typing import Any
 
 import ray
 
-from mics_ray.assemble.panel import check
-from mics_ray.assemble.probe import probe
-from mics_ray.command_line import ending
+from mics_ray.assemble.checks import check_job
+from mics_ray.assemble.probe import probe_models
+from mics_ray.command_line import run_program
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config
 from mics_ray.jobs.generation import prepare_generation
@@ -69,10 +69,10 @@ def _on(node: Node, start: Callable[[], Any]) -> Any:
 
 def run(config: Config, addresses: Mapping[str, str]) -> int:
     """Check, probe, search; returns the exit code."""
-    check(config)
+    check_job(config)
     with prepare_generation(config) as job:
         log_to(job.folder.logs, "driver")
-        asyncio.run(probe(config))
+        asyncio.run(probe_models(config))
         with join_cluster(config.ray):
             end = search_job(job, Progress(), pinned(addresses))
     print("ended", end.code, end.message, flush=True)
@@ -82,7 +82,7 @@ def run(config: Config, addresses: Mapping[str, str]) -> int:
 def main() -> int:
     """Read the command line."""
     addresses, overrides = json.loads(sys.argv[1]), sys.argv[2:]
-    return ending(lambda: run(compose_config(overrides), addresses))
+    return run_program(lambda: run(compose_config(overrides), addresses))
 
 
 if __name__ == "__main__":

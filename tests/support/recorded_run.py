@@ -9,7 +9,8 @@ from pathlib import Path
 from zlib import crc32
 
 from mics_ray.assemble.case_search import load_pictures, run_case
-from mics_ray.assemble.panel import JUDGE, Cast, strategy
+from mics_ray.assemble.locations import JUDGE
+from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config
 from mics_ray.core.types import Case
@@ -86,7 +87,7 @@ async def _search(config: Config, job: GenerationJob, loss: float) -> None:
     names = {JUDGE: "endpoint-0", **dict.fromkeys(config.mentors, "endpoint-0")}
     names |= {name: f"intern-{name}-0" for name in config.interns}
     caches = {file: ReplyStore(job.folder.cache, file) for file in set(names.values())}
-    cast = Cast(config, {name: Scripted(caches[file], loss) for name, file in names.items()})
+    cast = PanelBuilder(config, {name: Scripted(caches[file], loss) for name, file in names.items()})
     store = ShardStore(job.folder.results)
     rows = []
     for place, record in (pair for span in job.survey.spans for pair in read_places(span)):
@@ -98,15 +99,15 @@ async def _search(config: Config, job: GenerationJob, loss: float) -> None:
 
 
 async def _row(
-    config: Config, job: GenerationJob, cast: Cast, place: object, record: Case | Rejection
+    config: Config, job: GenerationJob, cast: PanelBuilder, place: object, record: Case | Rejection
 ) -> dict[str, object]:
     if isinstance(record, Rejection):
         return rejected_row(record, job.stamp)
     pictures = load_pictures(config, Path(str(job.config.data.image_root)), place, record)
     assert not isinstance(pictures, Rejection)
     meter = UsageMeter()
-    panel = cast.panel(pictures["mentor"], pictures["intern"], meter)
-    result = await run_case(config, strategy(config.search, tuple(config.mentors)), record, panel)
+    panel = cast.build_panel(pictures["mentor"], pictures["intern"], meter)
+    result = await run_case(config, build_strategy(config.search, tuple(config.mentors)), record, panel)
     return result_row(result, meter.usage, 1.5, job.stamp)
 
 

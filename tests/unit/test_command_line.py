@@ -2,7 +2,7 @@ import errno
 
 import pytest
 
-from mics_ray.command_line import ending
+from mics_ray.command_line import run_program
 from mics_ray.errors import LockedRun, RefusedRun
 
 
@@ -10,7 +10,7 @@ def raising(error: BaseException) -> int:
     def program() -> int:
         raise error
 
-    return ending(program)
+    return run_program(program)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mics_ray.config.compose import nearest
+from mics_ray.config.compose import suggest_nearest
 from mics_ray.core.types import Outcome, Quality
 from mics_ray.errors import RefusedRun
 from mics_ray.models.prompts import check_templates
@@ -44,7 +44,7 @@ def _choices(job: ExportJob) -> Iterator[str]:
     ):
         for one in chosen:
             if one not in known:
-                yield f"select.{name}: there is no {one!r}{nearest(one, known)}"
+                yield f"select.{name}: there is no {one!r}{suggest_nearest(one, known)}"
     if job.prompts.intern.count("{question}") < 1:
         yield "prompts.intern: the template does not hold {question}"
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mics_ray.config.compose import to_yaml
+from mics_ray.config.compose import dump_yaml
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.private_files import make_private_folder
@@ -69,7 +69,7 @@ class _Export:
         found |= {"pictures": self._pictures.fates(used), "long_pairs": self._long_pairs}
         report = build_report(self._job, self._runs, sides, self._dropped, found)
         self._write_dataset(sides, report)
-        write_file(self._place.folder / "config.yaml", to_yaml(self._job))
+        write_file(self._place.folder / "config.yaml", dump_yaml(self._job))
         write_report(self._place.folder, report)
         return report
 

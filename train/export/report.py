@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from mics_ray.config.identity import code_version
+from mics_ray.config.identity import find_code_version
 from train.export.config import ExportJob, LeakFilter
 from train.export.jsonl import write_file
 from train.export.runs import Run
@@ -43,7 +43,7 @@ def build_report(
         "notes": [*_notes(job, runs), *_leak_notes(job, kept), *_pair_notes(found["long_pairs"]), *found["notes"]],
         "runs": [_run(run, kept, dropped) for run in runs],
         "config_digest": ", ".join(sorted({sample.config_digest for sample in kept})),
-        "code_version": code_version(),
+        "code_version": find_code_version(),
         "seed": job.seed,
         "dropped_ids": dropped_ids(dropped),
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from mics_ray.assemble.panel import embedded
+from mics_ray.assemble.locations import resolve_embedded
 from mics_ray.errors import RefusedRun
 from mics_ray.io.shards import ShardError, iter_rows, shards
 from mics_ray.private_files import read_json_object
@@ -52,7 +52,7 @@ def _open(folder: Path, name: str, image_root: str | None) -> Run:
     if not shards(folder / "results"):
         raise RefusedRun(f"run.dir: no results in {folder}; is it a run.dir of scripts/generate.py?")
     config = _config(folder / "config.yaml")
-    images = Path(embedded(image_root)) if image_root else _images(config.get("data") or {})
+    images = Path(resolve_embedded(image_root)) if image_root else _images(config.get("data") or {})
     if images is None or not images.is_dir():
         raise RefusedRun(f"run.dir {folder}: its picture folder {images or ''} is not there; give image_root=…")
     return Run(name, folder, images.absolute(), _models(config), _intern_prompt(config), _finished(folder))
@@ -70,8 +70,8 @@ def _config(path: Path) -> dict[str, Any]:
 def _images(data: dict[str, Any]) -> Path | None:
     """The picture folder that a run was started with, relative paths taken from where this program is started."""
     if data.get("image_root"):
-        return Path(embedded(str(data["image_root"])))
-    return Path(embedded(str(data["cases"]))).parent if data.get("cases") else None
+        return Path(resolve_embedded(str(data["image_root"])))
+    return Path(resolve_embedded(str(data["cases"]))).parent if data.get("cases") else None
 
 
 def _models(config: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mics_ray.config.compose import nearest
+from mics_ray.config.compose import suggest_nearest
 from mics_ray.core.leaks import find_leaks
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
@@ -50,7 +50,7 @@ def select(
             yield _judge(run, row, config, patient)
     for name in config.mentors or ():
         if name not in seen:
-            raise RefusedRun(f"select.mentors: no row has a mentor {name!r}{nearest(name, sorted(seen))}")
+            raise RefusedRun(f"select.mentors: no row has a mentor {name!r}{suggest_nearest(name, sorted(seen))}")
 
 
 def _judge(run: Run, row: Row, config: SelectionConfig, patient: Callable[[str], str | None]) -> Kept | Dropped:

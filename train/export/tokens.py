@@ -99,12 +99,12 @@ def most_tokens(text: str) -> int:
 
 
 def _tokenizer(name: str) -> Callable[[str], int]:
-    from mics_ray.assemble.panel import embedded
+    from mics_ray.assemble.locations import resolve_embedded
 
     try:
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(embedded(name), trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(resolve_embedded(name), trust_remote_code=False)
     except Exception as error:  # the library's loaders raise anything on what is no tokenizer
         raise RefusedRun(
             f"length.tokenizer: cannot load {name} ({type(error).__name__}); give a folder with a tokenizer that needs "

@@ -15,7 +15,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from mics_ray.config.keys import key
+from mics_ray.config.keys import read_key
 from mics_ray.config.schema import ModelConfig
 from mics_ray.core.types import Failure, LostCall
 from mics_ray.models.chat.endpoint import Endpoint
@@ -54,7 +54,7 @@ class EndpointActor:
         variable = next(iter(entries.values())).api_key_env
         self._cache = ReplyStore(Path(cache_folder), name, None if max_gb is None else round(max_gb * GB))
         self._ledger = Ledger(Path(cache_folder), name, budget_usd)
-        self._endpoint = Endpoint(entries, key(variable) if variable else None, self._cache, self._ledger)
+        self._endpoint = Endpoint(entries, read_key(variable) if variable else None, self._cache, self._ledger)
         self._done: dict[str, asyncio.Queue[tuple[int, EndpointAnswer, str]]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._meters = metrics.Meters(metrics.run_name(cache_folder), self._set_gauges).start()

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mics_ray.assemble.estimate import estimate, rounds_of
-from mics_ray.assemble.panel import endpoints
+from mics_ray.assemble.estimate import count_rounds, estimate_job
+from mics_ray.assemble.locations import list_endpoints
 from mics_ray.config.schema import Config
 from mics_ray.core.display import one_line
 from mics_ray.core.types import Case
@@ -55,7 +55,7 @@ def _models_table(config: Config) -> Table:
     table = Table(title="models: every endpoint answered, the cluster has room", title_justify="left")
     for name in ("name", "model", "served by"):
         table.add_column(name)
-    for name, entry in endpoints(config).items():
+    for name, entry in list_endpoints(config).items():
         key = f" with {entry.api_key_env}" if entry.api_key_env else ""
         table.add_row(name, entry.model, f"{entry.base_url}{key}")
     with join_cluster(config.ray):
@@ -71,8 +71,8 @@ def _estimate_table(job: GenerationJob, sample: list[Case], usable: int) -> Tabl
     table = Table(title="estimate", title_justify="left", caption="assumes 4 characters a token and no cached reply")
     for name in ("rounds a case", "calls", "prompt tokens", "completion tokens", "cost"):
         table.add_column(name, justify="right")
-    for name, rounds in rounds_of(job.config).items():
-        lines = estimate(job.config, sample, usable, rounds)
+    for name, rounds in count_rounds(job.config).items():
+        lines = estimate_job(job.config, sample, usable, rounds)
         tokens = (sum(line.prompt_tokens for line in lines), sum(line.completion_tokens for line in lines))
         table.add_row(
             f"{name}: {rounds}",

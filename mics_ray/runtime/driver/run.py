@@ -12,11 +12,11 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
-from mics_ray.assemble.panel import providers
+from mics_ray.assemble.locations import group_by_provider
 from mics_ray.config.schema import Config
 from mics_ray.core.display import one_line
 from mics_ray.core.types import Failure
-from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, exit_code
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, find_exit_code
 from mics_ray.jobs.generation import GenerationJob, survey_again
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.runtime.driver.cluster import join_cluster
@@ -115,7 +115,7 @@ class _Driver:
         writer = start_writer(job.folder.results.absolute(), job.folder.logs.absolute())
         endpoints = {
             provider: start_endpoint(entries, cache, f"endpoint-{number}", config.budget_usd, config.cache.max_gb)
-            for number, (provider, entries) in enumerate(providers(config).items())
+            for number, (provider, entries) in enumerate(group_by_provider(config).items())
         }
         replicas = interns(config, cache, logs)
         self._handles = ActorHandles(endpoints, replicas, writer)
@@ -306,4 +306,4 @@ def _describe_error(error: RayError) -> str:
 def describe_refusal(failure: Failure) -> tuple[int, str]:
     """Exit code and message of a run that a provider or a full disk ended."""
     more = "the same command with more budget_usd" if failure.kind == "budget" else "the same command"
-    return exit_code(failure.kind), f"{failure.kind}: {failure.message}; what was paid is kept, {more} goes on"
+    return find_exit_code(failure.kind), f"{failure.kind}: {failure.message}; what was paid is kept, {more} goes on"

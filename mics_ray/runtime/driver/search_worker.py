@@ -12,7 +12,8 @@ from typing import Any
 from ray.exceptions import RayActorError
 
 from mics_ray.assemble.case_search import failed_result, first_error, load_pictures, run_case
-from mics_ray.assemble.panel import Cast, image_root, providers, strategy
+from mics_ray.assemble.locations import group_by_provider, locate_images
+from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.config.schema import Config
 from mics_ray.core.types import Case, Failure
 from mics_ray.core.usage import Usage
@@ -62,8 +63,8 @@ class SearchWorker:
     def __init__(self, number: int, config: Config, stamp: Stamp, window: int, log_folder: str) -> None:
         log_to(Path(log_folder), f"worker-{number}")
         self._number, self._config, self._stamp = number, config, stamp
-        self._root = image_root(config)
-        self._strategy = strategy(config.search, tuple(config.mentors))
+        self._root = locate_images(config)
+        self._strategy = build_strategy(config.search, tuple(config.mentors))
         self._models: dict[str, Model] = {}
         self._routers: dict[str, Router] = {}
         self._writer: Any = None
@@ -129,7 +130,7 @@ class SearchWorker:
         if self._writer is not None:
             return
         self._writer, pictures = handles.writer, self._pictures
-        for provider, entries in providers(self._config).items():
+        for provider, entries in group_by_provider(self._config).items():
             handle = RemoteEndpoint(handles.endpoints[provider], pictures)
             self._models |= dict.fromkeys(entries, handle)
         self._routers = connect_routers(handles.replicas, pictures)
@@ -161,7 +162,7 @@ class SearchWorker:
         meter = self._meters[case.id] = UsageMeter()
         models = self._models | {name: router.bind_case(case.id) for name, router in self._routers.items()}
         models = {name: TimedModel(model, self._latencies[name]) for name, model in models.items()}
-        panel = Cast(self._config, models).panel(pictures["mentor"], pictures["intern"], meter)
+        panel = PanelBuilder(self._config, models).build_panel(pictures["mentor"], pictures["intern"], meter)
         try:
             result = await run_case(self._config, self._strategy, case, panel)
         finally:

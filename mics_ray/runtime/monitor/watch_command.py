@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from mics_ray.command_line import ending
+from mics_ray.command_line import run_program
 from mics_ray.errors import EXIT_OK, EXIT_USAGE, RefusedRun
 
 EVERY_S = 2.0
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
             parser.error("give run.dir=DIR or address=HOST:PORT")
     except SystemExit as ended:
         return EXIT_USAGE if ended.code else EXIT_OK
-    return ending(lambda: watch_run(kind, place, found.once))
+    return run_program(lambda: watch_run(kind, place, found.once))
 
 
 def watch_run(kind: str, place: str, once: bool) -> int:

@@ -11,7 +11,7 @@ from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
-from mics_ray.assemble.panel import embedded
+from mics_ray.assemble.locations import resolve_embedded
 from mics_ray.config.schema import Config, ModelConfig
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.vllm_settings import engine_args, is_cpu_build
@@ -82,7 +82,7 @@ def replica_spec(
 ) -> ReplicaSpec:
     """What a replica of an intern is made from; ``number`` names its files."""
     intern = config.interns[need.intern]
-    intern = replace(intern, model=embedded(intern.model))
+    intern = replace(intern, model=resolve_embedded(intern.model))
     return ReplicaSpec(need.intern, number, intern, on_gpu, cache_folder, log_folder)
 
 

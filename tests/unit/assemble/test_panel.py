@@ -8,7 +8,9 @@ from typing import cast
 import pytest
 from omegaconf import OmegaConf
 
-from mics_ray.assemble.panel import Cast, cases_file, check, embedded, endpoints, image_root, providers, strategy
+from mics_ray.assemble.checks import check_job
+from mics_ray.assemble.locations import group_by_provider, list_endpoints, locate_cases, locate_images, resolve_embedded
+from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config, Engine, InternDefaults, ModelConfig, Replicas, SearchConfig, replica_range
 from mics_ray.core.best_of_n import BestOfN
@@ -44,7 +46,7 @@ def with_mentors(config: Config, **entries: ModelConfig) -> Config:
 
 def refusal(config: Config) -> str:
     with pytest.raises(RefusedRun) as caught:
-        check(config)
+        check_job(config)
     assert caught.value.code == EXIT_REFUSED
     return str(caught.value)
 
@@ -55,7 +57,7 @@ def test_paper() -> None:
     assert search == compose_config(["experiment=demo"]).search
     assert search.intern_temperatures == [0.3, 1.2]
     assert (search.mentor_temperature, search.judge_temperature) == (1.2, 0.0)
-    assert strategy(search, NAMES) == Mics(NAMES, max_rounds=4, first_steps=1, competitiveness="product")
+    assert build_strategy(search, NAMES) == Mics(NAMES, max_rounds=4, first_steps=1, competitiveness="product")
     assert (search.restarts, search.quality_control) == (1, True)
 
 
@@ -64,12 +66,12 @@ def test_reference() -> None:
     search = preset("reference")
     assert search.intern_temperatures == [1.2, 0.2]
     assert (search.mentor_temperature, search.judge_temperature) == (1.2, 0.9)
-    assert strategy(search, NAMES) == Mics(NAMES, max_rounds=3, first_steps=2, competitiveness="sum")
+    assert build_strategy(search, NAMES) == Mics(NAMES, max_rounds=3, first_steps=2, competitiveness="sum")
     assert (search.restarts, search.quality_control) == (0, False)
 
 
 def test_best_of_n() -> None:
-    assert strategy(preset("best_of_n"), NAMES) == BestOfN(NAMES)
+    assert build_strategy(preset("best_of_n"), NAMES) == BestOfN(NAMES)
 
 
 def test_the_defaults_of_the_schema_are_the_papers() -> None:
@@ -88,10 +90,10 @@ def test_the_papers_models() -> None:
 
 def test_embedded_paths_lie_in_the_package() -> None:
     config = composed()
-    assert cases_file(config).is_file()
-    assert image_root(config) == cases_file(config).parent
-    assert embedded("Qwen/Qwen2-VL-7B-Instruct") == "Qwen/Qwen2-VL-7B-Instruct"
-    assert image_root(composed("data.image_root=/x")) == Path("/x")
+    assert locate_cases(config).is_file()
+    assert locate_images(config) == locate_cases(config).parent
+    assert resolve_embedded("Qwen/Qwen2-VL-7B-Instruct") == "Qwen/Qwen2-VL-7B-Instruct"
+    assert locate_images(composed("data.image_root=/x")) == Path("/x")
 
 
 def test_providers_are_grouped_by_address_and_key() -> None:
@@ -107,10 +109,10 @@ def test_providers_are_grouped_by_address_and_key() -> None:
             "there": InternDefaults("q", Engine.endpoint, base_url=PUBLIC, api_key_env="KEY_A", max_in_flight=9),
         },
     )
-    assert set(endpoints(config)) == {"one", "two", "three", "there", "judge"}
-    groups = [set(group) for group in providers(config).values()]
+    assert set(list_endpoints(config)) == {"one", "two", "three", "there", "judge"}
+    groups = [set(group) for group in group_by_provider(config).values()]
     assert sorted(groups, key=sorted) == [{"judge"}, {"one", "there", "two"}, {"three"}]
-    assert endpoints(config)["there"].max_in_flight == 9
+    assert list_endpoints(config)["there"].max_in_flight == 9
 
 
 class Echo:
@@ -134,9 +136,9 @@ async def test_the_panel_speaks_with_the_presets_temperatures_and_each_roles_pic
         judge=ModelConfig("j", base_url=PUBLIC),
     )
     echo = Echo()
-    everybody = Cast(config, dict.fromkeys([*config.mentors, *config.interns, "judge"], echo))
+    everybody = PanelBuilder(config, dict.fromkeys([*config.mentors, *config.interns, "judge"], echo))
     for_mentors, for_interns = Pictures("d1", (b"1",)), Pictures("d2", (b"2",))
-    panel = everybody.panel(for_mentors, for_interns, UsageMeter())
+    panel = everybody.build_panel(for_mentors, for_interns, UsageMeter())
     case = Case("c", "Q?", "gold", ("p.png",), (Note("Findings", "f"),))
     for mentor in panel.mentors.values():
         await mentor.propose(case, (), 1)
@@ -153,14 +155,14 @@ async def test_the_panel_speaks_with_the_presets_temperatures_and_each_roles_pic
 
 @pytest.mark.parametrize("search", ["paper", "reference", "best_of_n"])
 def test_the_shipped_demo_is_accepted_and_one_wrong_value_in_it_is_not(search: str) -> None:
-    check(composed(search=search))
+    check_job(composed(search=search))
     assert refusal(composed("window=0", search=search)).count("window: 0") == 1
 
 
 def test_at_least_two_mentors_and_one_intern() -> None:
     one = with_mentors(composed(), only=ModelConfig("m", base_url=PUBLIC))
     assert "mentors: 1 given, the search needs at least 2" in refusal(one)
-    check(with_mentors(composed(search="best_of_n"), only=ModelConfig("m", base_url=PUBLIC)))
+    check_job(with_mentors(composed(search="best_of_n"), only=ModelConfig("m", base_url=PUBLIC)))
     assert "interns: none given" in refusal(replace(composed(), interns={}))
 
 
@@ -223,7 +225,7 @@ def test_trusted_code_needs_a_full_commit_and_nothing_less() -> None:
     def trusting(revision: str) -> Config:
         return composed("interns.tiny_internvl.trust_remote_code=true", f"interns.tiny_internvl.revision='{revision}'")
 
-    check(trusting(COMMIT))
+    check_job(trusting(COMMIT))
     for less in (COMMIT[:-1], f"{COMMIT}0", COMMIT[:-1] + "g", f"v-{COMMIT}", "main"):
         assert "interns.tiny_internvl" in refusal(trusting(less))
 
@@ -239,7 +241,7 @@ def test_two_models_of_one_name_are_refused() -> None:
 def test_a_set_key_is_accepted_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MICS_TEST_KEY", "sk-canary")
     config = composed("judge.api_key_env=MICS_TEST_KEY")
-    check(config)
+    check_job(config)
     assert "sk-canary" not in refusal(replace(config, window=0))
     monkeypatch.setenv("MICS_TEST_KEY", "")
     assert "is not set" in refusal(config)
@@ -252,6 +254,6 @@ def test_input_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
 
 def test_a_range_of_replicas_is_read() -> None:
     config = composed("interns.tiny_internvl.replicas={min: 1, max: 4}")
-    check(config)
+    check_job(config)
     assert replica_range(config.interns["tiny_internvl"].replicas) == Replicas(1, 4)
     assert replica_range(3) == Replicas(3, 3)

@@ -9,7 +9,15 @@ import pytest
 import yaml
 from hydra.core.global_hydra import GlobalHydra
 
-from mics_ray.config.compose import choices, compose_config, groups, looks_like_key, nearest, shown, to_yaml
+from mics_ray.config.compose import (
+    compose_config,
+    dump_yaml,
+    list_choices,
+    list_groups,
+    looks_like_key,
+    redact,
+    suggest_nearest,
+)
 from mics_ray.config.schema import Config, Engine
 from mics_ray.errors import EXIT_REFUSED, EXIT_USAGE, RefusedRun
 
@@ -100,10 +108,10 @@ def test_variables_of_the_environment_are_filled_in(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_written_configuration_reads_back() -> None:
-    written = yaml.safe_load(to_yaml(compose_config([DEMO])))
+    written = yaml.safe_load(dump_yaml(compose_config([DEMO])))
     assert written["search"]["strategy"] == "mics"
     assert written["mentors"]["simulated_student"]["base_url"] == "local"
-    assert set(groups("generate")) - {"experiment"} < set(written)
+    assert set(list_groups("generate")) - {"experiment"} < set(written)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +177,7 @@ def test_errors_in_the_users_own_file(tmp_path: Path, text: str, words: list[str
 def test_names_of_the_users_own_folder_are_offered(tmp_path: Path) -> None:
     mine = folder(tmp_path, mentors__hospital=f"a: {{{MENTOR}}}")
     assert "'hospital'" in refusal(DEMO, "mentors=hopsital", config_dir=mine)
-    assert choices("mentors", mine) == ["hospital", "local", "paper"]
+    assert list_choices("mentors", mine) == ["hospital", "local", "paper"]
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
@@ -212,7 +220,7 @@ def test_a_key_that_comes_from_the_environment_is_refused(monkeypatch: pytest.Mo
 )
 def test_what_looks_like_a_key(value: str) -> None:
     assert looks_like_key(f"x {value} y")
-    assert value not in shown(value)
+    assert value not in redact(value)
 
 
 @pytest.mark.parametrize(
@@ -230,13 +238,13 @@ def test_what_looks_like_a_key(value: str) -> None:
 )
 def test_what_does_not_look_like_a_key(value: str) -> None:
     assert not looks_like_key(value)
-    assert shown(value) == value
+    assert redact(value) == value
 
 
 def test_nearest() -> None:
-    assert nearest("papr", ["paper", "local"]) == "; did you mean 'paper'?"
-    assert nearest("zzz", ["paper", "local"]) == "; there is: local, paper"
-    assert nearest("zzz", []) == ""
+    assert suggest_nearest("papr", ["paper", "local"]) == "; did you mean 'paper'?"
+    assert suggest_nearest("zzz", ["paper", "local"]) == "; there is: local, paper"
+    assert suggest_nearest("zzz", []) == ""
 
 
 def test_hydra_leaves_nothing_behind() -> None:

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from mics_ray import __version__
 from mics_ray.config.compose import compose_config
-from mics_ray.config.identity import code_version, differences, digest, identity
+from mics_ray.config.identity import build_identity, digest_identity, find_code_version, list_differences
 from mics_ray.config.schema import Config, Price
 
 SHA = "0" * 64
@@ -47,17 +47,17 @@ def config() -> Config:
 )
 def test_what_decides_the_results_is_a_difference(config: Config, change: str, name: str) -> None:
     other = OmegaConf.merge(OmegaConf.structured(config), OmegaConf.from_dotlist([change]))
-    before, after = identity(config, SHA), identity(cast(Config, OmegaConf.to_object(other)), SHA)
-    assert digest(before) != digest(after)
-    [line] = differences(before, after)
+    before, after = build_identity(config, SHA), build_identity(cast(Config, OmegaConf.to_object(other)), SHA)
+    assert digest_identity(before) != digest_identity(after)
+    [line] = list_differences(before, after)
     assert line.startswith(f"{name}: ")
 
 
 def test_other_data_and_other_models_are_differences(config: Config) -> None:
-    [line] = differences(identity(config, SHA), identity(config, "1" * 64))
+    [line] = list_differences(build_identity(config, SHA), build_identity(config, "1" * 64))
     assert line.startswith("data.sha256: ")
     fewer = replace(config, mentors={name: entry for name, entry in config.mentors.items() if "student" not in name})
-    lines = differences(identity(config, SHA), identity(fewer, SHA))
+    lines = list_differences(build_identity(config, SHA), build_identity(fewer, SHA))
     assert lines
     assert all(line.startswith("mentors.simulated_student.") and line.endswith("(not there)") for line in lines)
 
@@ -83,34 +83,34 @@ def test_where_and_how_fast_is_no_difference(config: Config) -> None:
         ray=replace(config.ray, address="auto", workers=9),
         window=1,
     )
-    assert differences(identity(config, SHA), identity(other, SHA)) == []
-    assert digest(identity(config, SHA)) == digest(identity(other, SHA))
+    assert list_differences(build_identity(config, SHA), build_identity(other, SHA)) == []
+    assert digest_identity(build_identity(config, SHA)) == digest_identity(build_identity(other, SHA))
 
 
 def test_long_texts_are_not_shown(config: Config) -> None:
     other = replace(config, prompts=replace(config.prompts, judge=CANARY))
-    [line] = differences(identity(config, SHA), identity(other, SHA))
+    [line] = list_differences(build_identity(config, SHA), build_identity(other, SHA))
     assert "Canary" not in line
     assert config.prompts.judge[:20] not in line
     assert line.endswith(f"(text of {len(CANARY)} characters)")
 
 
 def test_a_view_and_its_digest_survive_json(config: Config) -> None:
-    view = identity(config, SHA)
+    view = build_identity(config, SHA)
     again = json.loads(json.dumps(view, sort_keys=True))
-    assert differences(view, again) == []
-    assert digest(view) == digest(again)
-    assert len(digest(view)) == 16
-    assert digest(view) == digest(dict(reversed(view.items())))
+    assert list_differences(view, again) == []
+    assert digest_identity(view) == digest_identity(again)
+    assert len(digest_identity(view)) == 16
+    assert digest_identity(view) == digest_identity(dict(reversed(view.items())))
 
 
 def test_the_code_version_names_the_package(tmp_path: Path) -> None:
-    assert code_version().split("+")[0] == __version__
+    assert find_code_version().split("+")[0] == __version__
 
 
 def test_without_git_the_version_is_the_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert code_version() == __version__
+    assert find_code_version() == __version__
 
 
 RUN_OF_THE_DEMO = "c1e91bdd4c58d77f"
@@ -118,7 +118,7 @@ RUN_OF_THE_DEMO = "c1e91bdd4c58d77f"
 
 def test_the_names_of_the_view_are_those_of_earlier_runs(config: Config) -> None:
     """One name more or less, and no run that was made before goes on."""
-    view = identity(config, SHA)
+    view = build_identity(config, SHA)
     of_an_intern = {name.rpartition(".")[2] for name in view if name.startswith("interns.tiny_internvl.")}
     of_a_mentor = {name.rpartition(".")[2] for name in view if name.startswith("mentors.simulated_student.")}
     of_the_judge = {name.rpartition(".")[2] for name in view if name.startswith("judge.")}
@@ -126,10 +126,10 @@ def test_the_names_of_the_view_are_those_of_earlier_runs(config: Config) -> None
         "adapter", "engine", "max_model_len", "max_tokens", "model", "revision", "trust_remote_code"
     }  # fmt: skip
     assert of_a_mentor == of_the_judge == {"max_tokens", "model", "temperature"}
-    assert digest(view) == RUN_OF_THE_DEMO
+    assert digest_identity(view) == RUN_OF_THE_DEMO
 
 
 def test_an_entry_may_be_named_as_a_setting_is(config: Config) -> None:
     entry = config.mentors["simulated_student"]
     one, other = (replace(config, mentors={"price": replace(entry, model=model)}) for model in "ab")
-    assert differences(identity(one, SHA), identity(other, SHA)) == ["mentors.price.model: a -> b"]
+    assert list_differences(build_identity(one, SHA), build_identity(other, SHA)) == ["mentors.price.model: a -> b"]

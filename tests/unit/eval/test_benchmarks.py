@@ -19,7 +19,7 @@ from eval.benchmarks import READERS, items, open_source
 from eval.config import BenchmarkConfig, EvaluateJob
 from eval.scoring import question_text
 from eval.types import Item, Kind
-from mics_ray.config.compose import CONF, choices, compose_job
+from mics_ray.config.compose import CONF, compose_job, list_choices
 from mics_ray.errors import RefusedRun
 
 SAMPLE = CONF.parents[1] / "shared" / "data" / "vqa_sample"
@@ -373,7 +373,7 @@ def test_the_hubs_files_are_read_like_a_folder(tmp_path: Path, monkeypatch: pyte
 
 
 def test_every_shipped_benchmark_has_its_reader_and_the_papers_figures() -> None:
-    found = {name: shipped(name) for name in choices("eval")}
+    found = {name: shipped(name) for name in list_choices("eval")}
     assert {config.reader for config in found.values()} == set(READERS)
     assert {name for name, config in found.items() if config.in_domain} == {"vqa_rad", "slake", "path_vqa", "pmc_vqa"}
     five = ("vqa_rad", "slake", "path_vqa", "pmc_vqa", "mmmu_med")

@@ -18,7 +18,7 @@ import pytest
 from eval.rejudge.account import Account, Said
 from eval.rejudge.agreement import agreement, table
 from eval.rejudge.recorded import COLUMNS, rules, trees
-from mics_ray.config.compose import compose_config, to_yaml
+from mics_ray.config.compose import compose_config, dump_yaml
 from mics_ray.core.draws import derive_seed
 from mics_ray.core.mics import Mics
 from mics_ray.core.search import SearchResult
@@ -74,7 +74,7 @@ OTHER = {"gold": WRONG, "other": WRONG, "swap": RIGHT, "bad": WRONG}
 
 def make_run(folder: Path) -> Path:
     ShardStore(folder / "results").commit([result_row(RESULT, {}, 1.0, Stamp(SEED, "digest", "1"))])
-    (folder / "config.yaml").write_text(to_yaml(compose_config(["experiment=demo", f"run.dir={folder}"])))
+    (folder / "config.yaml").write_text(dump_yaml(compose_config(["experiment=demo", f"run.dir={folder}"])))
     return folder
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.config.compose import compose_config, to_yaml
+from mics_ray.config.compose import compose_config, dump_yaml
 from mics_ray.config.schema import StrategyKind
 from mics_ray.errors import RefusedRun
 from mics_ray.replay.recorded import composed, recorded_config
@@ -15,7 +15,7 @@ def run(tmp_path: Path) -> Path:
     folder = tmp_path / "my run, x=1"
     folder.mkdir()
     config = compose_config([*MADE_BY, "run.dir=elsewhere"])
-    (folder / "config.yaml").write_text(to_yaml(config))
+    (folder / "config.yaml").write_text(dump_yaml(config))
     return folder
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mics_ray.config.compose import nearest
+from mics_ray.config.compose import suggest_nearest
 from mics_ray.errors import RefusedRun
 from train.backends.internvl.commands import MERGE, SCRIPT, ZERO
 
@@ -33,7 +33,7 @@ def check_checkout(chat: Path, python: str, arguments: Iterable[str], data: Iter
             if name not in known.get(group, ()):
                 raise RefusedRun(
                     f"train.upstream.checkout: {SCRIPT} there has no argument {name!r} in {group}"
-                    f"{nearest(name, known.get(group, []))}; use a checkout of InternVL 2.5 or later"
+                    f"{suggest_nearest(name, known.get(group, []))}; use a checkout of InternVL 2.5 or later"
                 )
     _check_python(python, chat)
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mics_ray.assemble.panel import embedded
+from mics_ray.assemble.locations import resolve_embedded
 from mics_ray.errors import RefusedRun
 from train.backends.peft.records import Records
 from train.config import TrainConfig, TrainJob
@@ -44,7 +44,7 @@ def check_model(train: TrainConfig) -> None:
 
     A hub id is not looked at: it is fetched when training begins, and its folder checked then.
     """
-    folder = Path(embedded(train.model))
+    folder = Path(resolve_embedded(train.model))
     if folder.is_dir():
         check_folder(folder, train)
     elif not _HUB_ID.fullmatch(train.model):

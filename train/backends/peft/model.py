@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from mics_ray.assemble.panel import embedded
+from mics_ray.assemble.locations import resolve_embedded
 from train.backends.peft.data import IGNORED
 from train.config import TrainConfig
 
@@ -21,7 +21,7 @@ _OWN = ("config.json", "*.index.json", "adapter_config.json", "README*")
 
 def local_folder(model: str, revision: str | None) -> Path:
     """The folder of a model: embedded, the user's own, or the hub's snapshot, fetched where it is not here yet."""
-    folder = Path(embedded(model))
+    folder = Path(resolve_embedded(model))
     if folder.is_dir():
         return folder
     from huggingface_hub import snapshot_download

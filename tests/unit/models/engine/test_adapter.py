@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mics_ray.assemble.panel import intern_template, model_problems
+from mics_ray.assemble.checks import find_model_problems
+from mics_ray.assemble.panel import build_intern_template
 from mics_ray.config.schema import Config, InternDefaults, ModelConfig, PromptsConfig
 from mics_ray.models.engine.adapter import find_served_rank
 from mics_ray.models.engine.vllm_settings import engine_args
@@ -83,11 +84,13 @@ def test_a_job_with_a_wrong_adapter_is_refused_before_anything_starts(tmp_path: 
     interns = {"tuned": InternDefaults(model="m", adapter=str(tmp_path))}
     prompts = PromptsConfig(mentor_system="", mentor="", intern="", judge="")
     config = Config(mentors={}, interns=interns, judge=ModelConfig(model="j", base_url="local"), prompts=prompts)
-    assert [f"interns.tuned: adapter: {tmp_path}: no LoRA adapter" in line for line in model_problems(config)] == [True]
+    assert [f"interns.tuned: adapter: {tmp_path}: no LoRA adapter" in line for line in find_model_problems(config)] == [
+        True
+    ]
 
 
 def test_kept_replies_of_an_adapter_are_not_those_of_its_model(tmp_path: Path) -> None:
     judge = ModelConfig(model="j", base_url="local")
     interns = {"base": InternDefaults(model="m"), "tuned": InternDefaults(model="m", adapter="a")}
     config = Config(mentors={}, interns=interns, judge=judge)
-    assert intern_template(config, "base").key != intern_template(config, "tuned").key
+    assert build_intern_template(config, "base").key != build_intern_template(config, "tuned").key

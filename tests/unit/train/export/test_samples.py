@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mics_ray.assemble.panel import strategy
+from mics_ray.assemble.panel import build_strategy
 from mics_ray.config.compose import compose_config
 from mics_ray.core.search import search_case
 from mics_ray.io.rows import Stamp, result_row
@@ -92,7 +92,7 @@ def test_rows_of_real_searches_are_read_as_the_search_meant_them(preset: str) ->
     search = compose_config(["experiment=demo", f"search={preset}"]).search
     compared = 0
     for seed in range(40):
-        policy = strategy(search, MENTORS)
+        policy = build_strategy(search, MENTORS)
         result = asyncio.run(search_case(CASE, policy, chancy(seed, 0.1).panel(), seed, search.restarts))
         row = result_row(result, {}, 0.0, Stamp(seed, "digest", "version"))
         read = sample(nodes=tuple(row["nodes"]), steps=tuple(row["steps"]))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mics_ray.assemble.panel import embedded
+from mics_ray.assemble.locations import resolve_embedded
 from mics_ray.errors import RefusedRun
 from train.export.config import LengthConfig
 from train.export.tokens import SYSTEM_TOKENS, ruler, tiles, trainer_safe
@@ -92,7 +92,7 @@ def test_a_tokenizer_counts_what_the_trainer_makes_of_the_whole_conversation(mon
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     from tokenizers import Tokenizer
 
-    folder = Path(embedded("embedded:interns/internvl"))
+    folder = Path(resolve_embedded("embedded:interns/internvl"))
     tokenizer = Tokenizer.from_str(json.dumps(json.loads((folder / "tokenizer.json").read_text())))
     tokenizer.add_special_tokens(["<img>", "</img>", "<IMG_CONTEXT>", "<|im_start|>", "<|im_end|>"])
     talk = [("human", "<image>\n<image>\nWhat is   shown?\n\n## Now"), ("gpt", "### Step 1: Air.\n\nEnd")]

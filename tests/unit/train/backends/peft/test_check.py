@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from mics_ray.assemble.panel import embedded
+from mics_ray.assemble.locations import resolve_embedded
 from mics_ray.errors import RefusedRun
 from tests.support.tiny_training import job, record, write_stage
 from train.backends.peft.backend import PeftLora
 
-TINY = Path(embedded("embedded:interns/internvl"))
+TINY = Path(resolve_embedded("embedded:interns/internvl"))
 
 
 @pytest.fixture

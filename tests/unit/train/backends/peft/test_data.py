@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from transformers import AutoProcessor
 
-from mics_ray.assemble.panel import embedded
+from mics_ray.assemble.locations import resolve_embedded
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.vllm_engine import build_conversation
 from mics_ray.models.pictures.reading import decode_picture
@@ -19,7 +19,7 @@ ANSWER = "### Step 1: White.\n\n### The final answer is: Pneumonia"
 
 @pytest.fixture(scope="module")
 def processor() -> Any:
-    return AutoProcessor.from_pretrained(embedded("embedded:interns/internvl"))
+    return AutoProcessor.from_pretrained(resolve_embedded("embedded:interns/internvl"))
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForImageTextToText
 
-from mics_ray.assemble.panel import embedded
+from mics_ray.assemble.locations import resolve_embedded
 from tests.support.tiny_training import job, record, write_stage
 from train.backends.peft.data import EncodedRecords, Encoder, collate
 from train.backends.peft.model import AnswerLoss, learnt_tokens, load_model, load_processor, save_weights
 from train.backends.peft.records import Records
 from train.stages import read_stages
 
-TINY = Path(embedded("embedded:interns/internvl"))
+TINY = Path(resolve_embedded("embedded:interns/internvl"))
 
 
 @pytest.fixture

@@ -1,0 +1,185 @@
+"""What a configuration is refused for, before anything is started: every problem at once, one line each."""
+
+from collections.abc import Sequence
+
+from mics_ray.assemble.locations import JUDGE, LOCAL, list_endpoints, locate_cases, locate_images
+from mics_ray.config.compose import looks_like_key, suggest_variable
+from mics_ray.config.keys import read_key
+from mics_ray.config.schema import Config, Engine, ModelConfig, Price, StrategyKind, replica_range
+from mics_ray.errors import RefusedRun
+from mics_ray.models.chat.client import check_base_url
+from mics_ray.models.engine.adapter import find_served_rank
+from mics_ray.models.prompts import check_templates
+
+ENGINE_FIELDS = (
+    "revision", "adapter", "replicas", "tensor_parallel", "pipeline_parallel", "gpus", "max_model_len",
+    "trust_remote_code", "engine_kwargs", "processor_kwargs",
+)  # fmt: skip
+"""Fields of a model that only ``engine: vllm`` reads."""
+
+
+def check_job(config: Config) -> None:
+    """Refuse what cannot work, before anything is started. Raises :class:`RefusedRun` with every problem found."""
+    problems = [
+        *_check_input(config),
+        *_check_panel(config),
+        *find_model_problems(config),
+        *find_budget_problems(config),
+    ]
+    if problems:
+        raise RefusedRun("\n".join(problems))
+
+
+def check_replay(config: Config) -> None:
+    """:func:`check_job` for a search on recorded replies: nobody is reached, so no key and no weights are asked for."""
+    problems = [
+        *_check_input(config), *_check_panel(config), *find_size_problems(config), *check_templates(config.prompts)
+    ]  # fmt: skip
+    if problems:
+        raise RefusedRun("\n".join(problems))
+
+
+def find_model_problems(config: Config) -> list[str]:
+    """What is wrong with the prompts, the models and how many there are of anything, one line each."""
+    problems = [*find_size_problems(config), *check_templates(config.prompts)]
+    if config.cache.max_gb is not None and config.cache.max_gb <= 0:
+        problems.append(f"cache.max_gb: {config.cache.max_gb:g} is not above 0")
+    for name, entry in list_endpoints(config).items():
+        problems += _check_endpoint(name, entry)
+    for name, intern in config.interns.items():
+        if intern.engine is Engine.vllm:
+            problems += [f"interns.{name}: {problem}" for problem in _check_served(intern)]
+    return problems
+
+
+def find_budget_problems(config: Config) -> list[str]:
+    """What is wrong with the cap on money: a model behind a key without a price would not count."""
+    if config.budget_usd is None:
+        return []
+    problems = [] if config.budget_usd > 0 else [f"budget_usd: {config.budget_usd:g} is not above 0"]
+    # A server without a key (our own, the simulated one) may well be free; behind a key somebody pays.
+    free = [name for name, entry in list_endpoints(config).items() if entry.api_key_env and entry.price == Price()]
+    return problems + [f"{name}.price: not given, so budget_usd cannot count its calls" for name in free]
+
+
+def find_size_problems(config: Config) -> list[str]:
+    """What is wrong with how many there are of anything, one line each."""
+    sizes = [f"interns.{name}.{problem}" for name, intern in config.interns.items() for problem in _check_size(intern)]
+    return [*_check_roles(config), *_check_numbers(config), *sizes]
+
+
+def _check_input(config: Config) -> list[str]:
+    problems = []
+    if not locate_cases(config).exists():
+        problems.append(f"data.cases: no such file: {locate_cases(config)}")
+    elif not locate_images(config).is_dir():
+        problems.append(f"data.image_root: no such folder: {locate_images(config)}")
+    return problems
+
+
+def _check_panel(config: Config) -> list[str]:
+    # MICS continues a candidate with the other mentors' help, so one mentor alone has nobody to compete with.
+    needed = 1 if config.search.strategy is StrategyKind.best_of_n else 2
+    problems = []
+    if len(config.mentors) < needed:
+        problems.append(f"mentors: {len(config.mentors)} given, the search needs at least {needed}")
+    if not config.interns:
+        problems.append("interns: none given, the search needs at least one")
+    if not config.search.intern_temperatures:
+        problems.append("search.intern_temperatures: at least one is needed")
+    names = [*config.mentors, *config.interns, JUDGE]
+    problems += [
+        f"{name!r} names two models; give each its own name" for name in {n for n in names if names.count(n) > 1}
+    ]
+    return problems
+
+
+def _check_roles(config: Config) -> list[str]:
+    """Fields that a model's role or engine would leave without effect, one line each."""
+    problems = []
+    mentors = {f"mentors.{name}": entry for name, entry in config.mentors.items()}
+    for name, entry in [*mentors.items(), (JUDGE, config.judge)]:
+        if entry.engine is not Engine.endpoint:
+            problems.append(f"{name}.engine: {entry.engine.value} serves interns only; mentors and judge are endpoints")
+        else:
+            problems += [f"{name}.{field}: goes only with engine=vllm" for field in _list_changed(entry, ENGINE_FIELDS)]
+    for name, intern in config.interns.items():
+        if intern.temperature is not None:
+            problems.append(
+                f"interns.{name}.temperature: not for an intern, whose votes take search.intern_temperatures "
+                "(a model that is evaluated: eval.temperature)"
+            )
+    return problems
+
+
+def _list_changed(entry: ModelConfig, names: Sequence[str]) -> list[str]:
+    """The fields among ``names`` that do not hold their default."""
+    plain = ModelConfig()  # a value given as the default is as good as not given
+    return [name for name in names if getattr(entry, name) != getattr(plain, name)]
+
+
+def _check_numbers(config: Config) -> list[str]:
+    least = {
+        "window": (config.window, 1), "search.max_rounds": (config.search.max_rounds, 1),
+        "search.first_steps": (config.search.first_steps, 1), "search.restarts": (config.search.restarts, 0),
+        "pictures.mentor_max_side": (config.pictures.mentor_max_side, 1),
+        "pictures.intern_max_side": (config.pictures.intern_max_side, 1),
+        "ray.workers": (1 if config.ray.workers is None else config.ray.workers, 1),
+    }  # fmt: skip
+    for name, intern in config.interns.items():
+        least[f"interns.{name}.tensor_parallel"] = (intern.tensor_parallel, 1)
+        least[f"interns.{name}.pipeline_parallel"] = (intern.pipeline_parallel, 1)
+        least[f"interns.{name}.max_tokens"] = (intern.max_tokens, 1)
+    return [f"{name}: {value} is below {low}" for name, (value, low) in least.items() if value < low]
+
+
+def _check_size(intern: ModelConfig) -> list[str]:
+    """What is wrong with the number of an intern's replicas and their share of GPUs."""
+    problems = []
+    try:
+        replica_range(intern.replicas)
+    except ValueError as error:
+        problems.append(f"replicas: {error}")
+    if intern.gpus is not None:
+        if not 0 < intern.gpus <= 1:
+            problems.append(f"gpus: {intern.gpus:g} is not a share of one GPU (above 0, at most 1)")
+        if (intern.tensor_parallel, intern.pipeline_parallel) != (1, 1):
+            problems.append("gpus: a share goes only with tensor_parallel 1 and pipeline_parallel 1")
+    return problems
+
+
+def _check_endpoint(name: str, entry: ModelConfig) -> list[str]:
+    problems = []
+    if entry.base_url is None:
+        problems.append(f"{name}.base_url is not set: give the address of its API, such as https://host/v1")
+    elif entry.base_url != LOCAL:
+        try:
+            check_base_url(entry.base_url)
+        except ValueError as error:
+            problems.append(f"{name}.base_url: {error}")
+    if (variable := entry.api_key_env) is not None:
+        if looks_like_key(variable) or not variable.isidentifier():
+            problems.append(f"{name}.api_key_env: must be the NAME of an environment variable, not a key")
+        elif read_key(variable) is None:
+            problems.append(f"{name}.api_key_env: {variable} is not set{suggest_variable(variable)}")
+    for limit in ("requests_per_minute", "tokens_per_minute", "max_in_flight", "deadline_s", "max_tokens"):
+        if (value := getattr(entry, limit)) is not None and value <= 0:
+            problems.append(f"{name}.{limit}: {value} is not above 0")
+    return problems
+
+
+def _check_served(intern: ModelConfig) -> list[str]:
+    """What is wrong with an intern of ours: code that is not pinned, an adapter that is none."""
+    problems = []
+    if intern.trust_remote_code and not _is_full_commit(intern.revision):
+        problems.append("trust_remote_code needs `revision`, a full commit hash of 40 hex digits")
+    if intern.adapter is not None:
+        try:
+            find_served_rank(intern.adapter)
+        except ValueError as error:
+            problems.append(f"adapter: {error}")
+    return problems
+
+
+def _is_full_commit(revision: str | None) -> bool:
+    return revision is not None and len(revision) == 40 and all(c in "0123456789abcdef" for c in revision)

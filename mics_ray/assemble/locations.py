@@ -1,0 +1,46 @@
+"""Where the parts of a configuration are: cases, pictures, files that the package carries, the providers of models."""
+
+from pathlib import Path
+
+from mics_ray.config.schema import Config, Engine, ModelConfig
+
+LOCAL = "local"
+EMBEDDED = "embedded:"
+JUDGE = "judge"
+
+
+def resolve_embedded(path: str) -> str:
+    """Resolve ``embedded:…`` to the file or folder that the package carries; other paths stay as they are."""
+    if path.startswith(EMBEDDED):
+        return str(Path(__file__).parents[1] / "local" / path.removeprefix(EMBEDDED))
+    return path
+
+
+def locate_cases(config: Config) -> Path:
+    """The file of cases."""
+    return Path(resolve_embedded(config.data.cases))
+
+
+def locate_images(config: Config) -> Path:
+    """The folder that picture paths are relative to; beside the cases unless given."""
+    given = config.data.image_root
+    return Path(resolve_embedded(given)) if given else locate_cases(config).parent
+
+
+def list_endpoints(config: Config) -> dict[str, ModelConfig]:
+    """Every model behind an API, by its entry name: mentors, the judge, interns with ``engine: endpoint``."""
+    found: dict[str, ModelConfig] = dict(config.mentors)
+    found[JUDGE] = config.judge
+    for name, intern in config.interns.items():
+        if intern.engine is Engine.endpoint:
+            found[name] = intern
+    return found
+
+
+def group_by_provider(config: Config) -> dict[str, dict[str, ModelConfig]]:
+    """Entries grouped by who serves them (address and key): one endpoint actor each, so that its limits are exact."""
+    # The key is part of the group: two keys of one provider have limits of their own.
+    groups: dict[str, dict[str, ModelConfig]] = {}
+    for name, entry in list_endpoints(config).items():
+        groups.setdefault(f"{entry.base_url} {entry.api_key_env or ''}".strip(), {})[name] = entry
+    return groups
