@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eval.answer import Examiner
+from eval.answer import Examiner, _leaf
 from eval.prepare import Question, Work, prepared
 from eval.types import Item, Kind
 from mics_ray.core.types import Case, Failure, LostCall
@@ -85,13 +85,42 @@ async def test_a_lost_call_of_the_model_is_unknown_never_wrong(tmp_path: Path) -
     assert not judge.asked
 
 
-@pytest.mark.parametrize("reply", [LOST, "Hard to say."])
-async def test_a_lost_verdict_is_unknown_and_keeps_the_answer(tmp_path: Path, reply: str | Exception) -> None:
+@pytest.mark.parametrize(
+    ("reply", "kept", "failure"),
+    [
+        (LOST, "half a te", "timeout: no reply in time"),
+        ("Hard to say.", "Hard to say.", "no_verdict: neither yes nor no in 2 replies"),
+    ],
+)
+async def test_a_lost_verdict_is_unknown_and_keeps_the_answer_and_what_the_judge_wrote(
+    tmp_path: Path, reply: str | Exception, kept: str, failure: str
+) -> None:
     with work(tmp_path) as found:
         model = Scripted(lambda request: chain("gold"))
         made = await row(found, open_item(found), model=model, judge=Scripted(lambda request: reply))
-    assert (made["verdict"], made["parsed"]) == ("unknown", "gold")
-    assert made["failure"].startswith(("timeout", "no_verdict"))
+    assert (made["verdict"], made["parsed"], made["output"]) == ("unknown", "gold", chain("gold"))
+    assert (made["judge_reply"], made["failure"]) == (kept, failure)
+
+
+async def test_the_judge_reads_the_answer_that_was_found_and_not_the_chain(tmp_path: Path) -> None:
+    with work(tmp_path) as found:
+        judge = Scripted(lambda request: "Yes.")
+        model = Scripted(lambda request: chain("a dark apex", "Chain of thought."))
+        made = await row(found, open_item(found), model=model, judge=judge)
+    ((asked, _),) = judge.asked
+    assert asked.text.count("a dark apex") == 1
+    assert open_item(found).item.question in asked.text
+    assert "Chain of thought" not in asked.text
+    assert made["output"] == chain("a dark apex", "Chain of thought.")
+
+
+def test_of_several_errors_a_refusal_comes_before_any_other_however_deep_it_lies() -> None:
+    refused = Refused(Failure("quota", "used up"))
+    deep = BaseExceptionGroup("outer", [ValueError("x"), BaseExceptionGroup("inner", [KeyError("y"), refused])])
+    assert _leaf(deep) is refused
+    first = ValueError("first")
+    assert _leaf(BaseExceptionGroup("outer", [BaseExceptionGroup("inner", [first, KeyError("y")])])) is first
+    assert _leaf(first) is first
 
 
 async def test_a_picture_that_cannot_be_read_costs_no_call(tmp_path: Path) -> None:

@@ -111,8 +111,11 @@ def test_where_and_how_fast_may_change(tmp_path: Path) -> None:
     with works(job(tmp_path)) as work:
         commit_one(work)
     (tmp_path / "sets").rename(tmp_path / "moved")
-    with works(job(tmp_path, f"eval.root={tmp_path}/moved", "window=3", "serve.replicas=2", "judge.max_in_flight=1")):
-        pass
+    changed = job(tmp_path, f"eval.root={tmp_path}/moved", "window=3", "serve.replicas=2", "judge.max_in_flight=1")
+    with works(changed) as again:
+        assert (again.total, len(again.pending)) == (8, 7)
+        assert again.stamp.config_digest == work.stamp.config_digest
+        assert {question.root for question in again.pending} == {tmp_path / "moved/phantom"}
 
 
 def test_a_limit_is_a_seeded_sample_in_the_items_order(tmp_path: Path) -> None:

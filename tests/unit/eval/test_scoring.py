@@ -54,6 +54,10 @@ def said(answer: str) -> str:
         ("a.", "A"),
         ("A mass with focal uptake", ""),
         ("A and B", ""),
+        ("B, B", "B"),  # the same letter again is no second answer
+        ("(B) or (B).", "B"),
+        ("B and E", "B"),  # E is no option, so it is a word of the reason
+        ("B, as in A", "B"),
         ("A, B", ""),
         ("A or B", ""),
         ("B/C", ""),

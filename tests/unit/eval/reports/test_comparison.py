@@ -46,6 +46,14 @@ def test_files_with_the_flipped_items_are_private(tmp_path: Path) -> None:
     assert (stored["all"]["difference"], stored["benchmarks"]["slake"]["worse"]) == (0.25, ["slake/5"])
     for path in (tmp_path / "out").iterdir():
         assert path.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_files_go_into_a_folder_that_may_be_there_or_not(tmp_path: Path) -> None:
+    for _ in range(2):
+        write_comparison(compare(*two(tmp_path)), tmp_path / "deep" / "er" / "out")
+    assert len(list((tmp_path / "deep/er/out").iterdir())) == 3
+    assert (tmp_path / "deep/er/out/compare.md").read_text() == as_markdown(compare(*two(tmp_path)))
 
 
 def test_what_only_one_has_and_what_was_lost_is_counted(tmp_path: Path) -> None:
@@ -63,6 +71,51 @@ def test_several_benchmarks_have_a_line_each_and_one_for_all(tmp_path: Path) -> 
     found = compare(a, b)
     assert [paired.difference for paired in found.benchmarks.values()] == [1.0, 0.0]
     assert "| all items | 4 | 50.0 | 100.0 | +50.0 |" in as_markdown(found)
+
+
+def test_one_benchmark_alone_has_no_line_for_all(tmp_path: Path) -> None:
+    lines = as_markdown(compare(*two(tmp_path))).splitlines()
+    assert [line.split(" | ")[0] for line in lines if line.startswith("| ")] == ["| benchmark", "| slake"]
+
+
+def test_a_benchmark_without_an_item_that_both_answered_has_dashes_and_is_no_flip(tmp_path: Path) -> None:
+    a = evaluation(tmp_path / "a", [*of("slake", "uu"), *of("more", "wr")])
+    b = evaluation(tmp_path / "b", [*of("slake", "rw"), *of("more", "rw")])
+    text = as_markdown(compare(a, b))
+    assert "| slake | 0 | – | – | – | – | – | 0 | 0 |\n" in text
+    assert "## Flipped in slake" not in text
+    assert "## Flipped in more\n\nbetter: more/0\n\nworse: more/1\n" in text
+    assert text.endswith("worse: more/1\n")
+
+
+def test_the_flips_of_one_direction_alone_are_listed(tmp_path: Path) -> None:
+    a, b = two(tmp_path, "wwrr", "wrrr")
+    assert "## Flipped in slake\n\nbetter: slake/1\n\nworse: none\n" in as_markdown(compare(a, b))
+    assert "## Flipped in slake\n\nbetter: none\n\nworse: slake/1\n" in as_markdown(compare(b, a))
+    assert "Flipped" not in as_markdown(compare(a, a))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ("rw", "rw", None),
+        ("rwu", "rww", "Left out: 1 items whose call was lost on a side, 0 items that only A has, 0 that only B has."),
+        ("rww", "rw", "Left out: 0 items whose call was lost on a side, 1 items that only A has, 0 that only B has."),
+        ("rw", "rwww", "Left out: 0 items whose call was lost on a side, 0 items that only A has, 2 that only B has."),
+    ],
+)
+def test_each_way_of_being_left_out_is_told_alone(tmp_path: Path, first: str, second: str, told: str | None) -> None:
+    text = as_markdown(compare(*two(tmp_path, first, second)))
+    assert [line for line in text.splitlines() if line.startswith("Left out")] == ([told] if told else [])
+    assert "Not served alike" not in text
+
+
+def test_the_line_of_a_benchmark_says_difference_interval_and_p(tmp_path: Path) -> None:
+    """Gains over four pictures of two items: 2, 1, -1, 0, so mean 1/4 and variance 4/3 · 5 / 64 = 5/48."""
+    half = 3.182446 * (5 / 48) ** 0.5
+    assert 0.25 - half < -0.7
+    expected = f"| slake | 8 | 37.5 | 62.5 | +25.0 | {100 * (0.25 - half):+.1f} to +100.0 | 0.62 | 3 | 1 |"
+    assert expected in as_markdown(compare(*two(tmp_path)))
 
 
 def test_another_way_of_serving_is_listed(tmp_path: Path) -> None:

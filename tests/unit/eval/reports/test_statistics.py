@@ -93,6 +93,29 @@ def test_one_cluster_says_nothing() -> None:
     assert difference_interval([1.0, 1.0], ["a", "a"]) == (-1.0, 1.0)
 
 
+def test_two_clusters_give_an_interval_of_their_own() -> None:
+    """Two pictures, gains 1/2 ± 1/4 each: totals ±1/2 of four items, variance 2/1 · (2 · 1/4) / 16 = 1/16."""
+    low, high = difference_interval([1.0, 0.0, 1.0, 1.0], list("aabb"))
+    t = float(stats.t.ppf(0.975, 1))
+    mean, variance = 0.75, 2 * (0.5**2 + 0.5**2) / 16
+    assert mean - t * sqrt(variance) < -1
+    assert (low, high) == (-1.0, 1.0), "both ends are cut"
+    small = difference_interval([1.0, 1.0, 1.0, 1.0], list("aabb"))
+    assert small == (1.0, 1.0), "two pictures that agree are known, one picture is not"
+    assert accuracy_interval([1.0, 0.0, 1.0, 0.0], list("aabb")) != (0.0, 1.0)
+
+
+def test_the_ends_of_a_difference_are_cut_at_one_and_minus_one() -> None:
+    gains, clusters = [1.0] * 5 + [0.0], list("abcdef")
+    low, high = difference_interval(gains, clusters)
+    mirrored = difference_interval([-gain for gain in gains], clusters)
+    t = float(stats.t.ppf(0.975, 5))
+    half = t * sqrt(6 / 5 * (5 * (1 / 6) ** 2 + (5 / 6) ** 2) / 36)
+    assert (low, high) == (pytest.approx(5 / 6 - half), 1.0)
+    assert mirrored == (-1.0, pytest.approx(half - 5 / 6))
+    assert 5 / 6 + half > 1
+
+
 def test_the_paired_difference_by_hand() -> None:
     """Gains +1 +1 +1 0 0 -1 0 0: mean 1/4, sum of squares 4 - 8/16 = 3.5, variance 8/7 · 3.5 / 64 = 1/16."""
     paired = compare(marks("wwwrwrrw"), marks("rrrrwwrw"))

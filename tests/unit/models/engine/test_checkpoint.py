@@ -28,9 +28,15 @@ def changed(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path.write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize("name", ["internvl", "qwen25vl"])
-def test_the_embedded_interns_fit(name: str) -> None:
-    check_checkpoint(str(INTERNS / name))
+@pytest.mark.parametrize(("name", "other"), [("internvl", "qwen25vl"), ("qwen25vl", "internvl")])
+def test_the_embedded_interns_fit_as_they_are_and_not_with_the_processor_of_the_other(
+    tmp_path: Path, name: str, other: str
+) -> None:
+    folder = Path(shutil.copytree(INTERNS / name, tmp_path / name))
+    check_checkpoint(str(folder))
+    shutil.copy(INTERNS / other / "processor_config.json", folder)
+    with pytest.raises(RefusedRun, match="its processor is a"):
+        check_checkpoint(str(folder))
 
 
 @pytest.mark.parametrize(

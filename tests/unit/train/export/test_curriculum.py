@@ -151,6 +151,11 @@ def test_what_has_no_path_is_left_out_with_a_note(tmp_path: Path) -> None:
     [
         ("merged", "c", DataSetConfig("chains"), "stages.merged: not usable"),
         ("validation", "c", DataSetConfig("chains"), "stages.validation: not usable"),
+        *(
+            (name, "c", DataSetConfig("chains"), f"stages.{name}: not usable")
+            for name in ("adapter", "checkpoints", "logs")
+        ),
+        ("steps_mpo", "c", DataSetConfig("chains"), "stages.steps_mpo: not usable"),
         ("../x", "c", DataSetConfig("chains"), "not usable"),
         ("one", "a/b", DataSetConfig("chains"), "stages.one.sets.a/b: not usable"),
         ("one", "c", DataSetConfig("chains", repeats=1.5), "stages.one.sets.c.repeats: 1.5"),
@@ -164,6 +169,30 @@ def test_what_cannot_be_a_stage_is_refused(name: str, key: str, given: DataSetCo
     with pytest.raises(RefusedRun) as refused:
         check_stages({name: StageConfig({key: given})})
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["mpo", "steps_mpo2", "_mpo_x", "validation2", "stage-1.b"])
+def test_a_name_that_only_looks_like_a_reserved_one_is_a_stage(name: str) -> None:
+    check_stages({name: StageConfig({"c": DataSetConfig("chains")})})
+
+
+def test_pictures_of_another_set_lie_in_its_own_folder_or_below_the_root_that_is_given(
+    tmp_path: Path, others: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both absolute: the trainer is started elsewhere."""
+    pictures = (tmp_path / "pictures").resolve()
+    pictures.mkdir()
+    (tmp_path / "other/a.png").rename(pictures / "a.png")
+    with pytest.raises(RefusedRun, match=f"{tmp_path}/other/a.png is not there"):
+        write(tmp_path, one={"others": DataSetConfig(others)})
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, one={"others": DataSetConfig("other/set.jsonl", root="pictures")})
+    assert meta(tmp_path, "one")["others"]["root"] == str(pictures)
+
+
+def test_a_share_of_our_chains_is_read_below_the_export(tmp_path: Path) -> None:
+    write(tmp_path, one={"chains": DataSetConfig("chains", repeats=0.5)})
+    assert meta(tmp_path, "one")["chains"]["root"] == "/final"
 
 
 def test_an_empty_set_is_refused(tmp_path: Path, others: str) -> None:

@@ -151,7 +151,10 @@ def test_weights_that_cannot_be_found_or_read_are_refused(folder: Path, model: s
 
 
 def test_a_hub_id_is_left_to_the_trainer(folder: Path) -> None:
-    InternVLTrainer().check(job(folder, "train.model=OpenGVLab/InternVL3-2B"))
+    asked = job(folder, "train.model=OpenGVLab/InternVL3-2B")
+    InternVLTrainer().check(asked)
+    first, *_ = [line for line in InternVLTrainer().commands(asked) if "--model_name_or_path" in line]
+    assert "--model_name_or_path OpenGVLab/InternVL3-2B " in first
 
 
 @pytest.mark.parametrize(

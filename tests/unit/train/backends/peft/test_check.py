@@ -9,6 +9,7 @@ from mics_ray.assemble.locations import resolve_embedded
 from mics_ray.errors import RefusedRun
 from tests.support.tiny_training import job, record, write_stage
 from train.backends.peft.backend import PeftLora
+from train.backends.peft.check import check_job
 
 TINY = Path(resolve_embedded("embedded:interns/internvl"))
 
@@ -36,7 +37,9 @@ def refused(export: Path, **changed: Any) -> str:
 
 
 def test_the_recipe_tiny_passes(export: Path) -> None:
-    PeftLora().check(job(export, export.parent / "run"))
+    ((stage, records),) = check_job(job(export, export.parent / "run"))
+    assert (stage.name, stage.samples, len(records)) == ("chains", 4, 4)
+    assert not (export.parent / "run").exists(), "a check writes nothing"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,10 @@ def test_a_conversation_is_the_question_and_the_kept_chain() -> None:
 
 
 def test_placeholders_are_as_many_as_pictures() -> None:
-    for record in chat(samples(), prompts()):
+    records = list(chat(samples(), prompts()))
+    assert [record["id"] for record in records] == [one.id for one in samples()]
+    assert {len(record["images"]) for record in records} >= {0, 2}
+    for record in records:
         assert record["messages"][0]["content"].count("<image>") == len(record["images"])
 
 

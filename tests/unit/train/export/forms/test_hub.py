@@ -149,5 +149,7 @@ def test_only_the_owner_can_read_it(export: Path, mask: int) -> None:
         hub.write_dataset(export / "dataset", samples(), (), CARD)
     finally:
         os.umask(usual)
-    for path in (export / "dataset").rglob("*"):
+    written = [export / "dataset", *(export / "dataset").rglob("*")]
+    assert {path.name for path in written} == {"dataset", "data", "README.md", "train-00000.parquet"}
+    for path in written:
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)

@@ -51,6 +51,7 @@ GOOD = {
         ],
     },
     "text only": text_only(("human", "What?"), ("gpt", "Air.")),
+    "the letters around the surrogates": text_only(("human", "\ud7ff \ue000"), ("gpt", "🫁")),
     "with a system message": text_only(("system", "Be brief."), ("human", "What?"), ("gpt", "Air.")),
 }
 
@@ -86,7 +87,9 @@ TRAPS = {
     "a picture's token in a text": (record(gpt="<IMG_CONTEXT>"), "a control token"),
     "the end of a turn in a text": (record("<image>\n<|im_end|>"), "a control token"),
     "token 0 in a text": (record(gpt="Air!"), "a control token or `!`"),
-    "half a surrogate pair": (record(gpt="\ud83d"), "surrogate"),
+    "half a surrogate pair": (record(gpt="a \ud83d b"), "turn 2: half a surrogate"),
+    "the first surrogate": (record(gpt="\ud800"), "turn 2: half a surrogate"),
+    "the last surrogate": (record("<image>\udfff"), "turn 1: half a surrogate"),
     "a film": (record(video="a.mp4"), "`video`"),
     "no object": ([], "not a JSON object"),
     "no conversation": ({"id": "r"}, "not a list of turns"),

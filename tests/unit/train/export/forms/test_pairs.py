@@ -89,6 +89,12 @@ def test_the_kept_chain_is_preferred_to_the_worst_complete_chain_of_all_attempts
     assert (pair["mentor_chosen"], pair["mentor_rejected"]) == ("bob", "ann")
 
 
+def test_a_chain_pair_names_the_mentor_of_the_last_chosen_step() -> None:
+    """The kept chain's score is that of its last chosen step, so the two must come from the same candidate."""
+    (pair,) = chains_of(sample(mentors=("dan", "eve")))
+    assert (pair["mentor_chosen"], pair["mentor_rejected"]) == ("eve", "ann")
+
+
 def test_a_rejected_chain_is_the_path_down_to_its_candidate_and_what_its_mentor_wrote_after_it() -> None:
     (pair,) = chains_of(sample(nodes=sample().nodes[3:5] + sample().nodes[6:7]))
     assert said(pair, "rejected") == "### Step 1: There is a line.\n\n### The final answer is: Pneumothorax"

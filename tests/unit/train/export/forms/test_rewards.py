@@ -37,6 +37,8 @@ def test_a_candidate_below_the_quorum_has_no_reward() -> None:
 
 
 def test_placeholders_are_as_many_as_pictures_and_none_is_in_a_step() -> None:
-    for row in rewards(samples(), prompts()):
+    rows = list(rewards(samples(), prompts()))
+    assert {len(row["images"]) for row in rows} == {len(one.images) for one in samples()}
+    for row in rows:
         assert row["question"].count("<image>") == len(row["images"])
         assert "<image>" not in "".join(row["prefix"] + row["step"])
