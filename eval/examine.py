@@ -44,9 +44,9 @@ async def _examine(work: Work, progress: Progress, interns: StartInterns, stoppe
     hall = _Hall.start(work, interns)
     batches = Batches(ShardStore(work.folder.results, ANSWERS), _score(work))
     try:
-        progress.phase(f"loading {', '.join(hall.replicas) or 'no engine'}")
+        progress.show_phase(f"loading {', '.join(hall.replicas) or 'no engine'}")
         await _ready(hall.engines(), stopper, str(work.folder.logs))
-        progress.phase(f"asking {len(work.pending)} items")
+        progress.show_phase(f"asking {len(work.pending)} items")
         began = time.monotonic()
         await _ask_all(work, hall, batches, progress, stopper)
         return End(EXIT_OK, "", time.monotonic() - began)
@@ -66,7 +66,7 @@ async def _ask_all(work: Work, hall: "_Hall", batches: Batches, progress: Progre
 
     def look(running: int) -> bool:
         text = line(work.total, before, batches.verdicts, running, time.monotonic() - began)
-        progress.update(before + sum(batches.verdicts.values()), work.total, text)
+        progress.show_line(before + sum(batches.verdicts.values()), work.total, text)
         return stopper.asked
 
     examiner = Examiner(work, hall.models_for)

@@ -24,7 +24,7 @@ def on_ray(work: "Work", progress: "Progress") -> "End":
     from mics_ray.jobs.generation import serve_simulated_models
 
     with serve_simulated_models(work.config, work.folder) as served:
-        progress.phase("asking the judge for one word")
+        progress.show_phase("asking the judge for one word")
         asyncio.run(probe_models(served))
         from eval.examine import examine
         from mics_ray.runtime.driver.cluster import join_cluster
@@ -41,7 +41,7 @@ def evaluate(job: EvaluateJob, answering: Answering = on_ray) -> int:
     check(job)
     from eval.progress import print_closing
     from eval.reports.report import write_report
-    from mics_ray.runtime.monitor.logs import log_to
+    from mics_ray.runtime.monitor.logs import log_into_folder
     from mics_ray.runtime.monitor.progress import Progress
 
     if job.eval.bert_score_model is not None:
@@ -50,13 +50,13 @@ def evaluate(job: EvaluateJob, answering: Answering = on_ray) -> int:
         load(job.eval.bert_score_model, job.eval.bert_score_layers)
     progress, console = Progress(), Console()
     with prepared(job) as work:
-        log_to(work.folder.logs, "driver")
-        progress.phase(f"{work.total} items of {', '.join(job.eval.benchmarks)}: {len(work.pending)} to answer")
+        log_into_folder(work.folder.logs, "driver")
+        progress.show_phase(f"{work.total} items of {', '.join(job.eval.benchmarks)}: {len(work.pending)} to answer")
         code, message = EXIT_OK, ""
         if work.pending:
             end = answering(work, progress)
             code, message = end.code, end.message
-        progress.phase(f"ended with exit code {code} {message}")
+        progress.show_phase(f"ended with exit code {code} {message}")
         if code == EXIT_OK:
             print_closing(console, work, write_report(work.folder.root))
     return code

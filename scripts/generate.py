@@ -32,14 +32,14 @@ def generate(config: Config) -> int:
     from mics_ray.io.shards import ShardError
     from mics_ray.jobs.generation import prepare_generation, serve_simulated_models, uses_simulated_models
     from mics_ray.runtime.driver.run import End, run
-    from mics_ray.runtime.monitor.logs import log_to
+    from mics_ray.runtime.monitor.logs import log_into_folder
     from mics_ray.runtime.monitor.progress import Progress
 
     progress, console = Progress(), Console()
     with prepare_generation(config) as job:
-        log_to(job.folder.logs, "driver")
+        log_into_folder(job.folder.logs, "driver")
         survey = job.survey
-        progress.phase(
+        progress.show_phase(
             f"{survey.records} records in {survey.path}: {survey.pending} to do, {survey.rejections} unusable"
         )
         if config.preflight:
@@ -47,10 +47,10 @@ def generate(config: Config) -> int:
         end = End(EXIT_OK, "", 0.0)
         if survey.pending:
             with serve_simulated_models(job.config, job.folder) as served:
-                progress.phase("asking every model for one word")
+                progress.show_phase("asking every model for one word")
                 _probe(served, job)
                 end = run(job.at(served), progress)
-        progress.phase(f"ended with exit code {end.code} {end.message}")
+        progress.show_phase(f"ended with exit code {end.code} {end.message}")
         try:
             _close(console, job, end, uses_simulated_models(config))
         except ShardError as error:

@@ -53,13 +53,13 @@ def launch(job: TrainJob) -> int:
 
 
 def _train(job: TrainJob, root: Path, trainer: TrainBackend) -> int:
-    from mics_ray.runtime.monitor.logs import log_to
+    from mics_ray.runtime.monitor.logs import log_into_folder
     from mics_ray.runtime.monitor.progress import Progress
 
-    log_to(root / "logs", "driver")
+    log_into_folder(root / "logs", "driver")
     progress = Progress()
     try:
-        weights = trainer.train(job, progress.phase)
+        weights = trainer.train(job, progress.show_phase)
     except StoppedEarly as stopped:
         Console(stderr=True).out(str(stopped), highlight=False)
         return stopped.code

@@ -33,7 +33,7 @@ from mics_ray.models.replies.reply_store import GB, ReplyStore
 from mics_ray.models.roles import UsageMeter
 from mics_ray.models.types import Refused
 from mics_ray.private_files import make_private_folder, replace_file, write_private
-from mics_ray.runtime.monitor.logs import log_to
+from mics_ray.runtime.monitor.logs import log_into_folder
 from mics_ray.runtime.monitor.progress import Progress
 
 ACCOUNT = "rejudge"
@@ -63,7 +63,7 @@ def rejudge(job: RejudgeJob) -> int:
     if problems := [*find_model_problems(config), *find_budget_problems(config)]:
         raise RefusedRun("\n".join(problems))
     with hold_folder(job.run.dir, "run.dir") as folder:
-        log_to(folder.logs, "rejudge")
+        log_into_folder(folder.logs, "rejudge")
         cases = _count(folder.results)
         place = folder.root / "rejudge" / _name(job)
         make_private_folder(place)
@@ -90,7 +90,7 @@ async def _rejudge(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progr
     judge, meter = endpoint(work.config, cache, ledger), UsageMeter()
     account = Account(work.rules.policy)
     code, message = EXIT_OK, ""
-    progress.phase(f"asking {job.judge.model} about the answers of {work.cases} cases")
+    progress.show_phase(f"asking {job.judge.model} about the answers of {work.cases} cases")
     try:
         await _write(work, judge, meter, account, progress)
     except Stopped:
@@ -128,7 +128,7 @@ async def _write(work: _Work, judge: Any, meter: UsageMeter, account: Account, p
                     writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
                     rows = []
                 told = f"{account.votes} votes  {account.flips.total()} flips"
-                progress.update(account.cases, work.cases, Text(f"{account.cases}/{work.cases} cases  {told}"))
+                progress.show_line(account.cases, work.cases, Text(f"{account.cases}/{work.cases} cases  {told}"))
         writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
 
 

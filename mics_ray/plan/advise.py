@@ -10,7 +10,7 @@ from mics_ray.plan.config import PlanConfig
 from mics_ray.plan.record import Basis, services
 from mics_ray.plan.shape import calls
 from mics_ray.plan.simulate import Course, Service, simulate
-from mics_ray.runtime.serving.placement import Need, Node, Spot, needs, place
+from mics_ray.runtime.serving.placement import ClusterNode, Placement, ReplicaNeed, list_needs, place_replicas
 
 FULL = 0.9
 """Use of a resource from which it is said to bind."""
@@ -23,8 +23,8 @@ class Plan:
     """The answer: where replicas go, cases an hour, hours and US dollars in all, use of each limit (1 is all of it),
     what binds, and cases an hour with more of something."""
 
-    wanted: list[Need]
-    spots: list[Spot]
+    wanted: list[ReplicaNeed]
+    spots: list[Placement]
     cases_per_hour: float
     hours: float
     cost_usd: float
@@ -34,7 +34,9 @@ class Plan:
     more: Mapping[str, float]
 
 
-def stretched(wanted: Sequence[Need], nodes: Sequence[Node], work: Mapping[str, float]) -> list[Need]:
+def stretched(
+    wanted: Sequence[ReplicaNeed], nodes: Sequence[ClusterNode], work: Mapping[str, float]
+) -> list[ReplicaNeed]:
     """As many replicas as fit, at most each need's limit: the next goes to the intern with most work per replica."""
     grown = list(wanted)
     while True:
@@ -42,17 +44,17 @@ def stretched(wanted: Sequence[Need], nodes: Sequence[Node], work: Mapping[str, 
         for number in order:
             need = grown[number]
             more = [*grown[:number], replace(need, replicas=need.replicas + 1), *grown[number + 1 :]]
-            if need.replicas < need.limit and place(more, nodes) is not None:
+            if need.replicas < need.limit and place_replicas(more, nodes) is not None:
                 grown = more
                 break
         else:
             return grown
 
 
-def advise(config: Config, plan: PlanConfig, ground: Basis, nodes: Sequence[Node], on_gpu: bool) -> Plan:
+def advise(config: Config, plan: PlanConfig, ground: Basis, nodes: Sequence[ClusterNode], on_gpu: bool) -> Plan:
     """The plan of a job whose interns fit on ``nodes``."""
     work = _work(ground)
-    wanted = stretched(needs(config.interns, on_gpu), nodes, work)
+    wanted = stretched(list_needs(config.interns, on_gpu), nodes, work)
     replicas = {need.intern: need.replicas for need in wanted}
     at_work = services(config, ground, replicas)
     course = _course(config, plan, ground, at_work, config.window)
@@ -61,7 +63,7 @@ def advise(config: Config, plan: PlanConfig, ground: Basis, nodes: Sequence[Node
     left = max(0, plan.cases - cases)
     return Plan(
         wanted,
-        place(wanted, nodes) or [],
+        place_replicas(wanted, nodes) or [],
         course.cases_per_hour,
         course.seconds / 3600 + left / course.cases_per_hour,
         sum(used.sent * ground.calls[name].cost_usd for name, used in course.use.items()) / cases * plan.cases,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mics_ray.assemble.checks import find_size_problems
 from mics_ray.errors import RefusedRun
 from mics_ray.plan.config import PlanConfig, PlanJob
-from mics_ray.runtime.serving.placement import Node, fits, needs
+from mics_ray.runtime.serving.placement import ClusterNode, find_placement_problems, list_needs
 
 
 def check(job: PlanJob) -> None:
@@ -27,13 +27,13 @@ def _least(plan: PlanConfig) -> dict[str, float]:
     return {"cases": plan.cases, "sample": plan.sample, "intern.per_replica": plan.intern.per_replica, **counts}
 
 
-def on_paper(plan: PlanConfig) -> list[Node]:
+def on_paper(plan: PlanConfig) -> list[ClusterNode]:
     """The nodes that the plan names, numbered through."""
     sizes = [machine for machine in plan.nodes for _ in range(machine.count)]
-    return [Node(f"n{number}", size.gpus, size.cpus, f"n{number}") for number, size in enumerate(sizes, 1)]
+    return [ClusterNode(f"n{number}", size.gpus, size.cpus, f"n{number}") for number, size in enumerate(sizes, 1)]
 
 
-def refuse_what_does_not_fit(job: PlanJob, nodes: Sequence[Node], on_gpu: bool) -> None:
+def refuse_what_does_not_fit(job: PlanJob, nodes: Sequence[ClusterNode], on_gpu: bool) -> None:
     """Raises :class:`RefusedRun` with the sum when the nodes cannot hold the least number of replicas."""
-    if problems := fits(needs(job.interns, on_gpu), nodes):
+    if problems := find_placement_problems(list_needs(job.interns, on_gpu), nodes):
         raise RefusedRun("; ".join(problems))

@@ -29,11 +29,11 @@ def show_plan(job: PlanJob) -> int:
     nodes, on_gpu = on_paper(job.plan), bool(job.plan.nodes)
     if not job.plan.nodes and job.ray.address is not None:
         from mics_ray.runtime.driver.cluster import join_cluster
-        from mics_ray.runtime.serving.model_actors import cluster_nodes, gpus_there
+        from mics_ray.runtime.serving.model_actors import cluster_nodes, has_gpus
 
         with join_cluster(job.ray):
             nodes = cluster_nodes()
-        on_gpu = gpus_there(nodes)
+        on_gpu = has_gpus(nodes)
     refuse_what_does_not_fit(job, nodes, on_gpu)
     from mics_ray.plan.advise import advise
     from mics_ray.plan.record import basis

@@ -8,10 +8,10 @@ from rich.table import Table
 
 from mics_ray.plan.advise import FULL, Plan
 from mics_ray.plan.config import PlanConfig
-from mics_ray.runtime.serving.placement import Node
+from mics_ray.runtime.serving.placement import ClusterNode
 
 
-def print_plan(console: Console, plan: Plan, question: PlanConfig, nodes: Sequence[Node]) -> None:
+def print_plan(console: Console, plan: Plan, question: PlanConfig, nodes: Sequence[ClusterNode]) -> None:
     """Print the places, the figures, the use of what is limited, and what more would bring."""
     console.print(_places(plan, nodes), _figures(plan, question), _use(plan), _more(plan))
 
@@ -24,7 +24,7 @@ def _table(title: str, first: str, *others: str) -> Table:
     return table
 
 
-def _places(plan: Plan, nodes: Sequence[Node]) -> Table:
+def _places(plan: Plan, nodes: Sequence[ClusterNode]) -> Table:
     gpus = sum(need.replicas * need.gpus * need.stages for need in plan.wanted)
     title = f"interns on {gpus:g} of {sum(node.gpus for node in nodes):g} GPUs"
     table = _table(title, "intern", "replicas", "GPUs each", "nodes (replicas)")

@@ -29,7 +29,7 @@ from mics_ray.private_files import make_private_folder
 from mics_ray.replay.account import Account
 from mics_ray.replay.cases import RecordEnd, Replayer
 from mics_ray.replay.committed import committed, compare
-from mics_ray.runtime.monitor.logs import log_to
+from mics_ray.runtime.monitor.logs import log_into_folder
 from mics_ray.runtime.monitor.progress import Progress, format_clock
 
 ENDS = "record_ends.jsonl"
@@ -49,7 +49,7 @@ def replay(config: Config, progress: Progress) -> Account:
         raise RefusedRun(f"run.dir: there is no run in {run}")
     check_replay(config)
     with hold_folder(config.run.dir, "run.dir") as folder:
-        log_to(folder.logs, "replay")
+        log_into_folder(folder.logs, "replay")
         with _refusing():
             return _replay(config, folder, progress)
 
@@ -78,7 +78,7 @@ def _replay(config: Config, folder: RunFolder, progress: Progress) -> Account:
     stamp, started = Stamp(config.seed, digest_identity(view), find_code_version()), time.monotonic()
     target = _target(folder, stamp, progress)
     survey = scan(survey.path, committed_ids(target.results))
-    progress.phase(f"{survey.pending} of {survey.records} cases from the record in {folder.cache}")
+    progress.show_phase(f"{survey.pending} of {survey.records} cases from the record in {folder.cache}")
     with _opened(folder) as record:
         ends = _search(Replayer(config, stamp, record, run.lost), survey, ShardStore(target.results), progress)
         problems = dict(record.problems)
@@ -105,7 +105,7 @@ def _search(again: Replayer, survey: Survey, store: ShardStore, progress: Progre
         nonlocal done
         done += more
         left = (records - done) * (time.monotonic() - started) / (done - before)
-        progress.update(done, records, Text(f"{done}/{records} cases from the record  {format_clock(left)} left"))
+        progress.show_line(done, records, Text(f"{done}/{records} cases from the record  {format_clock(left)} left"))
 
     try:
         return asyncio.run(again.fill(store, survey.spans, told))
@@ -117,7 +117,7 @@ def _target(folder: RunFolder, stamp: Stamp, progress: Progress) -> RunFolder:
     """The folder of this configuration's replay; rows of a stopped one stay where the same code made them."""
     target = RunFolder(folder.root / "replay" / stamp.config_digest)
     if target.root.exists() and not _goes_on(target, stamp):
-        progress.phase(f"replaces the earlier replay in {target.root}")
+        progress.show_phase(f"replaces the earlier replay in {target.root}")
         shutil.rmtree(target.root)
     make_private_folder(target.root)
     target.write(_MADE_BY, json.dumps(stamp.code_version))

@@ -19,7 +19,7 @@ from mics_ray.submit.job import SubmittedJob
 from mics_ray.submit.package import pack
 
 if TYPE_CHECKING:
-    from mics_ray.submit.ray_jobs import Jobs, Standing
+    from mics_ray.submit.ray_jobs import JobState, RayJobs
 
 
 class Existing:
@@ -37,75 +37,75 @@ class Existing:
     def submit(self, job: SubmittedJob, detach: bool) -> int:
         """See the protocol."""
         jobs = self._jobs()
-        name, standing = _latest(jobs, job)
-        if standing is not None and standing.word == "SUCCEEDED":
+        name, state = _latest(jobs, job)
+        if state is not None and state.status == "SUCCEEDED":
             self._say(f"{name}: done already; its results are in {job.output}")
             return EXIT_OK
-        if standing is not None and not standing.ended:
-            self._say(f"{name}: {standing.word.lower()} already")
+        if state is not None and not state.ended:
+            self._say(f"{name}: {state.status.lower()} already")
         else:
-            name = _next(job, name) if standing else name
+            name = _next(job, name) if state else name
             self._start(jobs, name, job)
         return EXIT_OK if detach else self._follow(jobs, name)
 
     def status(self, job: SubmittedJob) -> int:
         """See the protocol."""
-        name, standing = _latest(self._jobs(), job)
-        if standing is None:
+        name, state = _latest(self._jobs(), job)
+        if state is None:
             raise RefusedRun(f"{name}: not submitted to this cluster")
-        code = "" if standing.code is None else f", exit code {standing.code}"
-        self._say(f"{name}: {standing.word.lower()}{code}; output {job.output}")
+        code = "" if state.code is None else f", exit code {state.code}"
+        self._say(f"{name}: {state.status.lower()}{code}; output {job.output}")
         return EXIT_OK
 
     def stop(self, job: SubmittedJob) -> int:
         """See the protocol."""
         jobs = self._jobs()
-        name, standing = _latest(jobs, job)
-        if standing is None:
+        name, state = _latest(jobs, job)
+        if state is None:
             raise RefusedRun(f"{name}: not submitted to this cluster")
-        if not standing.ended:
-            jobs.stop(name)
-        self._say(f"{name}: {'ended already' if standing.ended else 'asked to stop; the same command goes on'}")
+        if not state.ended:
+            jobs.stop_job(name)
+        self._say(f"{name}: {'ended already' if state.ended else 'asked to stop; the same command goes on'}")
         return EXIT_OK
 
-    def _jobs(self) -> "Jobs":
+    def _jobs(self) -> "RayJobs":
         address = checked(self._config.address)
         secret = token(self._config.token_env, self._config.token_file)
-        from mics_ray.submit.ray_jobs import Jobs
+        from mics_ray.submit.ray_jobs import RayJobs
 
-        return Jobs(address, secret)
+        return RayJobs(address, secret)
 
-    def _start(self, jobs: "Jobs", name: str, job: SubmittedJob) -> None:
+    def _start(self, jobs: "RayJobs", name: str, job: SubmittedJob) -> None:
         # A path is no secret; the files' content stays on the cluster.
         secrets = {DIRECTORY: self._config.secrets_dir} if self._config.secrets_dir else {}
         variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(self._config.stop_s), **secrets}
         words = ["python", "-m", "mics_ray.submit.entry", self._config.volume, job.program, *job.arguments("auto")]
         with tempfile.TemporaryDirectory(prefix="mics-submit-") as folder:
-            fresh = jobs.start(name, shlex.join(words), str(pack(job, Path(folder))), variables)
+            fresh = jobs.start_job(name, shlex.join(words), str(pack(job, Path(folder))), variables)
         self._say(f"{name}: {'submitted' if fresh else 'submitted already'}")
 
-    def _follow(self, jobs: "Jobs", name: str) -> int:
+    def _follow(self, jobs: "RayJobs", name: str) -> int:
         try:
-            standing = asyncio.run(jobs.follow(name, _show))
+            state = asyncio.run(jobs.follow_job(name, _show))
         except KeyboardInterrupt:
             self._say(f"{name}: goes on without us; the same command follows it again, `stop` ends it")
             return EXIT_STOPPED
-        self._say(f"{name}: {standing.word.lower()}")
-        if standing.word == "SUCCEEDED":
+        self._say(f"{name}: {state.status.lower()}")
+        if state.status == "SUCCEEDED":
             return EXIT_OK
         # Stopped through the API, or lost with its node: what was paid is kept, and the same command goes on.
-        return standing.code if standing.code is not None and standing.code > 0 else EXIT_STOPPED
+        return state.code if state.code is not None and state.code > 0 else EXIT_STOPPED
 
 
-def _latest(jobs: "Jobs", job: SubmittedJob) -> tuple[str, "Standing | None"]:
+def _latest(jobs: "RayJobs", job: SubmittedJob) -> tuple[str, "JobState | None"]:
     """The name of the job's latest attempt and where it stands; the first name where there is none yet."""
-    latest, standing = job.submission_id, None
+    latest, state = job.submission_id, None
     for name in _names(job):
-        found = jobs.standing(name)
+        found = jobs.find_job(name)
         if found is None:
             break
-        latest, standing = name, found
-    return latest, standing
+        latest, state = name, found
+    return latest, state
 
 
 def _next(job: SubmittedJob, name: str) -> str:

@@ -10,7 +10,7 @@ from eval.config import EvaluateJob
 from mics_ray.config.compose import compose_job, dump_yaml
 from mics_ray.config.schema import Config, ModelConfig
 from mics_ray.errors import RefusedRun
-from mics_ray.runtime.serving.placement import Need, needs
+from mics_ray.runtime.serving.placement import ReplicaNeed, list_needs
 from train.config import Backend, TrainJob
 
 
@@ -26,7 +26,7 @@ class SubmittedJob:
     overrides: tuple[str, ...]
     submission_id: str
     output: str
-    needs: tuple[Need, ...]
+    needs: tuple[ReplicaNeed, ...]
     key_names: tuple[str, ...]
     embedded: tuple[str, ...]
     config_dir: Path | None = None
@@ -44,7 +44,7 @@ class Program:
 
     schema: type[Any]
     output: Callable[[Any], str]
-    needs: Callable[[Any], list[Need]]
+    needs: Callable[[Any], list[ReplicaNeed]]
     entries: Callable[[Any], Iterable[ModelConfig]]
 
 
@@ -73,7 +73,7 @@ def describe(words: Sequence[str], config_dir: Path | None, base: str) -> Submit
     )
 
 
-def gpus(wanted: Iterable[Need]) -> float:
+def gpus(wanted: Iterable[ReplicaNeed]) -> float:
     """All GPUs of the least number of replicas."""
     return sum(need.replicas * need.gpus * need.stages for need in wanted)
 
@@ -100,15 +100,15 @@ def _models(config: Config | EvaluateJob) -> list[ModelConfig]:
     return [config.judge, *own, *config.interns.values()]
 
 
-def _served(interns: Mapping[str, ModelConfig]) -> list[Need]:
-    return needs(interns, on_gpu=True)
+def _served(interns: Mapping[str, ModelConfig]) -> list[ReplicaNeed]:
+    return list_needs(interns, on_gpu=True)
 
 
-def _trainers(job: TrainJob) -> list[Need]:
+def _trainers(job: TrainJob) -> list[ReplicaNeed]:
     """Training takes whole nodes (``internvl``) or one GPU per process (``peft``)."""
     if job.train.backend is Backend.internvl:
-        return [Need("trainer", job.train.upstream.nodes, job.train.upstream.gpus_per_node, 1.0)]
-    return [Need("trainer", job.train.workers, 1.0 if job.train.use_gpu else 0.0, 1.0)]
+        return [ReplicaNeed("trainer", job.train.upstream.nodes, job.train.upstream.gpus_per_node, 1.0)]
+    return [ReplicaNeed("trainer", job.train.workers, 1.0 if job.train.use_gpu else 0.0, 1.0)]
 
 
 PROGRAMS = {

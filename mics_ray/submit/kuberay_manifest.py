@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mics_ray.config.keys import DIRECTORY
-from mics_ray.runtime.serving.placement import Need
+from mics_ray.runtime.serving.placement import ReplicaNeed
 from mics_ray.submit.config import KuberayConfig
 from mics_ray.submit.job import SubmittedJob
 
@@ -36,12 +36,12 @@ class Pods:
     gpus: int
 
 
-def groups_of(wanted: Sequence[Need]) -> list[Pods]:
+def groups_of(wanted: Sequence[ReplicaNeed]) -> list[Pods]:
     """A group for each intern that takes GPUs: a pod for each stage of a replica; small interns share a pod's GPU."""
     return [_group(need) for need in wanted if need.gpus]
 
 
-def _group(need: Need) -> Pods:
+def _group(need: ReplicaNeed) -> Pods:
     together = max(1, int(1 / need.gpus + 1e-9)) if need.stages == 1 else 1
     least, most = (math.ceil(count * need.stages / together) for count in (need.replicas, need.limit))
     return Pods(need.intern.lower().replace("_", "-").replace(".", "-"), least, most, math.ceil(need.gpus))

@@ -25,15 +25,15 @@ _OVERRIDING = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a job stands: Ray's word for it, whether it has ended, and its exit code once known."""
+class JobState:
+    """Where a job stands: its status as Ray names it, whether it has ended, and its exit code once known."""
 
-    word: str
+    status: str
     ended: bool
     code: int | None
 
 
-class Jobs:
+class RayJobs:
     """Jobs of one cluster, by submission id. Every method raises :class:`RefusedRun` when the cluster refuses us."""
 
     def __init__(self, address: str, token: str | None) -> None:
@@ -44,31 +44,31 @@ class Jobs:
         # Its only lines are about uploads.
         logging.getLogger("ray.dashboard.modules.dashboard_sdk").setLevel(logging.ERROR)
         self._address, self._token = address, token
-        self._client = self._asked(lambda: JobSubmissionClient(address, headers=headers))
+        self._client = self._ask_cluster(lambda: JobSubmissionClient(address, headers=headers))
 
-    def standing(self, name: str) -> Standing | None:
-        """Where the job stands; ``None`` where there is none of that name."""
-        for found in self._asked(self._client.list_jobs):
+    def find_job(self, name: str) -> JobState | None:
+        """The state of a job; ``None`` where there is none of that name."""
+        for found in self._ask_cluster(self._client.list_jobs):
             if found.submission_id == name:
-                return Standing(str(found.status), found.status.is_terminal(), found.driver_exit_code)
+                return JobState(str(found.status), found.status.is_terminal(), found.driver_exit_code)
         return None
 
-    def start(self, name: str, entrypoint: str, package: str, variables: dict[str, str]) -> bool:
+    def start_job(self, name: str, entrypoint: str, package: str, variables: dict[str, str]) -> bool:
         """Start a job. False where one of that name is there already, whoever was quicker."""
         environment: dict[str, Any] = {"working_dir": package, "env_vars": variables}
         try:
             self._client.submit_job(entrypoint=entrypoint, submission_id=name, runtime_env=environment)
         except (RuntimeError, requests.RequestException) as error:
-            if self.standing(name) is not None:
+            if self.find_job(name) is not None:
                 return False
             raise RefusedRun(f"{self._address} did not take the job ({type(error).__name__})") from None
         return True
 
-    def stop(self, name: str) -> bool:
+    def stop_job(self, name: str) -> bool:
         """Ask the job to stop; whether it was running."""
-        return bool(self._asked(lambda: self._client.stop_job(name)))
+        return bool(self._ask_cluster(lambda: self._client.stop_job(name)))
 
-    async def follow(self, name: str, show: Callable[[str], None]) -> Standing:
+    async def follow_job(self, name: str, show: Callable[[str], None]) -> JobState:
         """Show the job's log as it grows, until its end. A lost connection is taken up again."""
         shown, heard = 0, time.monotonic()
         while True:
@@ -79,21 +79,21 @@ class Jobs:
                     seen += len(text)
                     shown, heard = max(shown, seen), time.monotonic()
                     show(fresh)
-            if (standing := self._standing_or_none(name)) is not None:
+            if (state := self._find_job_or_none(name)) is not None:
                 heard = time.monotonic()
-                if standing.ended:
-                    return standing
+                if state.ended:
+                    return state
             if time.monotonic() - heard > LOST_S:
                 raise RefusedRun(f"{self._address} is silent; the job may go on, the same command follows it again")
             await asyncio.sleep(AGAIN_S)
 
-    def _standing_or_none(self, name: str) -> Standing | None:
+    def _find_job_or_none(self, name: str) -> JobState | None:
         try:
-            return self.standing(name)
+            return self.find_job(name)
         except RefusedRun:
             return None
 
-    def _asked(self, question: Callable[[], T]) -> T:
+    def _ask_cluster(self, question: Callable[[], T]) -> T:
         """The cluster's answer, or one clear line why there is none."""
         try:
             return question()

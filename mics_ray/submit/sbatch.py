@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from mics_ray.config.keys import DIRECTORY
 from mics_ray.errors import EXIT_STOPPED, RefusedRun
-from mics_ray.runtime.serving.placement import Node, fits
+from mics_ray.runtime.serving.placement import ClusterNode, find_placement_problems
 from mics_ray.submit.config import SlurmConfig
 from mics_ray.submit.job import SubmittedJob
 from mics_ray.submit.package import ROOT
@@ -71,9 +71,9 @@ def check(config: SlurmConfig, job: SubmittedJob) -> None:
     for name, least in (("nodes", 1), ("cpus_per_node", 1), ("gpus_per_node", 0), ("signal_s", 30)):
         if getattr(config, name) < least:
             raise RefusedRun(f"cluster.{name}: {getattr(config, name)} is below {least}")
-    machines = [Node(f"node {n + 1}", config.gpus_per_node, config.cpus_per_node) for n in range(config.nodes)]
+    machines = [ClusterNode(f"node {n + 1}", config.gpus_per_node, config.cpus_per_node) for n in range(config.nodes)]
     # Without GPUs the interns run on CPUs and reserve nothing.
-    if config.gpus_per_node and (problems := fits(job.needs, machines)):
+    if config.gpus_per_node and (problems := find_placement_problems(job.needs, machines)):
         raise RefusedRun(f"{'; '.join(problems)}; see cluster.nodes and cluster.gpus_per_node")
 
 

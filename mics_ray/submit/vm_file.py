@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mics_ray.errors import RefusedRun
-from mics_ray.runtime.serving.placement import Need
+from mics_ray.runtime.serving.placement import ReplicaNeed
 from mics_ray.submit.config import Machine, VmConfig
 from mics_ray.submit.job import SubmittedJob
 
@@ -58,7 +58,7 @@ def machines_of(config: VmConfig) -> dict[str, Machine]:
 _AUTOSCALER = "--autoscaling-config=~/ray_bootstrap_config.yaml --dashboard-host=127.0.0.1"
 
 
-def machine_counts(wanted: Iterable[Need], machines: Mapping[str, Machine]) -> dict[str, int]:
+def machine_counts(wanted: Iterable[ReplicaNeed], machines: Mapping[str, Machine]) -> dict[str, int]:
     """How many of each machine the interns may take: each goes to the smallest with its GPUs.
 
     Raises :class:`RefusedRun` with what is needed and the biggest machine there is.
@@ -77,7 +77,7 @@ def machine_counts(wanted: Iterable[Need], machines: Mapping[str, Machine]) -> d
     return counts
 
 
-def _together(need: Need, gpus: int) -> int:
+def _together(need: ReplicaNeed, gpus: int) -> int:
     """Replicas, or stages, of an intern that one machine holds: shares of a GPU come from a single one."""
     return gpus * int(1 / need.gpus + 1e-9) if need.gpus < 1 else gpus // math.ceil(need.gpus)
 

@@ -15,14 +15,14 @@ def main(argv: Sequence[str]) -> int:
     address, workers, seconds = argv[0], int(argv[1]), float(argv[2])
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if alive(address) > workers:
+        if count_live_nodes(address) > workers:
             return 0
         time.sleep(POLL_S)
     sys.stderr.write(f"not all of {workers} Ray workers joined {address} within {seconds:g} s\n")
     return 1
 
 
-def alive(address: str) -> int:
+def count_live_nodes(address: str) -> int:
     """Live nodes of the cluster at ``address``, its head among them; 0 where nobody answers."""
     host, _, port = address.rpartition(":")
     try:

@@ -28,15 +28,15 @@ from mics_ray.runtime.serving import fleet as fleet_module
 from mics_ray.runtime.serving import model_actors as interns_module
 from mics_ray.runtime.serving.fleet import Fleet
 from mics_ray.runtime.serving.model_actors import cluster_nodes, start_interns
-from mics_ray.runtime.serving.placement import Need
+from mics_ray.runtime.serving.placement import ReplicaNeed
 from mics_ray.runtime.serving.replica import ReplicaSpec
-from mics_ray.runtime.serving.replica_policy import Depths
+from mics_ray.runtime.serving.replica_policy import QueueDepths
 from tests.support.processes import descendants, kill, until
 
 HEAD_ID, HEAD_KIND = "f" * 51 + "00000", "ray.head.default"
 """What the fake provider calls the head."""
 NAME = "small"
-DEPTHS = Depths(high=8, goal=4, low=4, up_s=1, down_s=1, cool_s=2)
+DEPTHS = QueueDepths(high=8, goal=4, low=4, up_s=1, down_s=1, cool_s=2)
 PATIENCE_S = 300
 
 
@@ -57,7 +57,7 @@ class StubEngine:
         return None
 
 
-def stub_spec(config: Config, need: Need, number: int, on_gpu: bool, *_: Any) -> ReplicaSpec:
+def stub_spec(config: Config, need: ReplicaNeed, number: int, on_gpu: bool, *_: Any) -> ReplicaSpec:
     """A replica's specification with the stand-in."""
     return ReplicaSpec(need.intern, number, config.interns[need.intern], on_gpu, start=StubEngine.start)
 
@@ -128,16 +128,16 @@ def seen() -> dict[str, Any]:
     steps["first"] = gpu_nodes()
 
     def step(queued: int) -> list[Any]:
-        fleet.step(time.monotonic(), {NAME: queued}, [])
+        fleet.adjust_replicas(time.monotonic(), {NAME: queued}, [])
         return fleet.replicas[NAME]
 
     until(lambda: len(step(100)) == 2, PATIENCE_S)
     steps["grown"] = gpu_nodes()
-    steps["replicas"] = [ray.get(handle.facts.remote(), timeout=60).node for handle in fleet.replicas[NAME]]
+    steps["replicas"] = [ray.get(handle.read_facts.remote(), timeout=60).node for handle in fleet.replicas[NAME]]
     until(lambda: len(step(0)) == 1, PATIENCE_S)
     until(lambda: len(step(0)) == 1 and len(gpu_nodes()) == 1, PATIENCE_S)
     steps["shrunk"] = gpu_nodes()
-    steps["still there"] = ray.get(fleet.replicas[NAME][0].facts.remote(), timeout=60).node
+    steps["still there"] = ray.get(fleet.replicas[NAME][0].read_facts.remote(), timeout=60).node
     fleet.close()
     ray.kill(handles[NAME][0])
     until(lambda: not gpu_nodes(), PATIENCE_S)

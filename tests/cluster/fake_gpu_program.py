@@ -13,8 +13,8 @@ from ray.util.placement_group import placement_group_table
 
 from mics_ray.config.schema import InternDefaults, ModelConfig
 from mics_ray.models.types import Pictures, Reply, Request
-from mics_ray.runtime.serving.model_actors import cluster_nodes, pipeline, start_replica
-from mics_ray.runtime.serving.placement import fits, needs, place
+from mics_ray.runtime.serving.model_actors import cluster_nodes, reserve_pipeline, start_replica
+from mics_ray.runtime.serving.placement import find_placement_problems, list_needs, place_replicas
 from mics_ray.runtime.serving.replica import ReplicaSpec
 
 INTERNS = {"wide": InternDefaults(model="w", tensor_parallel=2), "narrow": InternDefaults(model="n", replicas=2)}
@@ -42,14 +42,14 @@ class StubEngine:
 
 def started(interns: dict[str, ModelConfig]) -> tuple[list[Any], list[list[str]]]:
     """Start all replicas; their handles, and intern, node and GPUs of each."""
-    wanted = needs(interns, on_gpu=True)
+    wanted = list_needs(interns, on_gpu=True)
     each = [need for need in wanted for _ in range(need.replicas)]
     handles = [
         start_replica(ReplicaSpec(need.intern, n, interns[need.intern], True, start=StubEngine.start), need, (), spot)
-        for n, (need, spot) in enumerate(zip(each, place(wanted, cluster_nodes()) or [], strict=True))
+        for n, (need, spot) in enumerate(zip(each, place_replicas(wanted, cluster_nodes()) or [], strict=True))
     ]
     ray.get([handle.ready.remote() for handle in handles], timeout=120)
-    facts = ray.get([handle.facts.remote() for handle in handles])
+    facts = ray.get([handle.read_facts.remote() for handle in handles])
     return handles, [[need.intern, one.node, one.gpus] for need, one in zip(each, facts, strict=True)]
 
 
@@ -61,18 +61,18 @@ def seen() -> dict[str, Any]:
     for handle in handles:
         ray.kill(handle)
     handles, second = started(SHARED)
-    (deep,) = needs(DEEP, on_gpu=True)
-    (spot,) = place([deep], nodes) or []
-    group = pipeline(deep, spot)
+    (deep,) = list_needs(DEEP, on_gpu=True)
+    (spot,) = place_replicas([deep], nodes) or []
+    group = reserve_pipeline(deep, spot)
     ray.get(group.ready(), timeout=60)
     return {
         "head": head,
-        "fits": fits(needs(INTERNS, on_gpu=True), nodes),
+        "fits": find_placement_problems(list_needs(INTERNS, on_gpu=True), nodes),
         "replicas": first,
         "shared": second,
         "stages": list(placement_group_table(group)["bundles_to_node_id"].values()),
-        "too wide": fits(needs(TOO_WIDE, on_gpu=True), cluster_nodes()),
-        "too many": fits(needs(TOO_MANY, on_gpu=True), cluster_nodes()),
+        "too wide": find_placement_problems(list_needs(TOO_WIDE, on_gpu=True), cluster_nodes()),
+        "too many": find_placement_problems(list_needs(TOO_MANY, on_gpu=True), cluster_nodes()),
     }
 
 

@@ -16,7 +16,7 @@ from mics_ray.config.schema import InternDefaults
 from mics_ray.models.types import LostCall, Reply, Request
 from mics_ray.runtime.serving.model_actors import remote_replicas, start_replica
 from mics_ray.runtime.serving.picture_refs import PictureRefs
-from mics_ray.runtime.serving.placement import Need
+from mics_ray.runtime.serving.placement import ReplicaNeed
 from mics_ray.runtime.serving.replica import ReplicaFacts, ReplicaSpec, StartEngine
 from mics_ray.runtime.serving.replica_state import REPLICA_DEATHS
 from mics_ray.runtime.serving.router import Router
@@ -35,7 +35,7 @@ def start(ray_cluster: None) -> Iterator[Start]:
 
     def replica(engine: StartEngine, model: str = "m") -> Any:
         spec = ReplicaSpec(NAME, len(started), InternDefaults(model=model), False, start=engine)
-        started.append(start_replica(spec, Need(NAME, 1, 0, 0)))
+        started.append(start_replica(spec, ReplicaNeed(NAME, 1, 0, 0)))
         ray.get(started[-1].ready.remote(), timeout=60)
         return started[-1]
 
@@ -48,7 +48,7 @@ async def pid_of(handle: Any) -> int:
     """The process of a replica, once it is back."""
     while True:
         try:
-            facts: ReplicaFacts = await handle.facts.remote()
+            facts: ReplicaFacts = await handle.read_facts.remote()
         except RayActorError:
             await asyncio.sleep(0.2)
         else:
@@ -61,9 +61,9 @@ def request(number: int, text: str = "q") -> Request:
 
 async def test_a_replica_that_hangs_is_replaced_and_every_call_is_answered(start: Start) -> None:
     handles = [start(SlowEngine.start), start(SlowEngine.start)]
-    hung: ReplicaFacts = await handles[0].facts.remote()
+    hung: ReplicaFacts = await handles[0].read_facts.remote()
     router = Router(NAME, remote_replicas(handles, PictureRefs()), stall_s=3, probe_s=3)
-    calls = [asyncio.ensure_future(router.complete(f"case-{n}", request(n), None)) for n in range(60)]
+    calls = [asyncio.ensure_future(router.route_request(f"case-{n}", request(n), None)) for n in range(60)]
     await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
     os.kill(hung.pid, signal.SIGSTOP)
     assert sum(call.done() for call in calls) < len(calls), "stopped too late to matter"
@@ -76,24 +76,24 @@ async def test_a_request_that_kills_replicas_is_given_up_and_all_others_are_answ
     handle = start(DeadlyEngine.start)
     router = Router(NAME, remote_replicas([handle], PictureRefs()))
     first = await pid_of(handle)
-    beside = [asyncio.ensure_future(router.complete(f"case-{n}", request(n), None)) for n in range(20)]
+    beside = [asyncio.ensure_future(router.route_request(f"case-{n}", request(n), None)) for n in range(20)]
     with pytest.raises(LostCall) as lost:
-        await asyncio.wait_for(router.complete("poisoned", request(99, "poison"), None), timeout=150)
+        await asyncio.wait_for(router.route_request("poisoned", request(99, "poison"), None), timeout=150)
     assert lost.value.failure.kind == "poison"
     assert f"{REPLICA_DEATHS} replicas died" in lost.value.failure.message
     assert all(isinstance(one, Reply) for one in await asyncio.wait_for(asyncio.gather(*beside), timeout=60))
-    reply = await asyncio.wait_for(router.complete("case", request(1), None), timeout=60)
+    reply = await asyncio.wait_for(router.route_request("case", request(1), None), timeout=60)
     assert reply.text
     assert await pid_of(handle) != first
 
 
 async def test_a_replica_that_fails_everything_is_replaced(start: Start, tmp_path: Path) -> None:
     handles = [start(SickEngine.start, str(tmp_path / "was")), start(SlowEngine.start)]
-    sick: ReplicaFacts = await handles[0].facts.remote()
+    sick: ReplicaFacts = await handles[0].read_facts.remote()
     router = Router(NAME, remote_replicas(handles, PictureRefs()))
-    calls = [router.complete(f"case-{n}", request(n), None) for n in range(60)]
+    calls = [router.route_request(f"case-{n}", request(n), None) for n in range(60)]
     ends = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), timeout=90)
     assert await asyncio.wait_for(pid_of(handles[0]), timeout=60) != sick.pid
-    again = [router.complete(f"case-{n}", request(n, "again"), None) for n in range(60)]
+    again = [router.route_request(f"case-{n}", request(n, "again"), None) for n in range(60)]
     assert all(isinstance(end, Reply) for end in await asyncio.wait_for(asyncio.gather(*again), timeout=90))
     assert all(isinstance(end, Reply) for end in ends), Counter(str(end) for end in ends)

@@ -58,13 +58,13 @@ async def uncached(handle: Any, asked: list[Request], pictures: Pictures | None)
     """Replies of the engine itself, past the cache: the revision is part of the address and nothing to the engine."""
     salted = [replace(one, revision=f"{time.monotonic_ns()}-{number}") for number, one in enumerate(asked)]
     shown = [ray.put(pictures)] if pictures else []
-    replies: list[Reply] = await handle.ask_many.remote(salted, shown)
+    replies: list[Reply] = await handle.generate.remote(salted, shown)
     return replies
 
 
 async def test_replies_say_what_they_cost(routers: dict[str, Router], name: str) -> None:
     pictures = phantoms([1])
-    reply = await routers[name].complete("case", request(pictures, "cost", name), pictures)
+    reply = await routers[name].route_request("case", request(pictures, "cost", name), pictures)
     assert reply.text
     assert reply.finish in ("stop", "length")
     assert 0 < reply.completion_tokens <= 16
@@ -93,7 +93,7 @@ async def test_the_picture_changes_the_answer(routers: dict[str, Router], name: 
     texts = set()
     for number in range(1, 9):
         pictures = phantoms([number])
-        texts.add((await routers[name].complete("case", request(pictures, "see", temperature=0.0), pictures)).text)
+        texts.add((await routers[name].route_request("case", request(pictures, "see", temperature=0.0), pictures)).text)
     assert len(texts) > 1
 
 
@@ -101,7 +101,9 @@ async def test_five_pictures_go_into_one_prompt(routers: dict[str, Router], name
     tokens = []
     for count in (0, 1, 5):
         pictures = phantoms(range(1, count + 1)) if count else None
-        tokens.append((await routers[name].complete("case", request(pictures, "five", name), pictures)).prompt_tokens)
+        tokens.append(
+            (await routers[name].route_request("case", request(pictures, "five", name), pictures)).prompt_tokens
+        )
     none, one, five = tokens
     assert five - none >= 4 * (one - none) > 0
 
@@ -111,8 +113,8 @@ async def test_a_prompt_over_the_limit_is_a_lost_call_and_harms_nobody(routers: 
     long = request(pictures, "long", name, text="word " * 20_000)
     good = request(pictures, "good", name)
     lost, reply = await asyncio.gather(
-        routers[name].complete("case", long, pictures),
-        routers[name].complete("case", good, pictures),
+        routers[name].route_request("case", long, pictures),
+        routers[name].route_request("case", good, pictures),
         return_exceptions=True,
     )
     assert isinstance(lost, LostCall)
@@ -123,7 +125,7 @@ async def test_a_prompt_over_the_limit_is_a_lost_call_and_harms_nobody(routers: 
 async def test_a_picture_that_cannot_be_decoded_is_a_lost_call(routers: dict[str, Router], name: str) -> None:
     broken = Pictures("broken", (phantoms([1]).files[0][:40],))
     with pytest.raises(LostCall) as lost:
-        await routers[name].complete("case", request(broken, "broken", name), broken)
+        await routers[name].route_request("case", request(broken, "broken", name), broken)
     assert lost.value.failure.kind == "pictures"
 
 
@@ -133,7 +135,9 @@ async def test_picture_tokens_in_the_text_never_reach_the_engine(routers: dict[s
     outcomes = {}
     for name in INTERNS:
         asked = request(pictures, "stray", name, token, text=f"{PROMPT} {token}")
-        outcomes[name] = await asyncio.gather(routers[name].complete("case", asked, pictures), return_exceptions=True)
+        outcomes[name] = await asyncio.gather(
+            routers[name].route_request("case", asked, pictures), return_exceptions=True
+        )
     owner = "tiny_qwen25vl" if token == "<|image_pad|>" else "tiny_internvl"
     (lost,) = outcomes[owner]
     assert isinstance(lost, LostCall)
@@ -142,7 +146,7 @@ async def test_picture_tokens_in_the_text_never_reach_the_engine(routers: dict[s
 
 async def test_a_burst_of_split_prompts_leaves_the_engine_alive(replicas: dict[str, list[Any]], name: str) -> None:
     """Seeded requests beyond one step's tokens; vLLM on CPUs dies of them unless prompts stay whole."""
-    before: ReplicaFacts = await replicas[name][0].facts.remote()
+    before: ReplicaFacts = await replicas[name][0].read_facts.remote()
     for turn in range(2):
         sets = [phantoms(range(first, first + 5)) for first in range(1, 17)]
         calls = [
@@ -151,21 +155,21 @@ async def test_a_burst_of_split_prompts_leaves_the_engine_alive(replicas: dict[s
         ]
         for replies in await asyncio.gather(*calls):
             assert all(isinstance(reply, Reply) for reply in replies)
-    after: ReplicaFacts = await replicas[name][0].facts.remote()
+    after: ReplicaFacts = await replicas[name][0].read_facts.remote()
     assert after.pid == before.pid
 
 
 async def test_a_reply_is_generated_once(routers: dict[str, Router], name: str) -> None:
     pictures = phantoms([3])
     one = request(pictures, "once", name)
-    first = await routers[name].complete("case", one, pictures)
-    second = await routers[name].complete("case", one, pictures)
+    first = await routers[name].route_request("case", one, pictures)
+    second = await routers[name].route_request("case", one, pictures)
     assert (first.cached, second.cached) == (False, True)
     assert second.text == first.text
 
 
 def test_interns_and_their_engines_have_no_keys(replicas: dict[str, list[Any]], name: str) -> None:
-    facts: ReplicaFacts = ray.get(replicas[name][0].facts.remote())
+    facts: ReplicaFacts = ray.get(replicas[name][0].read_facts.remote())
     actor = psutil.Process(facts.pid)
     family = [actor, *actor.children(recursive=True)]
     assert len(family) > 1, "the engine runs in a process of its own"
@@ -178,18 +182,18 @@ def test_interns_and_their_engines_have_no_keys(replicas: dict[str, list[Any]], 
 async def test_a_killed_replica_comes_back_and_every_call_is_answered(replicas: dict[str, list[Any]]) -> None:
     name = "tiny_internvl"
     router = connect_routers(replicas, PictureRefs())[name]
-    before: ReplicaFacts = await replicas[name][0].facts.remote()
+    before: ReplicaFacts = await replicas[name][0].read_facts.remote()
     engines = psutil.Process(before.pid).children(recursive=True)
     sets = [phantoms([number]) for number in range(1, 33)]
     asked = [(f"case-{n}", request(p, "kill", n, m), p) for n, p in enumerate(sets) for m in range(20)]
-    calls = [asyncio.ensure_future(router.complete(*one)) for one in asked]
+    calls = [asyncio.ensure_future(router.route_request(*one)) for one in asked]
     await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
     os.kill(before.pid, signal.SIGKILL)
     answered = sum(call.done() for call in calls)
     assert answered < len(calls), "killed too late to matter"
     replies = await asyncio.wait_for(asyncio.gather(*calls), timeout=240)
     assert all(reply.completion_tokens for reply in replies)
-    after: ReplicaFacts = await replicas[name][0].facts.remote()
+    after: ReplicaFacts = await replicas[name][0].read_facts.remote()
     assert after.pid != before.pid
     psutil.wait_procs(engines, timeout=20)
     assert not [process.pid for process in engines if process.is_running()], "an orphan would hold its GPU memory"
@@ -198,13 +202,15 @@ async def test_a_killed_replica_comes_back_and_every_call_is_answered(replicas: 
 async def test_an_engine_that_died_in_a_live_actor_is_replaced(replicas: dict[str, list[Any]]) -> None:
     name = "tiny_qwen25vl"
     router = connect_routers(replicas, PictureRefs())[name]
-    before: ReplicaFacts = await replicas[name][0].facts.remote()
+    before: ReplicaFacts = await replicas[name][0].read_facts.remote()
     (engine,) = [one for one in psutil.Process(before.pid).children() if "EngineCore" in one.name()]
     engine.kill()
     pictures = phantoms([4])
-    reply = await asyncio.wait_for(router.complete("case", request(pictures, "dead engine"), pictures), timeout=240)
+    reply = await asyncio.wait_for(
+        router.route_request("case", request(pictures, "dead engine"), pictures), timeout=240
+    )
     assert reply.text
-    after: ReplicaFacts = await replicas[name][0].facts.remote()
+    after: ReplicaFacts = await replicas[name][0].read_facts.remote()
     assert after.pid != before.pid
 
 

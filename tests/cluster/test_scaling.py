@@ -23,19 +23,19 @@ from mics_ray.runtime.serving import fleet as fleet_module
 from mics_ray.runtime.serving.fleet import Fleet
 from mics_ray.runtime.serving.model_actors import connect_routers, remote_replicas, start_replica
 from mics_ray.runtime.serving.picture_refs import PictureRefs
-from mics_ray.runtime.serving.placement import Need
+from mics_ray.runtime.serving.placement import ReplicaNeed
 from mics_ray.runtime.serving.replica import ReplicaSpec
-from mics_ray.runtime.serving.replica_policy import Depths
+from mics_ray.runtime.serving.replica_policy import QueueDepths
 from tests.support.slow_engine import SlowEngine
 
 pytestmark = pytest.mark.cluster
 
 NAME = "slow"
-DEPTHS = Depths(high=8, goal=4, low=4, up_s=1, down_s=10, cool_s=2)
+DEPTHS = QueueDepths(high=8, goal=4, low=4, up_s=1, down_s=10, cool_s=2)
 REQUESTS = 120
 
 
-def slow_spec(config: Config, need: Need, number: int, *_: Any) -> ReplicaSpec:
+def slow_spec(config: Config, need: ReplicaNeed, number: int, *_: Any) -> ReplicaSpec:
     return ReplicaSpec(need.intern, number, config.interns[need.intern], False, start=SlowEngine.start)
 
 
@@ -55,7 +55,7 @@ class Asker:
 
     async def ask(self, first: int) -> list[str]:
         asked = [Request(NAME, "m", "", "", f"q{first + n}", "", 0.0, 8, n) for n in range(REQUESTS)]
-        replies = await asyncio.gather(*(self.router.complete(one.text, one, None) for one in asked))
+        replies = await asyncio.gather(*(self.router.route_request(one.text, one, None) for one in asked))
         return [reply.text.split("\n")[0] for reply in replies]
 
     async def queued(self) -> int:
@@ -70,7 +70,7 @@ def config(least: int, most: int) -> Config:
 
 def first_replica() -> Any:
     spec = ReplicaSpec(NAME, 0, InternDefaults(model="m"), False, start=SlowEngine.start)
-    return start_replica(spec, Need(NAME, 1, 0, 0))
+    return start_replica(spec, ReplicaNeed(NAME, 1, 0, 0))
 
 
 def until(done: Callable[[], bool], act: Callable[[], object]) -> None:
@@ -93,7 +93,7 @@ def test_a_deep_queue_brings_replicas_up_to_the_most_and_an_empty_one_takes_them
     def step() -> None:
         nonlocal clock
         clock += 1.0
-        fleet.step(clock, {NAME: ray.get(asker.queued.remote())}, [asker])
+        fleet.adjust_replicas(clock, {NAME: ray.get(asker.queued.remote())}, [asker])
 
     until(lambda: len(fleet.replicas[NAME]) == 3, step)
     under_way.append(asker.ask.remote(REQUESTS))
@@ -120,7 +120,7 @@ def test_a_deep_queue_brings_replicas_up_to_the_most_and_an_empty_one_takes_them
 
 def dead(handle: Any) -> bool:
     try:
-        ray.get(handle.facts.remote(), timeout=10)
+        ray.get(handle.read_facts.remote(), timeout=10)
     except ray.exceptions.RayActorError:
         return True
     return False
@@ -133,12 +133,17 @@ def test_a_replica_retired_under_load_answers_first_and_nothing_is_asked_twice(
     asker = ray.remote(Asker).options(num_cpus=0, max_concurrency=100).remote()
     ray.get(asker.take.remote(fleet.replicas))
     clock = iter(range(10_000))
-    until(lambda: len(fleet.replicas[NAME]) == 2, lambda: fleet.step(float(next(clock)), {NAME: 100}, [asker]))
-    pids = [ray.get(handle.facts.remote()).pid for handle in fleet.replicas[NAME]]
+    until(
+        lambda: len(fleet.replicas[NAME]) == 2, lambda: fleet.adjust_replicas(float(next(clock)), {NAME: 100}, [asker])
+    )
+    pids = [ray.get(handle.read_facts.remote()).pid for handle in fleet.replicas[NAME]]
     under_way = asker.ask.remote(0)
     until(lambda: ray.get(asker.queued.remote()) == REQUESTS, lambda: None)
-    until(lambda: len(fleet.replicas[NAME]) == 1, lambda: fleet.step(float(next(clock)), {NAME: 0}, [asker]))
-    until(lambda: bool(ray.wait([under_way], timeout=0)[0]), lambda: fleet.step(float(next(clock)), {NAME: 6}, [asker]))
+    until(lambda: len(fleet.replicas[NAME]) == 1, lambda: fleet.adjust_replicas(float(next(clock)), {NAME: 0}, [asker]))
+    until(
+        lambda: bool(ray.wait([under_way], timeout=0)[0]),
+        lambda: fleet.adjust_replicas(float(next(clock)), {NAME: 6}, [asker]),
+    )
     texts = ray.get(under_way)
     assert sorted(text.split(" by ")[0] for text in texts) == sorted(f"q{n}" for n in range(REQUESTS))
     assert any(text.endswith(str(pids[1])) for text in texts), "the retired one kept what it had been asked"
@@ -151,7 +156,9 @@ def test_a_replica_retired_under_load_answers_first_and_nothing_is_asked_twice(
 def test_a_run_that_scales_ends_with_every_row_exactly_once(
     ray_cluster: None, slow_replicas: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mics_ray.runtime.serving.fleet.Depths", lambda: Depths(8, 4, 4, up_s=0, down_s=1, cool_s=0.5))
+    monkeypatch.setattr(
+        "mics_ray.runtime.serving.fleet.QueueDepths", lambda: QueueDepths(8, 4, 4, up_s=0, down_s=1, cool_s=0.5)
+    )
     job_config = compose_config(
         [
             "experiment=demo",

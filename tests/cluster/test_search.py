@@ -44,11 +44,11 @@ def searched(replicas: dict[str, list[Any]], progress: Progress, *overrides: str
 def test_phantoms_end_in_mixed_outcomes_though_a_replica_is_killed(
     replicas: dict[str, list[Any]], tmp_path: Path
 ) -> None:
-    victim = ray.get(replicas["tiny_qwen25vl"][0].facts.remote()).pid
+    victim = ray.get(replicas["tiny_qwen25vl"][0].read_facts.remote()).pid
     progress = KillOnce(victim)
     rows = searched(replicas, progress, f"run.dir={tmp_path}/run")
     assert progress.pid is None, "nothing was killed"
-    assert ray.get(replicas["tiny_qwen25vl"][0].facts.remote()).pid != victim
+    assert ray.get(replicas["tiny_qwen25vl"][0].read_facts.remote()).pid != victim
     assert sorted(row["case_id"] for row in rows) == [f"phantom-{number:03}" for number in range(1, 33)]
     outcomes = Counter(row["outcome"] for row in rows)
     assert outcomes["failed"] == outcomes["rejected"] == 0

@@ -189,5 +189,5 @@ async def test_vllm_makes_as_many_prompt_tokens_as_training(replicas: dict[str, 
         digest = pictures.digest if pictures else ""
         asked = Request("tiny", "m", "", "", QUESTION, digest, 0.0, 1, derive_seed("tokens", number))
         sample = encoder.encode(records[number])
-        reply = await asyncio.wait_for(router.complete(f"tokens-{number}", asked, pictures), 120)
+        reply = await asyncio.wait_for(router.route_request(f"tokens-{number}", asked, pictures), 120)
         assert reply.prompt_tokens == int((sample.labels == IGNORED).sum())

@@ -21,7 +21,7 @@ from mics_ray.errors import RefusedRun
 from mics_ray.io.results_check import Check, check_results
 from mics_ray.replay.account import Account, print_account
 from mics_ray.replay.committed import Comparison
-from mics_ray.runtime.monitor.logs import CASE_LOG, CaseLog, log_to
+from mics_ray.runtime.monitor.logs import CASE_LOG, CaseLog, log_into_folder
 from mics_ray.runtime.monitor.run_summary_view import chain_view
 from mics_ray.runtime.monitor.watch_screen import Pace, draw_screen
 from mics_ray.runtime.monitor.watch_view import RunView
@@ -110,7 +110,7 @@ def test_a_log_has_one_line_for_a_record_and_for_a_case(text: str, tmp_path: Pat
     logger = logging.getLogger("mics_ray")
     before = (logger.handlers[:], logger.level, logger.propagate, logging.raiseExceptions)
     try:
-        log_to(tmp_path, "worker")
+        log_into_folder(tmp_path, "worker")
         failed_result(Case(text, text, text, ()), ValueError(text), 0)
         logging.getLogger("mics_ray.x").warning("after %s", text)
         for handler in logger.handlers:
@@ -124,7 +124,7 @@ def test_a_log_has_one_line_for_a_record_and_for_a_case(text: str, tmp_path: Pat
     assert len(said.splitlines()) == 2
     assert not any(line.startswith(FORGED) for line in said.splitlines())
 
-    CaseLog(tmp_path).write([row(text)])
+    CaseLog(tmp_path).append_rows([row(text)])
     (line,) = (tmp_path / CASE_LOG).read_text(encoding="utf-8").splitlines()
     assert line.isascii()
     assert json.loads(line)["case"] == text

@@ -37,7 +37,7 @@ def replicas(gpu_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 def test_both_are_on_one_gpu_and_within_their_shares(replicas: dict[str, list[Any]]) -> None:
-    facts = ray.get([handles[0].facts.remote() for handles in replicas.values()])
+    facts = ray.get([handles[0].read_facts.remote() for handles in replicas.values()])
     assert len({(one.node, one.gpus) for one in facts}) == 1
     assert len(facts[0].gpus.split(",")) == 1
     free, total = torch.cuda.mem_get_info(int(facts[0].gpus))
@@ -52,7 +52,7 @@ async def test_both_answer_about_pictures(replicas: dict[str, list[Any]]) -> Non
             shown = ((folder / f"phantom-{number:03}.png").read_bytes(),)
             pictures = Pictures(hashlib.sha256(shown[0]).hexdigest(), shown)
             request = Request(name, "m", "", "", QUESTION, pictures.digest, 0.0, 32, derive_seed(number))
-            reply = await asyncio.wait_for(router.complete(f"case-{number}", request, pictures), 120)
+            reply = await asyncio.wait_for(router.route_request(f"case-{number}", request, pictures), 120)
             assert isinstance(reply, Reply)
             assert reply.text.strip()
             assert reply.finish in ("stop", "length")

@@ -6,18 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mics_ray.config.schema import Replicas
-from mics_ray.runtime.serving.replica_policy import Depths, Scaler
+from mics_ray.runtime.serving.replica_policy import QueueDepths, ReplicaPolicy
 
 RANGES = st.builds(lambda low, more: Replicas(low, low + more), st.integers(1, 8), st.integers(0, 24))
 
 
 def course(within: Replicas, start: int, loads: list[int]) -> list[int]:
     """The number of replicas after each second, each change done at once."""
-    scaler, counts = Scaler(within), [start]
+    scaler, counts = ReplicaPolicy(within), [start]
     for second, load in enumerate(loads):
-        wanted = scaler.target(float(second), counts[-1], load)
+        wanted = scaler.choose_count(float(second), counts[-1], load)
         if wanted != counts[-1]:
-            scaler.changed(float(second))
+            scaler.note_change(float(second))
         counts.append(wanted)
     return counts
 
@@ -30,7 +30,7 @@ def test_never_outside_the_range(within: Replicas, start: int, loads: list[int])
 @given(RANGES, st.integers(0, 24), st.integers(0, 5000))
 def test_a_constant_load_never_turns_the_direction_and_comes_to_rest(within: Replicas, offset: int, load: int) -> None:
     start = min(within.max, within.min + offset)
-    depths = Depths()
+    depths = QueueDepths()
     counts = course(within, start, [load] * int((depths.down_s + depths.cool_s + 2) * (within.max + 2)))
     changes = [after - before for before, after in pairwise(counts) if after != before]
     assert all(change > 0 for change in changes) or all(change < 0 for change in changes)
@@ -43,4 +43,4 @@ def test_a_constant_load_never_turns_the_direction_and_comes_to_rest(within: Rep
 def test_two_changes_are_at_least_a_pause_apart(within: Replicas, loads: list[int]) -> None:
     counts = course(within, within.min, loads)
     changed = [n for n, (before, after) in enumerate(pairwise(counts)) if after != before]
-    assert all(later - earlier >= Depths().cool_s for earlier, later in pairwise(changed))
+    assert all(later - earlier >= QueueDepths().cool_s for earlier, later in pairwise(changed))

@@ -19,21 +19,21 @@ from mics_ray.config.schema import Config
 from mics_ray.jobs.generation import prepare_generation
 from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.driver.run import StartInterns, search_job
-from mics_ray.runtime.monitor.logs import log_to
+from mics_ray.runtime.monitor.logs import log_into_folder
 from mics_ray.runtime.monitor.progress import Progress
 from mics_ray.runtime.serving.model_actors import (
     cluster_nodes,
-    key_variables,
+    list_key_variables,
     plan_placement,
     replica_spec,
     start_replica,
 )
-from mics_ray.runtime.serving.placement import Node, Spot
+from mics_ray.runtime.serving.placement import ClusterNode, Placement
 
 ATTEMPTS = 10
 
 
-def node_at(address: str) -> Node:
+def node_at(address: str) -> ClusterNode:
     """The live node of the cluster with this address."""
     (found,) = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["NodeManagerAddress"] == address]
     (node,) = [node for node in cluster_nodes() if node.id == found]
@@ -49,7 +49,7 @@ def pinned(addresses: Mapping[str, str]) -> StartInterns:
         for need in wanted:
             made, node = replica_spec(config, need, 0, on_gpu, cache, logs), node_at(addresses[need.intern])
             started[need.intern] = [_on(node, lambda made=made, need=need, node=node: start_replica(
-                made, need, key_variables(config), Spot(need.intern, (node,))
+                made, need, list_key_variables(config), Placement(need.intern, (node,))
             ))]  # fmt: skip
             print("intern", need.intern, "at", addresses[need.intern], flush=True)
         return started
@@ -57,11 +57,11 @@ def pinned(addresses: Mapping[str, str]) -> StartInterns:
     return start
 
 
-def _on(node: Node, start: Callable[[], Any]) -> Any:
+def _on(node: ClusterNode, start: Callable[[], Any]) -> Any:
     """The actor that ``start`` starts, on ``node``: a wish that Ray may pass over while it gets to know nodes."""
     for _ in range(ATTEMPTS):
         handle = start()
-        if ray.get(handle.facts.remote()).node == node.id:
+        if ray.get(handle.read_facts.remote()).node == node.id:
             return handle
         ray.kill(handle)
     raise RuntimeError(f"Ray does not start actors on {node.name}")
@@ -71,7 +71,7 @@ def run(config: Config, addresses: Mapping[str, str]) -> int:
     """Check, probe, search; returns the exit code."""
     check_job(config)
     with prepare_generation(config) as job:
-        log_to(job.folder.logs, "driver")
+        log_into_folder(job.folder.logs, "driver")
         asyncio.run(probe_models(config))
         with join_cluster(config.ray):
             end = search_job(job, Progress(), pinned(addresses))

@@ -57,7 +57,7 @@ class EndpointActor:
         self._endpoint = Endpoint(entries, read_key(variable) if variable else None, self._cache, self._ledger)
         self._done: dict[str, asyncio.Queue[tuple[int, EndpointAnswer, str]]] = {}
         self._running: set[asyncio.Task[None]] = set()
-        self._meters = metrics.Meters(metrics.run_name(cache_folder), self._set_gauges).start()
+        self._meters = metrics.RunMetrics(metrics.run_name(cache_folder), self._set_gauges).start()
 
     async def submit(self, client: str, calls: list[EndpointCall]) -> None:
         """Start calls; their answers are fetched by :meth:`collect` under the same ``client``."""
@@ -111,19 +111,19 @@ class EndpointActor:
 
     def _count_answer(self, entry: str, answer: EndpointAnswer) -> None:
         if isinstance(answer, Reply):
-            self._meters.reply(entry, answer)
+            self._meters.count_reply(entry, answer)
         else:
             failure = answer.failure if isinstance(answer, Refused) else answer
-            self._meters.add(metrics.CALLS, 1, entry, failure.kind)
+            self._meters.add_count(metrics.CALLS, 1, entry, failure.kind)
 
-    def _set_gauges(self, meters: metrics.Meters) -> None:
+    def _set_gauges(self, meters: metrics.RunMetrics) -> None:
         """What the endpoint counts itself."""
         for entry, counted in self._endpoint.read_counters().items():
-            meters.total(metrics.RETRIES, counted["retries"], entry)
-            meters.level(metrics.LIMITER_QUEUE, counted["waiting"], entry)
-            meters.level(metrics.IN_FLIGHT, counted["in_flight"], entry)
+            meters.set_total(metrics.RETRIES, counted["retries"], entry)
+            meters.set_level(metrics.LIMITER_QUEUE, counted["waiting"], entry)
+            meters.set_level(metrics.IN_FLIGHT, counted["in_flight"], entry)
         for entry, seconds in self._endpoint.seconds_waited().items():
-            meters.total(metrics.WAITED, seconds, entry)
+            meters.set_total(metrics.WAITED, seconds, entry)
 
 
 class RemoteEndpoint:
@@ -144,7 +144,7 @@ class RemoteEndpoint:
 
     async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         """See :class:`mics_ray.models.types.Model`."""
-        call = EndpointCall(next(self._tickets), request, self._pictures.ref(pictures))
+        call = EndpointCall(next(self._tickets), request, self._pictures.put_once(pictures))
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[call.ticket] = (call, future)
         self._outbox.append(call)

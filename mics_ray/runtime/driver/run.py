@@ -130,7 +130,7 @@ class _Driver:
         # Waited for last: engines load for minutes, and an actor that cannot start at all should be known before.
         engines = [replica.ready.remote() for handles in replicas.values() for replica in handles]
         if engines:
-            self._progress.phase(f"loading {len(engines)} intern engine(s): {', '.join(replicas)}")
+            self._progress.show_phase(f"loading {len(engines)} intern engine(s): {', '.join(replicas)}")
             try:
                 self._wait_for(engines)
             except RayError as error:
@@ -141,7 +141,7 @@ class _Driver:
     def search_cases(self) -> End:
         """Assign spans to the workers until every record has its row."""
         self._began = time.monotonic()
-        self._progress.phase(f"searching {self._job.survey.pending} cases, {len(self._pool.actors)} worker(s)")
+        self._progress.show_phase(f"searching {self._job.survey.pending} cases, {len(self._pool.actors)} worker(s)")
         while True:
             if end := self._search_spans():
                 return end
@@ -190,11 +190,11 @@ class _Driver:
             if outcomes != self._outcomes:
                 pool.losses, self._outcomes = 0, outcomes
         for line in pool.changes:
-            self._progress.phase(line)
+            self._progress.show_phase(line)
         pool.changes.clear()
         self._resize_fleet()
         calls = pool.calls
-        self._progress.show(
+        self._progress.show_snapshot(
             Snapshot(
                 total=self._job.survey.records,
                 before=self._before,
@@ -213,10 +213,10 @@ class _Driver:
         queued = Counter[str]()
         for state in self._pool.states:
             queued.update(state.queued)
-        if self._fleet.step(time.monotonic(), queued, self._pool.actors):
+        if self._fleet.adjust_replicas(time.monotonic(), queued, self._pool.actors):
             self._handles = replace(self._require_handles(), replicas=self._fleet.replicas)
         for line in self._fleet.changes:
-            self._progress.phase(line)
+            self._progress.show_phase(line)
         self._fleet.changes.clear()
 
     def _find_early_end(self) -> End | None:

@@ -25,7 +25,7 @@ from mics_ray.runtime.driver.dataset import PlacedRecord, iter_records
 from mics_ray.runtime.driver.endpoint_actors import RemoteEndpoint
 from mics_ray.runtime.monitor import metrics
 from mics_ray.runtime.monitor.latency import Buckets, TimedModel
-from mics_ray.runtime.monitor.logs import log_to
+from mics_ray.runtime.monitor.logs import log_into_folder
 from mics_ray.runtime.serving.model_actors import connect_routers, remote_replicas
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 from mics_ray.runtime.serving.router import Router
@@ -61,7 +61,7 @@ class SearchWorker:
     """Searches the cases of its spans, ``window`` at a time, and sends each to the writer as exactly one row."""
 
     def __init__(self, number: int, config: Config, stamp: Stamp, window: int, log_folder: str) -> None:
-        log_to(Path(log_folder), f"worker-{number}")
+        log_into_folder(Path(log_folder), f"worker-{number}")
         self._number, self._config, self._stamp = number, config, stamp
         self._root = locate_images(config)
         self._strategy = build_strategy(config.search, tuple(config.mentors))
@@ -78,7 +78,7 @@ class SearchWorker:
         self._refused: Failure | None = None
         self._write_error: str | None = None
         self._ended = False
-        self._metrics = metrics.Meters(Path(config.run.dir).name, self._set_gauges).start()
+        self._metrics = metrics.RunMetrics(Path(config.run.dir).name, self._set_gauges).start()
 
     async def open_span(self, handles: ActorHandles, number: int, span: Span) -> bool:
         """Begin to search a span, record by record as the window has room; whether all of it was begun.
@@ -191,7 +191,7 @@ class SearchWorker:
         while True:
             try:
                 await self._writer.add_row.remote(row)
-                self._metrics.observe(metrics.COMMIT_LAG, time.monotonic() - ended)
+                self._metrics.observe_value(metrics.COMMIT_LAG, time.monotonic() - ended)
                 return
             except RayActorError:
                 await asyncio.sleep(0.5)  # Ray turns calls away until the restart is done
@@ -200,11 +200,11 @@ class SearchWorker:
                 self._stop_early()
                 return
 
-    def _set_gauges(self, meters: metrics.Meters) -> None:
+    def _set_gauges(self, meters: metrics.RunMetrics) -> None:
         """Set the gauges that are read once a second."""
-        meters.level(metrics.OPEN, len(self._meters), str(self._number))
+        meters.set_level(metrics.OPEN, len(self._meters), str(self._number))
         for name, router in list(self._routers.items()):
-            meters.level(metrics.INTERN_QUEUE, router.queued, name)
+            meters.set_level(metrics.INTERN_QUEUE, router.queued, name)
 
     def _stop_early(self) -> None:
         """Stop by itself, after an error that every further case would meet: no further search, open ones cancelled."""

@@ -29,7 +29,7 @@ class WriterActor:
     def __init__(self, folder: str, log_folder: str) -> None:
         self._folder = Path(folder)
         self._case_log = CaseLog(Path(log_folder))
-        self._meters = metrics.Meters(metrics.run_name(folder)).start()
+        self._meters = metrics.RunMetrics(metrics.run_name(folder)).start()
         self._lock = self._take_over()
         self._store = ShardStore(self._folder)
         self._rows: list[tuple[dict[str, Any], asyncio.Future[None]]] = []
@@ -89,11 +89,11 @@ class WriterActor:
 
     def _report_committed(self, rows: list[dict[str, Any]]) -> None:
         """Log and count cases that were just committed."""
-        self._case_log.write(rows)
+        self._case_log.append_rows(rows)
         for row in rows:
-            self._meters.add(metrics.CASES, 1, row["outcome"], row["quality"])
+            self._meters.add_count(metrics.CASES, 1, row["outcome"], row["quality"])
             for kind, count in count_lost_calls(row).items():
-                self._meters.add(metrics.LOST, count, kind)
+                self._meters.add_count(metrics.LOST, count, kind)
 
     async def read_counts(self) -> dict[str, Any]:
         """The committed rows of the folder by outcome, and whether writing failed."""

@@ -31,13 +31,13 @@ class Heartbeat:
             return
         self._due = time.monotonic() + EVERY_S
         try:
-            content = {"time": time.time(), "records": self._records, "metrics": metrics_targets()}
+            content = {"time": time.time(), "records": self._records, "metrics": list_metrics_targets()}
             self._folder.write(LIVE_FILE, json.dumps(content | {"summary": self._summary}))
         except OSError as error:
             log.warning("%s is not written (%s)", LIVE_FILE, error.strerror)
 
 
-def metrics_targets() -> list[str]:
+def list_metrics_targets() -> list[str]:
     """Where the live nodes of this Ray serve their metrics: ``HOST:PORT`` each."""
     nodes = [node for node in ray.nodes() if node["Alive"] and node["MetricsExportPort"] > 0]
     return [f"{node['NodeManagerAddress']}:{node['MetricsExportPort']}" for node in nodes]

@@ -26,7 +26,7 @@ def modified_ns(path: Path) -> int:
         return 0
 
 
-def log_to(folder: Path, name: str) -> None:
+def log_into_folder(folder: Path, name: str) -> None:
     """Send this process's log records of ``mics_ray`` to ``folder/NAME.log``; on a full disk they are missing."""
     logging.raiseExceptions = False
     make_private_folder(folder)
@@ -82,7 +82,7 @@ class CaseLog:
     def __init__(self, folder: Path) -> None:
         self._path = folder / CASE_LOG
 
-    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def append_rows(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Append a line for each row."""
         now = time.time()
         text = "".join(case_line(row, now) + "\n" for row in rows)

@@ -90,10 +90,10 @@ def run_name(part: str | Path) -> str:
     return Path(part).parent.name
 
 
-class Meters:
+class RunMetrics:
     """This process's numbers of one run. Adding is cheap; :meth:`start` has a thread hand the sums to Ray."""
 
-    def __init__(self, run: str, read: Callable[["Meters"], None] | None = None) -> None:
+    def __init__(self, run: str, read: Callable[["RunMetrics"], None] | None = None) -> None:
         """``read`` is called before each publication, to set what is looked up rather than counted."""
         self._run, self._read = run, read
         self._totals: dict[Key, float] = {}
@@ -102,30 +102,30 @@ class Meters:
         self._ray: dict[Metric, Any] = {}
         self._lock = threading.Lock()
 
-    def add(self, metric: Metric, value: float, *tags: str) -> None:
+    def add_count(self, metric: Metric, value: float, *tags: str) -> None:
         """Count ``value`` more of a counter; ``tags`` in the metric's order."""
         key = (metric, tags)
         self._totals[key] = self._totals.get(key, 0.0) + value
 
-    def reply(self, model: str, reply: Reply) -> None:
+    def count_reply(self, model: str, reply: Reply) -> None:
         """Count an answered call, its tokens and its money; a cached one took none."""
-        self.add(CALLS, 1, model, "cached" if reply.cached else "ok")
+        self.add_count(CALLS, 1, model, "cached" if reply.cached else "ok")
         if not reply.cached:
-            self.add(TOKENS, reply.prompt_tokens, model, "prompt")
-            self.add(TOKENS, reply.completion_tokens, model, "completion")
-            self.add(COST, reply.cost_usd, model)
+            self.add_count(TOKENS, reply.prompt_tokens, model, "prompt")
+            self.add_count(TOKENS, reply.completion_tokens, model, "completion")
+            self.add_count(COST, reply.cost_usd, model)
 
-    def total(self, metric: Metric, value: float, *tags: str) -> None:
+    def set_total(self, metric: Metric, value: float, *tags: str) -> None:
         """Say what a counter that is kept elsewhere has come to."""
         self._totals[metric, tags] = value
 
-    def level(self, metric: Metric, value: float, *tags: str) -> None:
+    def set_level(self, metric: Metric, value: float, *tags: str) -> None:
         """Set a gauge."""
         self._levels[metric, tags] = value
 
-    def observe(self, metric: Metric, value: float, *tags: str) -> None:
+    def observe_value(self, metric: Metric, value: float, *tags: str) -> None:
         """Put one value into a histogram; it goes to Ray at once (7 us), so not for every call."""
-        self._instrument(metric).observe(value, self._tags(metric, tags))
+        self._find_instrument(metric).observe(value, self._tag_values(metric, tags))
 
     def publish(self) -> None:
         """Hand everything to Ray."""
@@ -135,17 +135,17 @@ class Meters:
             # A copy: other threads go on counting.
             for (metric, tags), total in list(self._totals.items()):
                 if (more := total - self._published.get((metric, tags), 0.0)) > 0:
-                    self._instrument(metric).inc(more, self._tags(metric, tags))
+                    self._find_instrument(metric).inc(more, self._tag_values(metric, tags))
                     self._published[metric, tags] = total
             for (metric, tags), value in list(self._levels.items()):
-                self._instrument(metric).set(value, self._tags(metric, tags))
+                self._find_instrument(metric).set(value, self._tag_values(metric, tags))
 
-    def start(self) -> "Meters":
+    def start(self) -> "RunMetrics":
         """Publish every second for as long as the process lives."""
-        threading.Thread(target=self._work, name="metrics", daemon=True).start()
+        threading.Thread(target=self._publish_forever, name="metrics", daemon=True).start()
         return self
 
-    def _work(self) -> None:
+    def _publish_forever(self) -> None:
         warned = False
         while True:
             time.sleep(PUBLISH_S)
@@ -156,10 +156,10 @@ class Meters:
                     log.warning("metrics could not be published (%s)", type(error).__name__)
                 warned = True
 
-    def _tags(self, metric: Metric, tags: tuple[str, ...]) -> dict[str, str]:
+    def _tag_values(self, metric: Metric, tags: tuple[str, ...]) -> dict[str, str]:
         return {"run": self._run, **dict(zip(metric.tags, tags, strict=True))}
 
-    def _instrument(self, metric: Metric) -> Any:
+    def _find_instrument(self, metric: Metric) -> Any:
         """Ray's object for a metric, made when its first number comes."""
         if metric not in self._ray:
             from ray.util import metrics

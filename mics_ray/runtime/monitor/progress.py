@@ -50,25 +50,25 @@ class Progress:
         self._live: Live | None = None
         self._printed = 0.0
 
-    def phase(self, text: str) -> None:
+    def show_phase(self, text: str) -> None:
         """Say what begins; the driver's log keeps it."""
         log.info("%s", text)
         self._console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {text}", highlight=False, soft_wrap=True)
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show_snapshot(self, snapshot: Snapshot) -> None:
         """Bring the line up to date."""
-        self.update(snapshot.done, snapshot.total, progress_line(snapshot))
+        self.show_line(snapshot.done, snapshot.total, progress_line(snapshot))
 
-    def update(self, done: int, total: int, text: Text) -> None:
+    def show_line(self, done: int, total: int, text: Text) -> None:
         """Show ``text`` beside a bar; without a terminal at most one line every few seconds."""
         if self._console.is_terminal:
             if self._live is None:
                 self._live = Live(console=self._console, refresh_per_second=4, transient=True)
                 self._live.start()
-            self._live.update(_bar(done, total, text))
+            self._live.update(_draw_bar(done, total, text))
         elif time.monotonic() - self._printed >= LINE_EVERY_S:
             self._printed = time.monotonic()
-            self.phase(str(text))
+            self.show_phase(str(text))
 
     def close(self) -> None:
         """Take the live line away."""
@@ -90,7 +90,7 @@ def progress_line(snapshot: Snapshot) -> Text:
     return text
 
 
-def _bar(done: int, total: int, text: Text) -> Table:
+def _draw_bar(done: int, total: int, text: Text) -> Table:
     grid = Table.grid(padding=(0, 1))
     grid.add_row(ProgressBar(max(total, 1), done, width=20), text)
     return grid

@@ -22,12 +22,12 @@ def print_run_summary(console: Console, folder: RunFolder, summary: Mapping[str,
 
     A chain of real cases is shown on a terminal only: on a cluster this output is a log, where no medical text belongs.
     """
-    console.print(_outcomes(summary), _usage(summary))
+    console.print(_outcomes_table(summary), _usage_table(summary))
     if per_chain := summary["cost_usd_per_kept_chain"]:
         spent = f"spent ${summary['spent_usd']:.4f}, ${per_chain:.4f} for each kept chain"
         shares = ", ".join(f"{name} {share:.0%}" for name, share in summary["chosen_share"].items())
         console.print(f"{spent}; chosen steps by mentor: {shares}", highlight=False, markup=False)
-    row = _example(folder) if console.is_terminal or summary["simulated"] else None
+    row = _choose_example(folder) if console.is_terminal or summary["simulated"] else None
     if row is not None:
         console.print(chain_view(row))
     console.print(f"rows     {folder.results}/part-*.parquet", highlight=False, soft_wrap=True)
@@ -35,7 +35,7 @@ def print_run_summary(console: Console, folder: RunFolder, summary: Mapping[str,
     console.print(f"logs     {folder.logs}   paid replies  {folder.cache}", highlight=False, soft_wrap=True)
 
 
-def _outcomes(summary: Mapping[str, Any]) -> Table:
+def _outcomes_table(summary: Mapping[str, Any]) -> Table:
     table = Table(
         title=f"{summary['cases']} cases in {summary['search_seconds']:.1f} s of search", title_justify="left"
     )
@@ -47,7 +47,7 @@ def _outcomes(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def _usage(summary: Mapping[str, Any]) -> Table:
+def _usage_table(summary: Mapping[str, Any]) -> Table:
     title = "calls and tokens" + (" (simulated mentors and judge)" if summary["simulated"] else "")
     table = Table(title=title, title_justify="left")
     table.add_column("model", no_wrap=True)
@@ -62,7 +62,7 @@ def _usage(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def _example(folder: RunFolder) -> dict[str, Any] | None:
+def _choose_example(folder: RunFolder) -> dict[str, Any] | None:
     """A row worth looking at: a searched chain of several rounds where there is one."""
     best: tuple[int, int] | None = None
     chosen = None
@@ -84,13 +84,13 @@ def chain_view(row: Mapping[str, Any]) -> Group:
         ("question ", "dim"), printable(row["question"]), "\n",
         ("gold answer ", "dim"), printable(row["answer"]),
     )  # fmt: skip
-    parts: list[RenderableType] = [head, _tree(row)]
+    parts: list[RenderableType] = [head, _draw_tree(row)]
     if row["reasoning"]:
         parts.append(Panel(Text(printable(row["reasoning"])), title="the chain", title_align="left"))
     return Group(*parts)
 
 
-def _tree(row: Mapping[str, Any]) -> Tree:
+def _draw_tree(row: Mapping[str, Any]) -> Tree:
     tree = Tree(Text("search tree (score = right votes / known votes; ", "dim").append("chosen", "bold").append(")"))
     attempts: dict[int, Tree] = {}
     branches: dict[int, Tree] = {}
@@ -99,11 +99,11 @@ def _tree(row: Mapping[str, Any]) -> Tree:
         if number not in attempts:
             attempts[number] = tree if row["attempts"] == 1 else tree.add(Text(f"attempt {number}", "dim"))
         parent = attempts[number] if node["parent"] is None else branches[node["parent"]]
-        branches[node["id"]] = parent.add(_label(node))
+        branches[node["id"]] = parent.add(_node_label(node))
     return tree
 
 
-def _label(node: Mapping[str, Any]) -> Text:
+def _node_label(node: Mapping[str, Any]) -> Text:
     score = "no score" if node["score"] is None else f"{node['score']:.2f}"
     text = Text(f"{score}  {node['mentor']}: ", "bold green" if node["chosen"] else "")
     said = node["failure"] or " ".join(node["step"].split())

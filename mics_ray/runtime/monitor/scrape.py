@@ -37,20 +37,20 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def read_samples(address: str) -> list[Sample]:
     """Every sample of ours at ``address``: ``[http[s]://]HOST:PORT`` of a Ray dashboard (all its nodes) or of a node's
     metrics. Raises :class:`RefusedRun`."""
-    base = _base(address)
-    targets = _targets(base)
+    base = _parse_base_url(address)
+    targets = _read_targets(base)
     if targets is None:
-        return list(parse_samples(_get(f"{base}/metrics", _token())))
-    found, unreachable = from_targets(targets)
+        return list(parse_samples(_fetch_text(f"{base}/metrics", _read_token())))
+    found, unreachable = read_targets_samples(targets)
     if len(unreachable) == len(targets):
         raise RefusedRun(f"address: the metrics ports that {address} names cannot be reached from here: {targets}")
     return found
 
 
-def from_targets(targets: Sequence[str]) -> tuple[list[Sample], list[str]]:
+def read_targets_samples(targets: Sequence[str]) -> tuple[list[Sample], list[str]]:
     """The samples of nodes' metrics ports (``HOST:PORT``), and those ports that cannot be reached."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        bodies = list(pool.map(_body, targets))
+        bodies = list(pool.map(_read_page, targets))
     found = [sample for body in bodies if body is not None for sample in parse_samples(body)]
     return found, [target for target, body in zip(targets, bodies, strict=True) if body is None]
 
@@ -68,13 +68,13 @@ def build_views(found: Iterable[Sample]) -> dict[str, RunView]:
             if part in lag[run]:
                 lag[run][part] += value
         else:
-            _put(view, name, tags, value)
+            _add_sample(view, name, tags, value)
     for run, parts in lag.items():
         runs[run].lag_s = parts["_sum"] / parts["_count"] if parts["_count"] else None
     return runs
 
 
-def _put(view: RunView, name: str, tags: dict[str, str], value: float) -> None:
+def _add_sample(view: RunView, name: str, tags: dict[str, str], value: float) -> None:
     """Add one sample to its place."""
     if name == metrics.CASES.name:
         view.outcomes[tags["outcome"]] += int(value)
@@ -85,13 +85,13 @@ def _put(view: RunView, name: str, tags: dict[str, str], value: float) -> None:
     elif name == metrics.OPEN.name:
         view.open, view.state = (view.open or 0) + value, "running"
     elif "model" in tags:
-        _put_model(view, name, tags, value)
+        _add_model_sample(view, name, tags, value)
 
 
-def _put_model(view: RunView, name: str, tags: dict[str, str], value: float) -> None:
-    model = view.model(tags["model"])
+def _add_model_sample(view: RunView, name: str, tags: dict[str, str], value: float) -> None:
+    model = view.find_model(tags["model"])
     if name == metrics.CALLS.name:
-        _put_calls(model, tags["result"], value)
+        _add_calls_sample(model, tags["result"], value)
     elif name == metrics.TOKENS.name and tags["kind"] == "prompt":
         model.prompt_tokens += value
     elif name == metrics.TOKENS.name:
@@ -112,7 +112,7 @@ def _put_model(view: RunView, name: str, tags: dict[str, str], value: float) -> 
         model.prompts += value
 
 
-def _put_calls(model: ModelView, result: str, value: float) -> None:
+def _add_calls_sample(model: ModelView, result: str, value: float) -> None:
     if model.failures is None:
         model.failures = Counter()
     if result in ("ok", "cached"):
@@ -122,7 +122,7 @@ def _put_calls(model: ModelView, result: str, value: float) -> None:
         model.failures[result] += int(value)
 
 
-def _base(address: str) -> str:
+def _parse_base_url(address: str) -> str:
     url = address if "://" in address else f"http://{address}"
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -130,19 +130,19 @@ def _base(address: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _targets(base: str) -> list[str] | None:
+def _read_targets(base: str) -> list[str] | None:
     """The nodes' metrics ports that a dashboard names; ``None`` where ``base`` is no dashboard."""
     try:
-        groups = json.loads(_get(f"{base}/api/prometheus/sd", _token()))
+        groups = json.loads(_fetch_text(f"{base}/api/prometheus/sd", _read_token()))
         return [str(target) for group in groups for target in group["targets"]]
     except (ValueError, TypeError, KeyError):  # a node's metrics port answers every path with its metrics
         return None
 
 
-def _body(target: str) -> str | None:
+def _read_page(target: str) -> str | None:
     """A node's metrics; ``None`` where it cannot be reached. The token stays with the dashboard that asks for it."""
     try:
-        return _get(f"http://{target}/metrics")
+        return _fetch_text(f"http://{target}/metrics")
     except RefusedRun:
         return None
 
@@ -157,7 +157,7 @@ def parse_samples(text: str) -> Iterator[Sample]:
                 yield sample.name.removeprefix(metrics.RAY_PREFIX), dict(sample.labels), sample.value
 
 
-def _get(url: str, token: str | None = None) -> str:
+def _fetch_text(url: str, token: str | None = None) -> str:
     """The body under ``url``. Raises :class:`RefusedRun`."""
     request = urllib.request.Request(url)
     if token:
@@ -174,7 +174,7 @@ def _get(url: str, token: str | None = None) -> str:
         raise RefusedRun(f"address: cannot reach {url} ({reason}); is it up, and is the port open to here?") from None
 
 
-def _token() -> str | None:
+def _read_token() -> str | None:
     """Ray's own token: from ``RAY_AUTH_TOKEN``, or from the file that ``RAY_AUTH_TOKEN_PATH`` names."""
     if token := os.environ.get("RAY_AUTH_TOKEN"):
         return token.strip()

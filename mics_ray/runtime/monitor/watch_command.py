@@ -77,7 +77,7 @@ def open_drawer(kind: str, place: str) -> Callable[[], tuple[RenderableType, boo
         if not seen:
             raise RefusedRun(f"address: no run publishes metrics at {place} (its first come 10 s after its start)")
         for view in seen:
-            paces.setdefault(view.run, Pace()).note(time.monotonic(), view)
+            paces.setdefault(view.run, Pace()).note_view(time.monotonic(), view)
         drawn = Group(*(draw_screen(view, paces[view.run]) for view in seen))
         return drawn, folder is not None and seen[0].state == FINISHED
 

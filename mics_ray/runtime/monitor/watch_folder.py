@@ -30,8 +30,8 @@ class FolderWatch:
             raise RefusedRun(f"run.dir: there is no run in {folder}")
         self._folder = folder
         self._tally = Tally(folder / "results")
-        self._lines = CaseLines(folder / "logs" / CASE_LOG)
-        self._pulse = _Pulse()
+        self._lines = CaseLogReader(folder / "logs" / CASE_LOG)
+        self._pulse = _HeartbeatAge()
         self._unreachable: set[str] = set()
         self._retry_due = 0.0
 
@@ -39,11 +39,11 @@ class FolderWatch:
         """The run as it is at this moment."""
         live = read_json_object(self._folder / LIVE_FILE)
         self._tally.update()
-        self._lines.update()
-        view = RunView(self._folder.resolve().name, self._state(live), live.get("records"))
+        self._lines.read_new_lines()
+        view = RunView(self._folder.resolve().name, self._describe_state(live), live.get("records"))
         view.outcomes, view.quality = Counter(self._tally.outcomes), Counter(self._tally.quality)
         for name, used in self._tally.usage.items():
-            model = view.model(name)
+            model = view.find_model(name)
             model.replies, model.cached = used.calls, used.cached_calls
             model.prompt_tokens, model.completion_tokens = used.prompt_tokens, used.completion_tokens
             model.cost_usd = used.cost_usd
@@ -53,7 +53,7 @@ class FolderWatch:
             self._add_live(view, live.get("metrics", []))
         return view
 
-    def _state(self, live: Mapping[str, Any]) -> str:
+    def _describe_state(self, live: Mapping[str, Any]) -> str:
         """Whether it runs, as far as the folder tells."""
         account, beat = modified_ns(self._folder / "summary.json"), modified_ns(self._folder / LIVE_FILE)
         if account and account != live.get("summary"):
@@ -68,7 +68,7 @@ class FolderWatch:
         """What only the metrics of the running job tell."""
         if time.monotonic() >= self._retry_due:
             self._retry_due, self._unreachable = time.monotonic() + RETRY_S, set()
-        found, unreachable = scrape.from_targets([one for one in targets if one not in self._unreachable])
+        found, unreachable = scrape.read_targets_samples([one for one in targets if one not in self._unreachable])
         self._unreachable.update(unreachable)
         if self._unreachable:
             view.notes.append(f"metrics that cannot be read from here: {', '.join(sorted(self._unreachable))}")
@@ -77,12 +77,12 @@ class FolderWatch:
             return
         view.open, view.lag_s = seen.open, seen.lag_s
         for name, live in seen.models.items():
-            model = view.model(name)
+            model = view.find_model(name)
             for figure in ("failures", "retries", "waited_s", "queue", "in_flight", "prompts", "hits"):
                 setattr(model, figure, getattr(live, figure))
 
 
-class _Pulse:
+class _HeartbeatAge:
     """How long a sign of life was not renewed. Only a first look goes by the machine's clock, which may be moved."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class _Pulse:
         return time.monotonic() - self._heard
 
 
-class CaseLines:
+class CaseLogReader:
     """The case log, read on from where the last look ended."""
 
     def __init__(self, path: Path) -> None:
@@ -104,7 +104,7 @@ class CaseLines:
         self.recent: deque[Mapping[str, Any]] = deque(maxlen=RECENT)
         self.lost: Counter[str] = Counter()
 
-    def update(self) -> None:
+    def read_new_lines(self) -> None:
         """Read the lines that are new; a last one without its end waits."""
         try:
             with self._path.open("rb") as file:
@@ -113,11 +113,11 @@ class CaseLines:
                     if not line.endswith(b"\n"):
                         return
                     self._offset += len(line)
-                    self._add(line)
+                    self._add_line(line)
         except OSError:  # no case is committed yet
             return
 
-    def _add(self, line: bytes) -> None:
+    def _add_line(self, line: bytes) -> None:
         try:
             case = json.loads(line)
             for kind, count in case["failures"].items():

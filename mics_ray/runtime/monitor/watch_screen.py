@@ -30,19 +30,19 @@ class Pace:
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int, float]] = deque()
 
-    def note(self, now: float, view: RunView) -> None:
+    def note_view(self, now: float, view: RunView) -> None:
         """Remember where the run stands at ``now`` (seconds)."""
         self._seen.append((now, view.done, sum(model.replies for model in view.models.values())))
         while now - self._seen[0][0] > PACE_S:
             self._seen.popleft()
 
     @property
-    def cases(self) -> float | None:
+    def cases_per_s(self) -> float | None:
         """Cases per second; ``None`` before two looks."""
         return self._per_second(1)
 
     @property
-    def calls(self) -> float | None:
+    def calls_per_s(self) -> float | None:
         """Calls per second; ``None`` before two looks."""
         return self._per_second(2)
 
@@ -54,49 +54,49 @@ class Pace:
 
 def draw_screen(view: RunView, pace: Pace) -> RenderableType:
     """One run: how far it is, its models, what was lost, the last cases."""
-    parts: list[RenderableType] = [_progress(view, pace)]
+    parts: list[RenderableType] = [_draw_progress(view, pace)]
     if view.done:
-        parts.append(_outcomes(view))
-    parts.append(_flow(view, pace))
+        parts.append(_draw_outcomes(view))
+    parts.append(_draw_rates(view, pace))
     if view.models:
-        parts.append(_Models(view.models))
+        parts.append(_ModelsTable(view.models))
     if view.lost:
-        parts.append(Text("lost votes and candidates  " + _counts(view.lost), "red"))
+        parts.append(Text("lost votes and candidates  " + _format_counts(view.lost), "red"))
     if view.recent:
-        parts.append(_recent(view.recent))
+        parts.append(_recent_table(view.recent))
     parts += [Text(note, "yellow") for note in view.notes]
     colour = "green" if view.state in ("running", FINISHED) else "yellow"
     return Panel(Group(*parts), title=Text(f"{view.run}: {view.state}", colour), title_align="left")
 
 
-def _progress(view: RunView, pace: Pace) -> RenderableType:
+def _draw_progress(view: RunView, pace: Pace) -> RenderableType:
     if view.total is None:
         return Text(f"{view.done:,} cases")
     grid = Table.grid(padding=(0, 1))
     text = f"{view.done:,} of {view.total:,} cases"
-    if pace.cases and view.done < view.total:
-        text += f", {format_clock((view.total - view.done) / pace.cases)} left"
+    if pace.cases_per_s and view.done < view.total:
+        text += f", {format_clock((view.total - view.done) / pace.cases_per_s)} left"
     grid.add_row(ProgressBar(max(view.total, 1), min(view.done, view.total), width=30), text)
     return grid
 
 
-def _outcomes(view: RunView) -> Text:
+def _draw_outcomes(view: RunView) -> Text:
     text = Text()
     for name in ORDER:
         if count := view.outcomes.get(name):
             text.append(f"{name} {count:,}  ", COLOURS[name])
     if view.quality:
-        text.append(f"kept chains: {_counts(view.quality)}")
+        text.append(f"kept chains: {_format_counts(view.quality)}")
     return text
 
 
-def _flow(view: RunView, pace: Pace) -> Text:
+def _draw_rates(view: RunView, pace: Pace) -> Text:
     """What moves: pace, open searches, lag, money."""
     parts = [] if view.open is None else [f"open searches {view.open:.0f}"]
-    if view.done and pace.cases is not None:
-        parts.append(f"{60 * pace.cases:.1f} cases/min")
-    if view.done and pace.calls is not None:
-        parts.append(f"{pace.calls:.1f} calls/s")
+    if view.done and pace.cases_per_s is not None:
+        parts.append(f"{60 * pace.cases_per_s:.1f} cases/min")
+    if view.done and pace.calls_per_s is not None:
+        parts.append(f"{pace.calls_per_s:.1f} calls/s")
     if view.lag_s is not None:
         parts.append(f"commit lag {view.lag_s:.1f} s")
     parts.append(f"{view.cost_usd:.4f} USD")
@@ -104,25 +104,25 @@ def _flow(view: RunView, pace: Pace) -> Text:
 
 
 @dataclass(frozen=True, slots=True)
-class _Models:
+class _ModelsTable:
     """A row for each model; a figure that is known of none has no column, nor one that a narrow terminal would cut."""
 
     models: Mapping[str, ModelView]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw in the width that there is."""
-        rows = {name: _cells(model) for name, model in sorted(self.models.items())}
+        rows = {name: _format_model(model) for name, model in sorted(self.models.items())}
         columns = [name for name in next(iter(rows.values())) if any(cells[name] for cells in rows.values())]
-        table = _table(rows, columns)
+        table = _build_models_table(rows, columns)
         for spare in SPARE:
             if Measurement.get(console, options.update(max_width=WIDEST), table).maximum <= options.max_width:
                 break
             columns = [name for name in columns if name != spare]
-            table = _table(rows, columns)
+            table = _build_models_table(rows, columns)
         yield table
 
 
-def _table(rows: Mapping[str, Mapping[str, str]], columns: Sequence[str]) -> Table:
+def _build_models_table(rows: Mapping[str, Mapping[str, str]], columns: Sequence[str]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("model", no_wrap=True)
     for column in columns:
@@ -132,24 +132,24 @@ def _table(rows: Mapping[str, Mapping[str, str]], columns: Sequence[str]) -> Tab
     return table
 
 
-def _cells(model: ModelView) -> dict[str, str]:
+def _format_model(model: ModelView) -> dict[str, str]:
     """The figures of a model by column, in order; empty where a figure is not known."""
     return {
         "replies": f"{model.replies:,.0f}",
         "cached": f"{model.cached:,.0f}",
-        "failed": "" if model.failures is None else _counts(model.failures) or "0",
-        "retries": _figure(model.retries),
-        "tokens in": _short(model.prompt_tokens),
-        "out": _short(model.completion_tokens),
+        "failed": "" if model.failures is None else _format_counts(model.failures) or "0",
+        "retries": _format_figure(model.retries),
+        "tokens in": _shorten_number(model.prompt_tokens),
+        "out": _shorten_number(model.completion_tokens),
         "USD": f"{model.cost_usd:.4f}",
         "waited": "" if model.waited_s is None else format_clock(model.waited_s),
-        "queue": _figure(model.queue),
-        "working": _figure(model.in_flight),
+        "queue": _format_figure(model.queue),
+        "working": _format_figure(model.in_flight),
         "prefix hits": "" if model.hit_share is None else f"{100 * model.hit_share:.0f} %",
     }
 
 
-def _recent(lines: list[Mapping[str, object]]) -> Table:
+def _recent_table(lines: list[Mapping[str, object]]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("last cases", no_wrap=True, max_width=30)
     for name in ("UTC", "outcome", "quality", "rounds", "calls", "USD", "s"):
@@ -162,20 +162,20 @@ def _recent(lines: list[Mapping[str, object]]) -> Table:
             str(line["time"])[11:19],
             Text(str(line["outcome"]), COLOURS.get(str(line["outcome"]), "")),
             *(Text(str(line[name])) for name in ("quality", "rounds", "calls", "cost_usd", "seconds")),
-            Text(_counts(failures) if isinstance(failures, dict) else ""),
+            Text(_format_counts(failures) if isinstance(failures, dict) else ""),
         )
     return table
 
 
-def _counts(counts: Mapping[str, int]) -> str:
+def _format_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items(), key=lambda pair: -pair[1]))
 
 
-def _figure(value: float | None) -> str:
+def _format_figure(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
-def _short(value: float) -> str:
+def _shorten_number(value: float) -> str:
     """Thousands and millions in short."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:

@@ -61,6 +61,6 @@ class RunView:
         """US dollars over all models."""
         return sum(model.cost_usd for model in self.models.values())
 
-    def model(self, name: str) -> ModelView:
+    def find_model(self, name: str) -> ModelView:
         """The view of one model, made when it is first mentioned."""
         return self.models.setdefault(name, ModelView())

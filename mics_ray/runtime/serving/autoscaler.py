@@ -13,32 +13,32 @@ import yaml
 from ray._private.state import state
 from ray.autoscaler.sdk import request_resources
 
-from mics_ray.runtime.serving.placement import Need, Node
+from mics_ray.runtime.serving.placement import ClusterNode, ReplicaNeed
 
 LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")
-MOST = 256
+UNLIMITED_NODES = 256
 """Nodes of a group without a limit."""
 
 Group = tuple[str, float, float, int]
 """A kind of node: its name, GPUs and cores of one, and how many there may be."""
 
 
-def addable(live: Sequence[Node]) -> list[Node]:
+def find_addable_nodes(live: Sequence[ClusterNode]) -> list[ClusterNode]:
     """The nodes that an autoscaler may still add to those that are ``live``; none without an autoscaler."""
-    return to_come(_stated() or launched(LAUNCHER_FILE.expanduser()), live)
+    return list_missing_nodes(_read_cluster_config() or read_launcher_file(LAUNCHER_FILE.expanduser()), live)
 
 
-def to_come(groups: Sequence[Group], live: Sequence[Node]) -> list[Node]:
+def list_missing_nodes(groups: Sequence[Group], live: Sequence[ClusterNode]) -> list[ClusterNode]:
     """What is missing of each group; a live node is one of the group whose size it has."""
     there = Counter((node.gpus, node.cpus) for node in live if not node.head)
     return [
-        Node(f"{name} (by the autoscaler)", gpus, cpus, f"{name}-{number}")
+        ClusterNode(f"{name} (by the autoscaler)", gpus, cpus, f"{name}-{number}")
         for name, gpus, cpus, most in groups
         for number in range(most - there[gpus, cpus])
     ]
 
 
-def launched(file: Path) -> list[Group]:
+def read_launcher_file(file: Path) -> list[Group]:
     """The groups of the cluster launcher's ``file``; none where there is no such file."""
     if not file.is_file():
         return []
@@ -46,23 +46,23 @@ def launched(file: Path) -> list[Group]:
     head = config.get("head_node_type")
     groups: Mapping[str, Mapping[str, Any]] = config.get("available_node_types", {})
     return [
-        _group(name, group.get("resources", {}), group.get("max_workers", 0))
+        _parse_group(name, group.get("resources", {}), group.get("max_workers", 0))
         for name, group in groups.items()
         if name != head
     ]
 
 
-def _stated() -> list[Group]:
+def _read_cluster_config() -> list[Group]:
     config = state.get_cluster_config()
     groups = config.node_group_configs if config is not None else []
-    return [_group(group.name, dict(group.resources), group.max_count) for group in groups]
+    return [_parse_group(group.name, dict(group.resources), group.max_count) for group in groups]
 
 
-def _group(name: str, resources: Mapping[str, float], most: int) -> Group:
-    return name, float(resources.get("GPU", 0)), float(resources.get("CPU", 0)), MOST if most < 0 else most
+def _parse_group(name: str, resources: Mapping[str, float], most: int) -> Group:
+    return name, float(resources.get("GPU", 0)), float(resources.get("CPU", 0)), UNLIMITED_NODES if most < 0 else most
 
 
-def ask_for(wanted: Sequence[Need]) -> None:
+def request_nodes(wanted: Sequence[ReplicaNeed]) -> None:
     """Have the autoscaler make room for the least number of replicas of each need; without one nothing happens.
 
     A later call replaces an earlier one.
@@ -74,6 +74,6 @@ def ask_for(wanted: Sequence[Need]) -> None:
         request_resources(bundles=bundles)
 
 
-def ask_for_nothing() -> None:
+def cancel_request() -> None:
     """Take back what was asked for; the autoscaler ends nodes that stand idle."""
     request_resources(bundles=[])

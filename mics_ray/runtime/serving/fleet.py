@@ -13,18 +13,18 @@ from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from mics_ray.config.schema import Config, Replicas, replica_range
-from mics_ray.runtime.serving.autoscaler import addable, ask_for, ask_for_nothing
+from mics_ray.runtime.serving.autoscaler import cancel_request, find_addable_nodes, request_nodes
 from mics_ray.runtime.serving.model_actors import (
     cluster_nodes,
     free_nodes,
-    gpus_there,
-    key_variables,
-    pipeline,
+    has_gpus,
+    list_key_variables,
     replica_spec,
+    reserve_pipeline,
     start_replica,
 )
-from mics_ray.runtime.serving.placement import Need, Spot, needs, place
-from mics_ray.runtime.serving.replica_policy import Depths, Scaler
+from mics_ray.runtime.serving.placement import Placement, ReplicaNeed, list_needs, place_replicas
+from mics_ray.runtime.serving.replica_policy import QueueDepths, ReplicaPolicy
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +35,7 @@ class _Member:
     ready: Any = None
     group: PlacementGroup | None = None
 
-    def end(self) -> None:
+    def end_process(self) -> None:
         """End its process and give its GPUs back."""
         ray.kill(self.handle)
         if self.group is not None:
@@ -43,14 +43,14 @@ class _Member:
 
 
 @dataclass(slots=True, eq=False)
-class _Crew:
+class _InternReplicas:
     """One intern's replicas: those that serve, in order, and those that load; ``next`` numbers their files."""
 
-    need: Need
+    need: ReplicaNeed
     serving: list[_Member]
     loading: list[_Member]
     next: int
-    scaler: Scaler
+    policy: ReplicaPolicy
 
 
 class Fleet:
@@ -62,134 +62,137 @@ class Fleet:
         replicas: Mapping[str, Sequence[Any]],
         cache_folder: str,
         log_folder: str,
-        depths: Depths | None = None,
+        depths: QueueDepths | None = None,
     ) -> None:
         self._config, self._folders = config, (cache_folder, log_folder)
         nodes = cluster_nodes()
         # The nodes of the first replicas may be on their way.
-        self._on_gpu = gpus_there([*nodes, *addable(nodes)])
-        self._depths = depths or Depths()
-        self._crews = {
-            need.intern: self._crew(need, replicas[need.intern])
-            for need in needs(config.interns, self._on_gpu)
+        self._on_gpu = has_gpus([*nodes, *find_addable_nodes(nodes)])
+        self._depths = depths or QueueDepths()
+        self._interns = {
+            need.intern: self._track_replicas(need, replicas[need.intern])
+            for need in list_needs(config.interns, self._on_gpu)
             if need.intern in replicas
         }
         self._leaving: list[tuple[_Member, list[Any]]] = []
-        self._told: list[Any] = []
-        self._mine: list[_Member] = []
+        self._updates: list[Any] = []
+        self._started: list[_Member] = []
         self.changes: list[str] = []
 
     @property
     def elastic(self) -> bool:
         """Whether the number of any intern's replicas may change."""
-        return any(crew.need.limit > crew.need.replicas for crew in self._crews.values())
+        return any(intern.need.limit > intern.need.replicas for intern in self._interns.values())
 
     @property
     def replicas(self) -> dict[str, list[Any]]:
         """The handles that take calls, by intern."""
-        return {name: [member.handle for member in crew.serving] for name, crew in self._crews.items()}
+        return {name: [member.handle for member in intern.serving] for name, intern in self._interns.items()}
 
-    def step(self, now: float, queued: Mapping[str, int], workers: Sequence[Any]) -> bool:
-        """Look at the queues, start and retire; ``workers`` are told. Returns whether :attr:`replicas` changed."""
+    def adjust_replicas(self, now: float, queued: Mapping[str, int], workers: Sequence[Any]) -> bool:
+        """Start and retire replicas as the queues say and send ``workers`` the list; returns whether it changed."""
         self._end_drained()
         gone: list[_Member] = []
         changed = False
-        for name, crew in self._crews.items():
-            before = list(crew.serving)
-            self._arrived(crew)
-            gone += self._resize(crew, now, queued.get(name, 0))
-            changed |= before != crew.serving
+        for name, intern in self._interns.items():
+            before = list(intern.serving)
+            self._admit_loaded(intern)
+            gone += self._resize_intern(intern, now, queued.get(name, 0))
+            changed |= before != intern.serving
         if changed:
-            self._told = [worker.update_replicas.remote(self.replicas) for worker in workers]
-            self._leaving += [(member, self._told) for member in gone]
+            self._updates = [worker.update_replicas.remote(self.replicas) for worker in workers]
+            self._leaving += [(member, self._updates) for member in gone]
         return changed
 
     def close(self) -> None:
         """End the replicas that were started here, and ask for no nodes any more."""
-        for member in self._mine:
-            member.end()
-        self._mine = []
+        for member in self._started:
+            member.end_process()
+        self._started = []
         if self._on_gpu:
-            ask_for_nothing()
+            cancel_request()
 
-    def _crew(self, need: Need, handles: Sequence[Any]) -> _Crew:
+    def _track_replicas(self, need: ReplicaNeed, handles: Sequence[Any]) -> _InternReplicas:
         within = replica_range(self._config.interns[need.intern].replicas)
-        scaler = Scaler(within, self._depths)
-        return _Crew(need, [_Member(handle) for handle in handles], [], len(handles), scaler)
+        policy = ReplicaPolicy(within, self._depths)
+        return _InternReplicas(need, [_Member(handle) for handle in handles], [], len(handles), policy)
 
-    def _arrived(self, crew: _Crew) -> None:
+    def _admit_loaded(self, intern: _InternReplicas) -> None:
         """Replicas that have loaded begin to serve; one that cannot start is the last that is tried."""
-        for member in list(crew.loading):
+        for member in list(intern.loading):
             if not ray.wait([member.ready], timeout=0)[0]:
                 continue
-            crew.loading.remove(member)
+            intern.loading.remove(member)
             try:
                 ray.get(member.ready)
-                crew.serving.append(member)
+                intern.serving.append(member)
             except RayError as error:
-                self._end(member)
-                count = len(crew.serving)
-                crew.scaler = Scaler(Replicas(min(crew.need.replicas, count), count), self._depths)
-                self.changes.append(f"intern {crew.need.intern}: a replica did not start ({type(error).__name__})")
+                self._end_member(member)
+                count = len(intern.serving)
+                intern.policy = ReplicaPolicy(Replicas(min(intern.need.replicas, count), count), self._depths)
+                self.changes.append(f"intern {intern.need.intern}: a replica did not start ({type(error).__name__})")
 
-    def _resize(self, crew: _Crew, now: float, queued: int) -> list[_Member]:
+    def _resize_intern(self, intern: _InternReplicas, now: float, queued: int) -> list[_Member]:
         """Start or retire as the policy says; returns the replicas that leave the list."""
-        count = len(crew.serving) + len(crew.loading)
-        wanted = crew.scaler.target(now, count, queued)
+        count = len(intern.serving) + len(intern.loading)
+        wanted = intern.policy.choose_count(now, count, queued)
         if wanted == count:
             return []
         gone: list[_Member] = []
         if wanted > count:
-            wanted = count + self._start(crew, wanted - count)
-        elif crew.loading:
-            self._end(crew.loading.pop())
+            wanted = count + self._start_replicas(intern, wanted - count)
+        elif intern.loading:
+            self._end_member(intern.loading.pop())
         else:
-            gone = [crew.serving.pop()]
+            gone = [intern.serving.pop()]
         if wanted != count:
-            crew.scaler.changed(now)
-            self.changes.append(f"intern {crew.need.intern}: {count} -> {wanted} replicas, {queued} requests queued")
+            intern.policy.note_change(now)
+            self.changes.append(f"intern {intern.need.intern}: {count} -> {wanted} replicas, {queued} requests queued")
         return gone
 
-    def _start(self, crew: _Crew, more: int) -> int:
+    def _start_replicas(self, intern: _InternReplicas, more: int) -> int:
         """Start up to ``more`` replicas, as many as have room or can be given it; returns how many."""
         free = free_nodes()
         for count in range(more, 0, -1):
-            extra = replace(crew.need, replicas=count)
-            if (spots := place([extra], free)) is not None:
-                return self._launch(crew, spots)
-            if place([extra], [*free, *addable(cluster_nodes())]) is not None:
-                ask_for([extra, *self._staffed()])
-                return self._launch(crew, [None] * count)
+            extra = replace(intern.need, replicas=count)
+            if (placements := place_replicas([extra], free)) is not None:
+                return self._launch_replicas(intern, placements)
+            if place_replicas([extra], [*free, *find_addable_nodes(cluster_nodes())]) is not None:
+                request_nodes([extra, *self._current_needs()])
+                return self._launch_replicas(intern, [None] * count)
         return 0
 
-    def _staffed(self) -> list[Need]:
+    def _current_needs(self) -> list[ReplicaNeed]:
         """What the replicas that are there, or loading, take of the cluster."""
-        return [replace(crew.need, replicas=len(crew.serving) + len(crew.loading)) for crew in self._crews.values()]
+        return [
+            replace(intern.need, replicas=len(intern.serving) + len(intern.loading))
+            for intern in self._interns.values()
+        ]
 
-    def _launch(self, crew: _Crew, spots: Sequence[Spot | None]) -> int:
-        secrets = key_variables(self._config)
-        for spot in spots:
-            need = crew.need
-            group = pipeline(need, spot) if need.stages > 1 and need.gpus else None
-            made = replica_spec(self._config, need, crew.next, self._on_gpu, *self._folders)
-            member = _Member(start_replica(made, need, secrets, spot, group), group=group)
+    def _launch_replicas(self, intern: _InternReplicas, placements: Sequence[Placement | None]) -> int:
+        secrets = list_key_variables(self._config)
+        for placement in placements:
+            need = intern.need
+            stages = reserve_pipeline(need, placement) if need.stages > 1 and need.gpus else None
+            made = replica_spec(self._config, need, intern.next, self._on_gpu, *self._folders)
+            member = _Member(start_replica(made, need, secrets, placement, stages), group=stages)
             member.ready = member.handle.ready.remote()
-            crew.next += 1
-            crew.loading.append(member)
-            self._mine.append(member)
-        return len(spots)
+            intern.next += 1
+            intern.loading.append(member)
+            self._started.append(member)
+        return len(placements)
 
     def _end_drained(self) -> None:
         """End the replicas that no worker waits for any more; a worker that was lost waits for nothing."""
-        for member, told in list(self._leaving):
-            if len(ray.wait(told, num_returns=len(told), timeout=0)[0]) == len(told):
-                self._leaving.remove((member, told))
-                self._end(member)
+        for member, updates in list(self._leaving):
+            if len(ray.wait(updates, num_returns=len(updates), timeout=0)[0]) == len(updates):
+                self._leaving.remove((member, updates))
+                self._end_member(member)
 
-    def _end(self, member: _Member) -> None:
-        """End a replica that has left its crew; a node that stood for it may go."""
-        member.end()
-        if member in self._mine:
-            self._mine.remove(member)
+    def _end_member(self, member: _Member) -> None:
+        """End a replica that no list holds any more; a node that was asked for it may go."""
+        member.end_process()
+        if member in self._started:
+            self._started.remove(member)
         if self._on_gpu:
-            ask_for(self._staffed())
+            request_nodes(self._current_needs())

@@ -16,11 +16,19 @@ from mics_ray.config.schema import Config, ModelConfig
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.vllm_settings import engine_args, is_cpu_build
 from mics_ray.models.types import Pictures, Request
-from mics_ray.runtime.serving.autoscaler import addable, ask_for
+from mics_ray.runtime.serving.autoscaler import find_addable_nodes, request_nodes
 from mics_ray.runtime.serving.picture_refs import PictureRefs
-from mics_ray.runtime.serving.placement import Need, Node, Spot, fits, needs, place, usable
+from mics_ray.runtime.serving.placement import (
+    ClusterNode,
+    Placement,
+    ReplicaNeed,
+    find_placement_problems,
+    list_needs,
+    place_replicas,
+    usable_nodes,
+)
 from mics_ray.runtime.serving.replica import InternReplica, ReplicaSpec, secret_names
-from mics_ray.runtime.serving.replica_state import Answer, ReplicaDown
+from mics_ray.runtime.serving.replica_state import ReplicaAnswer, ReplicaDown
 from mics_ray.runtime.serving.router import Router
 
 HEAD, NODE_ID = "node:__internal_head__", "ray.io/node-id"
@@ -29,22 +37,22 @@ MAX_CONCURRENCY = 1000
 """Calls that one replica holds open; the engine's own queue does the rest."""
 
 
-def plan_placement(config: Config) -> tuple[list[Need], bool]:
+def plan_placement(config: Config) -> tuple[list[ReplicaNeed], bool]:
     """What the interns served here take of the cluster, and whether they run on GPUs.
 
     Their least number must fit, on what is there or on what an autoscaler can add. Raises :class:`RefusedRun`.
     """
     nodes = cluster_nodes()
-    nodes += addable(nodes)
-    on_gpu = gpus_there(nodes)
-    wanted = needs(config.interns, on_gpu)
+    nodes += find_addable_nodes(nodes)
+    on_gpu = has_gpus(nodes)
+    wanted = list_needs(config.interns, on_gpu)
     interns = {need.intern: config.interns[need.intern] for need in wanted}
-    if problems := _settings(interns, on_gpu) + fits(wanted, nodes):
+    if problems := _find_setting_problems(interns, on_gpu) + find_placement_problems(wanted, nodes):
         raise RefusedRun("; ".join(problems))
     return wanted, on_gpu
 
 
-def gpus_there(nodes: Sequence[Node]) -> bool:
+def has_gpus(nodes: Sequence[ClusterNode]) -> bool:
     """Whether the engines run on GPUs: of what is installed here, and of the cluster's nodes."""
     return not is_cpu_build() and any(node.gpus for node in nodes)
 
@@ -55,11 +63,11 @@ def start_interns(config: Config, cache_folder: str | None, log_folder: str | No
     Raises :class:`RefusedRun` when the cluster cannot hold them or an intern's settings are not allowed.
     """
     wanted, on_gpu = plan_placement(config)
-    spots = place(wanted, cluster_nodes()) if on_gpu else None
-    if spots is None:
-        ask_for(wanted)
-    free = iter(spots or [])
-    secrets = key_variables(config)
+    placements = place_replicas(wanted, cluster_nodes()) if on_gpu else None
+    if placements is None:
+        request_nodes(wanted)
+    free = iter(placements or [])
+    secrets = list_key_variables(config)
     return {
         need.intern: [
             start_replica(
@@ -71,14 +79,14 @@ def start_interns(config: Config, cache_folder: str | None, log_folder: str | No
     }
 
 
-def key_variables(config: Config) -> list[str]:
+def list_key_variables(config: Config) -> list[str]:
     """The names of the variables that hold keys; interns must not have them."""
     entries: list[ModelConfig] = [config.judge, *config.mentors.values(), *config.interns.values()]
     return [entry.api_key_env for entry in entries if entry.api_key_env]
 
 
 def replica_spec(
-    config: Config, need: Need, number: int, on_gpu: bool, cache_folder: str | None, log_folder: str | None
+    config: Config, need: ReplicaNeed, number: int, on_gpu: bool, cache_folder: str | None, log_folder: str | None
 ) -> ReplicaSpec:
     """What a replica of an intern is made from; ``number`` names its files."""
     intern = config.interns[need.intern]
@@ -86,7 +94,7 @@ def replica_spec(
     return ReplicaSpec(need.intern, number, intern, on_gpu, cache_folder, log_folder)
 
 
-def _settings(interns: Mapping[str, ModelConfig], on_gpu: bool) -> list[str]:
+def _find_setting_problems(interns: Mapping[str, ModelConfig], on_gpu: bool) -> list[str]:
     """What is wrong with the interns' settings, in words."""
     problems = []
     for name, intern in interns.items():
@@ -99,14 +107,14 @@ def _settings(interns: Mapping[str, ModelConfig], on_gpu: bool) -> list[str]:
 
 def start_replica(
     spec: ReplicaSpec,
-    need: Need,
+    need: ReplicaNeed,
     secrets: Iterable[str] = (),
-    spot: Spot | None = None,
+    placement: Placement | None = None,
     group: PlacementGroup | None = None,
 ) -> Any:
     """Start one replica and return its actor handle at once. ``secrets`` are names of variables it must not have.
 
-    It goes to ``spot``; when that node is lost, wherever there is room. A pipeline's stages go into ``group``.
+    It goes to ``placement``; when that node is lost, wherever there is room. A pipeline's stages go into ``group``.
     """
     options: dict[str, Any] = {
         "max_restarts": -1,
@@ -114,51 +122,54 @@ def start_replica(
         "max_concurrency": MAX_CONCURRENCY,
         # Blank from the start of the process; `InternReplica` then removes them.
         "runtime_env": {"env_vars": dict.fromkeys(secret_names(os.environ, secrets), "")},
-        **_scheduling(need, spot, group),
+        **_scheduling_options(need, placement, group),
     }
     return ray.remote(InternReplica).options(**options).remote(spec)
 
 
-def _scheduling(need: Need, spot: Spot | None, group: PlacementGroup | None) -> dict[str, Any]:
+def _scheduling_options(need: ReplicaNeed, placement: Placement | None, group: PlacementGroup | None) -> dict[str, Any]:
     """Ray's options that bring a replica to its place."""
     if need.stages > 1 and need.gpus:
         # The engine's own workers take the GPUs of the group; the actor only leads them, on the first stage's node.
-        strategy = PlacementGroupSchedulingStrategy(group or pipeline(need, spot), 0, True)
+        strategy = PlacementGroupSchedulingStrategy(group or reserve_pipeline(need, placement), 0, True)
         return {"num_gpus": 0, "num_cpus": 0, "scheduling_strategy": strategy}
-    if spot is not None and spot.nodes:
-        return {**need.ray_options, "scheduling_strategy": NodeAffinitySchedulingStrategy(spot.nodes[0].id, soft=True)}
+    if placement is not None and placement.nodes:
+        return {
+            **need.ray_options,
+            "scheduling_strategy": NodeAffinitySchedulingStrategy(placement.nodes[0].id, soft=True),
+        }
     return need.ray_options
 
 
-def pipeline(need: Need, spot: Spot | None) -> PlacementGroup:
+def reserve_pipeline(need: ReplicaNeed, placement: Placement | None) -> PlacementGroup:
     """The placement group of a replica of several stages.
 
     vLLM takes GPUs one by one, so a stage of several is held together by its node's id; such a group waits for that
     node when it is lost. Stages of one GPU go where there is room, the head kept free.
     """
     nodes = cluster_nodes()
-    heads = [node.id for node in nodes if node.head and node not in usable(nodes)]
+    heads = [node.id for node in nodes if node.head and node not in usable_nodes(nodes)]
     anywhere = {NODE_ID: f"!{heads[0]}"} if heads else {}
-    if spot is None or need.gpus == 1:
+    if placement is None or need.gpus == 1:
         return placement_group(need.bundles, "PACK", bundle_label_selector=[anywhere] * len(need.bundles))
-    pinned = [{NODE_ID: node.id} for node in spot.nodes for _ in range(int(need.gpus))]
+    pinned = [{NODE_ID: node.id} for node in placement.nodes for _ in range(int(need.gpus))]
     return placement_group(need.bundles, "PACK", bundle_label_selector=pinned)
 
 
-def cluster_nodes() -> list[Node]:
+def cluster_nodes() -> list[ClusterNode]:
     """The live machines of the cluster that Ray is connected to."""
-    return [_node(node, node["Resources"]) for node in ray.nodes() if node["Alive"]]
+    return [_parse_node(node, node["Resources"]) for node in ray.nodes() if node["Alive"]]
 
 
-def free_nodes() -> list[Node]:
+def free_nodes() -> list[ClusterNode]:
     """The same machines with what nobody uses at the moment."""
     free = available_resources_per_node()
-    return [_node(node, free.get(node["NodeID"], {})) for node in ray.nodes() if node["Alive"]]
+    return [_parse_node(node, free.get(node["NodeID"], {})) for node in ray.nodes() if node["Alive"]]
 
 
-def _node(node: Mapping[str, Any], resources: Mapping[str, float]) -> Node:
+def _parse_node(node: Mapping[str, Any], resources: Mapping[str, float]) -> ClusterNode:
     gpus, cpus = resources.get("GPU", 0.0), resources.get("CPU", 0.0)
-    return Node(node["NodeManagerHostname"], gpus, cpus, node["NodeID"], HEAD in node["Resources"])
+    return ClusterNode(node["NodeManagerHostname"], gpus, cpus, node["NodeID"], HEAD in node["Resources"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,25 +181,25 @@ class RayReplica:
 
     async def ready(self) -> None:
         """See the protocol."""
-        await _call(self.handle.ready.remote())
+        await _await_reply(self.handle.ready.remote())
 
-    async def ask_many(self, requests: Sequence[Request], pictures: Pictures | None) -> list[Answer]:
+    async def generate(self, requests: Sequence[Request], pictures: Pictures | None) -> list[ReplicaAnswer]:
         """See the protocol."""
-        reference = self.pictures.ref(pictures)
+        reference = self.pictures.put_once(pictures)
         shown = [] if reference is None else [reference]
-        answers: list[Answer] = await _call(self.handle.ask_many.remote(list(requests), shown))
+        answers: list[ReplicaAnswer] = await _await_reply(self.handle.generate.remote(list(requests), shown))
         return answers
 
     async def probe(self) -> None:
         """See the protocol."""
-        await _call(self.handle.probe.remote())
+        await _await_reply(self.handle.probe.remote())
 
     async def replace(self) -> None:
         """See the protocol."""
         ray.kill(self.handle, no_restart=False)
 
 
-async def _call(reference: Any) -> Any:
+async def _await_reply(reference: Any) -> Any:
     """Await a reply; every error of Ray's, and every error raised in the actor, is the replica's."""
     try:
         return await reference

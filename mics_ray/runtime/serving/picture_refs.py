@@ -16,7 +16,7 @@ class PictureRefs:
     def __init__(self) -> None:
         self._refs: OrderedDict[str, ray.ObjectRef[Pictures]] = OrderedDict()
 
-    def ref(self, pictures: Pictures | None) -> "ray.ObjectRef[Pictures] | None":
+    def put_once(self, pictures: Pictures | None) -> "ray.ObjectRef[Pictures] | None":
         """The reference of ``pictures``; ``None`` for no pictures."""
         if pictures is None:
             return None

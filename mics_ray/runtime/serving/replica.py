@@ -17,8 +17,8 @@ from mics_ray.models.engine.vllm_engine import EngineDead, VllmEngine
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.types import Failure, LostCall, Model, Pictures, Reply, Request
 from mics_ray.runtime.monitor import metrics
-from mics_ray.runtime.monitor.logs import log_to
-from mics_ray.runtime.serving.replica_state import ENGINE, ENGINE_DEAD, LEAVING, Answer
+from mics_ray.runtime.monitor.logs import log_into_folder
+from mics_ray.runtime.serving.replica_state import ENGINE, ENGINE_DEAD, LEAVING, ReplicaAnswer
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ KEPT_PICTURES = 256
 """Cases whose pictures a process keeps at hand; a case's requests come within minutes of each other."""
 FAILURES_IN_A_ROW = 3
 """After so many engine failures without a reply between them a replica replaces itself."""
-GOODBYE_S = 0.5
+EXIT_DELAY_S = 0.5
 """Time for replies to leave before the process exits."""
 _SECRET_ENDINGS = ("_API_KEY", "_TOKEN", "_SECRET", "_SECRET_KEY", "_SECRET_ACCESS_KEY", "_PASSWORD")
 
@@ -83,23 +83,23 @@ class InternReplica:
         for name in secret_names(os.environ):
             del os.environ[name]
         if spec.log_folder:
-            log_to(Path(spec.log_folder), f"intern-{spec.name}-{spec.number}")
+            log_into_folder(Path(spec.log_folder), f"intern-{spec.name}-{spec.number}")
         self._spec = spec
         self._engine: asyncio.Task[InternEngine] | None = None
         self._pictures: OrderedDict[str, asyncio.Future[Pictures]] = OrderedDict()
-        self._cache = _cache(spec)
+        self._cache = _open_store(spec)
         self._failures = 0
         self._leaving = False
         self._open = 0
-        self._meters = metrics.Meters(metrics.run_name(spec.cache_folder or "/"), self._read).start()
+        self._meters = metrics.RunMetrics(metrics.run_name(spec.cache_folder or "/"), self._set_gauges).start()
 
     async def ready(self) -> None:
         """Return when the engine has loaded; an error of its start is raised, and the process ends."""
         if self._leaving:
             await asyncio.Event().wait()
-        await self._started()
+        await self._await_engine()
 
-    async def facts(self) -> ReplicaFacts:
+    async def read_facts(self) -> ReplicaFacts:
         """Where this replica runs."""
         return ReplicaFacts(
             os.getpid(), ray.get_runtime_context().get_node_id(), os.environ.get("CUDA_VISIBLE_DEVICES", "")
@@ -108,38 +108,38 @@ class InternReplica:
     async def probe(self) -> None:
         """Generate one token."""
         try:
-            await (await self._started()).probe()
+            await (await self._await_engine()).probe()
         except EngineDead:
-            self._leave("its engine is dead")
+            self._end_process("its engine is dead")
             raise
 
-    async def ask_many(self, requests: list[Request], pictures: list["ray.ObjectRef[Pictures]"]) -> list[Answer]:
+    async def generate(self, requests: list[Request], pictures: list["ray.ObjectRef[Pictures]"]) -> list[ReplicaAnswer]:
         """Answer requests that share their pictures (no reference or one), in order."""
-        engine = await self._started()
-        shown = await self._resolve(requests[0].pictures, pictures[0]) if pictures else None
+        engine = await self._await_engine()
+        shown = await self._fetch_once(requests[0].pictures, pictures[0]) if pictures else None
         self._open += len(requests)
         try:
-            answers = await asyncio.gather(*(self._ask(engine, request, shown) for request in requests))
+            answers = await asyncio.gather(*(self._generate_reply(engine, request, shown) for request in requests))
         finally:
             self._open -= len(requests)
         for answer in answers:
-            self._count(answer)
+            self._count_answer(answer)
         return answers
 
-    async def _started(self) -> InternEngine:
+    async def _await_engine(self) -> InternEngine:
         if self._engine is None:
             self._engine = asyncio.ensure_future(self._spec.start(self._spec.config, self._spec.on_gpu))
         try:
             return await asyncio.shield(self._engine)
         except Exception as error:
-            self._leave("its engine did not start", error)
+            self._end_process("its engine did not start", error)
             raise
 
-    async def _resolve(self, digest: str, reference: "ray.ObjectRef[Pictures]") -> Pictures:
+    async def _fetch_once(self, digest: str, reference: "ray.ObjectRef[Pictures]") -> Pictures:
         """Fetch a case's pictures once for all its requests."""
         known = self._pictures
         if digest not in known:
-            known[digest] = asyncio.ensure_future(_fetch(reference))
+            known[digest] = asyncio.ensure_future(_fetch_pictures(reference))
             while len(known) > KEPT_PICTURES:
                 known.popitem(last=False)
         known.move_to_end(digest)
@@ -149,40 +149,40 @@ class InternReplica:
             known.pop(digest, None)
             raise
 
-    async def _ask(self, engine: InternEngine, request: Request, pictures: Pictures | None) -> Answer:
+    async def _generate_reply(self, engine: InternEngine, request: Request, pictures: Pictures | None) -> ReplicaAnswer:
         """One reply, from the cache where it has one; whatever goes wrong is data."""
         if self._cache and (kept := self._cache.find_reply(request.key)):
             return kept
         try:
             reply = await engine.complete(request, pictures)
         except EngineDead:
-            self._leave("its engine is dead")
+            self._end_process("its engine is dead")
             return LostCall(Failure(ENGINE_DEAD, "the engine died"))
         except LostCall as lost:
-            return self._lost(lost)
+            return self._note_failure(lost)
         except Exception as error:
             # Its message may quote the prompt.
-            return self._lost(LostCall(Failure(ENGINE, f"unexpected {type(error).__name__}")))
+            return self._note_failure(LostCall(Failure(ENGINE, f"unexpected {type(error).__name__}")))
         self._failures = 0
-        await self._keep(request, reply)
+        await self._store_reply(request, reply)
         return reply
 
-    def _count(self, answer: Answer) -> None:
+    def _count_answer(self, answer: ReplicaAnswer) -> None:
         if isinstance(answer, Reply):
-            self._meters.reply(self._spec.name, answer)
+            self._meters.count_reply(self._spec.name, answer)
         else:
-            self._meters.add(metrics.CALLS, 1, self._spec.name, answer.failure.kind)
+            self._meters.add_count(metrics.CALLS, 1, self._spec.name, answer.failure.kind)
 
-    def _read(self, meters: metrics.Meters) -> None:
+    def _set_gauges(self, meters: metrics.RunMetrics) -> None:
         """What is looked up once a second."""
         name = self._spec.name
-        meters.level(metrics.REPLICA_REQUESTS, self._open, name, str(self._spec.number))
+        meters.set_level(metrics.REPLICA_REQUESTS, self._open, name, str(self._spec.number))
         if self._engine is not None and self._engine.done() and not self._engine.exception():
             engine = self._engine.result()
-            meters.total(metrics.PREFIX_TOKENS, engine.prompt_tokens, name, "seen")
-            meters.total(metrics.PREFIX_TOKENS, engine.prefix_hits, name, "hit")
+            meters.set_total(metrics.PREFIX_TOKENS, engine.prompt_tokens, name, "seen")
+            meters.set_total(metrics.PREFIX_TOKENS, engine.prefix_hits, name, "hit")
 
-    async def _keep(self, request: Request, reply: Reply) -> None:
+    async def _store_reply(self, request: Request, reply: Reply) -> None:
         """Store a reply; where that fails it only means that a resumed run generates it again."""
         if not self._cache:
             return
@@ -192,29 +192,29 @@ class InternReplica:
             log.warning("intern %s: replies are not kept any more (%s)", self._spec.name, error)
             self._cache = None
 
-    def _lost(self, lost: LostCall) -> LostCall:
+    def _note_failure(self, lost: LostCall) -> LostCall:
         """What is said of a failure; one that makes the process end, or comes after, is not the request's fault."""
         if lost.failure.kind == ENGINE:
             self._failures += 1
             if self._failures >= FAILURES_IN_A_ROW:
-                self._leave(f"{self._failures} failures in a row")
+                self._end_process(f"{self._failures} failures in a row")
             if self._leaving:
                 return LostCall(Failure(LEAVING, "the replica is being replaced"))
         return lost
 
-    def _leave(self, reason: str, error: Exception | None = None) -> None:
+    def _end_process(self, reason: str, error: Exception | None = None) -> None:
         """End the process once the replies are out; Ray starts another. An ``error`` must hold no text of a case."""
         if not self._leaving:
             self._leaving = True
             said = "intern %s, replica %d ends its process: %s"
             log.error(said, self._spec.name, self._spec.number, reason, exc_info=error)
-            asyncio.get_running_loop().call_later(GOODBYE_S, os._exit, 1)
+            asyncio.get_running_loop().call_later(EXIT_DELAY_S, os._exit, 1)
 
 
-def _cache(spec: ReplicaSpec) -> ReplyStore | None:
+def _open_store(spec: ReplicaSpec) -> ReplyStore | None:
     return ReplyStore(Path(spec.cache_folder), f"intern-{spec.name}-{spec.number}") if spec.cache_folder else None
 
 
-async def _fetch(reference: "ray.ObjectRef[Pictures]") -> Pictures:
+async def _fetch_pictures(reference: "ray.ObjectRef[Pictures]") -> Pictures:
     pictures: Pictures = await reference
     return pictures

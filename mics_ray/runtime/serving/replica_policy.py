@@ -21,7 +21,7 @@ def worker_count(cpus: float, window: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Depths:
+class QueueDepths:
     """Requests per replica, and seconds: what is too deep, what is aimed at, what is too shallow, and for how long."""
 
     high: float = 64.0
@@ -32,42 +32,42 @@ class Depths:
     cool_s: float = 30.0  # after a change, until the next
 
 
-class Scaler:
+class ReplicaPolicy:
     """One intern's policy. ``target`` is to be called every second or so."""
 
-    def __init__(self, within: Replicas, depths: Depths | None = None) -> None:
-        self._within, self._depths = within, depths or Depths()
+    def __init__(self, within: Replicas, depths: QueueDepths | None = None) -> None:
+        self._within, self._depths = within, depths or QueueDepths()
         self._deep_since: float | None = None
         self._shallow_since: float | None = None
         self._changed: float | None = None
 
-    def target(self, now: float, replicas: int, queued: int) -> int:
+    def choose_count(self, now: float, replicas: int, queued: int) -> int:
         """How many replicas there should be, those that are starting included in ``replicas``."""
         depths, within = self._depths, self._within
-        self._deep_since = _since(self._deep_since, now, queued > depths.high * replicas)
+        self._deep_since = _holds_since(self._deep_since, now, queued > depths.high * replicas)
         shallow = replicas > within.min and queued < depths.low * (replicas - 1)
-        self._shallow_since = _since(self._shallow_since, now, shallow)
+        self._shallow_since = _holds_since(self._shallow_since, now, shallow)
         if self._changed is not None and now - self._changed < depths.cool_s:
-            return _clipped(replicas, within)
+            return _clip_count(replicas, within)
         wanted = replicas
         if self._deep_since is not None and now - self._deep_since >= depths.up_s:
             wanted = math.ceil(queued / depths.goal)
         elif self._shallow_since is not None and now - self._shallow_since >= depths.down_s:
             wanted = replicas - 1
-        return _clipped(wanted, within)
+        return _clip_count(wanted, within)
 
-    def changed(self, now: float) -> None:
+    def note_change(self, now: float) -> None:
         """The number of replicas was changed: wait for its effect."""
         self._changed = now
         self._deep_since = self._shallow_since = None
 
 
-def _since(began: float | None, now: float, holds: bool) -> float | None:
+def _holds_since(began: float | None, now: float, holds: bool) -> float | None:
     """Since when a condition holds without a break."""
     if not holds:
         return None
     return now if began is None else began
 
 
-def _clipped(wanted: int, within: Replicas) -> int:
+def _clip_count(wanted: int, within: Replicas) -> int:
     return max(within.min, min(within.max, wanted))

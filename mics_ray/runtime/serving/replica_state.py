@@ -13,23 +13,23 @@ SLACK = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class ReplicaLoad:
     """One live replica: its number among all replicas, and the requests it has in flight."""
 
     number: int
     in_flight: int
 
 
-def choose_replica(case_id: str, live: Sequence[Load]) -> int:
+def choose_replica(case_id: str, live: Sequence[ReplicaLoad]) -> int:
     """The replica for a case, of at least one: always the same (rendezvous hashing) unless that one is overloaded."""
-    ranked = sorted(live, key=lambda load: _weight(case_id, load.number), reverse=True)
+    ranked = sorted(live, key=lambda load: _hash_weight(case_id, load.number), reverse=True)
     mean = sum(load.in_flight for load in live) / len(live)
     if ranked[0].in_flight <= 2 * mean + SLACK:
         return ranked[0].number
     return min(ranked, key=lambda load: load.in_flight).number
 
 
-def _weight(case_id: str, number: int) -> bytes:
+def _hash_weight(case_id: str, number: int) -> bytes:
     return hashlib.blake2b(f"{number}:{case_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
@@ -41,7 +41,7 @@ REPLICA_DEATHS = SUSPECT_DEATHS + 2
 """Deaths of the process, two of them alone, after which a request is taken for their cause."""
 ENGINE, ENGINE_DEAD, LEAVING, DOWN, POISON = "engine", "engine_dead", "leaving", "intern_down", "poison"
 
-Answer = Reply | LostCall
+ReplicaAnswer = Reply | LostCall
 
 
 class ReplicaDown(Exception):
@@ -55,7 +55,7 @@ class Replica(Protocol):
         """Return when the replica takes calls."""
         ...
 
-    async def ask_many(self, requests: Sequence[Request], pictures: Pictures | None) -> list[Answer]:
+    async def generate(self, requests: Sequence[Request], pictures: Pictures | None) -> list[ReplicaAnswer]:
         """Answer requests that share their pictures, in order."""
         ...
 
@@ -82,54 +82,54 @@ class ReplicaState:
     retired: bool = False
     reserved: bool = False
     idle: asyncio.Event = field(default_factory=asyncio.Event)
-    life: int = 0
+    restarts: int = 0
     in_flight: int = 0
-    heard: float = 0.0
-    check: asyncio.Lock = field(default_factory=asyncio.Lock)
+    last_alive: float = 0.0
+    probe_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(slots=True, eq=False)
-class Call:
+class RoutedCall:
     """One request on its way; ``future`` gets its answer."""
 
     request: Request
-    future: asyncio.Future[Answer]
+    future: asyncio.Future[ReplicaAnswer]
     failures: int = 0
     failed_at: int | None = None
-    """The seat where an engine failed with it: it goes to another one next, if there is one."""
+    """The replica whose engine failed with it: it goes to another one next, if there is one."""
     deaths: int = 0
     suspect: bool = False
     """An engine or several processes died while it was in flight: it is asked alone, so that no neighbour dies too."""
 
 
-def is_free(seat: ReplicaState) -> bool:
+def is_free(state: ReplicaState) -> bool:
     """Whether a replica takes calls beside those that it has."""
-    return seat.up and not seat.reserved
+    return state.up and not state.reserved
 
 
-def settle(call: Call, answer: Answer, seat: int) -> None:
-    """Give a call its answer, or leave it open for another try after a failure of the engine in ``seat``."""
+def settle_call(call: RoutedCall, answer: ReplicaAnswer, number: int) -> None:
+    """Give a call its answer, or leave it open for another try after a failure of the engine of replica ``number``."""
     if isinstance(answer, LostCall) and answer.failure.kind == LEAVING:
         count_death(call)
         return
     if isinstance(answer, Reply) or answer.failure.kind not in (ENGINE, ENGINE_DEAD):
-        finish(call, answer)
+        finish_call(call, answer)
         return
-    call.failures, call.failed_at = call.failures + 1, seat
+    call.failures, call.failed_at = call.failures + 1, number
     call.suspect = call.suspect or answer.failure.kind == ENGINE_DEAD
     if call.failures >= ENGINE_FAILURES:
-        finish(call, LostCall(Failure(POISON, f"the engine failed {call.failures} times with this request")))
+        finish_call(call, LostCall(Failure(POISON, f"the engine failed {call.failures} times with this request")))
 
 
-def count_death(call: Call) -> None:
+def count_death(call: RoutedCall) -> None:
     """The process that served the call is gone: it may be asked again, but not for ever."""
     call.deaths += 1
     call.suspect = call.suspect or call.deaths >= SUSPECT_DEATHS
     if call.deaths >= REPLICA_DEATHS:
-        finish(call, LostCall(Failure(POISON, f"{call.deaths} replicas died with this request in flight")))
+        finish_call(call, LostCall(Failure(POISON, f"{call.deaths} replicas died with this request in flight")))
 
 
-def finish(call: Call, answer: Answer | Exception) -> None:
+def finish_call(call: RoutedCall, answer: ReplicaAnswer | Exception) -> None:
     """Set the answer, unless the caller has gone. An unexpected error is the caller's to see."""
     if call.future.done():
         return

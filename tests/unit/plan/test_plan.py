@@ -15,7 +15,7 @@ from mics_ray.plan.config import PlanJob
 from mics_ray.plan.record import basis
 from mics_ray.plan.shape import Candidate, assumed, calls, recorded
 from mics_ray.runtime.monitor.latency import bucket_seconds, find_bucket
-from mics_ray.runtime.serving.placement import Need, Node
+from mics_ray.runtime.serving.placement import ClusterNode, ReplicaNeed
 
 PAPER = ("mentors=paper", "interns=paper", "judge=deepseek", "plan.sample=60", "window=20")
 NODES = "plan.nodes=[{gpus:8,cpus:64,count:2}]"
@@ -60,10 +60,10 @@ def test_assumed_searches_ask_as_many_as_the_search_would() -> None:
 
 
 def test_what_is_free_goes_to_the_intern_with_most_work_a_replica() -> None:
-    wanted = [Need("small", 1, 1, 1, 9), Need("large", 1, 2, 1, 9), Need("fixed", 1, 1, 1, 1)]
-    grown = stretched(wanted, [Node("n1", 8, 64)], {"small": 1.0, "large": 2.0, "fixed": 50.0})
+    wanted = [ReplicaNeed("small", 1, 1, 1, 9), ReplicaNeed("large", 1, 2, 1, 9), ReplicaNeed("fixed", 1, 1, 1, 1)]
+    grown = stretched(wanted, [ClusterNode("n1", 8, 64)], {"small": 1.0, "large": 2.0, "fixed": 50.0})
     assert [need.replicas for need in grown] == [3, 2, 1]
-    assert [need.replicas for need in stretched(wanted, [Node("n1", 4, 4)], {"small": 5.0})] == [1, 1, 1]
+    assert [need.replicas for need in stretched(wanted, [ClusterNode("n1", 4, 4)], {"small": 5.0})] == [1, 1, 1]
 
 
 def test_gpus_bind_and_one_more_brings_more_until_the_mentors_bind() -> None:

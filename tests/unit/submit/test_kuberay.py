@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
-from mics_ray.runtime.serving.placement import Need
+from mics_ray.runtime.serving.placement import ReplicaNeed
 from mics_ray.submit.command import SubmitArguments, run_action
 from mics_ray.submit.config import KuberayConfig
 from mics_ray.submit.job import SubmittedJob, describe
@@ -76,11 +76,17 @@ def test_what_the_api_server_would_refuse_is_found(path: tuple[str | int, ...], 
 
 
 def test_each_intern_has_gpu_pods_of_its_own_size() -> None:
-    assert groups_of([Need("wide_one", 2, 4, 1.0, 5), Need("on_cpu", 1, 0, 0.0)]) == [Pods("wide-one", 2, 5, 4)]
+    assert groups_of([ReplicaNeed("wide_one", 2, 4, 1.0, 5), ReplicaNeed("on_cpu", 1, 0, 0.0)]) == [
+        Pods("wide-one", 2, 5, 4)
+    ]
 
 
 def test_small_interns_share_a_gpu_and_stages_have_a_pod_each() -> None:
-    wanted = [Need("third", 4, 1 / 3, 1.0, 7), Need("most", 2, 0.6, 1.0), Need("pipeline", 2, 2, 1.0, 3, 3)]
+    wanted = [
+        ReplicaNeed("third", 4, 1 / 3, 1.0, 7),
+        ReplicaNeed("most", 2, 0.6, 1.0),
+        ReplicaNeed("pipeline", 2, 2, 1.0, 3, 3),
+    ]
     assert groups_of(wanted) == [Pods("third", 2, 3, 1), Pods("most", 2, 2, 1), Pods("pipeline", 6, 9, 2)]
 
 

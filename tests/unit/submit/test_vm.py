@@ -12,8 +12,8 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
-from mics_ray.runtime.serving.autoscaler import launched
-from mics_ray.runtime.serving.placement import Need
+from mics_ray.runtime.serving.autoscaler import read_launcher_file
+from mics_ray.runtime.serving.placement import ReplicaNeed
 from mics_ray.submit.command import SubmitArguments, run_action
 from mics_ray.submit.config import Machine, VmConfig, compose_cluster
 from mics_ray.submit.job import SubmittedJob, describe
@@ -89,10 +89,14 @@ def test_what_ray_would_refuse_is_found(tmp_path: Path, path: tuple[str, ...], v
 
 def test_each_intern_goes_to_the_smallest_machine_that_holds_it() -> None:
     machines = {"one": Machine("a", 8, 1), "four": Machine("b", 48, 4), "eight": Machine("c", 192, 8)}
-    wanted = [Need("small", 1, 0.25, 1.0, 9), Need("wide", 1, 2, 1.0, 3), Need("pipeline", 1, 8, 1.0, 1, 2)]
+    wanted = [
+        ReplicaNeed("small", 1, 0.25, 1.0, 9),
+        ReplicaNeed("wide", 1, 2, 1.0, 3),
+        ReplicaNeed("pipeline", 1, 8, 1.0, 1, 2),
+    ]
     assert machine_counts(wanted, machines) == {"one": 3, "four": 2, "eight": 2}
     with pytest.raises(RefusedRun, match="intern huge needs 16 GPUs on one machine, the biggest has 8"):
-        machine_counts([Need("huge", 1, 16, 1.0)], machines)
+        machine_counts([ReplicaNeed("huge", 1, 16, 1.0)], machines)
 
 
 def test_machines_follow_the_interns_in_the_same_configuration(tmp_path: Path) -> None:
@@ -106,7 +110,7 @@ def test_machines_follow_the_interns_in_the_same_configuration(tmp_path: Path) -
 def test_the_run_on_the_head_sees_what_the_autoscaler_can_add(tmp_path: Path) -> None:
     file = tmp_path / "ray_bootstrap_config.yaml"
     file.write_text(yaml.safe_dump(cluster_file(config("aws", tmp_path), described(), "/token")))
-    assert launched(file) == [("gpu_1", 1, 8, 3)]
+    assert read_launcher_file(file) == [("gpu_1", 1, 8, 3)]
 
 
 def test_the_cluster_asks_for_a_token_and_listens_inside_only(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_line_holds_the_case_in_figures() -> None:
 def test_no_text_of_the_case_is_in_its_line(tmp_path: Path) -> None:
     rows = [full_row("a"), full_row("b")]
     assert CANARY in json.dumps(rows)
-    CaseLog(tmp_path).write(rows)
+    CaseLog(tmp_path).append_rows(rows)
     text = (tmp_path / "cases.jsonl").read_text()
     assert [json.loads(line)["case"] for line in text.splitlines()] == ["a", "b"]
     assert CANARY not in text
@@ -55,7 +55,7 @@ def test_no_text_of_the_case_is_in_its_line(tmp_path: Path) -> None:
 
 def test_lines_are_appended_and_private(tmp_path: Path) -> None:
     for name in "ab":
-        CaseLog(tmp_path).write([full_row(name)])
+        CaseLog(tmp_path).append_rows([full_row(name)])
     path = tmp_path / "cases.jsonl"
     assert len(path.read_text().splitlines()) == 2
     assert path.stat().st_mode & 0o777 == 0o600
@@ -68,5 +68,5 @@ def test_an_id_with_a_line_break_stays_in_one_line() -> None:
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    CaseLog(tmp_path / "gone").write([full_row()])
+    CaseLog(tmp_path / "gone").append_rows([full_row()])
     assert "lines are missing" in caplog.text

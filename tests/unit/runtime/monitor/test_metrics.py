@@ -1,4 +1,4 @@
-"""Meters: sums handed to Ray, and what a reply counts as."""
+"""RunMetrics: sums handed to Ray, and what a reply counts as."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from mics_ray.models.types import Reply
 from mics_ray.runtime.monitor import metrics
-from mics_ray.runtime.monitor.metrics import ALL, CALLS, COST, OPEN, TOKENS, WAITED, Meters
+from mics_ray.runtime.monitor.metrics import ALL, CALLS, COST, OPEN, TOKENS, WAITED, RunMetrics
 
 
 class Recorded:
@@ -26,14 +26,14 @@ class Recorded:
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found: list[Any] = []
-    monkeypatch.setattr(Meters, "_instrument", lambda _, metric: Recorded(metric.name, found))
+    monkeypatch.setattr(RunMetrics, "_find_instrument", lambda _, metric: Recorded(metric.name, found))
     return found
 
 
 def test_a_paid_reply_counts_its_tokens_and_money_and_a_cached_one_only_itself(log: list[Any]) -> None:
-    meters = Meters("run")
-    meters.reply("gpt", Reply("x", "stop", 100, 20, cost_usd=0.5))
-    meters.reply("gpt", Reply("x", "stop", 100, 20, cost_usd=0.0, cached=True))
+    meters = RunMetrics("run")
+    meters.count_reply("gpt", Reply("x", "stop", 100, 20, cost_usd=0.5))
+    meters.count_reply("gpt", Reply("x", "stop", 100, 20, cost_usd=0.0, cached=True))
     meters.publish()
     assert sorted(log) == [
         (CALLS.name, 1, ("run", "gpt", "cached")),
@@ -46,17 +46,17 @@ def test_a_paid_reply_counts_its_tokens_and_money_and_a_cached_one_only_itself(l
 
 def test_a_counter_hands_over_what_is_new_and_a_gauge_its_value_every_time(log: list[Any]) -> None:
     waited = [1.5, 1.5, 4.0]
-    meters = Meters("run", lambda own: own.total(WAITED, waited.pop(0), "gpt"))
+    meters = RunMetrics("run", lambda own: own.set_total(WAITED, waited.pop(0), "gpt"))
     for level in (3, 3, 0):
-        meters.level(OPEN, level, "0")
+        meters.set_level(OPEN, level, "0")
         meters.publish()
     assert [value for name, value, _ in log if name == WAITED.name] == [1.5, 2.5]
     assert [value for name, value, _ in log if name == OPEN.name] == [3, 3, 0]
 
 
 def test_a_metric_with_other_tags_than_its_own_is_an_error(log: list[Any]) -> None:
-    meters = Meters("run")
-    meters.add(CALLS, 1, "gpt")
+    meters = RunMetrics("run")
+    meters.add_count(CALLS, 1, "gpt")
     with pytest.raises(ValueError, match="zip"):
         meters.publish()
 

@@ -33,7 +33,7 @@ def commit(folder: Path, *names: str, failure: str | None = None) -> None:
     for one in rows:
         one["nodes"][0]["failure"] = failure
     ShardStore(folder / "results").commit(rows)
-    CaseLog(folder / "logs").write(rows)
+    CaseLog(folder / "logs").append_rows(rows)
 
 
 def live(folder: Path, age_s: float = 0.0, metrics: tuple[str, ...] = ()) -> None:
@@ -138,7 +138,7 @@ def test_live_figures_come_from_the_metrics_of_this_run(folder: Path, monkeypatc
             ("mics_limiter_queue", {"run": "first", "model": "gpt"}, 7.0),
         ], []
 
-    monkeypatch.setattr(watch_folder.scrape, "from_targets", scraped)
+    monkeypatch.setattr(watch_folder.scrape, "read_targets_samples", scraped)
     live(folder, metrics=("10.0.0.1:5",))
     commit(folder, "a")
     view = FolderWatch(folder).read_view()
@@ -156,7 +156,7 @@ def test_metrics_that_cannot_be_reached_are_named_and_not_asked_every_time(
         asked.extend(targets)
         return [], targets
 
-    monkeypatch.setattr(watch_folder.scrape, "from_targets", nobody)
+    monkeypatch.setattr(watch_folder.scrape, "read_targets_samples", nobody)
     live(folder, metrics=("10.0.0.1:5",))
     watched = FolderWatch(folder)
     assert (

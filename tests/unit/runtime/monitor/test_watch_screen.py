@@ -42,8 +42,8 @@ def test_figures_of_models_and_no_column_of_what_nobody_knows() -> None:
 def test_pace_and_time_left_are_those_of_the_last_two_minutes() -> None:
     pace = Pace()
     for now, done in ((0.0, 0), (1000.0, 10), (1000.0 + PACE_S, 30)):
-        pace.note(now, view(done))
-    assert pace.cases == 20 / PACE_S
+        pace.note_view(now, view(done))
+    assert pace.cases_per_s == 20 / PACE_S
     text = drawn(view(30), pace)
     assert "10.0 cases/min" in text
     assert "1:00 left" in text
@@ -51,8 +51,8 @@ def test_pace_and_time_left_are_those_of_the_last_two_minutes() -> None:
 
 def test_no_pace_before_the_second_look() -> None:
     pace = Pace()
-    pace.note(5.0, view(3))
-    assert pace.cases is None
+    pace.note_view(5.0, view(3))
+    assert pace.cases_per_s is None
     assert "left" not in drawn(view(3), pace)
 
 
@@ -84,6 +84,6 @@ def test_a_narrow_terminal_loses_columns_not_figures() -> None:
 def test_no_rate_before_a_case_is_committed() -> None:
     pace = Pace()
     for now in (0.0, 2.0):
-        pace.note(now, view(0))
+        pace.note_view(now, view(0))
     assert "/min" not in drawn(view(0), pace)
     assert "0.0 cases/min" in drawn(view(3), pace), "a run that stands still says so"

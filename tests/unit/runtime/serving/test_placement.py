@@ -1,79 +1,92 @@
 """Placement of intern replicas, without Ray."""
 
 from mics_ray.config.schema import Engine, InternDefaults
-from mics_ray.runtime.serving.placement import Need, Node, Spot, fits, needs, place, usable
+from mics_ray.runtime.serving.placement import (
+    ClusterNode,
+    Placement,
+    ReplicaNeed,
+    find_placement_problems,
+    list_needs,
+    place_replicas,
+    usable_nodes,
+)
 
 INTERNS = {
     "small": InternDefaults(model="a", replicas=2),
     "elsewhere": InternDefaults(engine=Engine.endpoint, model="b"),
     "large": InternDefaults(model="c", tensor_parallel=4),
 }
-NODE = Node("n1", gpus=4, cpus=16)
+NODE = ClusterNode("n1", gpus=4, cpus=16)
 
 
 def test_a_replica_takes_as_many_gpus_as_it_is_parallel_and_endpoints_take_none() -> None:
-    wanted = needs(INTERNS, on_gpu=True)
+    wanted = list_needs(INTERNS, on_gpu=True)
     assert [(need.intern, need.replicas, need.gpus) for need in wanted] == [("small", 2, 1), ("large", 1, 4)]
     assert wanted[1].ray_options == {"num_gpus": 4, "num_cpus": 1.0}
 
 
 def test_without_gpus_a_replica_reserves_nothing() -> None:
-    assert [need.ray_options for need in needs(INTERNS, on_gpu=False)] == [{"num_gpus": 0, "num_cpus": 0.0}] * 2
-    assert fits(needs(INTERNS, on_gpu=False), [Node("n1", 0, 2)]) == []
+    assert [need.ray_options for need in list_needs(INTERNS, on_gpu=False)] == [{"num_gpus": 0, "num_cpus": 0.0}] * 2
+    assert find_placement_problems(list_needs(INTERNS, on_gpu=False), [ClusterNode("n1", 0, 2)]) == []
 
 
 def test_what_fits_is_no_problem_even_to_the_last_gpu() -> None:
-    assert fits([Need("a", 2, 2, 1), Need("b", 1, 4, 1)], [NODE, Node("n2", 4, 16)]) == []
+    assert (
+        find_placement_problems(
+            [ReplicaNeed("a", 2, 2, 1), ReplicaNeed("b", 1, 4, 1)], [NODE, ClusterNode("n2", 4, 16)]
+        )
+        == []
+    )
 
 
 def test_too_many_replicas_are_named_with_the_sum_and_what_is_there() -> None:
-    (problem,) = fits([Need("a", 3, 2, 1), Need("b", 1, 1, 1)], [NODE])
+    (problem,) = find_placement_problems([ReplicaNeed("a", 3, 2, 1), ReplicaNeed("b", 1, 1, 1)], [NODE])
     assert "7 GPUs (a 3 x 2 + b 1 x 1)" in problem
     assert "the cluster has 4, the biggest node (n1) 4" in problem
 
 
 def test_a_replica_wider_than_every_node_is_named() -> None:
-    (problem,) = fits([Need("a", 1, 8, 1)], [NODE, Node("n2", 4, 16)])
+    (problem,) = find_placement_problems([ReplicaNeed("a", 1, 8, 1)], [NODE, ClusterNode("n2", 4, 16)])
     assert problem == "intern a needs 8 GPUs on one node: the cluster has 8, the biggest node (n1) 4"
 
 
 def test_gpus_that_are_enough_only_in_sum_are_a_problem() -> None:
-    assert fits([Need("a", 2, 3, 1)], [Node("n1", 4, 9), Node("n2", 2, 9)])
+    assert find_placement_problems([ReplicaNeed("a", 2, 3, 1)], [ClusterNode("n1", 4, 9), ClusterNode("n2", 2, 9)])
 
 
 def test_a_node_without_cores_holds_no_replica() -> None:
-    assert fits([Need("a", 2, 1, 1)], [Node("n1", 2, 1)])
+    assert find_placement_problems([ReplicaNeed("a", 2, 1, 1)], [ClusterNode("n1", 2, 1)])
 
 
 def test_gpus_wanted_of_a_cluster_without_nodes() -> None:
-    assert "the cluster has 0" in fits([Need("a", 1, 1, 1)], [])[0]
+    assert "the cluster has 0" in find_placement_problems([ReplicaNeed("a", 1, 1, 1)], [])[0]
 
 
-HEAD = Node("head", gpus=4, cpus=16, head=True)
+HEAD = ClusterNode("head", gpus=4, cpus=16, head=True)
 
 
-def names(spots: list[Spot] | None) -> list[tuple[str, list[str]]]:
+def names(spots: list[Placement] | None) -> list[tuple[str, list[str]]]:
     return [(spot.intern, [node.name for node in spot.nodes]) for spot in spots or []]
 
 
 def test_the_least_number_must_fit_the_most_need_not() -> None:
-    (need,) = needs({"a": InternDefaults(model="a", replicas={"min": 2, "max": 9})}, on_gpu=True)
+    (need,) = list_needs({"a": InternDefaults(model="a", replicas={"min": 2, "max": 9})}, on_gpu=True)
     assert (need.replicas, need.limit) == (2, 9)
-    assert fits([need], [Node("n1", 2, 8)]) == []
-    assert "interns need 2 GPUs (a 2 x 1)" in fits([need], [Node("n1", 1, 8)])[0]
+    assert find_placement_problems([need], [ClusterNode("n1", 2, 8)]) == []
+    assert "interns need 2 GPUs (a 2 x 1)" in find_placement_problems([need], [ClusterNode("n1", 1, 8)])[0]
 
 
 def test_the_head_stays_free_where_another_node_has_gpus() -> None:
-    assert usable([HEAD, NODE]) == [NODE]
-    assert usable([HEAD, Node("n2", 0, 8)]) == [HEAD]
-    assert names(place([Need("a", 1, 4, 1)], [HEAD, NODE])) == [("a", ["n1"])]
-    (problem,) = fits([Need("a", 2, 4, 1)], [HEAD, NODE])
+    assert usable_nodes([HEAD, NODE]) == [NODE]
+    assert usable_nodes([HEAD, ClusterNode("n2", 0, 8)]) == [HEAD]
+    assert names(place_replicas([ReplicaNeed("a", 1, 4, 1)], [HEAD, NODE])) == [("a", ["n1"])]
+    (problem,) = find_placement_problems([ReplicaNeed("a", 2, 4, 1)], [HEAD, NODE])
     assert problem.endswith("the cluster has 4, the biggest node (n1) 4; 4 of the head node stay free")
 
 
 def test_wide_replicas_come_first_and_narrow_ones_fill_the_fullest_node() -> None:
-    nodes = [Node("n1", 4, 16), Node("n2", 2, 16)]
-    assert names(place([Need("a", 2, 1, 1), Need("b", 1, 4, 1)], nodes)) == [
+    nodes = [ClusterNode("n1", 4, 16), ClusterNode("n2", 2, 16)]
+    assert names(place_replicas([ReplicaNeed("a", 2, 1, 1), ReplicaNeed("b", 1, 4, 1)], nodes)) == [
         ("a", ["n2"]),
         ("a", ["n2"]),
         ("b", ["n1"]),
@@ -81,24 +94,28 @@ def test_wide_replicas_come_first_and_narrow_ones_fill_the_fullest_node() -> Non
 
 
 def test_shares_come_from_one_gpu_each() -> None:
-    assert place([Need("a", 2, 0.6, 1)], [Node("n1", 2, 8)]) is not None
-    assert place([Need("a", 3, 0.6, 1)], [Node("n1", 2, 8)]) is None, "1.8 of 2, but no GPU has 0.6 left"
-    assert place([Need("a", 4, 0.25, 1), Need("b", 1, 1, 1)], [Node("n1", 2, 8)]) is not None
-    assert place([Need("a", 10, 0.1, 0)], [Node("n1", 1, 8)]) is not None
-    assert place([Need("a", 1, 0.5, 0)], [Node("n1", 0.5, 8)]) is not None
-    assert place([Need("a", 1, 1, 0)], [Node("n1", 1.5, 8)]) is not None
-    assert place([Need("a", 2, 0.75, 0)], [Node("n1", 1.5, 8)]) is None
+    assert place_replicas([ReplicaNeed("a", 2, 0.6, 1)], [ClusterNode("n1", 2, 8)]) is not None
+    assert place_replicas([ReplicaNeed("a", 3, 0.6, 1)], [ClusterNode("n1", 2, 8)]) is None, (
+        "1.8 of 2, but no GPU has 0.6 left"
+    )
+    assert (
+        place_replicas([ReplicaNeed("a", 4, 0.25, 1), ReplicaNeed("b", 1, 1, 1)], [ClusterNode("n1", 2, 8)]) is not None
+    )
+    assert place_replicas([ReplicaNeed("a", 10, 0.1, 0)], [ClusterNode("n1", 1, 8)]) is not None
+    assert place_replicas([ReplicaNeed("a", 1, 0.5, 0)], [ClusterNode("n1", 0.5, 8)]) is not None
+    assert place_replicas([ReplicaNeed("a", 1, 1, 0)], [ClusterNode("n1", 1.5, 8)]) is not None
+    assert place_replicas([ReplicaNeed("a", 2, 0.75, 0)], [ClusterNode("n1", 1.5, 8)]) is None
 
 
 def test_a_pipeline_has_each_stage_on_one_node() -> None:
-    (need,) = needs({"a": InternDefaults(model="a", tensor_parallel=2, pipeline_parallel=2)}, on_gpu=True)
+    (need,) = list_needs({"a": InternDefaults(model="a", tensor_parallel=2, pipeline_parallel=2)}, on_gpu=True)
     assert need.bundles == [{"GPU": 1, "CPU": 0.5}] * 4
-    assert names(place([need], [Node("n1", 3, 8), Node("n2", 2, 8)])) == [("a", ["n2", "n1"])]
-    assert place([need], [Node("n1", 3, 8), Node("n2", 1, 8)]) is None
-    (problem,) = fits([need], [Node("n1", 3, 8)])
+    assert names(place_replicas([need], [ClusterNode("n1", 3, 8), ClusterNode("n2", 2, 8)])) == [("a", ["n2", "n1"])]
+    assert place_replicas([need], [ClusterNode("n1", 3, 8), ClusterNode("n2", 1, 8)]) is None
+    (problem,) = find_placement_problems([need], [ClusterNode("n1", 3, 8)])
     assert problem.startswith("interns need 4 GPUs (a 1 x 2 stages of 2)")
 
 
 def test_a_share_of_a_gpu_is_asked_of_ray_as_it_is() -> None:
-    (need,) = needs({"a": InternDefaults(model="a", gpus=0.25)}, on_gpu=True)
+    (need,) = list_needs({"a": InternDefaults(model="a", gpus=0.25)}, on_gpu=True)
     assert need.ray_options == {"num_gpus": 0.25, "num_cpus": 1.0}

@@ -11,9 +11,9 @@ from mics_ray.runtime.serving.replica_state import (
     ENGINE_FAILURES,
     REPLICA_DEATHS,
     SLACK,
-    Answer,
-    Load,
+    ReplicaAnswer,
     ReplicaDown,
+    ReplicaLoad,
     choose_replica,
 )
 from mics_ray.runtime.serving.router import Router
@@ -26,14 +26,14 @@ def request(text: str = "q", temperature: float = 0.3) -> Request:
     return Request("tiny", "m", "", "", text, "", temperature, 16, 1)
 
 
-async def answer(requests: Sequence[Request]) -> list[Answer]:
+async def answer(requests: Sequence[Request]) -> list[ReplicaAnswer]:
     return [Reply(f"{one.text}@{one.temperature}") for one in requests]
 
 
 class LocalReplica:
     """A replica in this process; ``behave`` answers a call, or raises."""
 
-    def __init__(self, behave: Callable[[Sequence[Request]], Awaitable[list[Answer]]] = answer) -> None:
+    def __init__(self, behave: Callable[[Sequence[Request]], Awaitable[list[ReplicaAnswer]]] = answer) -> None:
         self.behave = behave
         self.calls: list[list[Request]] = []
         self.back = asyncio.Event()
@@ -44,7 +44,7 @@ class LocalReplica:
     async def ready(self) -> None:
         await self.back.wait()
 
-    async def ask_many(self, requests: Sequence[Request], pictures: Pictures | None) -> list[Answer]:
+    async def generate(self, requests: Sequence[Request], pictures: Pictures | None) -> list[ReplicaAnswer]:
         self.calls.append(list(requests))
         return await self.behave(requests)
 
@@ -57,11 +57,13 @@ class LocalReplica:
         self.replaced += 1
 
 
-def failing(times: int, how: Answer | ReplicaDown) -> Callable[[Sequence[Request]], Awaitable[list[Answer]]]:
+def failing(
+    times: int, how: ReplicaAnswer | ReplicaDown
+) -> Callable[[Sequence[Request]], Awaitable[list[ReplicaAnswer]]]:
     """Fail the first ``times`` calls, then answer."""
     left = times
 
-    async def behave(requests: Sequence[Request]) -> list[Answer]:
+    async def behave(requests: Sequence[Request]) -> list[ReplicaAnswer]:
         nonlocal left
         if left:
             left -= 1
@@ -79,31 +81,33 @@ def dead_engine() -> LostCall:
 
 class TestChoose:
     def test_a_case_keeps_its_replica_and_cases_spread(self) -> None:
-        live = [Load(number, 0) for number in range(4)]
+        live = [ReplicaLoad(number, 0) for number in range(4)]
         first = {case: choose_replica(case, live) for case in CASES}
         assert first == {case: choose_replica(case, live[::-1]) for case in CASES}
         assert min(Counter(first.values()).values()) > len(CASES) / 8
 
     def test_only_the_cases_of_a_dead_replica_move(self) -> None:
-        live = [Load(number, 0) for number in range(4)]
+        live = [ReplicaLoad(number, 0) for number in range(4)]
         before = {case: choose_replica(case, live) for case in CASES}
         after = {case: choose_replica(case, live[:3]) for case in CASES}
         assert all(after[case] == number for case, number in before.items() if number != 3)
 
     def test_an_overloaded_replica_spills_to_the_least_loaded(self) -> None:
-        home = choose_replica("case", [Load(number, 0) for number in range(3)])
+        home = choose_replica("case", [ReplicaLoad(number, 0) for number in range(3)])
         busy = {home: 200, (home + 1) % 3: 5, (home + 2) % 3: 1}
-        assert choose_replica("case", [Load(number, n) for number, n in busy.items()]) == (home + 2) % 3
+        assert choose_replica("case", [ReplicaLoad(number, n) for number, n in busy.items()]) == (home + 2) % 3
 
     def test_a_little_more_than_the_others_is_no_overload(self) -> None:
-        home = choose_replica("case", [Load(number, 0) for number in range(3)])
-        assert choose_replica("case", [Load(number, SLACK if number == home else 0) for number in range(3)]) == home
+        home = choose_replica("case", [ReplicaLoad(number, 0) for number in range(3)])
+        assert (
+            choose_replica("case", [ReplicaLoad(number, SLACK if number == home else 0) for number in range(3)]) == home
+        )
 
     def test_the_only_replica_takes_everything(self) -> None:
-        assert choose_replica("case", [Load(2, 10_000)]) == 2
+        assert choose_replica("case", [ReplicaLoad(2, 10_000)]) == 2
 
     def test_any_id_has_a_place(self) -> None:
-        assert choose_replica("\ud800\x00", [Load(0, 0), Load(1, 0)]) in (0, 1)
+        assert choose_replica("\ud800\x00", [ReplicaLoad(0, 0), ReplicaLoad(1, 0)]) in (0, 1)
 
 
 async def test_what_is_asked_of_one_prompt_in_one_turn_is_one_call() -> None:
@@ -118,12 +122,12 @@ async def test_what_is_asked_of_one_prompt_in_one_turn_is_one_call() -> None:
 async def test_cases_are_never_in_one_call() -> None:
     replica = LocalReplica()
     router = Router("tiny", [replica])
-    await asyncio.gather(router.complete("x", request(), None), router.complete("y", request(), None))
+    await asyncio.gather(router.route_request("x", request(), None), router.route_request("y", request(), None))
     assert len(replica.calls) == 2
 
 
 async def test_a_lost_call_reaches_only_its_own_caller() -> None:
-    async def behave(requests: Sequence[Request]) -> list[Answer]:
+    async def behave(requests: Sequence[Request]) -> list[ReplicaAnswer]:
         return [LostCall(Failure("too_long", "…")), *(await answer(requests[1:]))]
 
     model = Router("tiny", [LocalReplica(behave)]).bind_case("case")
@@ -141,19 +145,19 @@ async def test_calls_of_a_dead_replica_go_to_another() -> None:
         replica.back.clear()
     alive = LocalReplica()
     router = Router("tiny", [*dead, alive])
-    replies = await asyncio.gather(*(router.complete(case, request(case), None) for case in CASES))
+    replies = await asyncio.gather(*(router.route_request(case, request(case), None) for case in CASES))
     assert [reply.text for reply in replies] == [f"{case}@0.3" for case in CASES]
     assert dead[0].calls
     assert dead[1].calls
     before = len(dead[0].calls)
-    await asyncio.gather(*(router.complete(case, request(case), None) for case in CASES))
+    await asyncio.gather(*(router.route_request(case, request(case), None) for case in CASES))
     assert len(dead[0].calls) == before, "a replica that is down is asked nothing"
 
 
 async def test_calls_wait_for_the_restart_of_the_only_replica() -> None:
     replica = LocalReplica(failing(1, ReplicaDown()))
     replica.back.clear()
-    asking = asyncio.ensure_future(Router("tiny", [replica]).complete("case", request(), None))
+    asking = asyncio.ensure_future(Router("tiny", [replica]).route_request("case", request(), None))
     done, _ = await asyncio.wait({asking}, timeout=0.05)
     assert not done
     replica.back.set()
@@ -170,7 +174,7 @@ async def test_a_replica_that_answers_ready_with_down_is_asked_again() -> None:
                 raise ReplicaDown
 
     replica = Slow(failing(1, ReplicaDown()))
-    assert await Router("tiny", [replica], poll_s=0.001).complete("case", request(), None) == Reply("q@0.3")
+    assert await Router("tiny", [replica], poll_s=0.001).route_request("case", request(), None) == Reply("q@0.3")
     assert replica.looks == 4
 
 
@@ -178,7 +182,7 @@ async def test_patience_ends() -> None:
     replica = LocalReplica(failing(1, ReplicaDown()))
     replica.back.clear()
     with pytest.raises(LostCall) as lost:
-        await Router("tiny", [replica], patience_s=0.02).complete("case", request(), None)
+        await Router("tiny", [replica], patience_s=0.02).route_request("case", request(), None)
     assert lost.value.failure.kind == "intern_down"
 
 
@@ -191,7 +195,7 @@ def test_a_process_that_was_stopped_loses_no_patience() -> None:
         replica.back.clear()
         loop.call_later(100, lambda: setattr(loop, "now", loop.now + 3600))
         loop.call_later(101, replica.back.set)
-        assert await Router("tiny", [replica]).complete("case", request(), None) == Reply("q@0.3")
+        assert await Router("tiny", [replica]).route_request("case", request(), None) == Reply("q@0.3")
         assert loop.now > 3600
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
@@ -201,10 +205,10 @@ def test_a_process_that_was_stopped_loses_no_patience() -> None:
 async def test_one_engine_failure_is_forgiven_and_the_second_is_poison() -> None:
     assert ENGINE_FAILURES == 2
     once = LocalReplica(failing(1, dead_engine()))
-    assert await Router("tiny", [once]).complete("case", request(), None) == Reply("q@0.3")
+    assert await Router("tiny", [once]).route_request("case", request(), None) == Reply("q@0.3")
     always = LocalReplica(failing(99, dead_engine()))
     with pytest.raises(LostCall) as lost:
-        await Router("tiny", [always]).complete("case", request(), None)
+        await Router("tiny", [always]).route_request("case", request(), None)
     assert lost.value.failure.kind == "poison"
     assert len(always.calls) == 2
 
@@ -216,7 +220,7 @@ class Sick(LocalReplica):
         super().__init__(self.serve)
         self.failures, self.state = 0, "sick"
 
-    async def serve(self, requests: Sequence[Request]) -> list[Answer]:
+    async def serve(self, requests: Sequence[Request]) -> list[ReplicaAnswer]:
         await asyncio.sleep(0.01)
         if self.state == "gone":
             raise ReplicaDown
@@ -243,7 +247,9 @@ class Sick(LocalReplica):
 async def test_a_replica_that_fails_everything_costs_no_call(others: int) -> None:
     sick = Sick()
     router = Router("tiny", [sick, *(LocalReplica() for _ in range(others))], poll_s=0.001)
-    ends = await asyncio.gather(*(router.complete(case, request(case), None) for case in CASES), return_exceptions=True)
+    ends = await asyncio.gather(
+        *(router.route_request(case, request(case), None) for case in CASES), return_exceptions=True
+    )
     assert sick.failures >= 3
     assert [end for end in ends if not isinstance(end, Reply)] == []
 
@@ -253,11 +259,11 @@ async def test_a_call_that_failed_goes_to_another_replica() -> None:
     replicas[1].behave = answer
     router = Router("tiny", replicas)
     for case in CASES[:20]:
-        assert isinstance(await router.complete(case, request(case), None), Reply)
+        assert isinstance(await router.route_request(case, request(case), None), Reply)
 
 
 async def test_the_neighbours_of_a_poison_request_get_their_replies() -> None:
-    async def behave(requests: Sequence[Request]) -> list[Answer]:
+    async def behave(requests: Sequence[Request]) -> list[ReplicaAnswer]:
         poison = LostCall(Failure("engine", "…"))
         return [poison if one.temperature == 1.2 else Reply("fine") for one in requests]
 
@@ -272,10 +278,10 @@ async def test_the_neighbours_of_a_poison_request_get_their_replies() -> None:
 
 async def test_deaths_from_outside_are_survived_more_often() -> None:
     some = LocalReplica(failing(REPLICA_DEATHS - 1, ReplicaDown()))
-    assert await Router("tiny", [some]).complete("case", request(), None) == Reply("q@0.3")
+    assert await Router("tiny", [some]).route_request("case", request(), None) == Reply("q@0.3")
     always = LocalReplica(failing(99, ReplicaDown()))
     with pytest.raises(LostCall) as lost:
-        await Router("tiny", [always]).complete("case", request(), None)
+        await Router("tiny", [always]).route_request("case", request(), None)
     assert lost.value.failure.kind == "poison"
     assert len(always.calls) == REPLICA_DEATHS
 
@@ -288,7 +294,7 @@ class Crowded(LocalReplica):
         self.how, self.dying = how, asyncio.Event()
         self.deaths = 0
 
-    async def serve(self, requests: Sequence[Request]) -> list[Answer]:
+    async def serve(self, requests: Sequence[Request]) -> list[ReplicaAnswer]:
         dying = self.dying
         if any(one.text == "poison" for one in requests):
             await asyncio.sleep(0.002)
@@ -309,23 +315,23 @@ class Crowded(LocalReplica):
 async def test_who_is_in_flight_beside_a_poison_request_gets_a_reply(how: str, deaths: int, count: int) -> None:
     replicas = [Crowded(how) for _ in range(count)]
     router = Router("tiny", replicas, poll_s=0.001)
-    asked = [router.complete(case, request("poison" if case == CASES[7] else case), None) for case in CASES[:20]]
+    asked = [router.route_request(case, request("poison" if case == CASES[7] else case), None) for case in CASES[:20]]
     answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
     lost = [one for one in answers if isinstance(one, LostCall)]
     assert [one.failure.kind for one in lost] == ["poison"]
     assert isinstance(answers[7], LostCall)
     assert sum(isinstance(one, Reply) for one in answers) == 19
     assert sum(replica.deaths for replica in replicas) == deaths
-    assert await router.complete("later", request("later"), None) == Reply("later@0.3")
+    assert await router.route_request("later", request("later"), None) == Reply("later@0.3")
 
 
 async def test_a_silent_replica_that_answers_its_probe_is_left_alone() -> None:
-    async def slow(requests: Sequence[Request]) -> list[Answer]:
+    async def slow(requests: Sequence[Request]) -> list[ReplicaAnswer]:
         await asyncio.sleep(0.1)
         return await answer(requests)
 
     replica = LocalReplica(slow)
-    assert await Router("tiny", [replica], stall_s=0.01).complete("case", request(), None) == Reply("q@0.3")
+    assert await Router("tiny", [replica], stall_s=0.01).route_request("case", request(), None) == Reply("q@0.3")
     assert replica.probes > 0
     assert replica.replaced == 0
 
@@ -341,7 +347,7 @@ async def test_a_hung_replica_is_replaced_and_its_calls_are_made_again() -> None
 
     replica = Hung()
 
-    async def behave(requests: Sequence[Request]) -> list[Answer]:
+    async def behave(requests: Sequence[Request]) -> list[ReplicaAnswer]:
         if not replica.replaced:
             await replica.killed.wait()
             raise ReplicaDown
@@ -349,7 +355,7 @@ async def test_a_hung_replica_is_replaced_and_its_calls_are_made_again() -> None
 
     replica.behave, replica.hangs = behave, True
     router = Router("tiny", [replica], stall_s=0.01, probe_s=0.01)
-    replies = await asyncio.gather(*(router.complete(case, request(case), None) for case in CASES[:20]))
+    replies = await asyncio.gather(*(router.route_request(case, request(case), None) for case in CASES[:20]))
     assert [reply.text for reply in replies] == [f"{case}@0.3" for case in CASES[:20]]
     assert replica.replaced == 1
 
@@ -357,7 +363,7 @@ async def test_a_hung_replica_is_replaced_and_its_calls_are_made_again() -> None
 async def test_a_caller_that_has_gone_harms_nobody() -> None:
     gate = asyncio.Event()
 
-    async def behave(requests: Sequence[Request]) -> list[Answer]:
+    async def behave(requests: Sequence[Request]) -> list[ReplicaAnswer]:
         await gate.wait()
         return await answer(requests)
 
@@ -370,19 +376,19 @@ async def test_a_caller_that_has_gone_harms_nobody() -> None:
 
 
 async def test_an_unforeseen_error_is_not_swallowed() -> None:
-    async def behave(requests: Sequence[Request]) -> list[Answer]:
+    async def behave(requests: Sequence[Request]) -> list[ReplicaAnswer]:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await Router("tiny", [LocalReplica(behave)]).complete("case", request(), None)
+        await Router("tiny", [LocalReplica(behave)]).route_request("case", request(), None)
 
 
 async def test_a_further_replica_takes_its_share_and_the_known_ones_keep_their_cases() -> None:
     first, second = LocalReplica(), LocalReplica()
     router = Router("tiny", [first])
     await router.update_replicas([first, second])
-    await asyncio.gather(*(router.complete(case, request(case), None) for case in CASES))
-    homes = {case: choose_replica(case, [Load(0, 0), Load(1, 0)]) for case in CASES}
+    await asyncio.gather(*(router.route_request(case, request(case), None) for case in CASES))
+    homes = {case: choose_replica(case, [ReplicaLoad(0, 0), ReplicaLoad(1, 0)]) for case in CASES}
     assert [call[0].text for call in first.calls] == [case for case in CASES if homes[case] == 0]
     assert [call[0].text for call in second.calls] == [case for case in CASES if homes[case] == 1]
 
@@ -390,18 +396,18 @@ async def test_a_further_replica_takes_its_share_and_the_known_ones_keep_their_c
 async def test_a_retired_replica_answers_what_it_was_asked_and_is_asked_nothing_more() -> None:
     asked, release = asyncio.Event(), asyncio.Event()
 
-    async def slow(requests: Sequence[Request]) -> list[Answer]:
+    async def slow(requests: Sequence[Request]) -> list[ReplicaAnswer]:
         asked.set()
         await release.wait()
         return await answer(requests)
 
     stays, goes = LocalReplica(), LocalReplica(slow)
     router = Router("tiny", [stays, goes])
-    case = next(case for case in CASES if choose_replica(case, [Load(0, 0), Load(1, 0)]) == 1)
-    under_way = asyncio.ensure_future(router.complete(case, request("early"), None))
+    case = next(case for case in CASES if choose_replica(case, [ReplicaLoad(0, 0), ReplicaLoad(1, 0)]) == 1)
+    under_way = asyncio.ensure_future(router.route_request(case, request("early"), None))
     await asked.wait()
     drained = asyncio.ensure_future(router.update_replicas([stays]))
-    assert await router.complete(case, request("late"), None) == Reply("late@0.3")
+    assert await router.route_request(case, request("late"), None) == Reply("late@0.3")
     assert not drained.done(), "the early call is still on its way"
     assert router.queued == 1
     release.set()
@@ -414,15 +420,15 @@ async def test_a_retired_replica_answers_what_it_was_asked_and_is_asked_nothing_
 async def test_a_retired_replica_that_dies_hands_its_calls_to_the_others() -> None:
     asked, release = asyncio.Event(), asyncio.Event()
 
-    async def dying(requests: Sequence[Request]) -> list[Answer]:
+    async def dying(requests: Sequence[Request]) -> list[ReplicaAnswer]:
         asked.set()
         await release.wait()
         raise ReplicaDown
 
     stays, goes = LocalReplica(), LocalReplica(dying)
     router = Router("tiny", [stays, goes], poll_s=0.001)
-    case = next(case for case in CASES if choose_replica(case, [Load(0, 0), Load(1, 0)]) == 1)
-    under_way = asyncio.ensure_future(router.complete(case, request(), None))
+    case = next(case for case in CASES if choose_replica(case, [ReplicaLoad(0, 0), ReplicaLoad(1, 0)]) == 1)
+    under_way = asyncio.ensure_future(router.route_request(case, request(), None))
     await asked.wait()
     drained = asyncio.ensure_future(router.update_replicas([stays]))
     await asyncio.sleep(0)
