@@ -20,7 +20,7 @@ from mics_ray.core.types import Case, Note, Verdict
 from mics_ray.core.verdict import parse_verdict
 from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import InputError, read_span, scan
-from mics_ray.models.chat.retry import Fault, of_status, retry_after
+from mics_ray.models.chat.retry import Fault, classify_status, parse_retry_after
 from mics_ray.models.chat.wire_format import parse_error, parse_reply
 from mics_ray.models.pictures.reading import PictureError, check_picture, load_picture
 from mics_ray.models.pictures.size_limits import MAX_PIXELS
@@ -83,10 +83,10 @@ def reply(data: bytes) -> None:
     """An endpoint's answer: ``status``, ``Retry-After`` and ``Date`` on the first lines, the body behind them."""
     status, after, date, body = [*data.split(b"\n", 3), b"", b"", b""][:4]
     headers = {"Retry-After": after.decode("latin-1"), "Date": date.decode("latin-1")}
-    seconds = retry_after(headers)
+    seconds = parse_retry_after(headers)
     assert seconds is None or 0 < seconds <= 86_400
     code = int(status) if status.isdigit() and len(status) < 4 else 500
-    fault = of_status(code, parse_error(body), seconds)
+    fault = classify_status(code, parse_error(body), seconds)
     assert fault.failure.message == str(code)
     found = parse_reply(body)
     if isinstance(found, Reply):

@@ -15,11 +15,11 @@ class Breaker:
         self._next_probe = 0.0
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether only probes may go out."""
         return self._opened is not None
 
-    def wait_s(self, now: float) -> float:
+    def seconds_to_wait(self, now: float) -> float:
         """Seconds to wait before asking here again; 0 lets the caller send, as the probe if the breaker is open."""
         if self._opened is None:
             return 0.0
@@ -28,17 +28,17 @@ class Breaker:
         self._next_probe = now + PROBE_EVERY_S
         return 0.0
 
-    def fault(self, call: bytes, now: float) -> None:
+    def record_fault(self, call: bytes, now: float) -> None:
         """An attempt of ``call`` got no answer, or a 5xx."""
         self._failed.add(call)
         if self._opened is None and len(self._failed) >= THRESHOLD:
             self._opened, self._next_probe = now, now + PROBE_EVERY_S
 
-    def success(self) -> None:
+    def record_success(self) -> None:
         """The provider works."""
         self._failed.clear()
         self._opened = None
 
-    def outage(self, now: float) -> bool:
+    def is_long_outage(self, now: float) -> bool:
         """Whether it has been open for :data:`OUTAGE_S`."""
         return self._opened is not None and now - self._opened >= OUTAGE_S

@@ -17,8 +17,8 @@ from mics_ray.models.types import Failure, Pictures, Refused, Reply, Request
 
 PROBE_S = 8.0
 PICTURE_TOKENS = 765  # what a provider counts for one, about
-KEY_WIDE = ("auth", "quota")  # refusals that concern every model behind the key
-LATER_S = 0.05  # between two looks at a ledger whose rest is held back for calls under way
+KEY_WIDE_KINDS = ("auth", "quota")  # refusals that concern every model behind the key
+LEDGER_POLL_S = 0.05  # between two looks at a ledger whose rest is held back for calls under way
 
 
 def estimate_tokens(request: Request, pictures: Pictures | None) -> float:
@@ -27,30 +27,29 @@ def estimate_tokens(request: Request, pictures: Pictures | None) -> float:
     return (len(request.system) + len(request.text)) / 4 + PICTURE_TOKENS * count + request.max_tokens
 
 
-class _Entry:
+class _EntryState:
     """One model of the provider: its limits, price and counters, and why it takes no calls, once it does not."""
 
     def __init__(self, config: ModelConfig) -> None:
         self.config = config
-        self.limiter = RateLimiter(
-            RateLimits(config.requests_per_minute, config.tokens_per_minute, config.max_in_flight)
-        )
-        self.refused: Failure | None = None
+        limits = RateLimits(config.requests_per_minute, config.tokens_per_minute, config.max_in_flight)
+        self.limiter = RateLimiter(limits)
+        self.refusal: Failure | None = None
         self.calls = self.cached = self.retries = 0
-        self.underrated = 1.0
+        self.underestimate = 1.0
         """How many times what was reserved for a call the dearest one really cost; at least 1."""
 
-    def bill_usd(self, outcome: Reply | Fault, held: float) -> float:
+    def bill_attempt(self, outcome: Reply | Fault, held: float) -> float:
         """What an attempt is taken to have cost: what was held for it, where nobody tells and it may be charged."""
         if isinstance(outcome, Fault):
             return held if outcome.charged else 0.0
         bill = bill_reply(self.config.price, outcome)
-        self.underrated = max(self.underrated, self.underrated * bill / held) if held else 1.0
+        self.underestimate = max(self.underestimate, self.underestimate * bill / held) if held else 1.0
         return bill if outcome.prompt_tokens or outcome.completion_tokens else held
 
 
 @dataclass(slots=True, eq=False)
-class _Flight:
+class _CallUnderWay:
     """A call under way and how many wait for it; the first to receive the reply accounts for its cost."""
 
     task: asyncio.Task[Reply]
@@ -77,11 +76,11 @@ class Endpoint:
         bounds = [config.max_in_flight for config in entries.values()]
         connections = 0 if None in bounds else sum(bound for bound in bounds if bound)
         self._chat = ChatClient(addresses.pop() or "", key, connections)
-        self._entries = {name: _Entry(config) for name, config in entries.items()}
+        self._entries = {name: _EntryState(config) for name, config in entries.items()}
         self._cache = cache
         self._ledger = ledger
         self._breaker = Breaker()
-        self._flights: dict[bytes, _Flight] = {}
+        self._under_way: dict[bytes, _CallUnderWay] = {}
 
     async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         """Answer from the cache, from the same call already under way, or by a paid call."""
@@ -89,12 +88,13 @@ class Endpoint:
         if self._cache is not None and (stored := self._cache.find_reply(request.key)) is not None:
             entry.cached += 1
             return stored
-        flight = self._flights.get(request.key)
-        if flight is None:
-            flight = self._flights[request.key] = _Flight(asyncio.create_task(self._call(entry, request, pictures)))
-        reply = await self._join(request.key, flight)
-        if not flight.accounted:
-            flight.accounted = True
+        call = self._under_way.get(request.key)
+        if call is None:
+            task = asyncio.create_task(self._retry_until_reply(entry, request, pictures))
+            call = self._under_way[request.key] = _CallUnderWay(task)
+        reply = await self._await_reply(request.key, call)
+        if not call.accounted:
+            call.accounted = True
             return reply
         entry.cached += 1
         return replace(reply, cached=True, cost_usd=0.0)
@@ -104,7 +104,8 @@ class Endpoint:
         entry = self._entries[request.entry]
         try:
             async with suspend_aware_clock.awake_timeout(PROBE_S):
-                outcome = await self._attempt(entry, request, None, RetryState(request.key, 2 * PROBE_S), keep=False)
+                state = RetryState(request.key, 2 * PROBE_S)
+                outcome = await self._attempt_call(entry, request, None, state, keep=False)
         except TimeoutError:
             return
         if isinstance(outcome, Fault) and outcome.action is Action.STOP:
@@ -129,134 +130,134 @@ class Endpoint:
 
     def stop_sending(self) -> None:
         """Send nothing more: whoever waits for a permit is turned away, calls under way come home."""
-        self._refuse(self._entries.values(), Failure("stopped", "the run is stopping"))
+        self._refuse_entries(self._entries.values(), Failure("stopped", "the run is stopping"))
 
     async def close(self) -> None:
         """End the calls under way and close the connections; the cache stays open, it is its maker's."""
-        tasks = [flight.task for flight in self._flights.values()]
+        tasks = [call.task for call in self._under_way.values()]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
         await self._chat.close()
 
-    async def _join(self, key: bytes, flight: _Flight) -> Reply:
-        flight.waiters += 1
+    async def _await_reply(self, key: bytes, call: _CallUnderWay) -> Reply:
+        call.waiters += 1
         try:
-            return await asyncio.shield(flight.task)
+            return await asyncio.shield(call.task)
         finally:
-            flight.waiters -= 1
-            if not flight.waiters:  # the call is over, or nobody wants its reply any more
-                del self._flights[key]
-                flight.task.cancel()
+            call.waiters -= 1
+            if not call.waiters:  # the call is over, or nobody wants its reply any more
+                del self._under_way[key]
+                call.task.cancel()
 
-    async def _call(self, entry: _Entry, request: Request, pictures: Pictures | None) -> Reply:
-        course = RetryState(request.key, entry.config.deadline_s)
-        outcome = await self._attempt(entry, request, pictures, course)
+    async def _retry_until_reply(self, entry: _EntryState, request: Request, pictures: Pictures | None) -> Reply:
+        state = RetryState(request.key, entry.config.deadline_s)
+        outcome = await self._attempt_call(entry, request, pictures, state)
         while isinstance(outcome, Fault):
-            if not self._is_out(outcome):  # an outage of the provider is not the call's fault
-                await asyncio.sleep(course.after(outcome))
-            outcome = await self._attempt(entry, request, pictures, course)
+            if not self._is_outage_fault(outcome):  # an outage of the provider is not the call's fault
+                await asyncio.sleep(state.delay_after(outcome))
+            outcome = await self._attempt_call(entry, request, pictures, state)
         return outcome
 
-    async def _keep(self, entry: _Entry, request: Request, reply: Reply) -> Reply:
+    async def _store_priced(self, entry: _EntryState, request: Request, reply: Reply) -> Reply:
         """Store a reply with its price. Raises :class:`OSError`, and then nobody may buy another."""
         priced = replace(reply, cost_usd=bill_reply(entry.config.price, reply))
         if self._cache is not None:
             try:
                 await self._cache.store_reply(request.key, request.model, priced)
             except OSError:
-                self._refuse(self._entries.values(), Failure("disk", "the cache of replies cannot be written"))
+                self._refuse_entries(self._entries.values(), Failure("disk", "the cache of replies cannot be written"))
                 raise
         return priced
 
-    async def _attempt(
-        self, entry: _Entry, request: Request, pictures: Pictures | None, course: RetryState, keep: bool = True
+    async def _attempt_call(
+        self, entry: _EntryState, request: Request, pictures: Pictures | None, state: RetryState, keep: bool = True
     ) -> Reply | Fault:
         """One attempt under a permit; an attempt without a reply is taken to have used what was reserved.
 
         The permit is held until the reply is on disk: what a crash may lose is bounded by the calls allowed in flight.
         """
-        if entry.refused is not None:
-            raise Refused(entry.refused)
+        if entry.refusal is not None:
+            raise Refused(entry.refusal)
         tokens = estimate_tokens(request, pictures)
         ticket = await entry.limiter.acquire_permit(tokens)
         try:
-            await self._closed(entry)  # it may have opened while this call waited for its permit
-            held = await self._afford(entry, request, pictures)
+            await self._await_breaker(entry)  # it may have opened while this call waited for its permit
+            held = await self._reserve_budget(entry, request, pictures)
         except BaseException:
             entry.limiter.release_permit(ticket, 0.0)
             raise
         entry.calls += 1
-        entry.retries += course.attempts > 0
+        entry.retries += state.attempts > 0
         started = suspend_aware_clock.awake_time()
         paid = held  # an attempt that is cut off may be charged
         try:
-            outcome = await self._chat.attempt_call(request, pictures, course.attempt_s)
+            outcome = await self._chat.attempt_call(request, pictures, state.attempt_s)
             if isinstance(outcome, Reply):
                 tokens = outcome.prompt_tokens + outcome.completion_tokens or tokens
             else:
-                self._heed(entry, outcome)
-            paid = entry.bill_usd(outcome, held)
-            self._judge(request.key, outcome)
-            if isinstance(outcome, Reply) or not self._is_out(outcome):
-                course.spent(suspend_aware_clock.awake_time() - started)
+                self._apply_to_entries(entry, outcome)
+            paid = entry.bill_attempt(outcome, held)
+            self._feed_breaker(request.key, outcome)
+            if isinstance(outcome, Reply) or not self._is_outage_fault(outcome):
+                state.count_attempt(suspend_aware_clock.awake_time() - started)
             if keep and isinstance(outcome, Reply):
-                outcome = await self._keep(entry, request, outcome)
+                outcome = await self._store_priced(entry, request, outcome)
         finally:
             entry.limiter.release_permit(ticket, tokens)
             if self._ledger is not None and held:
                 self._ledger.settle_usd(held, paid)
         return outcome
 
-    async def _afford(self, entry: _Entry, request: Request, pictures: Pictures | None) -> float:
+    async def _reserve_budget(self, entry: _EntryState, request: Request, pictures: Pictures | None) -> float:
         """Hold back what the attempt may cost, and return it. Raises :class:`Refused` where the budget has no room."""
-        usd = bound_cost(entry.config.price, request, pictures) * entry.underrated
+        usd = bound_cost(entry.config.price, request, pictures) * entry.underestimate
         if self._ledger is None or not usd:
             return 0.0
         while (grant := self._ledger.reserve_usd(usd)) is not Grant.YES:
-            if grant is Grant.NEVER and entry.refused is None:
+            if grant is Grant.NEVER and entry.refusal is None:
                 failure = Failure("budget", f"the next call may cost ${usd:.4f}, more than is left of budget_usd")
-                self._refuse(self._entries.values(), failure)
-            if entry.refused is not None:
-                raise Refused(entry.refused)
-            await asyncio.sleep(LATER_S)
+                self._refuse_entries(self._entries.values(), failure)
+            if entry.refusal is not None:
+                raise Refused(entry.refusal)
+            await asyncio.sleep(LEDGER_POLL_S)
         return usd
 
-    async def _closed(self, entry: _Entry) -> None:
+    async def _await_breaker(self, entry: _EntryState) -> None:
         """Wait until the breaker lets this call go. Raises :class:`Refused` after a long outage, or a refusal."""
-        while wait := self._breaker.wait_s(suspend_aware_clock.awake_time()):
-            if entry.refused is not None:
-                raise Refused(entry.refused)
+        while wait := self._breaker.seconds_to_wait(suspend_aware_clock.awake_time()):
+            if entry.refusal is not None:
+                raise Refused(entry.refusal)
             await asyncio.sleep(wait)
-        if entry.refused is not None:
-            raise Refused(entry.refused)
+        if entry.refusal is not None:
+            raise Refused(entry.refusal)
 
-    def _is_out(self, fault: Fault) -> bool:
-        return self._breaker.open and fault.failure.kind in OUTAGE_KINDS
+    def _is_outage_fault(self, fault: Fault) -> bool:
+        return self._breaker.is_open and fault.failure.kind in OUTAGE_KINDS
 
-    def _judge(self, call: bytes, outcome: Reply | Fault) -> None:
+    def _feed_breaker(self, call: bytes, outcome: Reply | Fault) -> None:
         """Tell the breaker; an outage beyond its bound ends the calls of every entry."""
         now = suspend_aware_clock.awake_time()
         if isinstance(outcome, Fault) and outcome.failure.kind in OUTAGE_KINDS:
-            self._breaker.fault(call, now)
+            self._breaker.record_fault(call, now)
         else:  # a refusal or a 429 too: the provider is there
-            self._breaker.success()
-        if self._breaker.outage(now):
+            self._breaker.record_success()
+        if self._breaker.is_long_outage(now):
             failure = Failure("outage", "the provider has not answered for 10 minutes")
-            self._refuse(self._entries.values(), failure)
+            self._refuse_entries(self._entries.values(), failure)
 
     @staticmethod
-    def _refuse(entries: Iterable[_Entry], failure: Failure) -> None:
+    def _refuse_entries(entries: Iterable[_EntryState], failure: Failure) -> None:
         """Take no calls any more, and turn away whoever waits for a permit."""
         for entry in entries:
-            entry.refused = failure
+            entry.refusal = failure
             entry.limiter.reject_waiting(failure)
 
-    def _heed(self, entry: _Entry, fault: Fault) -> None:
+    def _apply_to_entries(self, entry: _EntryState, fault: Fault) -> None:
         """What a fault means for other calls, before the place becomes free for the next of them."""
         if fault.retry_after is not None:
             entry.limiter.pause_for(fault.retry_after)
         if fault.action is Action.STOP:
-            wide = fault.failure.kind in KEY_WIDE
-            self._refuse(self._entries.values() if wide else [entry], fault.failure)
+            wide = fault.failure.kind in KEY_WIDE_KINDS
+            self._refuse_entries(self._entries.values() if wide else [entry], fault.failure)

@@ -43,7 +43,7 @@ class Ticket:
     charge: _Charge | None = None
 
 
-class _Meter:
+class _RateWindow:
     """One quota per minute: a level that refills at the pace and may go into debt, and the log of the last 60 s."""
 
     def __init__(self, limit: float) -> None:
@@ -54,15 +54,15 @@ class _Meter:
         self._log: deque[_Charge] = deque()
         self._logged = 0.0
 
-    def opens(self, now: float, cost: float) -> float:
+    def opening_time(self, now: float, cost: float) -> float:
         """When ``cost`` fits, as far as is known: ``now``, or a later moment to ask again."""
-        self._advance(now)
+        self._advance_to(now)
         if self._logged + cost > self._limit and self._log:
             return self._log[0].at + WINDOW_S
         debt_s = -self._level / self._rate
         return now + debt_s if debt_s > TICK_S else now
 
-    def take(self, now: float, cost: float) -> _Charge:
+    def charge_call(self, now: float, cost: float) -> _Charge:
         """Charge an admitted call."""
         charge = _Charge(now, cost)
         self._level -= cost
@@ -70,9 +70,9 @@ class _Meter:
         self._logged += cost
         return charge
 
-    def correct(self, charge: _Charge, now: float, cost: float, wanted: bool) -> None:
+    def correct_charge(self, charge: _Charge, now: float, cost: float, wanted: bool) -> None:
         """Replace an estimate by the real cost. A credit that nobody waits for (not ``wanted``) allows no burst."""
-        self._advance(now)
+        self._advance_to(now)
         self._level += charge.cost - cost
         if not wanted:
             self._level = min(self._level, self._rate * SLACK_S)
@@ -80,7 +80,7 @@ class _Meter:
             self._logged += cost - charge.cost
         charge.cost = cost
 
-    def _advance(self, now: float) -> None:
+    def _advance_to(self, now: float) -> None:
         elapsed = 0.0 if self._now is None else max(0.0, now - self._now)
         self._now = now if self._now is None else max(self._now, now)
         self._level = min(self._level + self._rate * elapsed, max(self._level, self._rate * SLACK_S))
@@ -94,11 +94,11 @@ class AdmissionQueue:
     """The queue of one entry. Ask :meth:`ready` after every change and at the wake-up time that it returned."""
 
     def __init__(self, limits: RateLimits) -> None:
-        self._requests = None if limits.requests_per_minute is None else _Meter(limits.requests_per_minute)
-        self._tokens = None if limits.tokens_per_minute is None else _Meter(limits.tokens_per_minute)
+        self._requests = None if limits.requests_per_minute is None else _RateWindow(limits.requests_per_minute)
+        self._tokens = None if limits.tokens_per_minute is None else _RateWindow(limits.tokens_per_minute)
         self._max_in_flight = limits.max_in_flight
         self._queue: deque[Ticket] = deque()
-        self._parked_until = float("-inf")
+        self._paused_until = float("-inf")
         self.in_flight = 0
 
     @property
@@ -118,37 +118,37 @@ class AdmissionQueue:
 
     def pause_until(self, until: float) -> None:
         """Admit nobody before ``until``; an earlier moment than one already set changes nothing."""
-        self._parked_until = max(self._parked_until, until)
+        self._paused_until = max(self._paused_until, until)
 
     def admit_ready(self, now: float) -> tuple[list[Ticket], float | None]:
         """Who may call at ``now``, in order, and when to ask again (``None``: after the next change)."""
         admitted: list[Ticket] = []
         while self._queue and (self._max_in_flight is None or self.in_flight < self._max_in_flight):
-            opens = max([self._parked_until, *self._openings(now, self._queue[0])])
+            opens = max([self._paused_until, *self._opening_times(now, self._queue[0])])
             if opens > now:
                 return admitted, opens
-            admitted.append(self._admit(now))
+            admitted.append(self._admit_next(now))
         return admitted, None
 
     def settle_ticket(self, ticket: Ticket, now: float, tokens: float) -> None:
         """End an admitted call that really took ``tokens``: frees its place and credits or debits the difference."""
         self.in_flight -= 1
         if self._tokens is not None and ticket.charge is not None:
-            self._tokens.correct(ticket.charge, now, tokens, wanted=bool(self._queue))
+            self._tokens.correct_charge(ticket.charge, now, tokens, wanted=bool(self._queue))
 
-    def _openings(self, now: float, ticket: Ticket) -> Iterator[float]:
+    def _opening_times(self, now: float, ticket: Ticket) -> Iterator[float]:
         if self._requests is not None:
-            yield self._requests.opens(now, 1.0)
+            yield self._requests.opening_time(now, 1.0)
         if self._tokens is not None:
-            yield self._tokens.opens(now, ticket.tokens)
+            yield self._tokens.opening_time(now, ticket.tokens)
 
-    def _admit(self, now: float) -> Ticket:
+    def _admit_next(self, now: float) -> Ticket:
         ticket = self._queue.popleft()
         self.in_flight += 1
         if self._requests is not None:
-            self._requests.take(now, 1.0)
+            self._requests.charge_call(now, 1.0)
         if self._tokens is not None:
-            ticket.charge = self._tokens.take(now, ticket.tokens)
+            ticket.charge = self._tokens.charge_call(now, ticket.tokens)
         return ticket
 
 
@@ -167,13 +167,13 @@ class RateLimiter:
         loop = asyncio.get_running_loop()
         admitted = self._waiting[ticket] = loop.create_future()
         asked = loop.time()
-        self._pump()
+        self._admit_waiting()
         try:
             await admitted
         except BaseException:
             if self._waiting.pop(ticket, None) is not None:
                 self.queue.withdraw_ticket(ticket)
-                self._pump()
+                self._admit_waiting()
             else:  # admitted, but cancelled before it could go
                 self.release_permit(ticket, 0.0)
             raise
@@ -184,7 +184,7 @@ class RateLimiter:
     def release_permit(self, ticket: Ticket, tokens: float) -> None:
         """End a call that really took ``tokens``."""
         self.queue.settle_ticket(ticket, asyncio.get_running_loop().time(), tokens)
-        self._pump()
+        self._admit_waiting()
 
     def pause_for(self, seconds: float) -> None:
         """Let nobody in for so long."""
@@ -196,7 +196,7 @@ class RateLimiter:
             if not admitted.done():
                 admitted.set_exception(Refused(failure))
 
-    def _pump(self) -> None:
+    def _admit_waiting(self) -> None:
         loop = asyncio.get_running_loop()
         tickets, wake = self.queue.admit_ready(loop.time())
         for ticket in tickets:
@@ -205,4 +205,4 @@ class RateLimiter:
                 admitted.set_result(None)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = None if wake is None else loop.call_at(wake, self._pump)
+        self._timer = None if wake is None else loop.call_at(wake, self._admit_waiting)

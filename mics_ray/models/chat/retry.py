@@ -15,9 +15,9 @@ from math import isfinite
 from mics_ray.models.types import Failure, LostCall, Refused
 
 MAX_PAID = 3  # attempts at a call whose replies are broken: each of them was probably paid for
-MAX_PARKS = 24  # long waits of one call
+MAX_LONG_WAITS = 24  # long waits of one call
 BASE_S, CAP_S = 0.5, 30.0  # of the backoff without a header
-PARK_CAP_S = 86_400.0  # a Retry-After beyond a day is garbage
+RETRY_AFTER_CAP_S = 86_400.0  # a Retry-After beyond a day is garbage
 
 QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"})
 UNKNOWN_MODEL = re.compile(r"\bmodel\b.{0,120}\bnot (exist|found)\b|\b(unknown|no such|invalid) model\b", re.I)
@@ -61,12 +61,12 @@ class ErrorBody:
     message: str = field(default="", repr=False)
 
 
-def broken(what: str, text: str = "") -> Fault:
+def broken_reply(what: str, text: str = "") -> Fault:
     """The provider answered and charges, but there is nothing to use."""
     return Fault(Action.AGAIN_PAID, Failure("broken_reply", what), text=text)
 
 
-def of_exception(error: Exception, sent: bool = True) -> Fault:
+def classify_exception(error: Exception, sent: bool = True) -> Fault:
     """No answer: timeout, reset, refused, DNS, TLS. Only the error's type is told; its text may hold anything.
 
     ``sent`` is false where no connection came about.
@@ -75,13 +75,15 @@ def of_exception(error: Exception, sent: bool = True) -> Fault:
     return Fault(Action.AGAIN, Failure(kind, type(error).__name__), charged=sent)
 
 
-def of_status(status: int, error: ErrorBody | None, retry_after: float | None = None, safe_code: str = "") -> Fault:
+def classify_status(
+    status: int, error: ErrorBody | None, retry_after: float | None = None, safe_code: str = ""
+) -> Fault:
     """Classify an HTTP status that is not 200. ``error`` is ``None`` for a body that is not an error in JSON."""
-    action, kind = _class(status, error)
+    action, kind = _action_and_kind(status, error)
     return Fault(action, Failure(kind, f"{status} {safe_code}".strip()), retry_after, charged=False)
 
 
-def _class(status: int, error: ErrorBody | None) -> tuple[Action, str]:
+def _action_and_kind(status: int, error: ErrorBody | None) -> tuple[Action, str]:
     said = "" if error is None else f"{error.code} {error.message}"
     if status == 402 or (status == 429 and error is not None and error.code.lower() in QUOTA):
         return Action.STOP, "quota"
@@ -102,22 +104,22 @@ def _class(status: int, error: ErrorBody | None) -> tuple[Action, str]:
     return Action.LOSE, "bad_request"
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that the provider asks for, given as a number or a date (by its own clock); ``None`` for garbage."""
     value = headers.get("Retry-After", "").strip()
     try:
         seconds = float(value)
     except ValueError:
         seconds = _seconds_until(value, headers.get("Date", ""))
-    return seconds if isfinite(seconds) and 0 < seconds <= PARK_CAP_S else None
+    return seconds if isfinite(seconds) and 0 < seconds <= RETRY_AFTER_CAP_S else None
 
 
 def _seconds_until(date: str, server_now: str) -> float:
-    due, sent = _date(date), _date(server_now) or datetime.now(UTC)
+    due, sent = _parse_date(date), _parse_date(server_now) or datetime.now(UTC)
     return (due - sent).total_seconds() if due else 0.0
 
 
-def _date(text: str) -> datetime | None:
+def _parse_date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):  # a year or a zone of too many digits is an overflow
@@ -134,8 +136,8 @@ class RetryState:
     def __init__(self, key: bytes, deadline_s: float) -> None:
         self._key = key
         self._deadline = self._left = deadline_s
-        self._park_above = min(CAP_S, deadline_s / 10)
-        self._paid = self._parks = 0
+        self._long_above_s = min(CAP_S, deadline_s / 10)
+        self._paid = self._long_waits = 0
         self.attempts = 0
 
     @property
@@ -143,12 +145,12 @@ class RetryState:
         """What the next attempt may take: half of the deadline, so that a hung one leaves time for another."""
         return min(self._left, self._deadline / 2)
 
-    def spent(self, seconds: float) -> None:
+    def count_attempt(self, seconds: float) -> None:
         """Count an attempt of so many seconds."""
         self.attempts += 1
         self._left -= seconds
 
-    def after(self, fault: Fault) -> float:
+    def delay_after(self, fault: Fault) -> float:
         """Seconds to sleep before asking again; 0 where the provider named the moment, for then its entry is parked.
 
         Raises :class:`Refused` if no call can succeed, :class:`LostCall` to give this one up.
@@ -158,21 +160,21 @@ class RetryState:
         if fault.action is Action.LOSE:
             raise LostCall(fault.failure, fault.text)
         self._paid += fault.action is Action.AGAIN_PAID
-        backoff = self._backoff() if fault.retry_after is None else 0.0
-        self._count(backoff, fault.retry_after or 0.0)
-        if self._paid >= MAX_PAID or self._parks > MAX_PARKS or self._left <= 0:
+        backoff = self._draw_backoff() if fault.retry_after is None else 0.0
+        self._count_wait(backoff, fault.retry_after or 0.0)
+        if self._paid >= MAX_PAID or self._long_waits > MAX_LONG_WAITS or self._left <= 0:
             given_up = f"{fault.failure.message}; given up after {self.attempts} attempts"
             raise LostCall(Failure(fault.failure.kind, given_up), fault.text)
         return backoff
 
-    def _count(self, backoff: float, asked: float) -> None:
+    def _count_wait(self, backoff: float, asked: float) -> None:
         self._left -= backoff
-        if asked > self._park_above:
-            self._parks += 1
+        if asked > self._long_above_s:
+            self._long_waits += 1
         else:
             self._left -= asked
 
-    def _backoff(self) -> float:
+    def _draw_backoff(self) -> float:
         """Full jitter: anything up to a bound that doubles with each attempt; the same for the same request."""
         bound = min(CAP_S, BASE_S * 2.0 ** min(self.attempts - 1, 10))
         return bound * random.Random(self._key + self.attempts.to_bytes(4, "big")).random()

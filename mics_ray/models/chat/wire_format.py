@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from mics_ray.models.chat.retry import Action, ErrorBody, Fault, broken
+from mics_ray.models.chat.retry import Action, ErrorBody, Fault, broken_reply
 from mics_ray.models.types import Failure, Pictures, Reply, Request
 
 MAX_TOKENS = 2**31 - 1  # of one reply; a count beyond it, or below zero, is garbage
@@ -37,7 +37,7 @@ class _Completion(msgspec.Struct):
     usage: _Usage | None = None
 
 
-_decode = msgspec.json.Decoder(_Completion).decode
+_decode_strictly = msgspec.json.Decoder(_Completion).decode
 
 
 class PictureParts:
@@ -48,11 +48,11 @@ class PictureParts:
         self._size = 0
         self._kept: OrderedDict[str, list[bytes]] = OrderedDict()
 
-    def of(self, pictures: Pictures) -> list[msgspec.Raw]:
+    def encode_pictures(self, pictures: Pictures) -> list[msgspec.Raw]:
         """The ``image_url`` parts, as JSON, in reading order."""
         parts = self._kept.pop(pictures.digest, None)
         if parts is None:
-            parts = [_picture_part(file) for file in pictures.files]
+            parts = [_encode_picture_part(file) for file in pictures.files]
             self._size += sum(map(len, parts))
         self._kept[pictures.digest] = parts
         while self._size > self._capacity and len(self._kept) > 1:
@@ -60,18 +60,18 @@ class PictureParts:
         return [msgspec.Raw(part) for part in parts]
 
 
-def _picture_part(file: bytes) -> bytes:
+def _encode_picture_part(file: bytes) -> bytes:
     kind = b"png" if file.startswith(b"\x89PNG") else b"jpeg"
     data = base64.b64encode(file)
     return b'{"type":"image_url","image_url":{"url":"data:image/' + kind + b";base64," + data + b'"}}'
 
 
-def encode(request: Request, parts: list[msgspec.Raw]) -> bytes:
+def encode_request(request: Request, parts: list[msgspec.Raw]) -> bytes:
     """A request as JSON; the picture ``parts`` go before the text."""
-    text: object = _utf8(request.text)
+    text: object = _replace_surrogates(request.text)
     if parts:
         text = [*parts, {"type": "text", "text": text}]
-    system = [{"role": "system", "content": _utf8(request.system)}] if request.system else []
+    system = [{"role": "system", "content": _replace_surrogates(request.system)}] if request.system else []
     return msgspec.json.encode(
         {
             "model": request.model,
@@ -86,20 +86,20 @@ def encode(request: Request, parts: list[msgspec.Raw]) -> bytes:
 def parse_reply(body: bytes) -> Reply | Fault:
     """A chat completion, its cost not filled in, or why the body of a 200 is none."""
     try:
-        completion = _parse(body)
+        completion = _decode_completion(body)
     except (ValueError, RecursionError):
-        return broken("200 is not a chat completion")
+        return broken_reply("200 is not a chat completion")
     if not completion.choices:
-        return broken("200 without a choice")
+        return broken_reply("200 without a choice")
     message, finish = completion.choices[0].message, completion.choices[0].finish_reason or "stop"
     if message.refusal or finish == "content_filter":
-        evidence = _utf8(message.refusal or message.content or "")
+        evidence = _replace_surrogates(message.refusal or message.content or "")
         return Fault(Action.LOSE, Failure("refused", "200 refusal or content filter"), text=evidence)
     if message.content is None and finish != "length":  # a model that thinks may run out of tokens before it writes
-        return broken("200 without content")
+        return broken_reply("200 without content")
     usage = completion.usage or _Usage()
-    tokens = _count(usage.prompt_tokens), _count(usage.completion_tokens)
-    return Reply(_utf8(message.content or ""), finish, *tokens)
+    tokens = _clean_token_count(usage.prompt_tokens), _clean_token_count(usage.completion_tokens)
+    return Reply(_replace_surrogates(message.content or ""), finish, *tokens)
 
 
 def parse_error(body: bytes) -> ErrorBody | None:
@@ -118,19 +118,19 @@ def parse_error(body: bytes) -> ErrorBody | None:
     return ErrorBody(next(codes, ""), str(said.get("message", "")))
 
 
-def _parse(body: bytes) -> _Completion:
+def _decode_completion(body: bytes) -> _Completion:
     try:
-        return _decode(body)
+        return _decode_strictly(body)
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:  # lone surrogates, which the fast parser does not take
         return msgspec.convert(json.loads(body), _Completion)
 
 
-def _count(tokens: int | None) -> int:
+def _clean_token_count(tokens: int | None) -> int:
     """A count of tokens that money can be reckoned with and a row can hold; garbage is taken as not told."""
     return tokens if tokens is not None and 0 <= tokens <= MAX_TOKENS else 0
 
 
-def _utf8(text: str) -> str:
+def _replace_surrogates(text: str) -> str:
     return text.encode("utf-8", "replace").decode()

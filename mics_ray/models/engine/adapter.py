@@ -19,7 +19,7 @@ def fingerprint_model(folder: Path) -> str:
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.suffix in _PARTS:
             total.update(f"{path.name} {path.stat().st_size} ".encode())
-            for part in _samples(path):
+            for part in _sample_file(path):
                 total.update(part)
     return total.hexdigest()[:16]
 
@@ -41,7 +41,7 @@ def read_tensor_headers(path: Path) -> dict[str, Any]:
     return header
 
 
-def _samples(path: Path) -> Iterator[bytes]:
+def _sample_file(path: Path) -> Iterator[bytes]:
     size = path.stat().st_size
     with path.open("rb") as file:
         if size <= _SAMPLES * _SAMPLE_BYTES:
@@ -60,18 +60,18 @@ _PLACE = re.compile(r"(?:^|\.)language_model\.(?:\w+\.)*layers\.\d+\.[\w.]+\.lor
 
 def find_served_rank(folder: str) -> int:
     """The rank to make room for. Raises ``ValueError`` naming a folder that holds no adapter that can be served."""
-    settings = _settings(Path(folder))
+    settings = _read_adapter_config(Path(folder))
     rank = settings.get("r")
     if settings.get("peft_type") != "LORA" or not isinstance(rank, int) or settings.get("use_dora"):
         raise ValueError(f"{folder}: {CONFIG} describes no plain LoRA adapter")
     widest = max([rank, *settings.get("rank_pattern", {}).values()])
     if widest > RANKS[-1]:
         raise ValueError(f"{folder}: a LoRA adapter of rank {widest}; at most {RANKS[-1]} can be served")
-    _check_places(folder)
+    _check_tensor_places(folder)
     return next(room for room in RANKS if room >= widest)
 
 
-def _check_places(folder: str) -> None:
+def _check_tensor_places(folder: str) -> None:
     """Every tensor must lie on the language model: vLLM passes over others in silence."""
     names = sorted(read_tensor_headers(Path(folder) / WEIGHTS))
     if not names:
@@ -80,7 +80,7 @@ def _check_places(folder: str) -> None:
         raise ValueError(f"{folder}: {strays[0]} is not on the layers of the language model (language_model.layers)")
 
 
-def _settings(folder: Path) -> dict[str, Any]:
+def _read_adapter_config(folder: Path) -> dict[str, Any]:
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise ValueError(f"{folder}: no LoRA adapter, {name} is not there")

@@ -16,7 +16,7 @@ def is_known_architecture(architecture: str, model_type: str) -> bool:
 
     Read from their sources, since importing them takes seconds; without them installed everything is taken as known.
     """
-    vllm, transformers = _package("vllm"), _package("transformers")
+    vllm, transformers = _package_folder("vllm"), _package_folder("transformers")
     if vllm is None:
         return True
     registry = ast.parse((vllm / "model_executor/models/registry.py").read_text(encoding="utf-8"))
@@ -26,7 +26,7 @@ def is_known_architecture(architecture: str, model_type: str) -> bool:
     return architecture in names or known_type
 
 
-def _package(name: str) -> Path | None:
+def _package_folder(name: str) -> Path | None:
     """The folder of an installed package, which is not imported."""
     found = util.find_spec(name)
     return Path(found.submodule_search_locations[0]) if found and found.submodule_search_locations else None
@@ -61,10 +61,11 @@ def check_checkpoint(model: str, revision: str | None = None) -> None:
     fit each other.
     """
     folder = fetch_small_files(model, revision)
-    config = _json(folder, "config.json")
+    config = _read_json_file(folder, "config.json")
     if Path(model).is_dir():
         _check_weights(folder)
-    problems = _architecture(config), _tokenizer(folder, config), _processor(folder, config), _template(folder, config)
+    checks = (_check_tokenizer, _check_processor, _check_chat_template)
+    problems = [_check_architecture(config), *(check(folder, config) for check in checks)]
     if problem := next(filter(None, problems), None):
         raise RefusedRun(f"{model}: {problem}")
 
@@ -86,12 +87,12 @@ def fetch_small_files(model: str, revision: str | None = None) -> Path:
 
 def read_tiling(folder: Path) -> dict[str, Any]:
     """How the checkpoint's own processor cuts and scales pictures, where nothing else is configured."""
-    settings = _processor_config(folder)
+    settings = _read_processor_config(folder)
     images = settings.get("image_processor", settings)
     return {name: images[name] for name in _TILING if name in images}
 
 
-def _json(folder: Path, name: str) -> dict[str, Any]:
+def _read_json_file(folder: Path, name: str) -> dict[str, Any]:
     """A file that must be there and hold a JSON object."""
     path = folder / name
     if not path.is_file():
@@ -105,13 +106,13 @@ def _json(folder: Path, name: str) -> dict[str, Any]:
     return found
 
 
-def _optional(folder: Path, name: str) -> dict[str, Any]:
-    return _json(folder, name) if (folder / name).is_file() else {}
+def _read_optional_json(folder: Path, name: str) -> dict[str, Any]:
+    return _read_json_file(folder, name) if (folder / name).is_file() else {}
 
 
 def _check_weights(folder: Path) -> None:
     index = "model.safetensors.index.json"
-    listed = sorted(set(_optional(folder, index).get("weight_map", {}).values()))
+    listed = sorted(set(_read_optional_json(folder, index).get("weight_map", {}).values()))
     if gone := [name for name in listed if not (folder / name).is_file()]:
         raise RefusedRun(f"{folder}: {gone[0]} is not there, though {index} names it")
     files = [folder / name for name in listed] or sorted(folder.glob("*.safetensors"))
@@ -124,7 +125,7 @@ def _check_weights(folder: Path) -> None:
             raise RefusedRun(str(error)) from None
 
 
-def _architecture(config: Mapping[str, Any]) -> str | None:
+def _check_architecture(config: Mapping[str, Any]) -> str | None:
     names = config.get("architectures") or []
     if not names:
         return "config.json names no architecture"
@@ -133,10 +134,10 @@ def _architecture(config: Mapping[str, Any]) -> str | None:
     return f"unknown architecture {names[0]!r}; vLLM cannot serve it"
 
 
-def _tokenizer(folder: Path, config: Mapping[str, Any]) -> str | None:
+def _check_tokenizer(folder: Path, config: Mapping[str, Any]) -> str | None:
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         return "no tokenizer (tokenizer.json); save the processor beside the model"
-    tokens = _tokens(folder)
+    tokens = _read_token_ids(folder)
     if not tokens:
         return None
     text = config.get("text_config") or config.get("llm_config") or config
@@ -148,31 +149,31 @@ def _tokenizer(folder: Path, config: Mapping[str, Any]) -> str | None:
         return None
     if picture not in tokens.values():
         return f"its tokenizer does not know the image token id {picture} of config.json"
-    named = _optional(folder, "tokenizer_config.json").get("context_image_token")
+    named = _read_optional_json(folder, "tokenizer_config.json").get("context_image_token")
     if named is not None and tokens.get(named, picture) != picture:
         return f"the image token {named} is {tokens[named]} for its tokenizer and {picture} in config.json"
     return None
 
 
-def _tokens(folder: Path) -> dict[str, int]:
+def _read_token_ids(folder: Path) -> dict[str, int]:
     """Every token that JSON files of the tokenizer name; empty for tokenizers in other forms."""
-    whole = _optional(folder, "tokenizer.json")
-    vocabulary = whole.get("model", {}).get("vocab", {}) or _optional(folder, "vocab.json")
+    whole = _read_optional_json(folder, "tokenizer.json")
+    vocabulary = whole.get("model", {}).get("vocab", {}) or _read_optional_json(folder, "vocab.json")
     if isinstance(vocabulary, list):
         vocabulary = {piece: number for number, (piece, _) in enumerate(vocabulary)}
     if not vocabulary:
         return {}
     added = {token["content"]: token["id"] for token in whole.get("added_tokens", [])}
-    decoder = _optional(folder, "tokenizer_config.json").get("added_tokens_decoder", {})
+    decoder = _read_optional_json(folder, "tokenizer_config.json").get("added_tokens_decoder", {})
     named = {token["content"]: int(number) for number, token in decoder.items()}
-    return {**vocabulary, **_optional(folder, "added_tokens.json"), **named, **added}
+    return {**vocabulary, **_read_optional_json(folder, "added_tokens.json"), **named, **added}
 
 
-def _processor(folder: Path, config: Mapping[str, Any]) -> str | None:
+def _check_processor(folder: Path, config: Mapping[str, Any]) -> str | None:
     """A model that sees needs the files of its own processor; models that bring code bring their processor too."""
     if "vision_config" not in config or "auto_map" in config:
         return None
-    settings = _processor_config(folder)
+    settings = _read_processor_config(folder)
     if not settings:
         return "no processor (processor_config.json or preprocessor_config.json); save it beside the model"
     kind = config.get("model_type", "")
@@ -185,13 +186,14 @@ def _processor(folder: Path, config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _processor_config(folder: Path) -> dict[str, Any]:
-    return _optional(folder, "preprocessor_config.json") | _optional(folder, "processor_config.json")
+def _read_processor_config(folder: Path) -> dict[str, Any]:
+    image_only = _read_optional_json(folder, "preprocessor_config.json")
+    return image_only | _read_optional_json(folder, "processor_config.json")
 
 
-def _template(folder: Path, config: Mapping[str, Any]) -> str | None:
+def _check_chat_template(folder: Path, config: Mapping[str, Any]) -> str | None:
     if config.get("model_type") not in PROCESSORS or any((folder / name).is_file() for name in _TEMPLATES):
         return None
-    if _optional(folder, "tokenizer_config.json").get("chat_template"):
+    if _read_optional_json(folder, "tokenizer_config.json").get("chat_template"):
         return None
     return "no chat template (chat_template.jinja); save the processor beside the model"

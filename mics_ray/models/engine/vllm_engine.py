@@ -89,7 +89,7 @@ class VllmEngine:
 
         async with wait_for_gpu_turn(config, on_gpu):
             llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**args))
-        adapter = None if config.adapter is None else _lora(config.adapter)
+        adapter = None if config.adapter is None else _lora_request(config.adapter)
         try:
             llm.renderer.warmup(_chat_params())
             if adapter is not None:
@@ -105,7 +105,7 @@ class VllmEngine:
 
         try:
             for _ in range(ATTEMPTS):
-                reply = await self._generate(request, await self._render(request, pictures))
+                reply = await self._generate_reply(request, await self._render_prompt(request, pictures))
                 if reply.finish in ("stop", "length"):
                     return reply
         except EngineDeadError as dead:
@@ -118,8 +118,8 @@ class VllmEngine:
 
         finish = None
         try:
-            prompt = await self._render(request, pictures)
-            async for output in self._outputs(request, prompt, in_parts=True):
+            prompt = await self._render_prompt(request, pictures)
+            async for output in self._stream_outputs(request, prompt, in_parts=True):
                 yield output.outputs[0].text
                 finish = output.outputs[0].finish_reason
         except EngineDeadError as dead:
@@ -136,12 +136,12 @@ class VllmEngine:
         """End the engine's processes."""
         self._llm.shutdown()
 
-    async def _render(self, request: Request, pictures: Pictures | None) -> Any:
+    async def _render_prompt(self, request: Request, pictures: Pictures | None) -> Any:
         """The tokens and processed pictures of a request, its number of pictures checked."""
         from vllm.exceptions import VLLMError, VLLMValidationError
         from vllm.renderers.params import TokenizeParams
 
-        images = await self._images(pictures) if pictures else []
+        images = await self._decode_pictures(pictures) if pictures else []
         limit = TokenizeParams(max_total_tokens=self._llm.model_config.max_model_len, add_special_tokens=False)
         try:
             _, (prompt,) = await self._llm.renderer.render_chat_async(
@@ -157,9 +157,9 @@ class VllmEngine:
         check_picture_places(prompt, len(images))
         return prompt
 
-    async def _generate(self, request: Request, prompt: Any) -> Reply:
+    async def _generate_reply(self, request: Request, prompt: Any) -> Reply:
         """One generation; what vLLM refuses or drops becomes :class:`LostCall`."""
-        async for output in self._outputs(request, prompt, in_parts=False):
+        async for output in self._stream_outputs(request, prompt, in_parts=False):
             last = output
         done = last.outputs[0]
         used = len(last.prompt_token_ids)
@@ -167,7 +167,7 @@ class VllmEngine:
         self.prefix_hits += last.num_cached_tokens or 0
         return Reply(done.text, done.finish_reason or "abort", used, len(done.token_ids))
 
-    async def _outputs(self, request: Request, prompt: Any, in_parts: bool) -> AsyncIterator[Any]:
+    async def _stream_outputs(self, request: Request, prompt: Any, in_parts: bool) -> AsyncIterator[Any]:
         """What vLLM puts out for a prompt: its whole text once, or part after part."""
         from vllm import SamplingParams
         from vllm.exceptions import VLLMClientError
@@ -193,7 +193,7 @@ class VllmEngine:
         except EngineGenerateError as error:
             raise LostCall(Failure("engine", f"vLLM failed ({type(error.__cause__).__name__})")) from None
 
-    async def _images(self, pictures: Pictures) -> list[Any]:
+    async def _decode_pictures(self, pictures: Pictures) -> list[Any]:
         """The decoded pictures of a case, decoded once while its requests come."""
         known = self._decoded
         if pictures.digest not in known:
@@ -214,7 +214,7 @@ def _chat_params() -> Any:
     return ChatParams(chat_template_kwargs={"add_generation_prompt": True, "tokenize": False})
 
 
-def _lora(folder: str) -> Any:
+def _lora_request(folder: str) -> Any:
     from vllm.lora.request import LoRARequest
 
     return LoRARequest("adapter", 1, os.path.abspath(folder))

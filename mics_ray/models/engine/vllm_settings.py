@@ -75,10 +75,10 @@ def engine_args(config: ModelConfig, on_gpu: bool) -> dict[str, Any]:
     }
     if config.adapter is not None:
         own |= {"enable_lora": True, "max_lora_rank": find_served_rank(config.adapter)}
-    return _defaults(config, on_gpu) | dict(config.engine_kwargs) | own
+    return _default_engine_args(config, on_gpu) | dict(config.engine_kwargs) | own
 
 
-def _defaults(config: ModelConfig, on_gpu: bool) -> dict[str, Any]:
+def _default_engine_args(config: ModelConfig, on_gpu: bool) -> dict[str, Any]:
     """Settings that ``engine_kwargs`` may replace; on GPUs vLLM's own are right."""
     common: dict[str, Any] = {"disable_log_stats": True, "enable_log_requests": False}
     if config.gpus is not None and on_gpu:

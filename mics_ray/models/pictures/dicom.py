@@ -73,13 +73,13 @@ def read_first_frame(file: BinaryIO, size_of: Callable[[bytes], tuple[int, int]]
     header = HeaderReader(file)
     data = _read_header(header)
     require_size(int(data.Columns), int(data.Rows))
-    header.release()
+    header.lift_limit()
     if data.file_meta.TransferSyntaxUID.is_compressed:
-        pixels = _decompressed(data, file, size_of)
+        pixels = _decompress_first_frame(data, file, size_of)
     else:
         file.seek(0)
         pixels = pixel_array(file, index=0)
-    return _shown(pixels, data)
+    return _render_pixels(pixels, data)
 
 
 def _read_header(header: HeaderReader) -> Any:
@@ -94,7 +94,7 @@ def _read_header(header: HeaderReader) -> Any:
         syntax.is_implicit_VR,
         syntax.is_little_endian,
         stop_when=lambda tag, vr, length: int(tag) in _PIXEL_DATA,
-        specific_tags=[*_WANTED, *_pixel_tags()],
+        specific_tags=[*_WANTED, *_list_pixel_tags()],
     )
     data.file_meta = meta
     for group in _GROUPS:  # enhanced objects keep the window and the rescaling of a frame here
@@ -104,11 +104,11 @@ def _read_header(header: HeaderReader) -> Any:
     return data
 
 
-def _pixel_tags() -> list[Any]:
+def _list_pixel_tags() -> list[Any]:
     return [Tag(tag) for tag in pydicom.datadict.DicomDictionary if tag >> 16 == _PIXEL_GROUP]
 
 
-def _decompressed(data: Any, file: BinaryIO, size_of: Callable[[bytes], tuple[int, int]]) -> NDArray[Any]:
+def _decompress_first_frame(data: Any, file: BinaryIO, size_of: Callable[[bytes], tuple[int, int]]) -> NDArray[Any]:
     """Decode the first frame alone, after a look at the size that its own stream announces."""
     file.seek(12, 1)  # past the element's tag, type and length
     frame = get_frame(file, 0, number_of_frames=int(data.get("NumberOfFrames", 1) or 1))
@@ -119,7 +119,7 @@ def _decompressed(data: Any, file: BinaryIO, size_of: Callable[[bytes], tuple[in
     return np.asarray(pixel_array(data, index=0))
 
 
-def _shown(pixels: NDArray[Any], data: Any) -> NDArray[np.uint8]:
+def _render_pixels(pixels: NDArray[Any], data: Any) -> NDArray[np.uint8]:
     """Stored values to shown values."""
     kind = data.PhotometricInterpretation
     if kind == "PALETTE COLOR":
@@ -127,16 +127,16 @@ def _shown(pixels: NDArray[Any], data: Any) -> NDArray[np.uint8]:
     if pixels.ndim == 3:
         full = 2 ** (8 * pixels.dtype.itemsize if kind == "PALETTE COLOR" else data.BitsStored) - 1
         return scale_to_8_bit(pixels, (0, full))
-    grey = _windowed(apply_modality_lut(pixels, data), data)
+    grey = _apply_window(apply_modality_lut(pixels, data), data)
     return 255 - grey if kind == "MONOCHROME1" else grey
 
 
-def _windowed(values: NDArray[Any], data: Any) -> NDArray[np.uint8]:
+def _apply_window(values: NDArray[Any], data: Any) -> NDArray[np.uint8]:
     """By the file's own table or (first) window; 8 stored bits without one are as they are; otherwise automatically."""
     if data.get("VOILUTSequence"):
         bits = int(data.VOILUTSequence[0].LUTDescriptor[2])
         return scale_to_8_bit(apply_voi(values, data), (0, 2**bits - 1))
-    centre, width = _first(data.get("WindowCenter")), _first(data.get("WindowWidth"))
+    centre, width = _first_number(data.get("WindowCenter")), _first_number(data.get("WindowWidth"))
     form = data.get("VOILUTFunction") or "LINEAR"
     if centre is None or width is None or width < 1 or (width == 1 and form == "LINEAR"):
         plain = data.get("BitsStored") == 8 and values.dtype == np.uint8
@@ -148,7 +148,7 @@ def _windowed(values: NDArray[Any], data: Any) -> NDArray[np.uint8]:
     return scale_to_8_bit(values, (centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2))  # PS3.3 C.11.2.1.2
 
 
-def _first(value: Any) -> float | None:
+def _first_number(value: Any) -> float | None:
     """Of one or several numbers, the first."""
     if value is None or value == "":
         return None

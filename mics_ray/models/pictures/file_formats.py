@@ -56,7 +56,7 @@ def open_inside(root: Path, relative: str) -> BinaryIO:
             raise PictureDefect("a link that leaves the image folder")
         if not stat.S_ISREG(target.lstat().st_mode):  # before opening: to open a FIFO or a device is to act on it
             raise PictureDefect("not a regular file")
-        file = open(_descend(base, target.relative_to(base).parts), "rb")  # noqa: SIM115 - the caller's to close
+        file = open(_open_below(base, target.relative_to(base).parts), "rb")  # noqa: SIM115 - the caller's to close
     except (RuntimeError, UnicodeError):
         raise PictureDefect("not a path") from None
     except OSError as error:
@@ -70,7 +70,7 @@ def open_inside(root: Path, relative: str) -> BinaryIO:
     return file
 
 
-def _descend(base: Path, parts: tuple[str, ...]) -> int:
+def _open_below(base: Path, parts: tuple[str, ...]) -> int:
     """Open ``parts`` one by one below ``base``, following no link: a folder swapped meanwhile cannot lead outside."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     here = os.open(base, flags | os.O_DIRECTORY)

@@ -49,7 +49,7 @@ _TIFF_PHOTOMETRIC, _TIFF_TILE = 262, (322, 323)
 def load_picture(root: Path, relative: str) -> Image.Image:
     """The picture ``relative`` under ``root`` as 8-bit RGB without metadata. Raises :class:`PictureError`."""
     with name_errors(relative), open_inside(root, relative) as file:
-        return _load(file)
+        return _read_rgb(file)
 
 
 def check_picture(root: Path, relative: str) -> None:
@@ -57,9 +57,9 @@ def check_picture(root: Path, relative: str) -> None:
     with name_errors(relative), open_inside(root, relative) as file:
         kind = detect_kind(file)
         if kind == "dicom":
-            dicom.read_first_frame(file, _stream_size)
+            dicom.read_first_frame(file, _read_stream_size)
             return
-        picture = _open(kind, file)
+        picture = _open_header(kind, file)
         picture.draft("L", (picture.width // 8, picture.height // 8))
         picture.load()
 
@@ -116,22 +116,22 @@ def load_for_roles(root: Path, paths: Sequence[str], sides: Mapping[str, int]) -
             if shown not in encoded:
                 encoded[shown] = encode_picture(image, shown)
             made.append(encoded[shown])
-    pictures = {side: _pictures(made) for side, made in files.items()}
+    pictures = {side: _bundle_pictures(made) for side, made in files.items()}
     return {role: pictures[side] for role, side in sides.items()}
 
 
-def _pictures(files: list[bytes]) -> Pictures | None:
+def _bundle_pictures(files: list[bytes]) -> Pictures | None:
     """The digest is over the digests of the files, so that their bounds count."""
     if not files:
         return None
     return Pictures(hashlib.sha256(b"".join(hashlib.sha256(f).digest() for f in files)).hexdigest(), tuple(files))
 
 
-def _load(file: BinaryIO) -> Image.Image:
+def _read_rgb(file: BinaryIO) -> Image.Image:
     kind = detect_kind(file)
     if kind == "dicom":
-        return Image.fromarray(dicom.read_first_frame(file, _stream_size)).convert("RGB")
-    picture = _open(kind, file)
+        return Image.fromarray(dicom.read_first_frame(file, _read_stream_size)).convert("RGB")
+    picture = _open_header(kind, file)
     picture.load()
     upright = ImageOps.exif_transpose(picture)
     dark_is_high = kind == "tiff" and cast(TiffImagePlugin.TiffImageFile, picture).tag_v2.get(_TIFF_PHOTOMETRIC) == 0
@@ -140,12 +140,12 @@ def _load(file: BinaryIO) -> Image.Image:
     return rgb
 
 
-def _open(kind: str, file: BinaryIO) -> ImageFile:
+def _open_header(kind: str, file: BinaryIO) -> ImageFile:
     """Read the header only, under the limits."""
     walk_file(kind, file)
     header = HeaderReader(file)
     if kind == "webp":
-        header.release()  # already walked; its reader takes the whole file
+        header.lift_limit()  # already walked; its reader takes the whole file
     picture = _READERS[kind](cast(BinaryIO, header))
     require_size(*picture.size)
     if picture.mode == "LAB":
@@ -154,7 +154,7 @@ def _open(kind: str, file: BinaryIO) -> ImageFile:
         require_size(*(int(picture.tag_v2.get(tag, 1)) for tag in _TIFF_TILE))
     if kind == "webp":
         require_frames(getattr(picture, "n_frames", 1))
-    header.release()
+    header.lift_limit()
     return picture
 
 
@@ -171,7 +171,7 @@ def _colour_to_rgb(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(page, picture.convert("RGBA")).convert("RGB")
 
 
-def _stream_size(stream: bytes) -> tuple[int, int]:
+def _read_stream_size(stream: bytes) -> tuple[int, int]:
     """(width, height) that a JPEG or JPEG 2000 stream announces; other codecs are not decoded here."""
     reader = JpegImagePlugin.JpegImageFile if stream.startswith(b"\xff\xd8\xff") else Jpeg2KImageFile
     return reader(io.BytesIO(stream)).size

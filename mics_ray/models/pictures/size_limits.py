@@ -38,7 +38,7 @@ class HeaderReader:
             raise PictureDefect("too much metadata")
         return data
 
-    def release(self) -> None:
+    def lift_limit(self) -> None:
         """The header is read and its sizes are fit: lift the limit."""
         self._limited = False
 
@@ -89,17 +89,17 @@ def _walk_png(file: BinaryIO) -> None:
 
 def _walk_gif(file: BinaryIO) -> None:
     """Count the frames and look at the size of each."""
-    data = _whole(file)
+    data = _read_whole(file)
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     require_size(width, height)
-    at, frames = 13 + _colours(flags), 0
+    at, frames = 13 + _colour_table_bytes(flags), 0
     while at < len(data) and data[at] != 0x3B:
         if data[at] == 0x2C:  # a frame
             left, top, width, height, flags = struct.unpack_from("<HHHHB", data, at + 1)
             require_size(left + width, top + height)
             frames += 1
             require_frames(frames)
-            at += 11 + _colours(flags)
+            at += 11 + _colour_table_bytes(flags)
         elif data[at] == 0x21:  # an extension
             at += 2
         else:
@@ -109,14 +109,14 @@ def _walk_gif(file: BinaryIO) -> None:
         at += 1
 
 
-def _colours(flags: int) -> int:
+def _colour_table_bytes(flags: int) -> int:
     """Bytes of the colour table that ``flags`` announce."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def _walk_webp(file: BinaryIO) -> None:
     """The canvas is allocated by opening; metadata chunks are copied by it."""
-    data = _whole(file)
+    data = _read_whole(file)
     if data[12:16] == b"VP8X":
         require_size(int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1)
     at, metadata, frames = 12, 0, 0
@@ -130,7 +130,7 @@ def _walk_webp(file: BinaryIO) -> None:
     require_frames(frames)
 
 
-def _whole(file: BinaryIO) -> bytes:
+def _read_whole(file: BinaryIO) -> bytes:
     data = file.read(MAX_WHOLE_BYTES + 1)
     if len(data) > MAX_WHOLE_BYTES:
         raise PictureDefect(f"more than {MAX_WHOLE_BYTES >> 20} MB")

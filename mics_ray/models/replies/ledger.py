@@ -18,7 +18,7 @@ LEDGER_FILE = "spent.ledger"
 UNIT = 1e-9
 """Of the amounts in the file, US dollars: whole numbers, so that nothing held is left over by rounding."""
 SCHEMA = "CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, spent INTEGER NOT NULL, held INTEGER NOT NULL)"
-OPEN = """INSERT INTO accounts VALUES (?, 0, 0)
+OPEN_ACCOUNT = """INSERT INTO accounts VALUES (?, 0, 0)
     ON CONFLICT (name) DO UPDATE SET spent = spent + held, held = 0"""
 TOTALS = "SELECT coalesce(sum(spent), 0), coalesce(sum(held), 0) FROM accounts"
 HOLD = "UPDATE accounts SET held = held + ? WHERE name = ?"
@@ -40,7 +40,7 @@ class Ledger:
 
     def __init__(self, folder: Path, name: str, cap_usd: float | None) -> None:
         """Open the account. Raises :class:`OSError` where it cannot be written."""
-        self._name, self._cap = name, None if cap_usd is None else _units(cap_usd)
+        self._name, self._cap = name, None if cap_usd is None else _to_units(cap_usd)
         path = folder / LEDGER_FILE
         make_private_folder(folder)
         create_private(path)
@@ -51,30 +51,30 @@ class Ledger:
             # A killed process loses nothing; a machine that loses power may lose the last moments' entries.
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute(SCHEMA)
-            self._connection.execute(OPEN, (name,))
+            self._connection.execute(OPEN_ACCOUNT, (name,))
         except sqlite3.Error as error:
             raise OSError(errno.EIO, str(error), LEDGER_FILE) from None
 
     def reserve_usd(self, usd: float) -> Grant:
         """Hold ``usd`` back for a call, if spent and held stay within the cap. Raises :class:`OSError`."""
-        with self._transaction() as connection:
+        with self._locked_transaction() as connection:
             spent, held = connection.execute(TOTALS).fetchone()
-            if self._cap is not None and spent + held + _units(usd) > self._cap:
+            if self._cap is not None and spent + held + _to_units(usd) > self._cap:
                 return Grant.LATER if held else Grant.NEVER
-            connection.execute(HOLD, (_units(usd), self._name))
+            connection.execute(HOLD, (_to_units(usd), self._name))
         return Grant.YES
 
     def settle_usd(self, held_usd: float, paid_usd: float) -> None:
         """End a call that held ``held_usd`` back and cost ``paid_usd``. Raises :class:`OSError`."""
-        with self._transaction() as connection:
-            connection.execute(SETTLE, (_units(held_usd), _units(paid_usd), self._name))
+        with self._locked_transaction() as connection:
+            connection.execute(SETTLE, (_to_units(held_usd), _to_units(paid_usd), self._name))
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _locked_transaction(self) -> Iterator[sqlite3.Connection]:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -98,5 +98,5 @@ def read_spent_usd(folder: Path) -> float:
     return float((spent + held) * UNIT)
 
 
-def _units(usd: float) -> int:
+def _to_units(usd: float) -> int:
     return round(usd / UNIT)

@@ -26,10 +26,10 @@ def bound_cost(price: Price, request: Request, pictures: Pictures | None) -> flo
     if not (price.input_per_mtok or price.output_per_mtok):
         return 0.0
     text = sum(len(part.encode("utf-8", "surrogatepass")) for part in (request.system, request.text))
-    seen = sum(_picture_tokens(file) for file in pictures.files) if pictures is not None else 0
+    seen = sum(_bound_picture_tokens(file) for file in pictures.files) if pictures is not None else 0
     return cost_usd(price, FRAME_TOKENS + text + seen, request.max_tokens)
 
 
-def _picture_tokens(file: bytes) -> float:
+def _bound_picture_tokens(file: bytes) -> float:
     width, height = read_encoded_size(file)
     return PICTURE_TOKENS + width * height / PIXELS_PER_TOKEN

@@ -34,7 +34,7 @@ class RecordedReplies:
     def __post_init__(self) -> None:
         for path in sorted(self.folder.glob("*.sqlite")):
             try:
-                self._files[path.name] = _open(path)
+                self._files[path.name] = _open_unchanged(path)
             except sqlite3.Error as error:
                 self.problems[path.name] = str(error)
 
@@ -72,7 +72,7 @@ class RecordedReplies:
             connection.close()
 
 
-def _open(path: Path) -> tuple[sqlite3.Connection, str]:
+def _open_unchanged(path: Path) -> tuple[sqlite3.Connection, str]:
     """A connection that cannot write, and the query for a reply. A file without a journal is read as it lies, so that
     none is made beside it."""
     journal = path.with_name(f"{path.name}-wal")

@@ -70,7 +70,7 @@ class ReplyStore:
         Raises :class:`ReplyStoreFull` instead of ``None`` where a new reply would go beyond the limit.
         """
         for path in self._readers:
-            if (reply := self._read(path, key)) is not None:
+            if (reply := self._read_file(path, key)) is not None:
                 return reply
         if self._max_bytes is not None and self._bytes >= self._max_bytes:
             raise ReplyStoreFull(self._bytes, self._max_bytes)
@@ -79,9 +79,9 @@ class ReplyStore:
     async def store_reply(self, key: bytes, model: str, reply: Reply) -> None:
         """Store; returns when the reply is on disk. Raises :class:`OSError` where it cannot be written."""
         stored = asyncio.get_running_loop().create_future()
-        self._waiting.append((_row(key, model, reply), stored))
+        self._waiting.append((_make_row(key, model, reply), stored))
         if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush())
+            self._flusher = asyncio.create_task(self._flush_batches())
         await stored
 
     async def close(self) -> None:
@@ -92,7 +92,7 @@ class ReplyStore:
         for connection in [*self._readers.values(), self._writer]:  # the last to close folds the journal in
             connection.close()
 
-    def _read(self, path: Path, key: bytes) -> Reply | None:
+    def _read_file(self, path: Path, key: bytes) -> Reply | None:
         """What one file holds under ``key``; a reply that is damaged counts as none, and is asked for again."""
         try:
             return read_reply(self._readers[path], self._select[path], key)
@@ -100,7 +100,7 @@ class ReplyStore:
             log.warning("response cache: a reply in %s is damaged (%s)", path.name, damage)
             return None
 
-    async def _flush(self) -> None:
+    async def _flush_batches(self) -> None:
         """Commit batch after batch: what arrives during one disk sync shares the next."""
         await asyncio.sleep(BATCH_S)
         while self._waiting:
@@ -108,29 +108,29 @@ class ReplyStore:
             error: OSError | None = None
             try:
                 rows = [row for row, _ in batch]
-                await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, rows)
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._commit_rows, rows)
             except OSError as raised:
                 error = raised
             for _, stored in batch:
                 if not stored.done():  # its waiter may be cancelled
                     stored.set_exception(error) if error else stored.set_result(None)
 
-    def _commit(self, rows: list[Row]) -> None:
+    def _commit_rows(self, rows: list[Row]) -> None:
         """In the thread. A file that turns out to be damaged is replaced; what can be read of it still is."""
         try:
             try:
-                _insert(self._writer, rows)
+                _insert_rows(self._writer, rows)
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError as error:
-                self._replace(error)
-                _insert(self._writer, rows)
+                self._replace_damaged(error)
+                _insert_rows(self._writer, rows)
         except sqlite3.Error as error:
             raise OSError(errno.EIO, f"response cache {self._path.name}: {error}") from None
         if self._max_bytes is not None:
             self._bytes = folder_bytes(self._folder)
 
-    def _replace(self, error: sqlite3.DatabaseError) -> None:
+    def _replace_damaged(self, error: sqlite3.DatabaseError) -> None:
         """Set the damaged file aside, go on reading what can be read of it, and begin another."""
         self._writer.close()
         damaged = _set_aside(self._path, error)
@@ -144,14 +144,14 @@ class ReplyStore:
         self._select[self._path] = layout(self._writer).select
 
 
-def _row(key: bytes, model: str, reply: Reply) -> Row:
+def _make_row(key: bytes, model: str, reply: Reply) -> Row:
     tokens = (reply.prompt_tokens, reply.completion_tokens)
     crc = reply_checksum(key, reply.text, reply.finish, *tokens)
     size = len(reply.text.encode("utf-8", "surrogatepass"))
     return (key, model, int(time.time()), size, *tokens, crc, reply.finish, reply.text)
 
 
-def _insert(connection: sqlite3.Connection, rows: list[Row]) -> None:
+def _insert_rows(connection: sqlite3.Connection, rows: list[Row]) -> None:
     with connection:
         connection.executemany(layout(connection).insert, rows)
 

@@ -30,7 +30,7 @@ class ReplyTally:
     oldest: int | None = None
     newest: int | None = None
 
-    def add(self, other: "ReplyTally") -> None:
+    def add_tally(self, other: "ReplyTally") -> None:
         """Count ``other`` in."""
         self.entries += other.entries
         self.text_bytes += other.text_bytes
@@ -62,7 +62,7 @@ def file_disk_bytes(path: Path) -> int:
 
 def collect_stats(folder: Path) -> list[FileStats]:
     """Look into every file; a run may be writing meanwhile."""
-    return [_file(path) for path in list_store_files(folder)]
+    return [_tally_file(path) for path in list_store_files(folder)]
 
 
 def total_by_model(found: list[FileStats]) -> dict[str, ReplyTally]:
@@ -70,11 +70,11 @@ def total_by_model(found: list[FileStats]) -> dict[str, ReplyTally]:
     total: dict[str, ReplyTally] = {}
     for file in found:
         for model, tally in file.models.items():
-            total.setdefault(model, ReplyTally()).add(tally)
+            total.setdefault(model, ReplyTally()).add_tally(tally)
     return dict(sorted(total.items()))
 
 
-def _file(path: Path) -> FileStats:
+def _tally_file(path: Path) -> FileStats:
     found = FileStats(path.name, file_disk_bytes(path))
     try:
         connection = connect_reader(path)
@@ -111,7 +111,7 @@ class FileCheck:
 
 def check_files(folder: Path) -> list[FileCheck]:
     """Check every file, one row in memory at a time."""
-    return [_check(path) for path in list_store_files(folder)]
+    return [_check_file(path) for path in list_store_files(folder)]
 
 
 def list_set_aside(folder: Path) -> list[str]:
@@ -124,9 +124,9 @@ def read_sound_replies(path: Path, found: FileCheck) -> Iterator[dict[str, Any]]
 
     Damaged rows are left out; ``found`` counts them. Raises :class:`sqlite3.Error`.
     """
-    for row in _raw(path):
+    for row in _read_raw_rows(path):
         found.rows += 1
-        if _problem(row) is not None:
+        if _find_row_problem(row) is not None:
             found.damaged += 1
         else:
             key, model, stored, prompt_tokens, completion_tokens, finish, text, _ = row
@@ -134,7 +134,7 @@ def read_sound_replies(path: Path, found: FileCheck) -> Iterator[dict[str, Any]]
             yield dict(zip(COLUMNS, (*values, finish.decode(), text.decode()), strict=True))
 
 
-def _check(path: Path) -> FileCheck:
+def _check_file(path: Path) -> FileCheck:
     found = FileCheck(path.name)
     try:
         connection = connect_reader(path)
@@ -143,9 +143,9 @@ def _check(path: Path) -> FileCheck:
         finally:
             connection.close()
         found.problem = None if told == "ok" else "the database is damaged (integrity check)"
-        for row in _raw(path):
+        for row in _read_raw_rows(path):
             found.rows += 1
-            found.damaged += _problem(row) is not None
+            found.damaged += _find_row_problem(row) is not None
             found.unchecked += row[-1] is None
         if lost := count_lost_commits(Path(f"{path}-wal")):
             found.problem = f"its journal is damaged: {lost} commits of replies behind the damage are lost"
@@ -154,7 +154,7 @@ def _check(path: Path) -> FileCheck:
     return found
 
 
-def _raw(path: Path) -> Iterator[tuple[Any, ...]]:
+def _read_raw_rows(path: Path) -> Iterator[tuple[Any, ...]]:
     """Rows with texts as the bytes that lie there, so that a broken one is found instead of raised."""
     connection = connect_reader(path)
     connection.text_factory = bytes
@@ -164,7 +164,7 @@ def _raw(path: Path) -> Iterator[tuple[Any, ...]]:
         connection.close()
 
 
-def _problem(row: tuple[Any, ...]) -> str | None:
+def _find_row_problem(row: tuple[Any, ...]) -> str | None:
     key, model, stored, prompt_tokens, completion_tokens, finish, text, crc = row
     if not (isinstance(key, bytes) and len(key) == KEY_BYTES):
         return "key"
@@ -197,7 +197,7 @@ class PrunePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heap:
+class _MinuteShare:
     """Replies of one model and minute in one file, and their share of its bytes."""
 
     minute: int
@@ -211,58 +211,60 @@ def plan_prune(folder: Path, model: str | None, before: int, down_to: int | None
 
     Raises :class:`sqlite3.Error` where a file cannot be read.
     """
-    heaps = sorted((heap for path in list_store_files(folder) for heap in _heaps(path)), key=lambda heap: heap.minute)
-    heaps = [heap for heap in heaps if model in (None, heap.model) and heap.minute * MINUTE < before]
+    shares = sorted(
+        (share for path in list_store_files(folder) for share in _measure_minutes(path)), key=lambda share: share.minute
+    )
+    shares = [share for share in shares if model in (None, share.model) and share.minute * MINUTE < before]
     if down_to is not None:
-        before = min(before, _cutoff(heaps, folder_bytes(folder) - down_to))
-    gone = [heap for heap in heaps if (heap.minute + 1) * MINUTE <= before]
+        before = min(before, _find_cutoff(shares, folder_bytes(folder) - down_to))
+    gone = [share for share in shares if (share.minute + 1) * MINUTE <= before]
     entries: Counter[str] = Counter()
-    for heap in gone:
-        entries[heap.model] += heap.entries
-    return PrunePlan(model, before // MINUTE * MINUTE, entries, round(sum(heap.bytes for heap in gone)))
+    for share in gone:
+        entries[share.model] += share.entries
+    return PrunePlan(model, before // MINUTE * MINUTE, entries, round(sum(share.bytes for share in gone)))
 
 
-def prune_replies(folder: Path, doomed: PrunePlan) -> int:
+def prune_replies(folder: Path, plan: PrunePlan) -> int:
     """Remove it; returns how many replies went. Raises :class:`sqlite3.Error`."""
-    return sum(_prune(path, doomed) for path in list_store_files(folder))
+    return sum(_prune_file(path, plan) for path in list_store_files(folder))
 
 
-def _cutoff(heaps: Sequence[_Heap], excess: float) -> int:
+def _find_cutoff(shares: Sequence[_MinuteShare], excess: float) -> int:
     """The time before which replies must go so that ``excess`` bytes are freed."""
     end = 0
-    for heap in heaps:
+    for share in shares:
         if excess <= 0:
             break
-        excess -= heap.bytes
-        end = (heap.minute + 1) * MINUTE
+        excess -= share.bytes
+        end = (share.minute + 1) * MINUTE
     return end
 
 
-def _heaps(path: Path) -> list[_Heap]:
+def _measure_minutes(path: Path) -> list[_MinuteShare]:
     with closing(connect_reader(path)) as connection:
         found = connection.execute(_MINUTES.format(rows=layout(connection).rows)).fetchall()
     share = file_disk_bytes(path) / max(1, sum(size for *_, size in found))
     unknown = int(path.stat().st_mtime) // MINUTE
-    return [_Heap(minute or unknown, model, count, size * share) for model, minute, count, size in found]
+    return [_MinuteShare(minute or unknown, model, count, size * share) for model, minute, count, size in found]
 
 
-def _prune(path: Path, doomed: PrunePlan) -> int:
+def _prune_file(path: Path, plan: PrunePlan) -> int:
     unknown, gone = int(path.stat().st_mtime), 0
     with closing(sqlite3.connect(path)) as connection:
         form = layout(connection)
         delete = _DELETE.format(id="id" if form.dated else "key", rows=form.rows)
         while True:
             with connection:
-                went = connection.execute(delete, (doomed.model, unknown, doomed.before, CHUNK)).rowcount
+                went = connection.execute(delete, (plan.model, unknown, plan.before, CHUNK)).rowcount
             gone += went
             if went < CHUNK:
                 break
         if gone:
-            _shrink(connection, form.dated)
+            _shrink_file(connection, form.dated)
     return gone
 
 
-def _shrink(connection: sqlite3.Connection, in_place: bool) -> None:
+def _shrink_file(connection: sqlite3.Connection, in_place: bool) -> None:
     """Give free pages back to the disk, a few at a time so that the journal stays small too."""
     if not in_place:
         connection.execute("VACUUM")

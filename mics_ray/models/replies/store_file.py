@@ -144,20 +144,20 @@ def count_lost_commits(journal: Path) -> int:
         head = file.read(_HEAD.size)
         magic, _, page, _, salt, other, first, second = _HEAD.unpack(head)
         order = ">" if magic == _BIG_ENDIAN else "<"
-        running, lost = _sum((0, 0), head[:24], order), 0
+        running, lost = _extend_checksum((0, 0), head[:24], order), 0
         whole = running == (first, second)
         while len(frame := file.read(_FRAME.size + page)) == _FRAME.size + page:
             _, size, one, two, first, second = _FRAME.unpack_from(frame)
             if (one, two) != (salt, other):
                 break  # left over from before the journal began anew
             if whole:
-                running = _sum(_sum(running, frame[:8], order), frame[_FRAME.size :], order)
+                running = _extend_checksum(_extend_checksum(running, frame[:8], order), frame[_FRAME.size :], order)
                 whole = running == (first, second)
             lost += not whole and size > 0
     return lost
 
 
-def _sum(start: tuple[int, int], data: bytes, order: str) -> tuple[int, int]:
+def _extend_checksum(start: tuple[int, int], data: bytes, order: str) -> tuple[int, int]:
     """SQLite's running checksum."""
     first, second = start
     words = iter(struct.unpack(f"{order}{len(data) // 4}I", data))

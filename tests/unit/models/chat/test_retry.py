@@ -6,14 +6,15 @@ from email.utils import format_datetime
 import pytest
 
 from mics_ray.models.chat.retry import (
+    MAX_LONG_WAITS,
     Action,
     ErrorBody,
     Fault,
     RetryState,
-    broken,
-    of_exception,
-    of_status,
-    retry_after,
+    broken_reply,
+    classify_exception,
+    classify_status,
+    parse_retry_after,
 )
 from mics_ray.models.types import Failure, LostCall, Refused
 
@@ -51,7 +52,7 @@ AGAIN = Fault(Action.AGAIN, Failure("server_error", "503"))
     ],
 )
 def test_status(status: int, error: ErrorBody | None, action: Action, kind: str) -> None:
-    fault = of_status(status, error)
+    fault = classify_status(status, error)
     assert (fault.action, fault.failure.kind) == (action, kind)
     assert fault.failure.message == str(status)
 
@@ -61,7 +62,7 @@ def test_status(status: int, error: ErrorBody | None, action: Action, kind: str)
     [(TimeoutError("secret"), "timeout"), (ConnectionResetError("secret"), "connection"), (OSError(), "connection")],
 )
 def test_no_answer_is_asked_again_and_its_text_not_told(error: Exception, kind: str) -> None:
-    fault = of_exception(error)
+    fault = classify_exception(error)
     assert (fault.action, fault.failure.kind) == (Action.AGAIN, kind)
     assert "secret" not in repr(fault)
 
@@ -99,14 +100,14 @@ def test_retry_after(headers: dict[str, str], seconds: float | None, monkeypatch
             return NOW + timedelta(days=1)
 
     monkeypatch.setattr("mics_ray.models.chat.retry.datetime", Clock)
-    assert retry_after(headers) == seconds
+    assert parse_retry_after(headers) == seconds
 
 
 def play(course: RetryState, faults: list[Fault], attempt_s: float = 0.0) -> list[float]:
     waits = []
     for fault in faults:
-        course.spent(attempt_s)
-        waits.append(course.after(fault))
+        course.count_attempt(attempt_s)
+        waits.append(course.delay_after(fault))
     return waits
 
 
@@ -131,7 +132,7 @@ def test_transient_faults_are_asked_again_until_the_deadline() -> None:
 def test_broken_replies_are_paid_for_three_times_at_most() -> None:
     course = RetryState(KEY, 300.0)
     with pytest.raises(LostCall) as lost:
-        play(course, [broken("200 without a choice", "evidence")] * 9)
+        play(course, [broken_reply("200 without a choice", "evidence")] * 9)
     assert course.attempts == 3
     assert lost.value.text == "evidence"
     assert "evidence" not in str(lost.value)
@@ -140,16 +141,16 @@ def test_broken_replies_are_paid_for_three_times_at_most() -> None:
 def test_a_hung_attempt_leaves_time_for_another() -> None:
     course = RetryState(KEY, 300.0)
     assert course.attempt_s == 150
-    course.spent(150)
-    course.after(of_exception(TimeoutError()))
+    course.count_attempt(150)
+    course.delay_after(classify_exception(TimeoutError()))
     assert 149 < course.attempt_s <= 150
 
 
 def test_a_short_wait_counts_and_a_long_one_parks_without_costing_the_case() -> None:
     course = RetryState(KEY, 300.0)
     short, long = (Fault(Action.AGAIN, Failure("rate_limit", "429"), seconds) for seconds in (20.0, 3600.0))
-    course.spent(0)
-    assert course.after(long) == 0  # the entry is parked: nothing to sleep
+    course.count_attempt(0)
+    assert course.delay_after(long) == 0  # the entry is parked: nothing to sleep
     assert course.attempt_s == 150
     with pytest.raises(LostCall):
         play(course, [short] * 20)
@@ -163,9 +164,9 @@ def test_endless_parking_ends() -> None:
 
 def test_verdicts_without_another_attempt() -> None:
     with pytest.raises(Refused):
-        RetryState(KEY, 300.0).after(of_status(401, None))
+        RetryState(KEY, 300.0).delay_after(classify_status(401, None))
     with pytest.raises(LostCall):
-        RetryState(KEY, 300.0).after(of_status(400, None))
+        RetryState(KEY, 300.0).delay_after(classify_status(400, None))
 
 
 def test_backoff_counts_whatever_its_length() -> None:
@@ -179,4 +180,83 @@ def test_backoff_counts_whatever_its_length() -> None:
     "date", ["Wed, 25 Nov 2026 10:00:07 +99999999999999999999", "25 Nov 99999999999999999999 10:00:00"]
 )
 def test_a_date_of_too_many_digits_is_garbage(date: str) -> None:
-    assert retry_after({"Retry-After": date}) is None
+    assert parse_retry_after({"Retry-After": date}) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "action", "kind"),
+    [
+        (429, ErrorBody("", "too many tokens this minute"), Action.AGAIN, "rate_limit"),
+        (429, ErrorBody("", "flagged as too much traffic"), Action.AGAIN, "rate_limit"),
+        (503, ErrorBody("", "the request took too long"), Action.AGAIN, "server_error"),
+        (500, ErrorBody("", "the moderation service is away"), Action.AGAIN, "server_error"),
+        (500, ErrorBody("", "the api key service is away"), Action.AGAIN, "server_error"),
+        (503, ErrorBody("", "model not found in any pool yet"), Action.AGAIN, "server_error"),
+        (503, ErrorBody("insufficient_quota", "of GPUs"), Action.AGAIN, "server_error"),
+        (409, None, Action.AGAIN, "server_error"),
+        (425, None, Action.AGAIN, "server_error"),
+        (499, None, Action.LOSE, "bad_request"),
+        (413, ErrorBody("", "maximum prompt length exceeded"), Action.LOSE, "too_long"),
+        (422, ErrorBody("", "input too long"), Action.LOSE, "too_long"),
+        (422, ErrorBody("", "flagged"), Action.LOSE, "bad_request"),
+        (422, ErrorBody("", "unknown model"), Action.LOSE, "bad_request"),
+        (400, ErrorBody("", "unknown model"), Action.STOP, "unknown_model"),
+        (404, ErrorBody("", "no route"), Action.STOP, "unknown_model"),
+        (429, ErrorBody("Insufficient_Quota", ""), Action.STOP, "quota"),
+        (403, ErrorBody("", "the prompt is too long"), Action.STOP, "auth"),
+    ],
+)
+def test_the_same_words_mean_something_else_under_another_status(
+    status: int, error: ErrorBody | None, action: Action, kind: str
+) -> None:
+    fault = classify_status(status, error)
+    assert (fault.action, fault.failure.kind) == (action, kind)
+
+
+def test_a_provider_that_answers_with_an_error_does_not_charge_for_it() -> None:
+    assert not classify_status(500, None).charged
+    assert classify_exception(TimeoutError()).charged
+    assert not classify_exception(ConnectionRefusedError(), sent=False).charged
+    assert broken_reply("200 without a choice").charged
+
+
+def test_neither_the_providers_words_nor_a_replys_are_in_a_repr() -> None:
+    assert "canary" not in repr(ErrorBody("code", "canary"))
+    assert "canary" not in repr(broken_reply("200", "canary"))
+
+
+def test_a_date_without_a_zone_is_in_utc() -> None:
+    after = (NOW + timedelta(seconds=40)).strftime("%a, %d %b %Y %H:%M:%S -0000")  # RFC 5322: no zone told
+    assert parse_retry_after({"Retry-After": after, "Date": date(0)}) == 40.0
+    assert parse_retry_after({"Retry-After": date(40), "Date": after}) is None
+
+
+def test_a_day_may_be_asked_for_and_not_a_second_more() -> None:
+    assert parse_retry_after({"Retry-After": "86400"}) == 86_400
+    assert parse_retry_after({"Retry-After": "86401"}) is None
+
+
+def wait(seconds: float) -> Fault:
+    return Fault(Action.AGAIN, Failure("rate_limit", "429"), seconds)
+
+
+def test_the_longest_wait_that_uses_up_the_calls_time() -> None:
+    """A tenth of the deadline, and 30 seconds at most: a longer one is the provider's pause, not the call's."""
+    for deadline, bound in ((100.0, 10.0), (6000.0, 30.0)):
+        short, long = RetryState(KEY, deadline), RetryState(KEY, deadline)
+        with pytest.raises(LostCall):
+            play(short, [wait(bound)] * 1000)
+        assert short.attempts == deadline / bound
+        with pytest.raises(LostCall):
+            play(long, [wait(bound + 0.01)] * 1000)
+        assert long.attempts == MAX_LONG_WAITS + 1
+        assert long.attempt_s == deadline / 2, "long waits use up none of it"
+
+
+def test_an_attempt_gets_what_is_left_and_the_last_moment_is_no_attempt() -> None:
+    state = RetryState(KEY, 10.0)
+    state.count_attempt(7.0)
+    assert state.attempt_s == 3.0
+    state.count_attempt(3.0)
+    with pytest.raises(LostCall, match="after 2 attempts"):
+        state.delay_after(wait(100.0))

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from mics_ray.models.chat.retry import Action, ErrorBody, Fault
-from mics_ray.models.chat.wire_format import PictureParts, encode, parse_error, parse_reply
+from mics_ray.models.chat.wire_format import PictureParts, encode_request, parse_error, parse_reply
 from mics_ray.models.types import Pictures, Reply, Request
 from tests.support.faulty_server import completion
 
@@ -18,7 +18,7 @@ def request(text: str = "Why?", system: str = "") -> Request:
 
 
 def test_text_only() -> None:
-    assert json.loads(encode(request(), [])) == {
+    assert json.loads(encode_request(request(), [])) == {
         "model": "model-1",
         "messages": [{"role": "user", "content": "Why?"}],
         "temperature": 0.3,
@@ -28,8 +28,8 @@ def test_text_only() -> None:
 
 
 def test_pictures_go_before_the_text_in_their_order() -> None:
-    parts = PictureParts().of(Pictures("d", (PNG, JPEG)))
-    system, user = json.loads(encode(request(system="Be brief."), parts))["messages"]
+    parts = PictureParts().encode_pictures(Pictures("d", (PNG, JPEG)))
+    system, user = json.loads(encode_request(request(system="Be brief."), parts))["messages"]
     assert system == {"role": "system", "content": "Be brief."}
     first, second, text = user["content"]
     assert first["image_url"]["url"] == "data:image/png;base64," + base64.b64encode(PNG).decode()
@@ -52,14 +52,14 @@ def test_recent_pictures_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> No
     parts = PictureParts(capacity=2000)
     a, b, c = (Pictures(name, (PNG + name.encode() * 500,)) for name in "abc")  # room for two of the three
     for pictures in (a, b, a, c, a):
-        parts.of(pictures)
+        parts.encode_pictures(pictures)
     assert [data[-1:] for data in encoded] == [b"a", b"b", b"c"]
-    parts.of(b)  # the one that was not used for longest had to go
+    parts.encode_pictures(b)  # the one that was not used for longest had to go
     assert encoded[-1][-1:] == b"b"
 
 
 def test_lone_surrogates_and_nul() -> None:
-    assert json.loads(encode(request("a\ud800\0\u202e"), []))["messages"][0]["content"] == "a?\0\u202e"
+    assert json.loads(encode_request(request("a\ud800\0\u202e"), []))["messages"][0]["content"] == "a?\0\u202e"
     assert parse_reply(json.dumps(completion("x\ud800y\0")).encode()) == Reply("x?y\0", "stop", 100, 20)
 
 

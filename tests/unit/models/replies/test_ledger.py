@@ -1,3 +1,7 @@
+import contextlib
+import errno
+import os
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -70,3 +74,35 @@ def test_the_file_is_the_owners_alone_and_a_broken_one_is_told(tmp_path: Path) -
         Ledger(tmp_path, "a", 1.0)
     with pytest.raises(OSError, match=r"spent\.ledger"):
         read_spent_usd(tmp_path)
+
+
+def test_an_amount_that_cannot_be_written_down_is_an_error(tmp_path: Path) -> None:
+    """Swallowed, it would be spent and not counted."""
+    ledger = Ledger(tmp_path, "a", 1.0)
+    assert ledger.reserve_usd(0.4) is Grant.YES
+    with contextlib.closing(sqlite3.connect(tmp_path / LEDGER_FILE)) as other:
+        other.execute("ALTER TABLE accounts RENAME TO elsewhere")
+    with pytest.raises(OSError, match="accounts") as reserving:
+        ledger.reserve_usd(0.1)
+    with pytest.raises(OSError, match="accounts"):
+        ledger.settle_usd(0.4, 0.4)
+    assert (reserving.value.errno, reserving.value.filename) == (errno.EIO, LEDGER_FILE)
+    ledger.close()
+
+
+def test_the_whole_cap_may_be_spent_and_not_a_fraction_more(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, "a", 0.3)
+    assert [ledger.reserve_usd(0.1) for _ in range(3)] == [Grant.YES] * 3, "in floating point 3 x 0.1 is above 0.3"
+    for _ in range(3):
+        ledger.settle_usd(0.1, 0.1)
+    assert ledger.reserve_usd(1e-9) is Grant.NEVER
+    assert ledger.reserve_usd(0.0) is Grant.YES
+
+
+def test_the_folder_that_the_ledger_makes_is_the_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        Ledger(tmp_path / "new", "a", 1.0).close()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700

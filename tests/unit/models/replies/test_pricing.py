@@ -32,3 +32,11 @@ def test_pictures_count_by_their_size() -> None:
 
 def test_a_model_without_a_price_costs_nothing() -> None:
     assert bound_cost(Price(), ASKED, Pictures("d", (b"not read",))) == 0
+
+
+@pytest.mark.parametrize(
+    ("price", "most"),
+    [(Price(input_per_mtok=3.0), 3 * (64 + 16) / 1e6), (Price(output_per_mtok=5.0), 5 * 64 / 1e6)],
+)
+def test_a_price_for_one_direction_alone_is_a_price(price: Price, most: float) -> None:
+    assert bound_cost(price, ASKED, None) == pytest.approx(most)

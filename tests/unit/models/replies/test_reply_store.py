@@ -6,7 +6,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,8 +69,8 @@ def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
 async def test_many_puts_share_a_disk_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = ReplyStore(tmp_path, "a")
     batches: list[int] = []
-    real = cache._commit
-    monkeypatch.setattr(cache, "_commit", lambda rows: batches.append(len(rows)) or real(rows))
+    real = cache._commit_rows
+    monkeypatch.setattr(cache, "_commit_rows", lambda rows: batches.append(len(rows)) or real(rows))
     await asyncio.gather(*(cache.store_reply(key(i), "m", REPLY) for i in range(500)))
     assert sum(batches) == 500
     assert len(batches) <= 2
@@ -187,3 +189,58 @@ async def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path, acknow
             assert reply.text == f"reply {number}" * 50
         await cache.store_reply(key(10**12), "m", REPLY)
         await cache.close()
+
+
+def damage_index(path: Path, index: str) -> None:
+    """Overwrite the root page of an index that only writing looks at."""
+    with closing(sqlite3.connect(path)) as connection:
+        ((root,),) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (index,)).fetchall()
+        ((size,),) = connection.execute("PRAGMA page_size").fetchall()
+    overwrite(path, (root - 1) * size, b"\xee" * size)
+
+
+async def test_a_file_that_takes_no_more_is_replaced_and_still_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in "ab":
+        before = ReplyStore(tmp_path, name)
+        number = ord(name)
+        await asyncio.gather(*(before.store_reply(key(number + i * 1000), "m", REPLY) for i in range(50)))
+        await before.close()
+    damage_index(tmp_path / "a.sqlite", "replies_by_model")
+    store = ReplyStore(tmp_path, "a")
+    assert "damaged" not in caplog.text
+    stored = Reply("after the damage", "stop", 1, 2)
+    await asyncio.gather(*(store.store_reply(key(i), "m", stored) for i in range(5)))
+    assert "set aside as .damaged-1" in caplog.text
+    kept = [key(ord(name) + i * 1000) for name in "ab" for i in range(50)]
+    assert [store.find_reply(one) for one in kept] == [STORED] * 100, "what was paid for is read where it lies"
+    assert {store.find_reply(key(i)) for i in range(5)} == {replace(stored, cached=True)}
+    await store.store_reply(key(9), "m", stored)
+    await store.close()
+    assert sorted(name for name in contents(tmp_path) if name.endswith(".sqlite")) == ["a.sqlite", "b.sqlite"]
+    successor = ReplyStore(tmp_path, "c")
+    assert [successor.find_reply(key(i)) for i in (0, 4, 9)] == [replace(stored, cached=True)] * 3
+    await successor.close()
+
+
+async def test_a_closed_store_leaves_no_thread_and_no_journal(tmp_path: Path) -> None:
+    store = ReplyStore(tmp_path, "of-this-test")
+    await store.store_reply(key(1), "m", REPLY)
+    assert any("of-this-test" in thread.name for thread in threading.enumerate())
+    await store.close()
+    assert not any("of-this-test" in thread.name for thread in threading.enumerate())
+    assert list(contents(tmp_path)) == ["of-this-test.sqlite"]
+
+
+async def test_a_neighbours_file_that_cannot_be_opened_is_left_out_and_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "b.sqlite").mkdir()
+    store = ReplyStore(tmp_path, "a")
+    assert "b.sqlite is left out" in caplog.text
+    assert (tmp_path / "b.sqlite").is_dir()
+    assert store.find_reply(key(1)) is None
+    await store.close()
+    with pytest.raises(OSError, match=r"b\.sqlite"):
+        ReplyStore(tmp_path, "b")

@@ -1,5 +1,7 @@
-"""Laws of the budget: never over a quota in any window, first come first served, nobody forgotten, little wasted."""
+"""Laws of the rate limiter: never over a quota in any window, first come first served, all admitted, little wasted."""
 
+import random
+from collections.abc import Sequence
 from math import ceil
 
 import pytest
@@ -12,12 +14,13 @@ TOLERANCE = 1e-6
 
 
 def simulate(
-    budget: AdmissionQueue, arrivals: list[tuple[float, float, float]], real: float = 1.0
+    budget: AdmissionQueue, arrivals: list[tuple[float, float, float]], real: float | Sequence[float] = 1.0
 ) -> list[tuple[float, int]]:
     """Run calls of (arrival, reserved tokens, duration) to their end; returns (admission, index) in order of admission.
 
-    Each call really takes ``real`` times what it reserved, which is known when it ends.
+    Each call really takes ``real`` times what it reserved, or its own number of tokens there; known when it ends.
     """
+    costs = [tokens * real for _, tokens, _ in arrivals] if isinstance(real, float) else real
     tickets: dict[Ticket, int] = {}
     ends: list[tuple[float, Ticket]] = []
     admissions: list[tuple[float, int]] = []
@@ -29,7 +32,7 @@ def simulate(
             tickets[budget.add_ticket(arrivals[index][1])] = index
         while ends and ends[0][0] <= now:
             ticket = ends.pop(0)[1]
-            budget.settle_ticket(ticket, now, arrivals[tickets[ticket]][1] * real)
+            budget.settle_ticket(ticket, now, costs[tickets[ticket]])
         admitted, wake = budget.admit_ready(now)
         for ticket in admitted:
             admissions.append((now, tickets[ticket]))
@@ -166,3 +169,41 @@ def test_credit_is_used_again(real: float, duration: float) -> None:
     used = 2999 * reserved * real / ((admissions[-1][0] - admissions[0][0]) / 60)
     unknown = (1 - real) / real * duration / 60  # reserved and not settled, as a share of what is really used
     assert used >= 0.96 * quota / (1 + unknown)
+
+
+@st.composite
+def estimated_calls(draw: st.DrawFn) -> list[tuple[float, float, float, float]]:
+    """(arrival, estimate, duration, real cost) of calls that together take more than two windows of 6,000 tokens."""
+    call = st.tuples(st.floats(0, 150), st.floats(200, 3000), st.floats(0, 40), st.floats(0.05, 1.0))
+    drawn = draw(st.lists(call, min_size=40, max_size=120))
+    return [(arrival, estimate, duration, estimate * share) for arrival, estimate, duration, share in drawn]
+
+
+@given(estimated_calls())
+@settings(max_examples=60, deadline=None)
+def test_real_tokens_stay_within_the_quota_whatever_each_call_was_estimated_at(
+    calls: list[tuple[float, float, float, float]],
+) -> None:
+    quota, real = 6000.0, [cost for *_, cost in calls]
+    admissions = simulate(AdmissionQueue(RateLimits(tokens_per_minute=quota)), [call[:3] for call in calls], real)
+    assert worst_window([(at, real[index]) for at, index in admissions], 60) <= quota + TOLERANCE
+
+
+def test_over_ten_windows_of_mixed_estimates_the_quota_is_kept_and_used() -> None:
+    draws, quota = random.Random(7), 6000.0
+    calls = [(0.0, draws.choice([200.0, 3000.0]), draws.uniform(0, 30)) for _ in range(300)]
+    real = [estimate * draws.choice([0.05, 0.5, 1.0]) for _, estimate, _ in calls]
+    admissions = simulate(AdmissionQueue(RateLimits(tokens_per_minute=quota)), calls, real)
+    assert admissions[-1][0] > 10 * 60
+    assert worst_window([(at, real[index]) for at, index in admissions], 60) <= quota + TOLERANCE
+    assert sum(real) / admissions[-1][0] * 60 > 0.5 * quota, "what was not used is credited"
+
+
+def test_a_call_that_took_more_than_its_estimate_fills_the_window_by_what_it_took() -> None:
+    queue = AdmissionQueue(RateLimits(tokens_per_minute=6000))
+    first = queue.add_ticket(100)
+    assert queue.admit_ready(0.0)[0] == [first]
+    queue.settle_ticket(first, 1.0, 5000)
+    second = queue.add_ticket(2000)
+    assert queue.admit_ready(59.9) == ([], 60.0), "7,000 tokens do not fit into one minute"
+    assert queue.admit_ready(60.0)[0] == [second]
