@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+from ray.core.generated.autoscaler_pb2 import ClusterConfig
+
+from mics_ray.runtime.serving import autoscaler
 from mics_ray.runtime.serving.autoscaler import UNLIMITED_NODES, list_missing_nodes, read_launcher_file
 from mics_ray.runtime.serving.placement import ClusterNode, ReplicaNeed, find_placement_problems
 
@@ -32,3 +36,56 @@ def test_what_may_come_lets_a_run_begin_that_what_is_there_cannot_hold() -> None
     assert find_placement_problems(wanted, live)
     assert find_placement_problems(wanted, [*live, *list_missing_nodes([("gpu", 4.0, 16.0, 2)], live)]) == []
     assert find_placement_problems(wanted, [*live, *list_missing_nodes([("gpu", 4.0, 16.0, 1)], live)])
+
+
+def test_a_launchers_file_may_leave_things_out(tmp_path: Path) -> None:
+    file = tmp_path / "ray_bootstrap_config.yaml"
+    file.write_text("")
+    assert read_launcher_file(file) == []
+    file.write_text(
+        "available_node_types: {any: {}, cpu: {resources: {CPU: 2}, max_workers: -1}, big: {max_workers: 0}}"
+    )
+    assert read_launcher_file(file) == [("any", 0.0, 0.0, 0), ("cpu", 0.0, 2.0, UNLIMITED_NODES), ("big", 0.0, 0.0, 0)]
+
+
+@pytest.fixture
+def stated(monkeypatch: pytest.MonkeyPatch) -> ClusterConfig:
+    """What the cluster says of itself, in Ray's own form."""
+    config = ClusterConfig()
+    monkeypatch.setattr(autoscaler.state, "get_cluster_config", lambda: config)
+    return config
+
+
+def test_what_the_cluster_states_goes_before_the_launchers_file(
+    stated: ClusterConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "ray_bootstrap_config.yaml"
+    file.write_text(LAUNCHER)
+    monkeypatch.setattr(autoscaler, "LAUNCHER_FILE", file)
+    live = [ClusterNode("n1", 4, 16)]
+    assert [node.name for node in autoscaler.find_addable_nodes(live)] == ["gpu (by the autoscaler)"] * 2
+    stated.node_group_configs.add(name="pods", resources={"GPU": 2, "CPU": 8}, max_count=1)
+    assert autoscaler.find_addable_nodes(live) == [ClusterNode("pods (by the autoscaler)", 2.0, 8.0, "pods-0")]
+    stated.node_group_configs[0].max_count = -1
+    assert len(autoscaler.find_addable_nodes(live)) == UNLIMITED_NODES
+
+
+def test_a_cluster_that_states_nothing_has_no_more_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autoscaler, "LAUNCHER_FILE", tmp_path / "none.yaml")
+    monkeypatch.setattr(autoscaler.state, "get_cluster_config", lambda: None)
+    assert autoscaler.find_addable_nodes([]) == []
+
+
+def test_rays_autoscaler_is_asked_for_every_stage_and_for_nothing_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(autoscaler, "request_resources", lambda bundles: asked.append(bundles))
+    on_cpu, small, deep = (
+        ReplicaNeed("c", 3, 0, 1.0),
+        ReplicaNeed("a", 2, 0.5, 1.0),
+        ReplicaNeed("b", 2, 4, 1.0, stages=3),
+    )
+    autoscaler.request_nodes([on_cpu])
+    assert asked == []
+    autoscaler.request_nodes([on_cpu, small, deep])
+    autoscaler.cancel_request()
+    assert asked == [[{"GPU": 0.5, "CPU": 1.0}] * 2 + [{"GPU": 4, "CPU": 1.0}] * 6, []]

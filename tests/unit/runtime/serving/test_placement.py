@@ -119,3 +119,67 @@ def test_a_pipeline_has_each_stage_on_one_node() -> None:
 def test_a_share_of_a_gpu_is_asked_of_ray_as_it_is() -> None:
     (need,) = list_needs({"a": InternDefaults(model="a", gpus=0.25)}, on_gpu=True)
     assert need.ray_options == {"num_gpus": 0.25, "num_cpus": 1.0}
+
+
+def test_replicas_on_the_cpu_may_grow_as_those_on_gpus() -> None:
+    (need,) = list_needs({"a": InternDefaults(model="a", replicas={"min": 2, "max": 9})}, on_gpu=False)
+    assert (need.replicas, need.limit, need.gpus, need.cpus, need.stages) == (2, 9, 0, 0.0, 1)
+    assert ReplicaNeed("a", 2, 0, 0.0).limit == 2
+
+
+def test_wide_replicas_get_their_room_before_narrow_ones_fill_it() -> None:
+    wanted = [ReplicaNeed("narrow", 1, 1, 1), ReplicaNeed("wide", 2, 2, 1)]
+    placed = place_replicas(wanted, [ClusterNode("n1", 2, 8), ClusterNode("n2", 3, 8)])
+    assert names(placed) == [("narrow", ["n2"]), ("wide", ["n1"]), ("wide", ["n2"])]
+
+
+def test_a_stage_needs_its_cores_to_the_last_share() -> None:
+    assert place_replicas([ReplicaNeed("a", 1, 1, 2)], [ClusterNode("n1", 1, 2)]) is not None
+    assert place_replicas([ReplicaNeed("a", 1, 1, 2)], [ClusterNode("n1", 1, 1.9)]) is None
+    assert place_replicas([ReplicaNeed("a", 10, 0.1, 0.1)], [ClusterNode("n1", 1, 1)]) is not None, "0.1 ten times"
+    assert place_replicas([ReplicaNeed("a", 2, 1, 1)], [ClusterNode("n1", 2, 1), ClusterNode("n2", 1, 1)]) is not None
+
+
+def test_a_stage_takes_all_its_gpus() -> None:
+    assert place_replicas([ReplicaNeed("a", 2, 2, 0)], [ClusterNode("n1", 3, 8)]) is None
+    assert place_replicas([ReplicaNeed("a", 2, 2, 0)], [ClusterNode("n1", 4, 8)]) is not None
+    assert place_replicas([ReplicaNeed("a", 1, 2, 0)], [ClusterNode("n1", 1.5, 8)]) is None
+
+
+def test_shares_fill_a_used_gpu_before_they_break_a_whole_one() -> None:
+    wanted = [ReplicaNeed("half", 2, 0.5, 0), ReplicaNeed("whole", 1, 1, 0)]
+    assert place_replicas(wanted, [ClusterNode("n1", 2, 8)]) is not None
+    shares = [ReplicaNeed("most", 1, 0.6, 0), ReplicaNeed("rest", 1, 0.4, 0), ReplicaNeed("half", 2, 0.5, 0)]
+    assert place_replicas(shares, [ClusterNode("n1", 2, 8)]) is not None
+
+
+def test_of_two_nodes_with_as_many_free_gpus_the_one_with_fewer_cores_is_taken() -> None:
+    assert names(place_replicas([ReplicaNeed("a", 1, 1, 1)], [ClusterNode("n1", 2, 9), ClusterNode("n2", 2, 8)])) == [
+        ("a", ["n2"])
+    ]
+    nodes = [ClusterNode("n1", 2, 8), ClusterNode("n2", 2, 8)]
+    assert names(place_replicas([ReplicaNeed("a", 2, 1, 1)], nodes)) == [("a", ["n1"]), ("a", ["n1"])]
+
+
+def test_only_needs_of_gpus_are_problems_and_stages_count() -> None:
+    assert find_placement_problems([], []) == []
+    assert find_placement_problems([ReplicaNeed("cpu", 9, 0, 4.0)], []) == []
+    wanted = [ReplicaNeed("cpu", 9, 0, 0.0), ReplicaNeed("deep", 2, 2, 1, stages=3), ReplicaNeed("small", 1, 0.5, 1)]
+    (problem,) = find_placement_problems(wanted, [NODE, ClusterNode("cpus", 0, 64)])
+    assert problem == (
+        "interns need 12.5 GPUs (cpu 9 x 0 + deep 2 x 3 stages of 2 + small 1 x 0.5), each replica's on one node with "
+        "a core to spare: the cluster has 4, the biggest node (n1) 4"
+    )
+
+
+def test_everything_that_is_too_wide_is_named() -> None:
+    problems = find_placement_problems([ReplicaNeed("a", 1, 8, 1), ReplicaNeed("b", 1, 5, 1)], [NODE])
+    assert [problem.split(":")[0] for problem in problems] == [
+        "intern a needs 8 GPUs on one node",
+        "intern b needs 5 GPUs on one node",
+    ]
+    assert find_placement_problems([ReplicaNeed("a", 2, 4, 1)], [NODE])[0].startswith("interns need 8 GPUs")
+
+
+def test_a_bundle_is_one_gpu_with_its_part_of_the_cores() -> None:
+    assert ReplicaNeed("a", 1, 4, 2.0, stages=2).bundles == [{"GPU": 1.0, "CPU": 0.5}] * 8

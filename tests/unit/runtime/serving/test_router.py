@@ -103,6 +103,14 @@ class TestChoose:
             choose_replica("case", [ReplicaLoad(number, SLACK if number == home else 0) for number in range(3)]) == home
         )
 
+    def test_overload_is_more_than_twice_the_mean_and_the_slack(self) -> None:
+        home = choose_replica("case", [ReplicaLoad(number, 0) for number in range(3)])
+        # Of three replicas of which two are idle twice the mean is two thirds, so the slack is the third that is left.
+        full = [ReplicaLoad(number, 3 * SLACK if number == home else 0) for number in range(3)]
+        over = [ReplicaLoad(number, 3 * SLACK + 1 if number == home else 0) for number in range(3)]
+        assert choose_replica("case", full) == home
+        assert choose_replica("case", over) != home
+
     def test_the_only_replica_takes_everything(self) -> None:
         assert choose_replica("case", [ReplicaLoad(2, 10_000)]) == 2
 
@@ -436,3 +444,174 @@ async def test_a_retired_replica_that_dies_hands_its_calls_to_the_others() -> No
     await drained
     assert await under_way == Reply("q@0.3")
     assert len(stays.calls) == 1
+
+
+class Counted(LocalReplica):
+    """Counts how often its restart was waited for: once each time that it was taken for down."""
+
+    def __init__(self, behave: Callable[[Sequence[Request]], Awaitable[list[ReplicaAnswer]]] = answer) -> None:
+        super().__init__(behave)
+        self.waits = 0
+
+    async def ready(self) -> None:
+        self.waits += 1
+        await self.back.wait()
+
+
+class Held(Counted):
+    """Its calls wait for ``release``; then they are answered, or die with the process where it ``dies``."""
+
+    def __init__(self, dies: bool = False) -> None:
+        super().__init__(self.serve)
+        self.dies, self.asked, self.release = dies, asyncio.Event(), asyncio.Event()
+
+    async def serve(self, requests: Sequence[Request]) -> list[ReplicaAnswer]:
+        self.asked.set()
+        await self.release.wait()
+        if self.dies:
+            self.back.clear()
+            raise ReplicaDown
+        return await answer(requests)
+
+
+def case_of(home: int, count: int = 2) -> str:
+    """A case whose replica is ``home`` of ``count`` idle ones."""
+    return next(case for case in CASES if choose_replica(case, [ReplicaLoad(n, 0) for n in range(count)]) == home)
+
+
+@pytest.mark.parametrize(
+    ("kind", "waits"), [("too_long", 0), ("length", 0), ("engine", 0), ("engine_dead", 1), ("leaving", 1)]
+)
+async def test_only_the_end_of_its_engine_takes_a_replica_out(kind: str, waits: int) -> None:
+    replica = Counted(failing(1, LostCall(Failure(kind, "…"))))
+    await asyncio.gather(Router("tiny", [replica]).route_request("case", request(), None), return_exceptions=True)
+    assert replica.waits == waits
+
+
+async def test_late_news_of_an_earlier_process_does_not_take_its_successor_out() -> None:
+    first, second = asyncio.Event(), asyncio.Event()
+
+    async def behave(requests: Sequence[Request]) -> list[ReplicaAnswer]:
+        if requests[0].text in gates:
+            await gates.pop(requests[0].text).wait()
+            raise ReplicaDown
+        return await answer(requests)
+
+    gates = {"first": first, "second": second}
+    replica = Counted(behave)
+    router = Router("tiny", [replica])
+    asked = [asyncio.ensure_future(router.route_request(text, request(text), None)) for text in ("first", "second")]
+    await turns()
+    assert not gates, "both are in flight"
+    first.set()
+    assert await asked[0] == Reply("first@0.3")
+    second.set()
+    assert await asked[1] == Reply("second@0.3")
+    assert replica.waits == 1
+
+
+async def turns() -> None:
+    """Let the event loop do everything that waits for nothing from outside."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def suspect_waiting_for(
+    held: Held,
+) -> tuple[Router, LocalReplica, "asyncio.Future[Reply]", "asyncio.Future[Reply]"]:
+    """A suspect, whose engine died at the first replica, waits until ``held``, the second, has nothing in flight."""
+    home = LocalReplica(failing(1, dead_engine()))
+    router = Router("tiny", [home, held], poll_s=0.001)
+    beside = asyncio.ensure_future(router.route_request(case_of(1), request("beside"), None))
+    await held.asked.wait()
+    suspect = asyncio.ensure_future(router.route_request(case_of(0), request("suspect"), None))
+    await turns()
+    assert len(home.calls) == 1
+    assert not suspect.done(), "it is asked alone"
+    return router, home, suspect, beside
+
+
+async def test_a_suspect_whose_replica_dies_before_it_is_empty_is_asked_elsewhere() -> None:
+    held = Held(dies=True)
+    _, home, suspect, beside = await suspect_waiting_for(held)
+    held.release.set()
+    assert await suspect == Reply("suspect@0.3")
+    assert await beside == Reply("beside@0.3")
+    assert [call[0].text for call in held.calls] == ["beside"]
+    assert Counter(call[0].text for call in home.calls) == {"suspect": 2, "beside": 1}
+
+
+async def test_a_suspect_whose_replica_is_retired_before_it_is_empty_is_asked_elsewhere() -> None:
+    held = Held()
+    router, home, suspect, beside = await suspect_waiting_for(held)
+    drained = asyncio.ensure_future(router.update_replicas([home]))
+    await asyncio.sleep(0)
+    held.release.set()
+    assert await suspect == Reply("suspect@0.3")
+    await drained
+    assert await beside == Reply("beside@0.3")
+    assert [call[0].text for call in held.calls] == ["beside"]
+
+
+async def test_nothing_else_is_asked_of_a_replica_while_a_suspect_is_alone_there() -> None:
+    held = Held()
+    router, _, suspect, beside = await suspect_waiting_for(held)
+    late = asyncio.ensure_future(router.route_request(case_of(1), request("late"), None))
+    assert await late == Reply("late@0.3"), "the other replica takes it"
+    held.release.set()
+    assert (await suspect, await beside) == (Reply("suspect@0.3"), Reply("beside@0.3"))
+    assert [call[0].text for call in held.calls] == ["beside", "suspect"]
+    held.release.set()
+    assert await router.route_request(case_of(1), request("after"), None) == Reply("after@0.3")
+    assert held.calls[-1][0].text == "after", "the replica takes calls again"
+
+
+async def test_replicas_that_stay_keep_their_calls_when_the_list_changes() -> None:
+    held = Held()
+    router = Router("tiny", [held])
+    early = asyncio.ensure_future(router.route_request("case", request("early"), None))
+    await held.asked.wait()
+    await asyncio.wait_for(router.update_replicas([held, LocalReplica()]), 10)
+    held.release.set()
+    assert await early == Reply("early@0.3")
+    assert len(held.calls) == 1
+
+
+async def test_the_restart_of_a_retired_replica_is_not_waited_for() -> None:
+    held, stays = Held(dies=True), LocalReplica()
+    router = Router("tiny", [stays, held], poll_s=0.001)
+    asked = asyncio.ensure_future(router.route_request(case_of(1), request(), None))
+    await held.asked.wait()
+    drained = asyncio.ensure_future(router.update_replicas([stays]))
+    await asyncio.sleep(0)
+    held.release.set()
+    assert await asked == Reply("q@0.3")
+    await drained
+    assert held.waits == 0
+
+
+async def test_nothing_is_kept_of_calls_that_are_over() -> None:
+    router = Router("tiny", [LocalReplica(failing(1, dead_engine()))])
+    await asyncio.gather(*(router.route_request(case, request(case), None) for case in CASES))
+    await asyncio.sleep(0)
+    assert not router._tasks
+    assert not router._gathering
+    assert [state.in_flight for state in router._replicas] == [0]
+
+
+async def test_a_replica_that_answers_is_not_probed_however_long_one_call_takes() -> None:
+    async def behave(requests: Sequence[Request]) -> list[ReplicaAnswer]:
+        if requests[0].text == "long":
+            await over.wait()
+        return await answer(requests)
+
+    over = asyncio.Event()
+    replica = LocalReplica(behave)
+    router = Router("tiny", [replica], stall_s=0.2)
+    long = asyncio.ensure_future(router.route_request("long", request("long"), None))
+    for number in range(30):
+        await router.route_request(f"short-{number}", request(f"short-{number}"), None)
+        await asyncio.sleep(0.02)
+    assert replica.probes == 0
+    over.set()
+    assert await long == Reply("long@0.3")
