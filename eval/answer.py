@@ -13,8 +13,8 @@ from eval.rows import answer_row
 from eval.scoring import parse, question_text, verdict
 from eval.types import Answered
 from mics_ray.assemble.panel import PanelBuilder, build_intern_template
-from mics_ray.core.draws import derive_seed
 from mics_ray.core.ports import Judge, Panel
+from mics_ray.core.seeds import derive_seed
 from mics_ray.core.text import neutralise, parse_continuation
 from mics_ray.core.types import Case, Failure, LostCall
 from mics_ray.core.usage import Usage

@@ -17,7 +17,7 @@ from mics_ray.assemble.locations import JUDGE, resolve_embedded
 from mics_ray.config.compose import dump_yaml
 from mics_ray.config.identity import build_identity, digest_identity, find_code_version
 from mics_ray.config.schema import Config, Engine, InternDefaults, SearchConfig
-from mics_ray.core.draws import derive_seed
+from mics_ray.core.seeds import derive_seed
 from mics_ray.errors import RefusedRun
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import ShardError, committed_ids

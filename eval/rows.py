@@ -82,7 +82,7 @@ def answer_row(
         "parsed": answered.parsed,
         "verdict": answered.verdict.value,
         "judge_reply": answered.judge_reply,
-        "failure": f"{failure.kind}: {failure.message}" if failure else None,
+        "failure": str(failure) if failure else None,
         "bert_score": bert_score,
         "mics_score": mics_score,
         "prompt_tokens": usage.prompt_tokens,

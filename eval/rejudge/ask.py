@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from eval.rejudge.account import Said
-from eval.rejudge.recorded import answers, trees
+from eval.rejudge.recorded import answers
 from mics_ray.assemble.locations import JUDGE, group_by_provider
 from mics_ray.assemble.panel import build_judge_template
 from mics_ray.config.keys import read_key
 from mics_ray.config.schema import Config
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Case, LostCall, Verdict
+from mics_ray.io.rows import read_trees
 from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.replies.ledger import Ledger
 from mics_ray.models.replies.reply_store import ReplyStore
@@ -82,7 +83,7 @@ async def _first(waiting: "deque[asyncio.Task[Heard]]", asked: "asyncio.Task[boo
 
 
 async def _case(row: Mapping[str, Any], judge: ModelJudge) -> Heard:
-    case, found = Case(row["case_id"], row["question"], row["answer"]), trees(row)
+    case, found = Case(row["case_id"], row["question"], row["answer"]), read_trees(row)
     texts = answers(found)
     # A refusal of one does not end the wait for the others: one of them may be a paid call on its way home.
     said = await asyncio.gather(*(_answer(judge, case, text) for text in texts), return_exceptions=True)
@@ -95,7 +96,7 @@ async def _answer(judge: ModelJudge, case: Case, text: str) -> Said:
     try:
         found = await judge.compare(case, text, 0)
     except LostCall as lost:
-        return Said(Verdict.UNKNOWN, lost.text, f"{lost.failure.kind}: {lost.failure.message}")
+        return Said(Verdict.UNKNOWN, lost.text, str(lost.failure))
     return Said(found.verdict, found.reply)
 
 

@@ -1,10 +1,8 @@
-"""What a run recorded of its searches: the trees of a row, as the search had them, and its policy and wording."""
+"""What a run recorded of its searches: its policy and wording, and what the policy makes of its trees."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
@@ -12,10 +10,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mics_ray.assemble.panel import build_strategy
 from mics_ray.config.schema import PromptsConfig, SearchConfig
-from mics_ray.core.draws import derive_seed
 from mics_ray.core.ports import Expand, Strategy
 from mics_ray.core.tree import Node, SearchTree
-from mics_ray.core.types import Failure, Verdict, Vote
+from mics_ray.core.types import Verdict, Vote
 from mics_ray.errors import RefusedRun
 
 COLUMNS = ("case_id", "question", "answer", "nodes", "seed")
@@ -53,16 +50,6 @@ def rules(run: Path) -> Rules:
     return Rules(build_strategy(search, mentors), prompts, judge)
 
 
-def trees(row: Mapping[str, Any]) -> list[SearchTree]:
-    """The search trees of all attempts of a row, ids from 0 in each; what mentors wrote after a step is left out."""
-    found = []
-    for attempt, group in groupby(row["nodes"], key=lambda node: int(node["attempt"])):
-        rows = list(group)
-        nodes = tuple(_node(node, rows[0]["id"]) for node in rows)
-        found.append(SearchTree(row["case_id"], derive_seed(row["seed"], attempt - 1), nodes))
-    return found
-
-
 def answers(found: list[SearchTree]) -> list[str]:
     """The interns' answers, each once, in their order."""
     return list(dict.fromkeys(v.answer for tree in found for node in tree.nodes for v in node.votes if v.answer))
@@ -84,20 +71,3 @@ def choice(policy: Strategy, tree: SearchTree, number: int) -> Choice:
 
 def _votes(node: Node, verdicts: Mapping[str, Verdict]) -> tuple[Vote, ...]:
     return tuple(replace(vote, verdict=verdicts.get(vote.answer, Verdict.UNKNOWN)) for vote in node.votes)
-
-
-def _node(row: Mapping[str, Any], shift: int) -> Node:
-    parent = None if row["parent"] is None else row["parent"] - shift
-    votes = tuple(_vote(vote) for vote in row["votes"])
-    steps = tuple(row["steps"])
-    failure = _failure(row["failure"])
-    return Node(row["id"] - shift, parent, row["round"], row["mentor"], steps, votes=votes, failure=failure)
-
-
-def _vote(row: Mapping[str, Any]) -> Vote:
-    return Vote(**{**row, "verdict": Verdict(row["verdict"]), "failure": _failure(row["failure"])})
-
-
-def _failure(text: str | None) -> Failure | None:
-    kind, _, message = (text or "").partition(": ")
-    return Failure(kind, message) if text is not None else None

@@ -81,6 +81,10 @@ class LeakGuard:
         tests = ((Leak.ANSWER, self._tells_answer), (Leak.CAPTION, self._quotes), (Leak.FINAL_ANSWER, _FINAL.search))
         return tuple(kind for kind, test in tests if test(step))
 
+    def find_in_chain(self, steps: Sequence[str]) -> tuple[tuple[int, Leak], ...]:
+        """The leaks of a chain as (number of the step from 1, kind), in the order of the steps."""
+        return tuple((number, kind) for number, step in enumerate(steps, 1) for kind in self.find(step))
+
     def _tells_answer(self, step: str) -> bool:
         said = words(step)
         if any(wording.tells and mentions(said, wording.words) for wording in self._wordings):
@@ -93,12 +97,6 @@ class LeakGuard:
         if any(_line(source) not in self._question for source in sources):
             return True
         return bool(self._quotable) and not self._quotable.isdisjoint(_runs(all_words(step)))
-
-
-def find_leaks(case: Case, steps: Sequence[str]) -> tuple[tuple[int, Leak], ...]:
-    """The leaks of a chain as (number of the step from 1, kind), in the order of the steps."""
-    guard = LeakGuard(case)
-    return tuple((number, kind) for number, step in enumerate(steps, 1) for kind in guard.find(step))
 
 
 def _variants(answer: str) -> list[str]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mics_ray.core.draws import draw
 from mics_ray.core.ports import Expand, Move, Stop
+from mics_ray.core.seeds import draw
 from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Outcome
 

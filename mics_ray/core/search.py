@@ -5,12 +5,12 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from mics_ray.core.draws import derive_seed
 from mics_ray.core.mics import NO_STEP
 from mics_ray.core.ports import Expand, Panel, Stop, Strategy
 from mics_ray.core.quality import grade
+from mics_ray.core.seeds import attempt_seed, intern_seed, judge_seed, mentor_seed
 from mics_ray.core.tree import Node, SearchTree
-from mics_ray.core.types import Case, Continuation, Failure, LostCall, Outcome, Quality, Vote
+from mics_ray.core.types import KEPT_OUTCOMES, Case, Continuation, Failure, LostCall, Outcome, Quality, Vote
 
 T = TypeVar("T")
 
@@ -36,12 +36,12 @@ class SearchResult:
 async def search_case(case: Case, strategy: Strategy, panel: Panel, seed: int, restarts: int) -> SearchResult:
     """Search ``case``; dead ends and failed searches start again from the root, ``restarts`` times."""
     trees: list[SearchTree] = []
-    for attempt in range(1 + restarts):
-        tree, stop = await run_search(case, strategy, panel, SearchTree(case.id, derive_seed(seed, attempt)))
+    for attempt in range(1, 2 + restarts):
+        tree, stop = await run_search(case, strategy, panel, SearchTree(case.id, attempt_seed(seed, attempt)))
         trees.append(tree)
         if stop.outcome not in (Outcome.DEAD_END, Outcome.FAILED):
             break
-    kept = _chain(tree, stop.leaf) if stop.outcome in (Outcome.SOLVED, Outcome.DEPTH) else None
+    kept = _chain(tree, stop.leaf) if stop.outcome in KEPT_OUTCOMES else None
     # Lost calls cut a course short: nothing can be said of it, and it never reads as one to keep.
     course = () if stop.outcome is Outcome.FAILED else tree.best_scores()
     return SearchResult(case, stop.outcome, stop.reason, grade(course), kept, stop.leaf, tuple(trees))
@@ -81,7 +81,7 @@ async def _continuation(case: Case, panel: Panel, tree: SearchTree, move: Expand
     if move.parent is not None and tree.nodes[move.parent].mentor == mentor:
         return tree.nodes[move.parent].rest
     prefix = tree.prefix(move.parent)
-    return await panel.mentors[mentor].propose(case, prefix, derive_seed(tree.seed, case.id, "mentor", mentor, prefix))
+    return await panel.mentors[mentor].propose(case, prefix, mentor_seed(tree.seed, case.id, mentor, prefix))
 
 
 async def _votes(case: Case, panel: Panel, seed: int, prefix: tuple[str, ...]) -> tuple[Vote, ...]:
@@ -95,13 +95,13 @@ async def _vote(case: Case, panel: Panel, seed: int, prefix: tuple[str, ...], in
     """One vote; the judge is asked as soon as the answer exists, and a lost call leaves the verdict unknown."""
     vote = Vote(intern, temperature)
     try:
-        draw = derive_seed(seed, case.id, "intern", intern, temperature, prefix)
+        draw = intern_seed(seed, case.id, intern, temperature, prefix)
         done = await panel.interns[intern].finish(case, prefix, temperature, draw)
         vote = replace(vote, text=done.text, answer=done.answer)
     except LostCall as lost:
         return replace(vote, text=lost.text, failure=lost.failure)
     try:
-        judged = await panel.judge.compare(case, done.answer, derive_seed(draw, "judge"))
+        judged = await panel.judge.compare(case, done.answer, judge_seed(draw))
     except LostCall as lost:
         return replace(vote, judge_reply=lost.text, failure=lost.failure)
     return replace(vote, verdict=judged.verdict, judge_reply=judged.reply)

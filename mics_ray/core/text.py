@@ -24,9 +24,9 @@ def neutralise(text: str) -> str:
     return _PLACEHOLDER.sub(lambda match: f"({match[1]}{match[2].strip('|').lower()})", text)
 
 
-def format_steps(steps: Sequence[str]) -> str:
-    """Steps with their markers, numbered from 1, one blank line apart."""
-    return "\n\n".join(f"### Step {number}: {step}" for number, step in enumerate(steps, 1))
+def format_steps(steps: Sequence[str], first: int = 1) -> str:
+    """Steps with their markers, numbered from ``first``, one blank line apart."""
+    return "\n\n".join(f"### Step {number}: {step}" for number, step in enumerate(steps, first))
 
 
 def format_prefix(steps: Sequence[str]) -> str:
@@ -34,9 +34,11 @@ def format_prefix(steps: Sequence[str]) -> str:
     return format_steps(steps) or NO_STEPS_YET
 
 
-def format_chain(chain: Continuation) -> str:
-    """A whole chain as text."""
-    return "\n\n".join(part for part in (format_steps(chain.steps), f"### The final answer is: {chain.answer}") if part)
+def format_chain(chain: Continuation, first: int = 1) -> str:
+    """A whole chain as text, its steps numbered from ``first``."""
+    return "\n\n".join(
+        part for part in (format_steps(chain.steps, first), f"### The final answer is: {chain.answer}") if part
+    )
 
 
 def parse_answer(text: str) -> str | None:

@@ -13,7 +13,7 @@ class Verdict(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a case ended."""
+    """How a case ended, in the order in which reports list it."""
 
     SOLVED = "solved"
     """A candidate scored 1."""
@@ -25,6 +25,10 @@ class Outcome(StrEnum):
     """Calls were lost: nothing can be said about the case."""
     REJECTED = "rejected"
     """The input record could not be used; no call was made for it."""
+
+
+KEPT_OUTCOMES = (Outcome.SOLVED, Outcome.DEPTH)
+"""The outcomes whose search keeps a chain."""
 
 
 class Quality(StrEnum):
@@ -43,12 +47,21 @@ class Failure:
     kind: str
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Failure":
+        """The failure that was written as ``text``, which is ``kind: message``."""
+        kind, _, message = text.partition(": ")
+        return cls(kind, message)
+
 
 class LostCall(Exception):
     """A call to a model gave nothing that can be used; the vote is unknown or the mentor sits out the round."""
 
     def __init__(self, failure: Failure, text: str = "") -> None:
-        super().__init__(f"{failure.kind}: {failure.message}")
+        super().__init__(str(failure))
         self.failure = failure
         self.text = text
         """The reply that could not be used, kept as evidence; never part of the exception's own message."""

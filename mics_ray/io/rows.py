@@ -1,7 +1,8 @@
-"""One row per case: the explicit, versioned Arrow schema, and the way from a result to a row."""
+"""One row per case: the explicit, versioned Arrow schema, and the way from a result to a row and back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
@@ -10,9 +11,10 @@ from mics_ray.core.display import storable_value
 from mics_ray.core.leaks import LeakGuard
 from mics_ray.core.quality import grade
 from mics_ray.core.search import SearchResult
-from mics_ray.core.text import format_chain
+from mics_ray.core.seeds import attempt_seed
+from mics_ray.core.text import format_chain, format_steps
 from mics_ray.core.tree import Node, SearchTree
-from mics_ray.core.types import Continuation, Failure, Outcome, Vote
+from mics_ray.core.types import Continuation, Failure, Outcome, Verdict, Vote
 from mics_ray.core.usage import Usage
 from mics_ray.io.records import Rejection
 
@@ -83,28 +85,11 @@ SCHEMA = pa.schema(
         ("schema_version", pa.int32()),
     ]
 )
-"""Columns of a row. Null only where it means something: no parent, no score, no failure; leaks that nobody looked for.
+"""Columns of a row. Null only where it means something: no parent, no score, no failure.
 
 ``leaks`` are those of the chain (steps numbered from 1), ``leaks`` of a node the kinds in its own steps; see
 :mod:`mics_ray.core.leaks`.
 """
-
-
-def _version_1() -> pa.Schema:
-    """The schema before the leaks, in rows and in nodes."""
-    node = pa.struct([field for field in _NODE if field.name != "leaks"])
-    fields = (pa.field("nodes", pa.list_(node)) if field.name == "nodes" else field for field in SCHEMA)
-    return pa.schema([field for field in fields if field.name != "leaks"])
-
-
-SCHEMA_1 = _version_1()
-"""Of rows of version 1, which are read as well."""
-
-
-def from_version_1(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of version 1, or some of its columns, with the columns of later versions: nobody looked for leaks."""
-    nodes = {"nodes": [{**node, "leaks": None} for node in row["nodes"]]} if "nodes" in row else {}
-    return {**row, **nodes, "leaks": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +116,7 @@ def result_row(result: SearchResult, usage: Mapping[str, Usage], seconds: float,
         steps=chain.steps if chain else (),
         final_answer=chain.answer if chain else "",
         reasoning=format_chain(chain) if chain else "",
-        leaks=_leaks(guard, chain.steps if chain else ()),
+        leaks=[{"step": step, "kind": kind.value} for step, kind in guard.find_in_chain(chain.steps if chain else ())],
         rounds=tree.rounds,
         mentors=[node.mentor for node in tree.path(result.leaf)],
         scores={name: tree.scores(name) for name in dict.fromkeys(node.mentor for node in tree.nodes)},
@@ -173,10 +158,6 @@ def _row(stamp: Stamp, **columns: object) -> dict[str, Any]:
     return {name: storable_value(columns[name]) for name in SCHEMA.names}
 
 
-def _leaks(guard: LeakGuard, steps: Sequence[str]) -> list[dict[str, Any]]:
-    return [{"step": number, "kind": kind.value} for number, step in enumerate(steps, 1) for kind in guard.find(step)]
-
-
 def _nodes(attempts: Sequence[SearchTree], leaf: int | None, guard: LeakGuard) -> list[dict[str, Any]]:
     """The candidates of all attempts; ids go on from one attempt to the next, so that they are unique in a row."""
     rows: list[dict[str, Any]] = []
@@ -204,20 +185,53 @@ def _node(tree: SearchTree, node: Node, attempt: int, shift: int) -> dict[str, A
         "steps": node.steps,
         "rest": _format_rest(node.rest, before),
         "score": node.score,
-        "failure": _failure(node.failure),
+        "failure": _text_or_none(node.failure),
         "votes": [_vote(vote) for vote in node.votes],
     }
 
 
 def _vote(vote: Vote) -> dict[str, Any]:
-    return asdict(vote) | {"verdict": vote.verdict.value, "failure": _failure(vote.failure)}
+    return asdict(vote) | {"verdict": vote.verdict.value, "failure": _text_or_none(vote.failure)}
 
 
-def _failure(failure: Failure | None) -> str | None:
-    return f"{failure.kind}: {failure.message}" if failure else None
+def _text_or_none(failure: Failure | None) -> str | None:
+    return str(failure) if failure else None
 
 
 def _format_rest(rest: Continuation, before: int) -> str:
     """What the mentor wrote after the candidate, its steps numbered on; empty when it wrote nothing."""
-    steps = [f"### Step {number}: {step}" for number, step in enumerate(rest.steps, before + 1)]
-    return "\n\n".join([*steps, *([f"### The final answer is: {rest.answer}"] if rest.answer else [])])
+    return format_chain(rest, before + 1) if rest.answer else format_steps(rest.steps, before + 1)
+
+
+def read_trees(row: Mapping[str, Any]) -> list[SearchTree]:
+    """The search trees of all attempts of a row, ids from 0 in each; what mentors wrote after a step is left out.
+
+    Needs the columns ``case_id``, ``seed`` and ``nodes``.
+    """
+    trees = []
+    for attempt, group in groupby(row["nodes"], key=lambda node: int(node["attempt"])):
+        candidates = list(group)
+        nodes = tuple(_read_node(one, candidates[0]["id"]) for one in candidates)
+        trees.append(SearchTree(row["case_id"], attempt_seed(row["seed"], attempt), nodes))
+    return trees
+
+
+def _read_node(row: Mapping[str, Any], shift: int) -> Node:
+    """A candidate from its struct; ``shift`` is the id of the first candidate of its attempt."""
+    return Node(
+        id=row["id"] - shift,
+        parent=None if row["parent"] is None else row["parent"] - shift,
+        round=row["round"],
+        mentor=row["mentor"],
+        steps=tuple(row["steps"]),
+        votes=tuple(_read_vote(vote) for vote in row["votes"]),
+        failure=_read_failure(row["failure"]),
+    )
+
+
+def _read_vote(row: Mapping[str, Any]) -> Vote:
+    return Vote(**{**row, "verdict": Verdict(row["verdict"]), "failure": _read_failure(row["failure"])})
+
+
+def _read_failure(text: str | None) -> Failure | None:
+    return None if text is None else Failure.parse(text)

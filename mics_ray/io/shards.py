@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mics_ray.io.rows import SCHEMA, SCHEMA_1, from_version_1
+from mics_ray.io.rows import SCHEMA
 from mics_ray.private_files import replace_file, sync_folder
 
 
@@ -58,23 +58,14 @@ class ShardError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Older:
-    """An earlier schema that is still read, and what makes its rows (or some columns of them) those of today."""
-
-    schema: pa.Schema
-    upgrade: Callable[[Mapping[str, Any]], dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
 class RowKind:
     """What the rows of a folder are: their Arrow schema, and the string column that is unique over all of them.
 
-    Shards of the ``older`` schemas are read, and never written or changed. ``remedy``: what to do about a damaged one.
+    ``remedy`` says what to do about a damaged shard.
     """
 
     schema: pa.Schema
     key: str
-    older: tuple[Older, ...] = ()
     remedy: str = "move it away and run again"
 
     def to_table(self, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
@@ -91,7 +82,6 @@ class RowKind:
 CASES = RowKind(
     SCHEMA,
     "case_id",
-    (Older(SCHEMA_1, from_version_1),),
     remedy="scripts/verify.py run.dir=… --repair rebuilds its rows from the record",
 )
 
@@ -177,25 +167,14 @@ def _read(path: Path, columns: list[str], kind: RowKind) -> Iterator[list[dict[s
     """The rows of one shard in batches."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
-            upgrade = _upgrade(path, file.schema_arrow, kind)
-            stored = [name for name in columns if name in file.schema_arrow.names] or [kind.key]
+            if not file.schema_arrow.equals(kind.schema):
+                raise ShardError(path, "of another schema; read it with the version of the code that wrote it")
             missing = file.metadata.num_rows
-            for batch in file.iter_batches(_BATCH, columns=stored):
+            for batch in file.iter_batches(_BATCH, columns=columns):
                 missing -= batch.num_rows
-                rows = batch.to_pylist(maps_as_pydicts="strict")
-                yield [{name: row[name] for name in columns} for row in map(upgrade, rows)] if upgrade else rows
+                yield batch.to_pylist(maps_as_pydicts="strict")
             if missing:  # page headers have no checksum, and a damaged one can end the reading early
                 raise ShardError(path, f"damaged: its rows are not all there; {kind.remedy}")
     except (OSError, ValueError, pa.ArrowException) as error:
         # The message of the library may quote what it read.
         raise ShardError(path, f"damaged or cut off ({type(error).__name__}); {kind.remedy}") from None
-
-
-def _upgrade(path: Path, schema: pa.Schema, kind: RowKind) -> Callable[[Mapping[str, Any]], dict[str, Any]] | None:
-    """What a shard's rows need to be of the kind's schema; ``None``: nothing. Raises :class:`ShardError`."""
-    if schema.equals(kind.schema):
-        return None
-    for older in kind.older:
-        if schema.equals(older.schema):
-            return older.upgrade
-    raise ShardError(path, "of another schema; read it with the version of the code that wrote it")

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mics_ray.core.leaks import Leak
+from mics_ray.core.types import KEPT_OUTCOMES
 from mics_ray.core.usage import Usage
 from mics_ray.io.shards import iter_rows, shards
 
@@ -46,7 +47,7 @@ class Tally:
             return
         for row in rows:
             self.outcomes[row["outcome"]] += 1
-            if row["outcome"] in ("solved", "depth"):
+            if row["outcome"] in KEPT_OUTCOMES:
                 self.quality[row["quality"]] += 1
             for name, used in row["usage"]:
                 self.usage[name] = self.usage.get(name, Usage()) + Usage(**used)
@@ -58,24 +59,24 @@ SUMMARY_COLUMNS = ["outcome", "quality", "rounds", "mentors", "usage", "attempts
 def summarise(results: Path, spent_usd: float = 0.0) -> dict[str, Any]:
     """Counts over all committed rows: outcomes, quality and rounds of kept chains, chosen steps, usage per model.
 
-    ``leaks`` are kept chains with a leak of ``any`` kind, and of each; ``unknown`` are rows of schema version 1.
+    ``leaks`` are kept chains with a leak of ``any`` kind, and of each.
     ``spent_usd`` is the ledger's: calls of lost searches and attempts without a reply too, which no row accounts for.
     """
     outcomes, quality, rounds, chosen = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
-    leaks = Counter[str](dict.fromkeys(("any", *(kind.value for kind in Leak), "unknown"), 0))
+    leaks = Counter[str](dict.fromkeys(("any", *(kind.value for kind in Leak)), 0))
     usage: dict[str, Usage] = {}
     attempts = 0
     for row in iter_rows(results, SUMMARY_COLUMNS):
         outcomes[row["outcome"]] += 1
         attempts += row["attempts"]
-        if row["outcome"] in ("solved", "depth"):
+        if row["outcome"] in KEPT_OUTCOMES:
             quality[row["quality"]] += 1
             rounds[str(row["rounds"])] += 1
             chosen.update(row["mentors"])
             leaks.update(_kinds(row["leaks"]))
         for name, used in row["usage"].items():
             usage[name] = usage.get(name, Usage()) + Usage(**used)
-    kept = outcomes["solved"] + outcomes["depth"]
+    kept = sum(outcomes[outcome] for outcome in KEPT_OUTCOMES)
     cost = sum(used.cost_usd for used in usage.values())
     spent = max(spent_usd, cost)
     return {
@@ -94,10 +95,8 @@ def summarise(results: Path, spent_usd: float = 0.0) -> dict[str, Any]:
     }
 
 
-def _kinds(leaks: Sequence[Mapping[str, Any]] | None) -> set[str]:
+def _kinds(leaks: Sequence[Mapping[str, Any]]) -> set[str]:
     """What a chain is counted under; ``leaks`` as rows hold them."""
-    if leaks is None:
-        return {"unknown"}
     return {leak["kind"] for leak in leaks} | ({"any"} if leaks else set())
 
 

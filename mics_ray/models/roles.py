@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from mics_ray.config.schema import PromptsConfig
-from mics_ray.core.draws import derive_seed
+from mics_ray.core.seeds import derive_seed
 from mics_ray.core.text import neutralise, parse_answer, parse_continuation
 from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall, Verdict
 from mics_ray.core.usage import Usage

@@ -71,7 +71,7 @@ class Refused(Exception):
     """
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__(f"{failure.kind}: {failure.message}")
+        super().__init__(str(failure))
         self.failure = failure
 
     def __reduce__(self) -> tuple[type["Refused"], tuple[Failure]]:

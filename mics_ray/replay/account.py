@@ -10,11 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from mics_ray.core.display import one_line
+from mics_ray.core.types import Outcome
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK
 from mics_ray.replay.cases import RecordEnd
 from mics_ray.replay.committed import Comparison
-
-_OUTCOMES = ("solved", "depth", "dead_end", "failed", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ def _outcomes(told: Comparison) -> Table:
     table = Table(title="outcomes of the cases that both have", title_justify="left")
     for name in ("outcome", "run", "replay"):
         table.add_column(name, justify="left" if name == "outcome" else "right")
-    for name in _OUTCOMES:
+    for name in Outcome:
         if told.before[name] or told.after[name]:
             table.add_row(name, str(told.before[name]), str(told.after[name]))
     return table

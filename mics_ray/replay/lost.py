@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from mics_ray.assemble.locations import JUDGE
-from mics_ray.core.draws import derive_seed
 from mics_ray.core.mics import NO_STEP
 from mics_ray.core.ports import Intern, Judge, Mentor, Panel
+from mics_ray.core.seeds import intern_seed, judge_seed, mentor_seed
 from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall
+from mics_ray.io.rows import read_trees
 
 BY_REPLIES = {NO_STEP, "cut", "no_answer", "no_verdict"}
 """Failures that follow from replies, which are recorded: they come about again by themselves."""
@@ -18,22 +19,21 @@ Lost = Mapping[tuple[str, int], LostCall]
 
 
 def lost_calls(row: Mapping[str, Any]) -> Lost:
-    """The calls without a reply of a committed row; the seeds are those that :mod:`mics_ray.core.search` draws."""
+    """The calls without a reply of a committed row; found by the seeds of :mod:`mics_ray.core.seeds`."""
     found: dict[tuple[str, int], LostCall] = {}
-    chains: dict[int | None, tuple[str, ...]] = {None: ()}
-    for node in row["nodes"]:
-        seed, case = derive_seed(row["seed"], node["attempt"] - 1), row["case_id"]
-        before = chains[node["parent"]]
-        chains[node["id"]] = chain = (*before, *node["steps"])
-        if failure := _failure(node["failure"]):
-            found[node["mentor"], derive_seed(seed, case, "mentor", node["mentor"], before)] = LostCall(failure)
-        for vote in node["votes"]:
-            if failure := _failure(vote["failure"]):
-                draw = derive_seed(seed, case, "intern", vote["intern"], vote["temperature"], chain)
-                if vote["answer"]:
-                    found[JUDGE, derive_seed(draw, "judge")] = LostCall(failure, vote["judge_reply"])
+    for tree in read_trees(row):
+        for node in tree.nodes:
+            before = tree.prefix(node.parent)
+            if _is_lost(node.failure):
+                found[node.mentor, mentor_seed(tree.seed, tree.case_id, node.mentor, before)] = LostCall(node.failure)
+            for vote in node.votes:
+                if not _is_lost(vote.failure):
+                    continue
+                draw = intern_seed(tree.seed, tree.case_id, vote.intern, vote.temperature, before + node.steps)
+                if vote.answer:
+                    found[JUDGE, judge_seed(draw)] = LostCall(vote.failure, vote.judge_reply)
                 else:
-                    found[vote["intern"], draw] = LostCall(failure, vote["text"])
+                    found[vote.intern, draw] = LostCall(vote.failure, vote.text)
     return found
 
 
@@ -49,10 +49,9 @@ def losing(panel: Panel, lost: Lost) -> Panel:
     )
 
 
-def _failure(text: str | None) -> Failure | None:
-    """A failure as rows hold it; ``None`` where a recorded reply is its cause."""
-    kind, _, message = (text or "").partition(": ")
-    return Failure(kind, message) if kind and kind not in BY_REPLIES else None
+def _is_lost(failure: Failure | None) -> TypeGuard[Failure]:
+    """Whether a failure is that of a call without a reply: not one that follows from a recorded reply."""
+    return failure is not None and failure.kind not in BY_REPLIES
 
 
 def _lose(lost: Lost, name: str, seed: int) -> None:

@@ -16,7 +16,7 @@ import pytest
 import ray
 
 from mics_ray.config.schema import Config, InternDefaults, ModelConfig
-from mics_ray.core.draws import derive_seed
+from mics_ray.core.seeds import derive_seed
 from mics_ray.errors import RefusedRun
 from mics_ray.models.types import LostCall, Pictures, Reply, Request
 from mics_ray.runtime.serving.model_actors import connect_routers, start_interns

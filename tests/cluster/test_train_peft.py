@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mics_ray.core.draws import derive_seed
+from mics_ray.core.seeds import derive_seed
 from mics_ray.errors import EXIT_STOPPED, RefusedRun
 from mics_ray.models.types import Pictures, Request
 from mics_ray.runtime.serving.model_actors import connect_routers

@@ -10,7 +10,7 @@ import ray
 import torch
 
 from mics_ray.config.schema import Config, InternDefaults, ModelConfig
-from mics_ray.core.draws import derive_seed
+from mics_ray.core.seeds import derive_seed
 from mics_ray.models.engine.vllm_settings import is_cpu_build
 from mics_ray.models.types import Pictures, Reply, Request
 from mics_ray.runtime.serving.model_actors import connect_routers, start_interns

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mics_ray.core.leaks import Leak, LeakGuard, find_leaks
+from mics_ray.core.leaks import Leak, LeakGuard
 from mics_ray.core.types import Case
 from mics_ray.core.wording import is_telling, words
 
@@ -40,13 +40,13 @@ def test_a_step_without_any_word_of_the_answer_never_tells_it(answer: str, step:
 @given(ANSWER, AROUND, AROUND)
 def test_what_the_question_names_is_no_leak(answer: str, before: str, after: str) -> None:
     question = f"{before} {answer} {after}"
-    assert find_leaks(Case("c", question, answer), [question]) == ()
+    assert LeakGuard(Case("c", question, answer)).find_in_chain([question]) == ()
 
 
 @given(st.text(), st.text(), st.lists(st.text(), max_size=3))
 @settings(max_examples=300)
 def test_any_text_is_looked_through(question: str, answer: str, steps: list[str]) -> None:
-    found = find_leaks(Case("c", question, answer), steps)
+    found = LeakGuard(Case("c", question, answer)).find_in_chain(steps)
     assert [number for number, _ in found] == sorted(number for number, _ in found)
     assert all(1 <= number <= len(steps) for number, _ in found)
     for number, kind in found:

@@ -1,17 +1,19 @@
 """Whatever a search held, its row comes back from the disk as it was handed in."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mics_ray.core.search import SearchResult
+from mics_ray.core.seeds import attempt_seed
 from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, Verdict, Vote
 from mics_ray.core.usage import Usage
 from mics_ray.io.records import Rejection
-from mics_ray.io.rows import Stamp, rejected_row, result_row
+from mics_ray.io.rows import Stamp, read_trees, rejected_row, result_row
 from mics_ray.io.shards import ShardStore, iter_rows
 
 TEXT = st.text(st.characters(), max_size=12)
@@ -74,3 +76,17 @@ def test_node_ids_are_unique_and_chosen_nodes_are_one_path_per_attempt(result: S
     for attempt in range(1, len(result.attempts) + 1):
         rounds = [node["round"] for node in nodes if node["chosen"] and node["attempt"] == attempt]
         assert rounds == list(range(1, len(rounds) + 1))
+
+
+@given(result=results(), seed=st.integers(0, 2**31 - 1))
+@settings(max_examples=40, deadline=None)
+def test_the_trees_of_a_row_are_those_of_the_search_but_for_what_mentors_wrote_on(
+    result: SearchResult, seed: int
+) -> None:
+    stamp = Stamp(seed, "", "")
+    row = result_row(result, {}, 0, stamp)
+    trees = read_trees(row)
+    assert [tree.seed for tree in trees] == [attempt_seed(seed, n) for n in range(1, len(result.attempts) + 1)]
+    again = result_row(replace(result, attempts=tuple(trees)), {}, 0, stamp)
+    apart = {"rest": "", "leaks": []}
+    assert [node | apart for node in again["nodes"]] == [node | apart for node in row["nodes"]]

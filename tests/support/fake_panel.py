@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from mics_ray.core.draws import derive_seed
 from mics_ray.core.mics import NO_STEP
 from mics_ray.core.ports import Panel
+from mics_ray.core.seeds import derive_seed
 from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall, Verdict, Vote
 

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from mics_ray.config.schema import PromptsConfig
+from mics_ray.core.types import KEPT_OUTCOMES
 
 CHAINS = "chains"
 """The name of this export's own chains among the data sets of a stage."""
@@ -38,7 +39,7 @@ class RunFolders:
 class SelectionConfig:
     """Which rows become samples; everything else is counted in the report, by reason."""
 
-    outcomes: list[str] = field(default_factory=lambda: ["solved", "depth"])
+    outcomes: list[str] = field(default_factory=lambda: [outcome.value for outcome in KEPT_OUTCOMES])
     quality: list[str] = field(default_factory=lambda: ["keep"])
     min_score: float = 0.0  # of the last chosen step, in [0, 1]
     min_rounds: int = 1

@@ -102,14 +102,12 @@ def _notes(job: ExportJob, runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _leak_notes(job: ExportJob, kept: Sequence[Sample]) -> Iterator[str]:
-    """Losing candidates that give something away, and rows whose leaks the search did not look for."""
+    """Losing candidates that give something away, by the search's own guard."""
     if job.select.leaks is LeakFilter.keep:
         return
     found = [node["leaks"] for sample in kept for node in sample.nodes]
     if leaking := sum(bool(leaks) for leaks in found):
         yield f"{leaking} candidates leak; they and what goes on from them are in no pair and no reward"
-    if None in found:
-        yield "rows of schema version 1 were looked through here, without their captions: quoted captions are not found"
 
 
 def _pair_notes(long: Mapping[str, Sequence[str]]) -> Iterator[str]:

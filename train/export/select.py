@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from mics_ray.config.compose import suggest_nearest
-from mics_ray.core.leaks import find_leaks
-from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from train.export.config import LeakFilter, SelectionConfig
 from train.export.pictures import Picture
@@ -85,24 +83,18 @@ def _why_not(row: Row, score: float | None, config: SelectionConfig) -> tuple[st
 
 
 def _leaks(row: Row, wanted: LeakFilter) -> list[Mapping[str, Any]]:
-    """The leaks for which a chain is left out. In rows that were not looked through they are found here."""
+    """The leaks for which a chain is left out."""
     if wanted is LeakFilter.keep:
         return []
-    leaks = row["leaks"]
-    if leaks is None:
-        case = Case(row["case_id"], row["question"], row["answer"])
-        leaks = [{"step": step, "kind": kind.value} for step, kind in find_leaks(case, row["steps"])]
     last = len(row["steps"]) if wanted is LeakFilter.drop else sum(len(node["steps"]) for node in _chosen(row))
-    return [leak for leak in leaks if leak["step"] <= last]
+    return [leak for leak in row["leaks"] if leak["step"] <= last]
 
 
 def _untainted(row: Row) -> Row:
     """A row whose candidates have no score where they or what they go on from leak: such a score is no evidence."""
-    case = Case(row["case_id"], row["question"], row["answer"])
     tainted: set[int] = set()
     for node in row["nodes"]:  # parents come before their children
-        leaks = find_leaks(case, node["steps"]) if node["leaks"] is None else node["leaks"]
-        if leaks or node["parent"] in tainted:
+        if node["leaks"] or node["parent"] in tainted:
             tainted.add(node["id"])
     return row | {"nodes": [{**node, "score": None} if node["id"] in tainted else node for node in row["nodes"]]}
 

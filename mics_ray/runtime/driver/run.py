@@ -306,4 +306,4 @@ def _describe_error(error: RayError) -> str:
 def describe_refusal(failure: Failure) -> tuple[int, str]:
     """Exit code and message of a run that a provider or a full disk ended."""
     more = "the same command with more budget_usd" if failure.kind == "budget" else "the same command"
-    return find_exit_code(failure.kind), f"{failure.kind}: {failure.message}; what was paid is kept, {more} goes on"
+    return find_exit_code(failure.kind), f"{failure}; what was paid is kept, {more} goes on"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mics_ray.core.display import one_line
+from mics_ray.core.types import Failure
 from mics_ray.private_files import create_private, make_private_folder, open_append
 
 CASE_LOG = "cases.jsonl"
@@ -52,7 +53,7 @@ def count_lost_calls(row: Mapping[str, Any]) -> Counter[str]:
     failures = [node["failure"] for node in row["nodes"]]
     failures += [vote["failure"] for node in row["nodes"] for vote in node["votes"]]
     # What follows the kind is the message; it holds no text of a case, and is not needed here either.
-    return Counter(failure.split(":")[0] for failure in failures if failure)
+    return Counter(Failure.parse(failure).kind for failure in failures if failure)
 
 
 def case_line(row: Mapping[str, Any], now: float) -> str:

@@ -11,8 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-ORDER = ("solved", "depth", "dead_end", "failed", "rejected")
-COLOURS = dict(zip(ORDER, ("green", "cyan", "yellow", "red", "magenta"), strict=True))
+from mics_ray.core.types import Outcome
+
+COLOURS: dict[str, str] = dict(zip(Outcome, ("green", "cyan", "yellow", "red", "magenta"), strict=True))
 LINE_EVERY_S = 5.0
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Progress:
 def progress_line(snapshot: Snapshot) -> Text:
     """Cases done, outcomes, calls, rate and time left, in one line."""
     text = Text(f"{snapshot.done}/{snapshot.total} cases  ")
-    for name in ORDER:
+    for name in Outcome:
         if count := snapshot.outcomes.get(name):
             text.append(f"{name} {count}  ", COLOURS[name])
     rate = snapshot.calls / snapshot.seconds if snapshot.seconds else 0.0

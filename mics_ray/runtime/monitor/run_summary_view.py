@@ -10,11 +10,12 @@ from rich.text import Text
 from rich.tree import Tree
 
 from mics_ray.core.display import one_line, printable
+from mics_ray.core.types import Outcome
 from mics_ray.io.shards import iter_rows
 from mics_ray.jobs.run_folder import RunFolder
-from mics_ray.runtime.monitor.progress import COLOURS, ORDER
+from mics_ray.runtime.monitor.progress import COLOURS
 
-_PREFERENCE = ("solved", "depth", "dead_end", "failed")
+_PREFERENCE = tuple(outcome for outcome in Outcome if outcome is not Outcome.REJECTED)
 
 
 def print_run_summary(console: Console, folder: RunFolder, summary: Mapping[str, Any]) -> None:
@@ -41,7 +42,7 @@ def _outcomes_table(summary: Mapping[str, Any]) -> Table:
     )
     for name in ("outcome", "cases", "share"):
         table.add_column(name, justify="left" if name == "outcome" else "right")
-    for name in ORDER:
+    for name in Outcome:
         if count := summary["outcomes"].get(name, 0):
             table.add_row(Text(name, COLOURS[name]), str(count), f"{count / summary['cases']:.0%}")
     return table

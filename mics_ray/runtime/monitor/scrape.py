@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from mics_ray.core.types import KEPT_OUTCOMES
 from mics_ray.errors import RefusedRun
 from mics_ray.runtime.monitor import metrics
 from mics_ray.runtime.monitor.watch_view import ModelView, RunView
@@ -78,7 +79,7 @@ def _add_sample(view: RunView, name: str, tags: dict[str, str], value: float) ->
     """Add one sample to its place."""
     if name == metrics.CASES.name:
         view.outcomes[tags["outcome"]] += int(value)
-        if tags["outcome"] in ("solved", "depth"):
+        if tags["outcome"] in KEPT_OUTCOMES:
             view.quality[tags["quality"]] += int(value)
     elif name == metrics.LOST.name:
         view.lost[tags["kind"]] += int(value)

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mics_ray.core.display import one_line
-from mics_ray.runtime.monitor.progress import COLOURS, ORDER, format_clock
+from mics_ray.core.types import Outcome
+from mics_ray.runtime.monitor.progress import COLOURS, format_clock
 from mics_ray.runtime.monitor.watch_view import ModelView, RunView
 
 FINISHED = "finished"
@@ -82,7 +83,7 @@ def _draw_progress(view: RunView, pace: Pace) -> RenderableType:
 
 def _draw_outcomes(view: RunView) -> Text:
     text = Text()
-    for name in ORDER:
+    for name in Outcome:
         if count := view.outcomes.get(name):
             text.append(f"{name} {count:,}  ", COLOURS[name])
     if view.quality:

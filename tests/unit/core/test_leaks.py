@@ -2,7 +2,7 @@
 
 import pytest
 
-from mics_ray.core.leaks import LeakGuard, find_leaks
+from mics_ray.core.leaks import LeakGuard
 from mics_ray.core.types import Case, Note
 from mics_ray.io.records import Place, parse_record
 from mics_ray.local.findings import FINDINGS, REGIONS
@@ -150,7 +150,7 @@ def test_what_the_question_says_may_be_said() -> None:
 
 def test_other_notes_than_captions_may_be_told() -> None:
     case = Case("c", "What is it?", "Bulla", (), (Note("Complaint", CAPTION),))
-    assert find_leaks(case, [CAPTION]) == ()
+    assert LeakGuard(case).find_in_chain([CAPTION]) == ()
 
 
 def test_the_captions_are_those_of_the_input() -> None:
@@ -163,7 +163,7 @@ def test_the_captions_are_those_of_the_input() -> None:
 def test_a_chain_is_flagged_by_step() -> None:
     case = Case("c", "What is it?", "Bulla")
     steps = ["The film is good.", "A bulla, the report says.", "Answer: bulla"]
-    assert find_leaks(case, steps) == ((2, "answer"), (2, "caption"), (3, "answer"), (3, "final_answer"))
+    assert LeakGuard(case).find_in_chain(steps) == ((2, "answer"), (2, "caption"), (3, "answer"), (3, "final_answer"))
 
 
 def test_simulated_mentors_give_nothing_away() -> None:
@@ -177,13 +177,12 @@ def test_simulated_mentors_give_nothing_away() -> None:
         for seed, model in enumerate(SKILLS):
             chain = parse_continuation(reply(model, fill_mentor_prompt(prompts(), case, ()), 1.2, seed))
             assert chain is not None
-            assert find_leaks(case, chain.steps) == (), chain.steps
+            assert LeakGuard(case).find_in_chain(chain.steps) == (), chain.steps
 
 
 def test_no_finding_is_given_away_by_its_own_evidence() -> None:
     for finding in FINDINGS:
         said = [*finding.evidence, *REGIONS[finding.region]]
-        assert find_leaks(Case("c", "What is it?", finding.answer), said) == ()
-        assert find_leaks(Case("c", "What is it?", finding.answer), [f"It is {finding.answer.lower()}."]) == (
-            (1, "answer"),
-        )
+        guard = LeakGuard(Case("c", "What is it?", finding.answer))
+        assert guard.find_in_chain(said) == ()
+        assert guard.find_in_chain([f"It is {finding.answer.lower()}."]) == ((1, "answer"),)

@@ -17,15 +17,15 @@ import pytest
 
 from eval.rejudge.account import Account, Said
 from eval.rejudge.agreement import agreement, table
-from eval.rejudge.recorded import COLUMNS, rules, trees
+from eval.rejudge.recorded import COLUMNS, rules
 from mics_ray.config.compose import compose_config, dump_yaml
-from mics_ray.core.draws import derive_seed
 from mics_ray.core.mics import Mics
 from mics_ray.core.search import SearchResult
+from mics_ray.core.seeds import derive_seed
 from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, Verdict, Vote
 from mics_ray.errors import EXIT_OK, EXIT_REFUSED, EXIT_STOPPED
-from mics_ray.io.rows import Stamp, result_row
+from mics_ray.io.rows import Stamp, read_trees, result_row
 from mics_ray.io.shards import ShardStore, iter_rows, shards
 from mics_ray.models.replies.ledger import LEDGER_FILE, read_spent_usd
 from scripts import rejudge as program
@@ -106,7 +106,7 @@ def test_unknown_verdicts_and_judges_that_never_vary_have_no_kappa() -> None:
 
 def test_the_trees_of_a_row_are_those_of_the_search(tmp_path: Path) -> None:
     (row,) = iter_rows(make_run(tmp_path) / "results", COLUMNS)
-    found = trees(row)
+    found = read_trees(row)
     assert [(tree.case_id, tree.seed) for tree in found] == [("c1", DEAD.seed), ("c1", TREE.seed)]
     for tree, wanted in zip(found, (DEAD, TREE), strict=True):
         for one, other in zip(tree.nodes, wanted.nodes, strict=True):

@@ -12,9 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mics_ray.io.records import Rejection
-from mics_ray.io.rows import SCHEMA_1, Stamp, rejected_row
-from mics_ray.io.shards import RowKind, ShardError, ShardStore, committed_ids, iter_rows, shards
-from tests.support.run_folders import row as searched
+from mics_ray.io.rows import Stamp, rejected_row
+from mics_ray.io.shards import ShardError, ShardStore, committed_ids, iter_rows, shards
 
 
 def row(case_id: str, text: str = "") -> dict[str, Any]:
@@ -159,30 +158,6 @@ def test_a_cut_shard_is_named(tmp_path: Path, keep: int) -> None:
         with pytest.raises(ShardError, match=r"part-000000\.parquet") as caught:
             read(tmp_path)
         assert caught.value.path == path
-
-
-def of_version_1(row: dict[str, Any]) -> dict[str, Any]:
-    """The row as it was written before leaks were looked for."""
-    old = {name: value for name, value in row.items() if name != "leaks"}
-    nodes = [{name: value for name, value in node.items() if name != "leaks"} for node in row["nodes"]]
-    return old | {"nodes": nodes, "schema_version": 1}
-
-
-def test_shards_of_version_1_are_read_and_gone_on_from_and_left_as_they_are(tmp_path: Path) -> None:
-    old, today = searched("old"), searched("today")
-    store = ShardStore(tmp_path, RowKind(SCHEMA_1, "case_id"))
-    before = store.commit([of_version_1(old)]).path
-    assert before is not None
-    bytes_before = before.read_bytes()
-    assert ShardStore(tmp_path).commit([old, today]).skipped == ("old",)
-    first, second = iter_rows(tmp_path)
-    nodes = [node | {"leaks": None} for node in old["nodes"]]
-    assert nodes
-    assert first == old | {"nodes": nodes, "leaks": None, "schema_version": 1}
-    assert second == today
-    assert list(iter_rows(tmp_path, ["case_id"])) == [{"case_id": "old"}, {"case_id": "today"}]
-    assert list(iter_rows(tmp_path, ["leaks"])) == [{"leaks": None}, {"leaks": []}]
-    assert before.read_bytes() == bytes_before
 
 
 def test_a_shard_of_another_schema_is_refused(tmp_path: Path) -> None:

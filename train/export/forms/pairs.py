@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from mics_ray.config.schema import PromptsConfig
-from mics_ray.core.text import format_chain, parse_continuation
+from mics_ray.core.text import format_chain, format_steps, parse_continuation
 from mics_ray.core.types import Continuation
 from train.export.samples import Node, Sample, asked, prefix, scored
 from train.export.tokens import Ruler, trainer_safe
@@ -29,7 +29,7 @@ def step_pairs(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[di
             best = max(siblings, key=lambda node: (node["score"], node["chosen"], -node["id"]))
             worst = min(siblings, key=lambda node: (node["score"], node["id"]))
             before = prefix(sample, best["parent"])
-            texts = [trainer_safe(_blocks(node["steps"], len(before))) for node in (best, worst)]
+            texts = [trainer_safe(format_steps(node["steps"], len(before) + 1)) for node in (best, worst)]
             if worst["score"] < best["score"] and texts[0] != texts[1]:
                 record = _record(sample, f"{best['id']}-{worst['id']}", asked(sample, prompts, before), *texts)
                 yield record | _origin(best["score"], best["mentor"], worst)
@@ -85,11 +85,6 @@ def _rounds(sample: Sample) -> Iterator[list[Node]]:
 
     for _, siblings in groupby(sorted(scored(sample), key=place), key=place):
         yield list(siblings)
-
-
-def _blocks(steps: Sequence[str], before: int) -> str:
-    """Steps with their markers, numbered on from ``before`` steps."""
-    return "\n\n".join(f"### Step {number}: {step}" for number, step in enumerate(steps, before + 1))
 
 
 def _complete(sample: Sample, node: Node) -> str | None:

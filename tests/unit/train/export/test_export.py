@@ -90,10 +90,6 @@ def test_leaks_are_left_out_and_told(tmp_path: Path) -> None:
     assert report(tmp_path / "y")["dropped"] == {}
     assert report(tmp_path / "y")["notes"] == []
     assert len(lines(tmp_path / "y/rewards.jsonl")) == 8
-    old = [one | {"leaks": None, "nodes": [node | {"leaks": None} for node in one["nodes"]]} for one in (told, row())]
-    export(job(make_run(tmp_path / "old", old), tmp_path / "z", "select.leaks=drop"))
-    assert report(tmp_path / "z")["dropped"] == {"leaks": 1}
-    assert ["without their captions" in note for note in report(tmp_path / "z")["notes"]] == [True]
 
 
 def test_no_medical_text_is_in_the_report(tmp_path: Path, run: Path) -> None:

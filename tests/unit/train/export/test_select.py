@@ -87,19 +87,11 @@ def test_only_scored_steps_count_unless_told_otherwise_and_none_where_leaks_are_
     assert set(found(tmp_path / "x", [LATE, EARLY], leaks=LeakFilter.keep).values()) == {"kept"}
 
 
-def test_rows_of_version_1_are_looked_through_without_their_captions(tmp_path: Path) -> None:
-    rows = [one | {"leaks": None, "nodes": [node | {"leaks": None} for node in one["nodes"]]} for one in (LATE, row())]
-    assert found(tmp_path, rows, leaks=LeakFilter.drop) == {"late": "leaks: answer in step 3", "case-1": "kept"}
-
-
-@pytest.mark.parametrize("known", [["answer"], None])
-def test_a_candidate_that_leaks_or_goes_on_from_one_has_no_score_to_train_on(
-    tmp_path: Path, known: list[str] | None
-) -> None:
+def test_a_candidate_that_leaks_or_goes_on_from_one_has_no_score_to_train_on(tmp_path: Path) -> None:
     whole = row("one", gold="Bulla", chosen="ab")
     steps = {0: ["So a bulla."], 3: ["Bob sees 2."]}
     nodes = [node | {"steps": steps.get(node["id"], node["steps"])} for node in whole["nodes"]]
-    nodes[0] |= {"leaks": known, "chosen": False}
+    nodes[0] |= {"leaks": ["answer"], "chosen": False}
     nodes += [nodes[1] | {"id": 4, "parent": 1, "round": 2, "chosen": True, "score": 1.0}]
     runs = open_runs(str(make_run(tmp_path / "run", [whole | {"nodes": nodes}])), None)
     for filtered, scores in (

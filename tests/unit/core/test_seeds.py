@@ -1,7 +1,8 @@
 """Seeds that are the same on every machine."""
 
-from mics_ray.core.draws import derive_seed, draw
+from mics_ray.core.seeds import attempt_seed, derive_seed, draw, intern_seed, judge_seed, mentor_seed
 
+RECIPE = (25737623, 1014679347, 366387561, 1559984799)
 PINNED = (471437765, 782098989, 1516287086)
 
 
@@ -10,6 +11,13 @@ def test_seeds_are_pinned() -> None:
     assert derive_seed() == PINNED[0]
     assert derive_seed(7, "case-1", "mentor", "a", ("x", "y")) == PINNED[1]
     assert derive_seed(7, "é\ud800", 0.3, None) == PINNED[2]
+
+
+def test_the_recipe_of_a_search_is_pinned() -> None:
+    assert mentor_seed(7, "case-1", "a", ("x", "y")) == PINNED[1]
+    seeds = attempt_seed(7, 1), attempt_seed(7, 2), intern_seed(7, "case-1", "x", 0.3, ("s",)), judge_seed(5)
+    assert seeds == RECIPE
+    assert attempt_seed(7, 1) == derive_seed(7, 0)
 
 
 def test_seeds_fit_31_bits_and_tell_parts_apart() -> None:
