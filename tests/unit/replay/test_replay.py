@@ -12,7 +12,7 @@ from mics_ray.core.types import Case, Failure, LostCall
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, LockedRun, RefusedRun
 from mics_ray.io.shards import iter_rows, shards
 from mics_ray.jobs.lock import RunLock
-from mics_ray.models.replies.store_care import verify
+from mics_ray.models.replies.store_care import check_files
 from mics_ray.replay.account import Account, print_account
 from mics_ray.replay.cases import OPEN, Replayer
 from mics_ray.replay.committed import NOT_CANONICAL, canonical
@@ -113,7 +113,7 @@ def test_a_reply_with_a_flipped_bit_ends_its_case_and_no_row_is_made_of_it(
     print_account(Console(highlight=False), account)
     told = f"{account.damaged} cases end at a reply that is not what was stored; scripts/cache.py verify run.dir={run}"
     assert told in capsys.readouterr().out
-    assert sum(file.damaged for file in verify(run / "cache")) == flipped
+    assert sum(file.damaged for file in check_files(run / "cache")) == flipped
     assert again(run, "search.max_rounds=3").code == EXIT_CANNOT_WRITE
 
 
