@@ -1,9 +1,14 @@
 """What submits to each kind of cluster; the module of a kind is imported only when it is chosen."""
 
+import errno
 import importlib
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
+from mics_ray.errors import RefusedRun
 from mics_ray.submit.job import SubmittedJob
 
 CLUSTERS = {
@@ -18,8 +23,16 @@ Say = Callable[[str], None]
 """Shows a line to the person."""
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a submission would hand over: ``text``, byte for byte, and ``notes`` on where it would go."""
+
+    text: str
+    notes: tuple[str, ...]
+
+
 class Cluster(Protocol):
-    """Where jobs are submitted. Every method returns an exit code and raises :class:`RefusedRun`."""
+    """Where jobs are submitted. Every method raises :class:`RefusedRun`; those that act return an exit code."""
 
     base: str
     """The folder from which the cluster takes a job's relative paths."""
@@ -27,7 +40,13 @@ class Cluster(Protocol):
     def submit(self, job: SubmittedJob, detach: bool) -> int:
         """Start the job unless it runs or is done; follow its log to its end, or leave when ``detach``."""
 
-    def status(self, job: SubmittedJob) -> int:
+    def preview_submission(self, job: SubmittedJob) -> Preview:
+        """What :meth:`submit` would hand over. Reads files of this machine; writes none, runs nothing, sends nothing.
+
+        Refuses what :meth:`submit` refuses, as far as this machine alone can know it.
+        """
+
+    def show_status(self, job: SubmittedJob) -> int:
         """Say where the job stands."""
 
     def stop(self, job: SubmittedJob) -> int:
@@ -39,3 +58,16 @@ def open_cluster(config: Any, say: Say) -> Cluster:
     module, name = CLUSTERS[config.kind].split(":")
     cluster: Cluster = getattr(importlib.import_module(module), name)(config, say)
     return cluster
+
+
+def check_writable(path: Path) -> None:
+    """Refuse, before anything is written, a file of ``cluster.dir`` that could not be written."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if there != path and not there.is_dir():
+        code = errno.ENOTDIR
+    elif there == path and there.is_dir():
+        code = errno.EISDIR
+    else:
+        code = 0 if os.access(there, os.W_OK) else errno.EACCES
+    if code:
+        raise RefusedRun(f"cluster.dir: cannot write {path}: {os.strerror(code)}")

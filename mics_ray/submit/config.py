@@ -71,7 +71,7 @@ class KuberayConfig:
 
 
 @dataclass
-class Machine:
+class MachineType:
     """A machine type of a cloud and what it has."""
 
     type: str = MISSING
@@ -91,8 +91,8 @@ class VmConfig:
     image: str = MISSING  # built from cluster/docker/Dockerfile
     volume: str = MISSING  # a folder that every machine mounts; relative paths of the job are beneath it
     mount_commands: list[str] = field(default_factory=list)  # run on every machine before the container: mount `volume`
-    aws: dict[str, Machine] = field(default_factory=dict)  # name -> machine, `head` among them
-    gcp: dict[str, Machine] = field(default_factory=dict)
+    aws: dict[str, MachineType] = field(default_factory=dict)  # name -> machine, `head` among them
+    gcp: dict[str, MachineType] = field(default_factory=dict)
     machine_image: str | None = None  # with Docker and the GPU driver; None: Ray's own choice
     user: str = "ubuntu"  # who logs in by ssh
     disk_gb: int = 200
@@ -115,23 +115,23 @@ KINDS: dict[str, type] = {
 
 def compose_cluster(overrides: tuple[str, ...], config_dir: Path | None) -> Any:
     """The chosen cluster's configuration, an object of its kind's dataclass. Raises :class:`RefusedRun`."""
-    kind = _kind(overrides, config_dir)
+    kind = _find_kind(overrides, config_dir)
     schema = make_dataclass("SubmitConfig", [("cluster", KINDS[kind], MISSING)])
     composed: Any = compose_job("submit", schema, overrides, config_dir)
     return composed.cluster
 
 
-def _kind(overrides: tuple[str, ...], config_dir: Path | None) -> str:
+def _find_kind(overrides: tuple[str, ...], config_dir: Path | None) -> str:
     """The kind that the chosen file names; any kind where nothing valid is chosen, for composing to explain."""
     name = next((value for key, _, value in (part.partition("=") for part in overrides) if key == "cluster"), "")
     for folder in filter(None, [config_dir, CONF]):
         file = folder / "cluster" / f"{Path(name).name}.yaml"
         if name and file.is_file():
-            return _named(file)
+            return _read_kind(file)
     return "existing"
 
 
-def _named(file: Path) -> str:
+def _read_kind(file: Path) -> str:
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError:

@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import NoReturn
 
 from mics_ray.errors import EXIT_REFUSED
-from mics_ray.submit.package import OWN, ROOT
+from mics_ray.submit.package import GROUP_FILES, ROOT
 
 
 def main(argv: Sequence[str]) -> int:
     """The exit code where the volume is missing; does not return where it is there."""
     volume, program, *arguments = argv
     if Path(volume).is_dir() and os.access(volume, os.W_OK):
-        become(volume, program, arguments)
+        exec_program(volume, program, arguments)
     sys.stderr.write(f"refused: cluster.volume: no folder to write to on the head node: {volume}\n")
     return EXIT_REFUSED
 
 
-def become(volume: str, program: str, arguments: Sequence[str]) -> NoReturn:
+def exec_program(volume: str, program: str, arguments: Sequence[str]) -> NoReturn:
     """Replace this process by the program, at work in ``volume``."""
     os.chdir(volume)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    own = ["--config-dir", str(ROOT / OWN)] if (ROOT / OWN).is_dir() else []
+    own = ["--config-dir", str(ROOT / GROUP_FILES)] if (ROOT / GROUP_FILES).is_dir() else []
     command = [sys.executable, "-u", str(ROOT / "scripts" / f"{program}.py"), *own, *arguments]
     sys.stdout.flush()
     os.execv(sys.executable, command)

@@ -1,25 +1,32 @@
 """A Ray cluster that is there: the job goes to it over the Ray Jobs API."""
 
 import asyncio
+import ipaddress
+import os
 import shlex
+import socket
 import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+import yaml
 from rich.console import Console
 
 from mics_ray.config.keys import DIRECTORY
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
-from mics_ray.submit.address import checked, token
-from mics_ray.submit.clusters import Say
+from mics_ray.submit.clusters import Preview, Say
 from mics_ray.submit.config import ExistingConfig
 from mics_ray.submit.job import SubmittedJob
-from mics_ray.submit.package import pack
+from mics_ray.submit.package import list_contents, pack_job, package_name
 
 if TYPE_CHECKING:
     from mics_ray.submit.ray_jobs import JobState, RayJobs
+
+REACH_S = 5.0
+"""An address that does not take a connection within this time is refused."""
 
 
 class Existing:
@@ -36,21 +43,35 @@ class Existing:
 
     def submit(self, job: SubmittedJob, detach: bool) -> int:
         """See the protocol."""
-        jobs = self._jobs()
-        name, state = _latest(jobs, job)
+        jobs = self._open_jobs()
+        name, state = _find_latest(jobs, job)
         if state is not None and state.status == "SUCCEEDED":
             self._say(f"{name}: done already; its results are in {job.output}")
             return EXIT_OK
         if state is not None and not state.ended:
             self._say(f"{name}: {state.status.lower()} already")
         else:
-            name = _next(job, name) if state else name
-            self._start(jobs, name, job)
-        return EXIT_OK if detach else self._follow(jobs, name)
+            name = _next_name(job, name) if state else name
+            self._start_job(jobs, name, job)
+        return EXIT_OK if detach else self._follow_job(jobs, name)
 
-    def status(self, job: SubmittedJob) -> int:
+    def preview_submission(self, job: SubmittedJob) -> Preview:
+        """See the protocol. Whether a job of that name is there already only the cluster knows."""
+        address = parse_address(self._config.address)
+        # Its value goes nowhere: a file that cannot be read is refused here as it would be then.
+        read_token(self._config.token_env, self._config.token_file)
+        request = {
+            "submission_id": job.submission_id,
+            "entrypoint": self._entrypoint(job),
+            "runtime_env": {"working_dir": package_name(job), "env_vars": self._variables()},
+            "package": [name for name, _ in sorted(list_contents(job))],
+        }
+        text = yaml.safe_dump(request, sort_keys=False, width=1000, allow_unicode=True)
+        return Preview(text, (f"would be submitted to {address}; an id that has ended there goes on as ID-2, ID-3",))
+
+    def show_status(self, job: SubmittedJob) -> int:
         """See the protocol."""
-        name, state = _latest(self._jobs(), job)
+        name, state = _find_latest(self._open_jobs(), job)
         if state is None:
             raise RefusedRun(f"{name}: not submitted to this cluster")
         code = "" if state.code is None else f", exit code {state.code}"
@@ -59,8 +80,8 @@ class Existing:
 
     def stop(self, job: SubmittedJob) -> int:
         """See the protocol."""
-        jobs = self._jobs()
-        name, state = _latest(jobs, job)
+        jobs = self._open_jobs()
+        name, state = _find_latest(jobs, job)
         if state is None:
             raise RefusedRun(f"{name}: not submitted to this cluster")
         if not state.ended:
@@ -68,25 +89,32 @@ class Existing:
         self._say(f"{name}: {'ended already' if state.ended else 'asked to stop; the same command goes on'}")
         return EXIT_OK
 
-    def _jobs(self) -> "RayJobs":
-        address = checked(self._config.address)
-        secret = token(self._config.token_env, self._config.token_file)
+    def _open_jobs(self) -> "RayJobs":
+        address = parse_address(self._config.address)
+        probe_address(address)
+        secret = read_token(self._config.token_env, self._config.token_file)
         from mics_ray.submit.ray_jobs import RayJobs
 
         return RayJobs(address, secret)
 
-    def _start(self, jobs: "RayJobs", name: str, job: SubmittedJob) -> None:
-        # A path is no secret; the files' content stays on the cluster.
-        secrets = {DIRECTORY: self._config.secrets_dir} if self._config.secrets_dir else {}
-        variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(self._config.stop_s), **secrets}
-        words = ["python", "-m", "mics_ray.submit.entry", self._config.volume, job.program, *job.arguments("auto")]
+    def _start_job(self, jobs: "RayJobs", name: str, job: SubmittedJob) -> None:
         with tempfile.TemporaryDirectory(prefix="mics-submit-") as folder:
-            fresh = jobs.start_job(name, shlex.join(words), str(pack(job, Path(folder))), variables)
+            package = str(pack_job(job, Path(folder)))
+            fresh = jobs.start_job(name, self._entrypoint(job), package, self._variables())
         self._say(f"{name}: {'submitted' if fresh else 'submitted already'}")
 
-    def _follow(self, jobs: "RayJobs", name: str) -> int:
+    def _entrypoint(self, job: SubmittedJob) -> str:
+        module = ["python", "-m", "mics_ray.submit.entry"]
+        return shlex.join([*module, self._config.volume, job.program, *job.program_arguments("auto")])
+
+    def _variables(self) -> dict[str, str]:
+        # A path is no secret; the files' content stays on the cluster.
+        secrets = {DIRECTORY: self._config.secrets_dir} if self._config.secrets_dir else {}
+        return {"RAY_JOB_STOP_WAIT_TIME_S": str(self._config.stop_s), **secrets}
+
+    def _follow_job(self, jobs: "RayJobs", name: str) -> int:
         try:
-            state = asyncio.run(jobs.follow_job(name, _show))
+            state = asyncio.run(jobs.follow_job(name, _print_log))
         except KeyboardInterrupt:
             self._say(f"{name}: goes on without us; the same command follows it again, `stop` ends it")
             return EXIT_STOPPED
@@ -97,10 +125,10 @@ class Existing:
         return state.code if state.code is not None and state.code > 0 else EXIT_STOPPED
 
 
-def _latest(jobs: "RayJobs", job: SubmittedJob) -> tuple[str, "JobState | None"]:
+def _find_latest(jobs: "RayJobs", job: SubmittedJob) -> tuple[str, "JobState | None"]:
     """The name of the job's latest attempt and where it stands; the first name where there is none yet."""
     latest, state = job.submission_id, None
-    for name in _names(job):
+    for name in _attempt_names(job):
         found = jobs.find_job(name)
         if found is None:
             break
@@ -108,17 +136,65 @@ def _latest(jobs: "RayJobs", job: SubmittedJob) -> tuple[str, "JobState | None"]
     return latest, state
 
 
-def _next(job: SubmittedJob, name: str) -> str:
-    names = _names(job)
+def _next_name(job: SubmittedJob, name: str) -> str:
+    names = _attempt_names(job)
     while next(names) != name:
         pass
     return next(names)
 
 
-def _names(job: SubmittedJob) -> Iterator[str]:
+def _attempt_names(job: SubmittedJob) -> Iterator[str]:
     yield job.submission_id
     yield from (f"{job.submission_id}-{number}" for number in count(2))
 
 
-def _show(text: str) -> None:
+def _print_log(text: str) -> None:
     Console(soft_wrap=True).out(text, end="", highlight=False)
+
+
+def parse_address(address: str) -> str:
+    """``address`` as a URL without a path. Raises :class:`RefusedRun`: a token travels over https or loopback only."""
+    url = urlsplit(address if "://" in address else f"http://{address}")
+    try:
+        port = url.port
+    except ValueError:
+        port = -1
+    if url.scheme not in ("http", "https") or not url.hostname or port == -1 or url.username:
+        raise RefusedRun("cluster.address: give the dashboard as https://HOST:PORT, or http://127.0.0.1:PORT")
+    if url.scheme == "http" and not _is_loopback(url.hostname):
+        raise RefusedRun(
+            f"cluster.address: {url.hostname} over http would show token and data to the network; use https, or "
+            f"a tunnel (ssh -L 8265:127.0.0.1:{port or 8265} {url.hostname}) and cluster.address=http://127.0.0.1:8265"
+        )
+    return f"{url.scheme}://{url.netloc}"
+
+
+def read_token(variable: str, file: str | None) -> str | None:
+    """The token from the environment, else from ``file``; ``None`` where neither is there. Raises
+    :class:`RefusedRun` for a file that cannot be read."""
+    if value := os.environ.get(variable, "").strip():
+        return value
+    if file is None:
+        return None
+    try:
+        return Path(file).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RefusedRun(f"cluster.token_file: cannot read {file} ({type(error).__name__})") from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def probe_address(address: str) -> None:
+    """Refuse an address where nobody listens: Ray's own client would only say so after minutes."""
+    url = urlsplit(address)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        socket.create_connection((url.hostname or "", port), timeout=REACH_S).close()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise RefusedRun(f"cluster.address: nothing answers at {url.hostname}:{port} ({reason})") from None

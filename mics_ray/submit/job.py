@@ -31,7 +31,7 @@ class SubmittedJob:
     embedded: tuple[str, ...]
     config_dir: Path | None = None
 
-    def arguments(self, address: str | None, config_dir: str | None = None) -> list[str]:
+    def program_arguments(self, address: str | None, config_dir: str | None = None) -> list[str]:
         """The program's command line after ``scripts/PROGRAM.py`` on a cluster whose Ray is at ``address``; ``None``
         leaves that to the caller."""
         folder = ["--config-dir", config_dir] if config_dir else []
@@ -48,12 +48,12 @@ class Program:
     entries: Callable[[Any], Iterable[ModelConfig]]
 
 
-def describe(words: Sequence[str], config_dir: Path | None, base: str) -> SubmittedJob:
+def describe_job(words: Sequence[str], config_dir: Path | None, base: str) -> SubmittedJob:
     """The job of ``[PROGRAM] override …``; the program is ``generate`` unless named.
 
     ``base`` is where the cluster takes relative paths from. Raises :class:`RefusedRun`, as the program itself would.
     """
-    name, overrides = _split(words)
+    name, overrides = _split_program(words)
     program = PROGRAMS[name]
     if any(override.lstrip("+").startswith("ray.address=") for override in overrides):
         raise RefusedRun("ray.address is the cluster's to say; leave it out of a submission")
@@ -64,21 +64,16 @@ def describe(words: Sequence[str], config_dir: Path | None, base: str) -> Submit
     return SubmittedJob(
         program=name,
         overrides=tuple(overrides),
-        submission_id=f"mics-{name}-{_digest(name, output, text)}",
+        submission_id=f"mics-{name}-{_digest_parts(name, output, text)}",
         output=output,
         needs=tuple(program.needs(config)),
         key_names=tuple(sorted(keys)),
-        embedded=tuple(sorted(_embedded(text))),
+        embedded=tuple(sorted(_find_embedded(text))),
         config_dir=config_dir,
     )
 
 
-def gpus(wanted: Iterable[ReplicaNeed]) -> float:
-    """All GPUs of the least number of replicas."""
-    return sum(need.replicas * need.gpus * need.stages for need in wanted)
-
-
-def _split(words: Sequence[str]) -> tuple[str, list[str]]:
+def _split_program(words: Sequence[str]) -> tuple[str, list[str]]:
     if words and "=" not in words[0] and not words[0].startswith("~"):
         if words[0] not in PROGRAMS:
             raise RefusedRun(f"no program {words[0]!r} to submit; there is: {', '.join(PROGRAMS)}")
@@ -86,25 +81,25 @@ def _split(words: Sequence[str]) -> tuple[str, list[str]]:
     return "generate", list(words)
 
 
-def _digest(*parts: str) -> str:
+def _digest_parts(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _embedded(text: str) -> set[str]:
+def _find_embedded(text: str) -> set[str]:
     """Paths beneath ``mics_ray/local`` that the configuration names as ``embedded:…``."""
     return {word.removeprefix("embedded:").strip("'\"") for word in text.split() if word.startswith("embedded:")}
 
 
-def _models(config: Config | EvaluateJob) -> list[ModelConfig]:
+def _list_models(config: Config | EvaluateJob) -> list[ModelConfig]:
     own = list(config.mentors.values()) if isinstance(config, Config) else [config.serve]
     return [config.judge, *own, *config.interns.values()]
 
 
-def _served(interns: Mapping[str, ModelConfig]) -> list[ReplicaNeed]:
+def _needs_of_interns(interns: Mapping[str, ModelConfig]) -> list[ReplicaNeed]:
     return list_needs(interns, on_gpu=True)
 
 
-def _trainers(job: TrainJob) -> list[ReplicaNeed]:
+def _needs_of_training(job: TrainJob) -> list[ReplicaNeed]:
     """Training takes whole nodes (``internvl``) or one GPU per process (``peft``)."""
     if job.train.backend is Backend.internvl:
         return [ReplicaNeed("trainer", job.train.upstream.nodes, job.train.upstream.gpus_per_node, 1.0)]
@@ -112,10 +107,13 @@ def _trainers(job: TrainJob) -> list[ReplicaNeed]:
 
 
 PROGRAMS = {
-    "generate": Program(Config, lambda c: str(c.run.dir), lambda c: _served(c.interns), _models),
-    "train": Program(TrainJob, lambda c: str(c.train.dir), _trainers, lambda _: ()),
+    "generate": Program(Config, lambda c: str(c.run.dir), lambda c: _needs_of_interns(c.interns), _list_models),
+    "train": Program(TrainJob, lambda c: str(c.train.dir), _needs_of_training, lambda _: ()),
     "evaluate": Program(
-        EvaluateJob, lambda c: str(c.eval.dir), lambda c: _served({"model": c.serve, **c.interns}), _models
+        EvaluateJob,
+        lambda c: str(c.eval.dir),
+        lambda c: _needs_of_interns({"model": c.serve, **c.interns}),
+        _list_models,
     ),
 }
 """Program -> how its configuration is read."""

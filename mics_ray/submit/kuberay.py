@@ -16,11 +16,11 @@ import yaml
 
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.private_files import make_private_folder, write_private
-from mics_ray.submit.clusters import Say
+from mics_ray.submit.clusters import Preview, Say, check_writable
 from mics_ray.submit.config import KuberayConfig
 from mics_ray.submit.job import SubmittedJob
-from mics_ray.submit.kuberay_manifest import manifests
-from mics_ray.submit.package import group_files
+from mics_ray.submit.kuberay_manifest import build_manifests
+from mics_ray.submit.package import find_group_files
 
 POLL_S = 3.0
 ENDED = ("Complete", "Failed")
@@ -42,47 +42,60 @@ class Kuberay:
 
     def submit(self, job: SubmittedJob, detach: bool) -> int:
         """See the protocol. A job that was stopped or failed goes on as a new RayJob of the same name."""
-        path = self._write(job)
+        path = self._write_manifest(job)
         if shutil.which("kubectl") is None:
             self._say(f"no kubectl here: {path} is written; apply it with: kubectl apply -f {shlex.quote(str(path))}")
             return EXIT_OK
-        self._check(job)
+        self._check_cluster(job)
         if self._config.standing:
-            self._say(self._kubectl("apply", "-f", str(path)).strip())
-            self._say(_reach(self._config, job))
+            self._say(self._run_kubectl("apply", "-f", str(path)).strip())
+            self._say(_access_hint(self._config, job))
             return EXIT_OK
-        standing = self._standing(job)
-        if standing.get("jobStatus") == "SUCCEEDED":
+        status = self._read_status(job)
+        if status.get("jobStatus") == "SUCCEEDED":
             self._say(f"{job.submission_id}: done already; its results are in {job.output}")
             return EXIT_OK
-        if standing.get("jobDeploymentStatus") in ENDED:
-            self._kubectl("delete", "rayjob", job.submission_id, "--wait=true")
-        self._say(self._kubectl("apply", "-f", str(path)).strip())
-        return EXIT_OK if detach else self._follow(job)
+        if status.get("jobDeploymentStatus") in ENDED:
+            self._run_kubectl("delete", "rayjob", job.submission_id, "--wait=true")
+        self._say(self._run_kubectl("apply", "-f", str(path)).strip())
+        return EXIT_OK if detach else self._follow_log(job)
 
-    def status(self, job: SubmittedJob) -> int:
+    def preview_submission(self, job: SubmittedJob) -> Preview:
+        """See the protocol. What the cluster lacks, and whether the job is there, only Kubernetes knows."""
+        text, path = self._render_manifest(job), self._manifest_file(job)
+        check_writable(path)
+        return Preview(text, (f"would be written to {path}, then: kubectl apply -f {shlex.quote(str(path))}",))
+
+    def show_status(self, job: SubmittedJob) -> int:
         """See the protocol."""
-        standing = self._there(job)
-        words = [standing.get("jobDeploymentStatus") or "new", standing.get("jobStatus"), standing.get("message")]
+        status = self._require_job(job)
+        words = [status.get("jobDeploymentStatus") or "new", status.get("jobStatus"), status.get("message")]
         self._say(f"{job.submission_id}: {', '.join(filter(None, words))}; output {job.output}")
         return EXIT_OK
 
     def stop(self, job: SubmittedJob) -> int:
         """See the protocol."""
-        standing = self._there(job)
-        if standing.get("jobDeploymentStatus") not in ENDED:
-            self._kubectl("exec", self._head(standing), "-c", "ray-head", "--", *_ray("stop", job))
+        status = self._require_job(job)
+        if status.get("jobDeploymentStatus") not in ENDED:
+            self._run_kubectl(*_exec_on_head(self._find_head_pod(status), "stop", job))
         self._say(f"{job.submission_id}: stopped; the same command goes on")
         return EXIT_OK
 
-    def _write(self, job: SubmittedJob) -> Path:
+    def _render_manifest(self, job: SubmittedJob) -> str:
         if job.key_names and not self._config.secret:
             raise RefusedRun(
                 f"cluster.secret: the job needs {', '.join(job.key_names)}; name a Secret that holds them: kubectl "
                 f"create secret generic mics-keys {' '.join(f'--from-file={name}=FILE' for name in job.key_names)}"
             )
-        text = yaml.safe_dump_all(manifests(self._config, job, list(group_files(job))), sort_keys=False, width=1000)
-        path = Path(self._config.dir) / f"{job.submission_id}.yaml"
+        objects = build_manifests(self._config, job, list(find_group_files(job)))
+        # A folded line could not be searched for what it holds.
+        return yaml.safe_dump_all(objects, sort_keys=False, width=1000)
+
+    def _manifest_file(self, job: SubmittedJob) -> Path:
+        return Path(self._config.dir) / f"{job.submission_id}.yaml"
+
+    def _write_manifest(self, job: SubmittedJob) -> Path:
+        text, path = self._render_manifest(job), self._manifest_file(job)
         try:
             make_private_folder(path.parent)
             write_private(path, text)
@@ -90,86 +103,88 @@ class Kuberay:
             raise RefusedRun(f"cluster.dir: cannot write {path}: {error.strerror}") from None
         return path
 
-    def _check(self, job: SubmittedJob) -> None:
+    def _check_cluster(self, job: SubmittedJob) -> None:
         """Refuse what would leave pods waiting for ever: no operator, no volume, no Secret or not all its keys."""
-        self._kubectl("get", "crd", "rayjobs.ray.io", "-o", "name", hint="is the KubeRay operator installed?")
-        self._kubectl("get", "pvc", self._config.volume_claim, "-o", "name", hint="cluster.volume_claim")
+        self._run_kubectl("get", "crd", "rayjobs.ray.io", "-o", "name", hint="is the KubeRay operator installed?")
+        self._run_kubectl("get", "pvc", self._config.volume_claim, "-o", "name", hint="cluster.volume_claim")
         if job.key_names:
             template = "go-template={{range $name, $value := .data}}{{$name}} {{end}}"
-            held = self._kubectl("get", "secret", str(self._config.secret), "-o", template, hint="cluster.secret")
+            held = self._run_kubectl("get", "secret", str(self._config.secret), "-o", template, hint="cluster.secret")
             if missing := sorted(set(job.key_names) - set(held.split())):
                 raise RefusedRun(f"cluster.secret: {self._config.secret} does not hold {', '.join(missing)}")
 
-    def _standing(self, job: SubmittedJob) -> dict[str, Any]:
+    def _read_status(self, job: SubmittedJob) -> dict[str, Any]:
         """The RayJob's status; empty where there is none."""
         if self._config.standing:
             raise RefusedRun(
                 f"cluster.standing: a cluster that stays runs no job of its own; kubectl -n {self._config.namespace} "
                 f"get raycluster {job.submission_id} shows it, delete in place of get ends it"
             )
-        found = self._kubectl("get", "rayjob", job.submission_id, "--ignore-not-found", "-o", "json")
+        found = self._run_kubectl("get", "rayjob", job.submission_id, "--ignore-not-found", "-o", "json")
         status: dict[str, Any] = json.loads(found).get("status") or {"jobDeploymentStatus": ""} if found.strip() else {}
         return status
 
-    def _there(self, job: SubmittedJob) -> dict[str, Any]:
-        standing = self._standing(job)
-        if not standing:
+    def _require_job(self, job: SubmittedJob) -> dict[str, Any]:
+        status = self._read_status(job)
+        if not status:
             raise RefusedRun(f"{job.submission_id}: not submitted to this cluster")
-        return standing
+        return status
 
-    def _head(self, standing: dict[str, Any]) -> str:
-        labels = f"ray.io/cluster={standing.get('rayClusterName')},ray.io/node-type=head"
-        name = self._kubectl("get", "pods", "-l", labels, "-o", "name").strip()
+    def _find_head_pod(self, status: dict[str, Any]) -> str:
+        labels = f"ray.io/cluster={status.get('rayClusterName')},ray.io/node-type=head"
+        name = self._run_kubectl("get", "pods", "-l", labels, "-o", "name").strip()
         if not name:
             raise RefusedRun("the job's head pod is not up; try again in a moment, or delete the RayJob")
         return name
 
-    def _follow(self, job: SubmittedJob) -> int:
+    def _follow_log(self, job: SubmittedJob) -> int:
         """Show the job's log from its beginning until the RayJob has ended; returns the job's exit code."""
         seen = ""
         try:
-            while (standing := self._standing(job)).get("jobDeploymentStatus") not in ENDED:
-                if (word := standing.get("jobDeploymentStatus") or "waiting for the operator") != seen:
+            while (status := self._read_status(job)).get("jobDeploymentStatus") not in ENDED:
+                if (word := status.get("jobDeploymentStatus") or "waiting for the operator") != seen:
                     self._say(f"{job.submission_id}: {word}")
                 seen = word
-                if standing.get("jobStatus") == "RUNNING":
-                    pod = self._head(standing)
-                    subprocess.run(self._command("exec", pod, "-c", "ray-head", "--", *_ray("logs", job)), check=False)
+                if status.get("jobStatus") == "RUNNING":
+                    pod = self._find_head_pod(status)
+                    subprocess.run(self._kubectl_command(*_exec_on_head(pod, "logs", job)), check=False)
                 time.sleep(POLL_S)
         except KeyboardInterrupt:
             self._say(f"{job.submission_id}: goes on without us; the same command follows it again, `stop` ends it")
             return EXIT_STOPPED
-        self._say(f"{job.submission_id}: {standing.get('jobStatus', 'FAILED').lower()}")
-        return _exit_code(standing)
+        self._say(f"{job.submission_id}: {status.get('jobStatus', 'FAILED').lower()}")
+        return _exit_code(status)
 
-    def _command(self, *words: str) -> list[str]:
+    def _kubectl_command(self, *words: str) -> list[str]:
         return ["kubectl", "--namespace", self._config.namespace, *words]
 
-    def _kubectl(self, *words: str, hint: str = "") -> str:
+    def _run_kubectl(self, *words: str, hint: str = "") -> str:
         if shutil.which("kubectl") is None:
             raise RefusedRun("kubectl: no such program; ask from a machine that reaches the cluster with it")
-        done = subprocess.run(self._command(*words), capture_output=True, text=True, check=False)
+        done = subprocess.run(self._kubectl_command(*words), capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["no message"])[-1][:200]
             raise RefusedRun(f"kubectl {' '.join(words[:2])}: {said}{f' ({hint})' if hint else ''}")
         return done.stdout
 
 
-def _ray(action: str, job: SubmittedJob) -> list[str]:
+def _exec_on_head(pod: str, action: str, job: SubmittedJob) -> list[str]:
+    """What kubectl is told for ``ray job ACTION`` in the head's pod; the dashboard listens there."""
     follow = ["--follow"] if action == "logs" else []
-    return ["ray", "job", action, *follow, "--address", "http://127.0.0.1:8265", job.submission_id]
+    command = ["ray", "job", action, *follow, "--address", "http://127.0.0.1:8265", job.submission_id]
+    return ["exec", pod, "-c", "ray-head", "--", *command]
 
 
-def _exit_code(standing: dict[str, Any]) -> int:
+def _exit_code(status: dict[str, Any]) -> int:
     """The program's own code, which KubeRay only tells in words; what was lost or stopped goes on by the same
     command."""
-    if standing.get("jobStatus") == "SUCCEEDED":
+    if status.get("jobStatus") == "SUCCEEDED":
         return EXIT_OK
-    found = re.search(r"exit code (\d+)", standing.get("message") or "")
+    found = re.search(r"exit code (\d+)", status.get("message") or "")
     return int(found[1]) if found and int(found[1]) else EXIT_STOPPED
 
 
-def _reach(config: KuberayConfig, job: SubmittedJob) -> str:
+def _access_hint(config: KuberayConfig, job: SubmittedJob) -> str:
     name, space = job.submission_id, config.namespace
     return (
         f"when its pods are up: kubectl -n {space} port-forward service/{name}-head-svc 8265; "

@@ -27,7 +27,7 @@ Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Pods:
+class PodGroup:
     """The worker group of one intern: how many pods, and the GPUs of each."""
 
     name: str
@@ -36,27 +36,27 @@ class Pods:
     gpus: int
 
 
-def groups_of(wanted: Sequence[ReplicaNeed]) -> list[Pods]:
+def worker_groups(wanted: Sequence[ReplicaNeed]) -> list[PodGroup]:
     """A group for each intern that takes GPUs: a pod for each stage of a replica; small interns share a pod's GPU."""
-    return [_group(need) for need in wanted if need.gpus]
+    return [_pod_group(need) for need in wanted if need.gpus]
 
 
-def _group(need: ReplicaNeed) -> Pods:
+def _pod_group(need: ReplicaNeed) -> PodGroup:
     together = max(1, int(1 / need.gpus + 1e-9)) if need.stages == 1 else 1
     least, most = (math.ceil(count * need.stages / together) for count in (need.replicas, need.limit))
-    return Pods(need.intern.lower().replace("_", "-").replace(".", "-"), least, most, math.ceil(need.gpus))
+    return PodGroup(need.intern.lower().replace("_", "-").replace(".", "-"), least, most, math.ceil(need.gpus))
 
 
-def manifests(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]] = ()) -> list[Manifest]:
+def build_manifests(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]] = ()) -> list[Manifest]:
     """Everything that is applied, in order. ``own`` are the user's group files: name beneath the folder, and file."""
     files = [_config_map(config, job, own)] if own else []
-    made = ray_cluster(config, job, own) if config.standing else ray_job(config, job, own)
+    made = build_ray_cluster(config, job, own) if config.standing else build_ray_job(config, job, own)
     return [*files, made]
 
 
-def ray_job(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]] = ()) -> Manifest:
+def build_ray_job(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]] = ()) -> Manifest:
     """A cluster for this job alone. HTTPMode: the entrypoint reaches Ray word for word, through no shell of a pod."""
-    words = ["python", "-m", "mics_ray.submit.entry", config.mount, job.program, *job.arguments("auto")]
+    words = ["python", "-m", "mics_ray.submit.entry", config.mount, job.program, *job.program_arguments("auto")]
     spec = {
         "jobId": job.submission_id,
         "entrypoint": shlex.join(words),
@@ -67,16 +67,16 @@ def ray_job(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, P
         "ttlSecondsAfterFinished": config.keep_s,
         "rayClusterSpec": _cluster_spec(config, job, own),
     }
-    return {"apiVersion": API, "kind": "RayJob", "metadata": _metadata(config, job), "spec": spec}
+    return {"apiVersion": API, "kind": "RayJob", "metadata": _object_metadata(config, job), "spec": spec}
 
 
-def ray_cluster(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]] = ()) -> Manifest:
+def build_ray_cluster(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]] = ()) -> Manifest:
     """A cluster of the same form that stays, for ``cluster=existing``."""
     spec = _cluster_spec(config, job, own)
-    return {"apiVersion": API, "kind": "RayCluster", "metadata": _metadata(config, job), "spec": spec}
+    return {"apiVersion": API, "kind": "RayCluster", "metadata": _object_metadata(config, job), "spec": spec}
 
 
-def _metadata(config: KuberayConfig, job: SubmittedJob) -> Manifest:
+def _object_metadata(config: KuberayConfig, job: SubmittedJob) -> Manifest:
     labels = {"app.kubernetes.io/name": "mics-ray", "app.kubernetes.io/component": job.program}
     return {"name": job.submission_id, "namespace": config.namespace, "labels": labels}
 
@@ -88,32 +88,32 @@ def _cluster_spec(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[
         "authOptions": {"mode": "token"},
         "enableInTreeAutoscaling": True,
         "autoscalerOptions": {"idleTimeoutSeconds": config.idle_s, "upscalingMode": "Default", "version": "v2"},
-        "headGroupSpec": _head(config, job, own),
-        "workerGroupSpecs": [_workers(config, group) for group in groups_of(job.needs)],
+        "headGroupSpec": _head_group(config, job, own),
+        "workerGroupSpecs": [_worker_group(config, group) for group in worker_groups(job.needs)],
     }
 
 
-def _head(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]]) -> Manifest:
+def _head_group(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]]) -> Manifest:
     ports = {"gcs-server": 6379, "dashboard": 8265, "metrics": 8080}
-    container = _container(config, "ray-head", config.head_cpus, config.head_memory)
+    container = _build_container(config, "ray-head", config.head_cpus, config.head_memory)
     container["ports"] = [{"name": name, "containerPort": port} for name, port in ports.items()]
     spec = _pod_spec(config, container)
     if job.key_names:
         items = [{"key": name, "path": name} for name in job.key_names]
         container["env"].append({"name": DIRECTORY, "value": SECRETS})
         source = {"secret": {"secretName": config.secret, "defaultMode": 0o440, "items": items}}
-        _mount(spec, container, "keys", SECRETS, source)
+        _add_mount(spec, container, "keys", SECRETS, source)
     if own:
-        items = [{"key": _file_key(name), "path": name} for name, _ in own]
-        source = {"configMap": {"name": _files_name(job), "items": items}}
-        _mount(spec, container, "group-files", f"{CODE}/submitted_conf", source)
-    start = {"num-gpus": "0", "dashboard-host": "0.0.0.0", **_store(config)}
+        items = [{"key": _config_map_key(name), "path": name} for name, _ in own]
+        source = {"configMap": {"name": _config_map_name(job), "items": items}}
+        _add_mount(spec, container, "group-files", f"{CODE}/submitted_conf", source)
+    start = {"num-gpus": "0", "dashboard-host": "0.0.0.0", **_store_parameter(config)}
     return {"serviceType": "ClusterIP", "rayStartParams": start, "template": {"spec": spec}}
 
 
-def _workers(config: KuberayConfig, group: Pods) -> Manifest:
-    container = _container(
-        config, "ray-worker", config.cpus_per_gpu * group.gpus, _times(config.memory_per_gpu, group.gpus)
+def _worker_group(config: KuberayConfig, group: PodGroup) -> Manifest:
+    container = _build_container(
+        config, "ray-worker", config.cpus_per_gpu * group.gpus, _multiply_quantity(config.memory_per_gpu, group.gpus)
     )
     for bound in ("limits", "requests"):
         container["resources"][bound][config.gpu_resource] = str(group.gpus)
@@ -129,12 +129,12 @@ def _workers(config: KuberayConfig, group: Pods) -> Manifest:
         "replicas": group.least,
         "minReplicas": group.least,
         "maxReplicas": group.most,
-        "rayStartParams": {"num-gpus": str(group.gpus), **_store(config)},
+        "rayStartParams": {"num-gpus": str(group.gpus), **_store_parameter(config)},
         "template": {"spec": spec},
     }
 
 
-def _container(config: KuberayConfig, name: str, cpus: int, memory: str) -> Manifest:
+def _build_container(config: KuberayConfig, name: str, cpus: int, memory: str) -> Manifest:
     values = {"RAY_USAGE_STATS_ENABLED": "0", "HF_HOME": f"{config.mount}/hub"}
     return {
         "name": name,
@@ -159,38 +159,38 @@ def _pod_spec(config: KuberayConfig, container: Manifest) -> Manifest:
         "terminationGracePeriodSeconds": config.stop_s,
         "volumes": [],
     }
-    _mount(spec, container, "data", config.mount, {"persistentVolumeClaim": {"claimName": config.volume_claim}})
+    _add_mount(spec, container, "data", config.mount, {"persistentVolumeClaim": {"claimName": config.volume_claim}})
     shared = f"{math.ceil(config.object_store_bytes / 2**30) + 1}Gi"
-    _mount(spec, container, "shared-memory", "/dev/shm", {"emptyDir": {"medium": "Memory", "sizeLimit": shared}})
+    _add_mount(spec, container, "shared-memory", "/dev/shm", {"emptyDir": {"medium": "Memory", "sizeLimit": shared}})
     return spec
 
 
-def _mount(spec: Manifest, container: Manifest, name: str, path: str, source: Manifest) -> None:
+def _add_mount(spec: Manifest, container: Manifest, name: str, path: str, source: Manifest) -> None:
     spec["volumes"].append({"name": name, **source})
     read_only = {"readOnly": True} if {"secret", "configMap"} & source.keys() else {}
     container["volumeMounts"].append({"name": name, "mountPath": path, **read_only})
 
 
-def _store(config: KuberayConfig) -> dict[str, str]:
+def _store_parameter(config: KuberayConfig) -> dict[str, str]:
     return {"object-store-memory": str(config.object_store_bytes)}
 
 
-def _times(memory: str, count: int) -> str:
+def _multiply_quantity(memory: str, count: int) -> str:
     """A Kubernetes quantity such as ``64Gi``, ``count`` times."""
     number = re.match(r"\d+", memory)
     return f"{int(number[0]) * count}{memory[number.end() :]}" if number else memory
 
 
 def _config_map(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]]) -> Manifest:
-    data = {_file_key(name): file.read_text(encoding="utf-8") for name, file in own}
-    about = {**_metadata(config, job), "name": _files_name(job)}
+    data = {_config_map_key(name): file.read_text(encoding="utf-8") for name, file in own}
+    about = {**_object_metadata(config, job), "name": _config_map_name(job)}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": data}
 
 
-def _files_name(job: SubmittedJob) -> str:
+def _config_map_name(job: SubmittedJob) -> str:
     return f"{job.submission_id}-conf"
 
 
-def _file_key(name: str) -> str:
+def _config_map_key(name: str) -> str:
     """A ConfigMap's key holds no slash."""
     return GROUP_FILE.sub("--", name)

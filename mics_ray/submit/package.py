@@ -4,6 +4,7 @@ An allow-list decides, so that data, weights, results, environments and secrets 
 """
 
 import hashlib
+import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,39 +16,55 @@ from mics_ray.submit.job import SubmittedJob
 ROOT = CONF.parent
 CODE = ("mics_ray", "train", "eval", "scripts", "conf")
 SUFFIXES = frozenset({".py", ".yaml"})
-OWN = "submitted_conf"
+GROUP_FILES = "submitted_conf"
 """Where the user's own group files lie in the package."""
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first time that a ZIP file can hold; a real one would change the name
 
 
-def pack(job: SubmittedJob, folder: Path) -> Path:
+def pack_job(job: SubmittedJob, folder: Path) -> Path:
     """Write the package of ``job`` into ``folder``; the same content gives the same file. Raises
     :class:`RefusedRun` where a group file holds what looks like a key."""
-    path = folder / "package.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
-        for name, file in sorted(contents(job)):
+    content = _zip_contents(job)
+    path = folder / _name_package(content)
+    path.write_bytes(content)
+    return path
+
+
+def package_name(job: SubmittedJob) -> str:
+    """The file name that :func:`pack_job` would give the package; nothing is written."""
+    return _name_package(_zip_contents(job))
+
+
+def _zip_contents(job: SubmittedJob) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
+        for name, file in sorted(list_contents(job)):
             package.writestr(zipfile.ZipInfo(name, _EPOCH), file.read_bytes(), zipfile.ZIP_DEFLATED)
-    named = folder / f"{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.zip"
-    return path.rename(named)
+    return target.getvalue()
 
 
-def contents(job: SubmittedJob) -> Iterator[tuple[str, Path]]:
-    """Names in the package and the files that they come from. Raises as :func:`group_files` does."""
+def _name_package(content: bytes) -> str:
+    # Named by its content: Ray uploads a package of the same name once.
+    return f"{hashlib.sha256(content).hexdigest()[:16]}.zip"
+
+
+def list_contents(job: SubmittedJob) -> Iterator[tuple[str, Path]]:
+    """Names in the package and the files that they come from. Raises as :func:`find_group_files` does."""
     for top in CODE:
-        for file in _files(ROOT / top):
+        for file in _plain_files(ROOT / top):
             if file.suffix in SUFFIXES:
                 yield file.relative_to(ROOT).as_posix(), file
     # The project's own small models and cases, where the job asks for them by name.
     for name in job.embedded:
         place = ROOT / "mics_ray/local" / name
-        for file in _files(place if place.is_dir() else place.parent):
+        for file in _plain_files(place if place.is_dir() else place.parent):
             if file.suffix not in SUFFIXES:
                 yield file.relative_to(ROOT).as_posix(), file
-    for name, file in group_files(job):
-        yield f"{OWN}/{name}", file
+    for name, file in find_group_files(job):
+        yield f"{GROUP_FILES}/{name}", file
 
 
-def group_files(job: SubmittedJob) -> Iterator[tuple[str, Path]]:
+def find_group_files(job: SubmittedJob) -> Iterator[tuple[str, Path]]:
     """The user's own group files: names below the ``--config-dir``, and the files. Raises :class:`RefusedRun`
     where one holds what looks like a key."""
     if job.config_dir is None:
@@ -62,7 +79,7 @@ def group_files(job: SubmittedJob) -> Iterator[tuple[str, Path]]:
             yield file.relative_to(job.config_dir).as_posix(), file
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _plain_files(folder: Path) -> Iterator[Path]:
     """Plain files; a link could lead out of the project."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink() and not any(part.startswith(".") for part in path.parts[-1:]):

@@ -26,7 +26,7 @@ _OVERRIDING = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """Where a job stands: its status as Ray names it, whether it has ended, and its exit code once known."""
+    """State of a job: Ray's word for it, whether it has ended, and its exit code once known."""
 
     status: str
     ended: bool
@@ -47,7 +47,7 @@ class RayJobs:
         self._client = self._ask_cluster(lambda: JobSubmissionClient(address, headers=headers))
 
     def find_job(self, name: str) -> JobState | None:
-        """The state of a job; ``None`` where there is none of that name."""
+        """Where the job stands; ``None`` where there is none of that name."""
         for found in self._ask_cluster(self._client.list_jobs):
             if found.submission_id == name:
                 return JobState(str(found.status), found.status.is_terminal(), found.driver_exit_code)

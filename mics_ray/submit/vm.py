@@ -15,11 +15,20 @@ import yaml
 
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.private_files import make_private_folder, write_private
-from mics_ray.submit.clusters import Say
+from mics_ray.submit.clusters import Preview, Say, check_writable
 from mics_ray.submit.config import VmConfig
 from mics_ray.submit.job import SubmittedJob
-from mics_ray.submit.package import group_files
-from mics_ray.submit.vm_file import CODE, GROUP_FILES, HEAD, PROVIDERS, SECRETS, TOKEN, cluster_file, machines_of
+from mics_ray.submit.package import find_group_files
+from mics_ray.submit.vm_file import (
+    CODE,
+    GROUP_FILES,
+    HEAD,
+    PROVIDERS,
+    SECRETS,
+    TOKEN,
+    build_cluster_file,
+    machine_types,
+)
 
 MODULES = {"aws": "boto3", "gcp": "googleapiclient"}
 JOBS = "http://127.0.0.1:8265"
@@ -31,7 +40,7 @@ class Vm:
     def __init__(self, config: VmConfig, say: Say) -> None:
         if config.provider not in PROVIDERS:
             raise RefusedRun(f"cluster.provider: {config.provider} is none of {', '.join(PROVIDERS)}")
-        if HEAD not in machines_of(config):
+        if HEAD not in machine_types(config):
             raise RefusedRun(f"cluster.{config.provider} names no machine for `{HEAD}`")
         if config.provider == "gcp" and not config.project:
             raise RefusedRun("cluster.project: GCP needs the project's id")
@@ -43,59 +52,73 @@ class Vm:
 
     def submit(self, job: SubmittedJob, detach: bool) -> int:
         """See the protocol. The launcher starts what is not there yet, and the head knows the job by its id."""
-        path = self._write(job)
-        steps = self._steps(path, job, ["--detach"] if detach else [])
+        path = self._write_files(job)
+        steps = self._launcher_steps(path, job, ["--detach"] if detach else [], _group_folder(path).is_dir())
         if importlib.util.find_spec(MODULES[self._config.provider]) is None:
             self._say(f"{MODULES[self._config.provider]} is not installed here: {path} is written; then:")
             for step in steps:
                 self._say(f"  {shlex.join(step)}")
             return EXIT_OK
         for step in steps[:-1]:
-            if _run(step):
+            if _run_step(step):
                 raise RefusedRun(f"{shlex.join(step[:2])} failed; what it said stands above")
-        code = _run(steps[-1])
+        code = _run_step(steps[-1])
         self._say(f"the machines stay until: ray down --yes {shlex.quote(str(path))}")
         # The launcher tells that the command failed, and not with which code.
         return EXIT_OK if code == 0 else EXIT_STOPPED
 
-    def status(self, job: SubmittedJob) -> int:
+    def preview_submission(self, job: SubmittedJob) -> Preview:
+        """See the protocol. The notes are the launcher's commands and the group files that the head would get."""
+        text, own, path = self._render_file(job), list(find_group_files(job)), self._cluster_path(job)
+        check_writable(path)
+        steps = self._launcher_steps(path, job, [], bool(own))
+        files = [f"  group file {name}" for name, _ in own]
+        return Preview(text, (f"would be written to {path}; then:", *(f"  {shlex.join(one)}" for one in steps), *files))
+
+    def show_status(self, job: SubmittedJob) -> int:
         """See the protocol."""
-        return self._on_head(job, "status")
+        return self._ask_head(job, "status")
 
     def stop(self, job: SubmittedJob) -> int:
         """See the protocol."""
-        return self._on_head(job, "stop")
+        return self._ask_head(job, "stop")
 
-    def _on_head(self, job: SubmittedJob, action: str) -> int:
-        path = self._path(job)
+    def _ask_head(self, job: SubmittedJob, action: str) -> int:
+        path = self._cluster_path(job)
         if not path.exists():
             raise RefusedRun(f"{job.submission_id}: not submitted from here; there is no {path}")
         if importlib.util.find_spec(MODULES[self._config.provider]) is None:
             raise RefusedRun(f"{MODULES[self._config.provider]} is not installed here; Ray's launcher needs it")
-        if _run(self._steps(path, job, [action])[-1]):
+        if _run_step(self._launcher_steps(path, job, [action], _group_folder(path).is_dir())[-1]):
             raise RefusedRun(f"{job.submission_id}: the head did not answer; what it said stands above")
         return EXIT_OK
 
-    def _path(self, job: SubmittedJob) -> Path:
+    def _cluster_path(self, job: SubmittedJob) -> Path:
         return Path(self._config.dir).absolute() / f"{job.submission_id}.yaml"
 
-    def _write(self, job: SubmittedJob) -> Path:
-        self._keys(job)
-        own = list(group_files(job))
-        path = self._path(job)
-        token = path.with_suffix(".token")
-        made = cluster_file(self._config, job, str(token))
+    def _render_file(self, job: SubmittedJob) -> str:
+        self._check_keys(job)
+        made = build_cluster_file(self._config, job, str(self._token_file(job)))
+        return yaml.safe_dump(made, sort_keys=False, width=1000)
+
+    def _token_file(self, job: SubmittedJob) -> Path:
+        return self._cluster_path(job).with_suffix(".token")
+
+    def _write_files(self, job: SubmittedJob) -> Path:
+        text, own = self._render_file(job), list(find_group_files(job))
+        path, token = self._cluster_path(job), self._token_file(job)
         try:
             make_private_folder(path.parent)
+            # A cluster that is up knows the token that it was started with.
             if not token.exists():
                 write_private(token, secrets.token_hex(32))
-            write_private(path, yaml.safe_dump(made, sort_keys=False, width=1000))
-            _copy(own, _groups(path))
+            write_private(path, text)
+            _copy_group_files(own, _group_folder(path))
         except OSError as error:
             raise RefusedRun(f"cluster.dir: cannot write {path}: {error.strerror}") from None
         return path
 
-    def _keys(self, job: SubmittedJob) -> None:
+    def _check_keys(self, job: SubmittedJob) -> None:
         """Every key must lie in the folder that goes to the head."""
         folder = self._keys_folder
         missing = [name for name in job.key_names if not folder or not (folder / name).is_file()]
@@ -104,15 +127,14 @@ class Vm:
                 f"cluster.secrets_dir: the job needs {', '.join(missing)}; name a folder with a file for each"
             )
 
-    def _steps(self, path: Path, job: SubmittedJob, action: list[str]) -> list[list[str]]:
+    def _launcher_steps(self, path: Path, job: SubmittedJob, action: list[str], own: bool) -> list[list[str]]:
         """The commands, in order; the last one is this program on the head, for which the cluster is there."""
         up = [["ray", "up", "--yes", str(path)]]
         # `rsync-up` reaches the head only.
         if job.key_names:
             up.append(["ray", "rsync-up", str(path), f"{self._keys_folder}/", f"{SECRETS}/"])
-        own = _groups(path).is_dir()
         if own:
-            up.append(["ray", "rsync-up", str(path), f"{_groups(path)}/", f"{GROUP_FILES}/"])
+            up.append(["ray", "rsync-up", str(path), f"{_group_folder(path)}/", f"{GROUP_FILES}/"])
         words = [
             "python", f"{CODE}/scripts/submit.py", *action, *(["--config-dir", GROUP_FILES] if own else []),
             "cluster=existing", f"cluster.address={JOBS}", f"cluster.token_file={TOKEN}",
@@ -122,12 +144,12 @@ class Vm:
         return [*up, ["ray", "exec", str(path), shlex.join(words)]]
 
 
-def _groups(path: Path) -> Path:
+def _group_folder(path: Path) -> Path:
     """Where the group files of a launcher's file lie: `rsync-up` copies a folder whole, and takes nothing else so."""
     return path.with_suffix(".conf")
 
 
-def _copy(files: list[tuple[str, Path]], folder: Path) -> None:
+def _copy_group_files(files: list[tuple[str, Path]], folder: Path) -> None:
     """Make ``folder`` hold these files and no others; without files there is none."""
     if folder.exists():
         shutil.rmtree(folder)
@@ -136,7 +158,7 @@ def _copy(files: list[tuple[str, Path]], folder: Path) -> None:
         shutil.copyfile(file, folder / name)
 
 
-def _run(command: list[str]) -> int:
+def _run_step(command: list[str]) -> int:
     tool = Path(sys.executable).with_name("ray")
     found = [str(tool) if tool.exists() else "ray", *command[1:]]
     return subprocess.run(found, check=False).returncode

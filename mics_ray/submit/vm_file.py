@@ -10,7 +10,7 @@ from typing import Any
 
 from mics_ray.errors import RefusedRun
 from mics_ray.runtime.serving.placement import ReplicaNeed
-from mics_ray.submit.config import Machine, VmConfig
+from mics_ray.submit.config import MachineType, VmConfig
 from mics_ray.submit.job import SubmittedJob
 
 PROVIDERS = ("aws", "gcp")
@@ -24,19 +24,19 @@ SDK = {"aws": "boto3==1.40.55", "gcp": "google-api-python-client==2.185.0"}
 GCP_IMAGE = "projects/deeplearning-platform-release/global/images/family/common-cu128-ubuntu-2204"
 
 
-def cluster_file(config: VmConfig, job: SubmittedJob, token_file: str) -> dict[str, Any]:
+def build_cluster_file(config: VmConfig, job: SubmittedJob, token_file: str) -> dict[str, Any]:
     """The launcher's file for a cluster of this job. Raises :class:`RefusedRun` where no machine holds an intern."""
-    machines = machines_of(config)
-    most = machine_counts(job.needs, {name: one for name, one in machines.items() if name != HEAD})
+    machines = machine_types(config)
+    most = count_machines(job.needs, {name: one for name, one in machines.items() if name != HEAD})
     types = {HEAD: _node_type(config, machines[HEAD], 0)}
     types |= {name: _node_type(config, machines[name], count) for name, count in most.items()}
     return {
         "cluster_name": job.submission_id,
         "max_workers": sum(most.values()),
         "idle_timeout_minutes": config.idle_minutes,
-        "provider": _provider(config),
+        "provider": _provider_section(config),
         "auth": {"ssh_user": config.user},
-        "docker": _docker(config),
+        "docker": _docker_section(config),
         "head_node_type": HEAD,
         "available_node_types": types,
         "file_mounts": {TOKEN: token_file},
@@ -45,12 +45,12 @@ def cluster_file(config: VmConfig, job: SubmittedJob, token_file: str) -> dict[s
         "setup_commands": [],
         "head_setup_commands": [f"python -m pip install --quiet {SDK[config.provider]}"],
         "worker_setup_commands": [],
-        "head_start_ray_commands": ["ray stop", _start(config, "--head --port=6379 --num-gpus=0", _AUTOSCALER)],
-        "worker_start_ray_commands": ["ray stop", _start(config, "--address=$RAY_HEAD_IP:6379")],
+        "head_start_ray_commands": ["ray stop", _ray_start(config, "--head --port=6379 --num-gpus=0", _AUTOSCALER)],
+        "worker_start_ray_commands": ["ray stop", _ray_start(config, "--address=$RAY_HEAD_IP:6379")],
     }
 
 
-def machines_of(config: VmConfig) -> dict[str, Machine]:
+def machine_types(config: VmConfig) -> dict[str, MachineType]:
     """The machine types of the chosen provider, by name."""
     return config.aws if config.provider == "aws" else config.gcp
 
@@ -58,7 +58,7 @@ def machines_of(config: VmConfig) -> dict[str, Machine]:
 _AUTOSCALER = "--autoscaling-config=~/ray_bootstrap_config.yaml --dashboard-host=127.0.0.1"
 
 
-def machine_counts(wanted: Iterable[ReplicaNeed], machines: Mapping[str, Machine]) -> dict[str, int]:
+def count_machines(wanted: Iterable[ReplicaNeed], machines: Mapping[str, MachineType]) -> dict[str, int]:
     """How many of each machine the interns may take: each goes to the smallest with its GPUs.
 
     Raises :class:`RefusedRun` with what is needed and the biggest machine there is.
@@ -73,21 +73,21 @@ def machine_counts(wanted: Iterable[ReplicaNeed], machines: Mapping[str, Machine
                 f"the biggest has {biggest}"
             )
         gpus, name = fitting[0]
-        counts[name] = counts.get(name, 0) + math.ceil(need.limit * need.stages / _together(need, gpus))
+        counts[name] = counts.get(name, 0) + math.ceil(need.limit * need.stages / _stages_per_machine(need, gpus))
     return counts
 
 
-def _together(need: ReplicaNeed, gpus: int) -> int:
+def _stages_per_machine(need: ReplicaNeed, gpus: int) -> int:
     """Replicas, or stages, of an intern that one machine holds: shares of a GPU come from a single one."""
     return gpus * int(1 / need.gpus + 1e-9) if need.gpus < 1 else gpus // math.ceil(need.gpus)
 
 
-def _provider(config: VmConfig) -> dict[str, Any]:
+def _provider_section(config: VmConfig) -> dict[str, Any]:
     place = {"type": config.provider, "region": config.region, "availability_zone": config.zone}
     return place | ({"project_id": config.project} if config.provider == "gcp" else {"cache_stopped_nodes": False})
 
 
-def _docker(config: VmConfig) -> dict[str, Any]:
+def _docker_section(config: VmConfig) -> dict[str, Any]:
     environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": TOKEN, "RAY_USAGE_STATS_ENABLED": "0"}
     environment["HF_HOME"] = f"{config.volume}/hub"
     variables = [f"-e {name}={value}" for name, value in environment.items()]
@@ -99,19 +99,19 @@ def _docker(config: VmConfig) -> dict[str, Any]:
     }
 
 
-def _start(config: VmConfig, *options: str) -> str:
+def _ray_start(config: VmConfig, *options: str) -> str:
     ports = f"--object-manager-port=8076 --object-store-memory={config.object_store_bytes}"
     return f"ulimit -n 65536; ray start {' '.join(options)} {ports}"
 
 
-def _node_type(config: VmConfig, machine: Machine, most: int) -> dict[str, Any]:
+def _node_type(config: VmConfig, machine: MachineType, most: int) -> dict[str, Any]:
     spot = config.spot and bool(machine.gpus)
     made = _aws_node(config, machine, spot) if config.provider == "aws" else _gcp_node(config, machine, spot)
     resources = {"CPU": machine.cpus, "GPU": machine.gpus} if machine.gpus else {"CPU": machine.cpus}
     return {"resources": resources, "min_workers": 0, "max_workers": most, "node_config": made}
 
 
-def _aws_node(config: VmConfig, machine: Machine, spot: bool) -> dict[str, Any]:
+def _aws_node(config: VmConfig, machine: MachineType, spot: bool) -> dict[str, Any]:
     node: dict[str, Any] = {
         "InstanceType": machine.type,
         "BlockDeviceMappings": [
@@ -125,7 +125,7 @@ def _aws_node(config: VmConfig, machine: Machine, spot: bool) -> dict[str, Any]:
     return node | ({"InstanceMarketOptions": {"MarketType": "spot"}} if spot else {})
 
 
-def _gcp_node(config: VmConfig, machine: Machine, spot: bool) -> dict[str, Any]:
+def _gcp_node(config: VmConfig, machine: MachineType, spot: bool) -> dict[str, Any]:
     disk = {"diskSizeGb": config.disk_gb, "sourceImage": config.machine_image or GCP_IMAGE}
     node: dict[str, Any] = {
         "machineType": machine.type,

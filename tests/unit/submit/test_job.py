@@ -6,39 +6,46 @@ import pytest
 
 from mics_ray.errors import RefusedRun
 from mics_ray.submit.config import SlurmConfig, compose_cluster
-from mics_ray.submit.job import describe, gpus
+from mics_ray.submit.job import SubmittedJob, describe_job
 
 PAPER = ["mentors=paper", "interns=paper", "judge=deepseek", "data.cases=cases.jsonl", "run.dir=runs/x"]
 
 
+def gpus(job: SubmittedJob) -> float:
+    """Those of the least number of replicas."""
+    return sum(need.replicas * need.gpus * need.stages for need in job.needs)
+
+
 def test_the_same_run_has_the_same_id_and_another_run_another() -> None:
-    job = describe(PAPER, None, "/shared")
-    assert describe(["generate", *PAPER], None, "/shared").submission_id == job.submission_id
+    job = describe_job(PAPER, None, "/shared")
+    assert describe_job(["generate", *PAPER], None, "/shared").submission_id == job.submission_id
     others = [
-        describe([*PAPER, "seed=1"], None, "/shared"),
-        describe([*PAPER, "run.dir=runs/y"], None, "/shared"),
-        describe(PAPER, None, "/elsewhere"),
+        describe_job([*PAPER, "seed=1"], None, "/shared"),
+        describe_job([*PAPER, "run.dir=runs/y"], None, "/shared"),
+        describe_job(PAPER, None, "/elsewhere"),
     ]
     assert len({job.submission_id, *(other.submission_id for other in others)}) == 4
 
 
 def test_an_absolute_output_is_the_same_wherever_relative_ones_begin() -> None:
     words = [*PAPER, "run.dir=/data/run"]
-    assert describe(words, None, "/a").submission_id == describe(words, None, "/b").submission_id
-    assert describe(PAPER, None, "/shared").output == "/shared/runs/x"
+    assert describe_job(words, None, "/a").submission_id == describe_job(words, None, "/b").submission_id
+    assert describe_job(PAPER, None, "/shared").output == "/shared/runs/x"
 
 
 def test_interns_become_gpus_and_names_of_keys_are_gathered() -> None:
-    job = describe([*PAPER, "interns.internvl3_8b.tensor_parallel=2", "interns.internvl3_8b.replicas=3"], None, "/v")
-    assert gpus(job.needs) == 1 + 1 + 3 * 2
+    job = describe_job(
+        [*PAPER, "interns.internvl3_8b.tensor_parallel=2", "interns.internvl3_8b.replicas=3"], None, "/v"
+    )
+    assert gpus(job) == 1 + 1 + 3 * 2
     assert job.key_names == ("DASHSCOPE_API_KEY", "DEEPSEEK_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY")
 
 
 def test_training_and_evaluation_say_what_they_need() -> None:
-    train = describe(["train", "train=internvl3_2b", "export.dir=x", "train.dir=y"], None, "/v")
-    assert (train.output, gpus(train.needs)) == ("/v/y", 8)
-    evaluate = describe(["evaluate", "eval=chiron", "judge=deepseek", "model=m", "eval.dir=e"], None, "/v")
-    assert (evaluate.output, gpus(evaluate.needs)) == ("/v/e", 1)
+    train = describe_job(["train", "train=internvl3_2b", "export.dir=x", "train.dir=y"], None, "/v")
+    assert (train.output, gpus(train)) == ("/v/y", 8)
+    evaluate = describe_job(["evaluate", "eval=chiron", "judge=deepseek", "model=m", "eval.dir=e"], None, "/v")
+    assert (evaluate.output, gpus(evaluate)) == ("/v/e", 1)
     assert evaluate.key_names == ("DEEPSEEK_API_KEY",)
 
 
@@ -52,7 +59,7 @@ def test_training_and_evaluation_say_what_they_need() -> None:
 )
 def test_what_cannot_be_submitted_is_refused(words: list[str], said: str) -> None:
     with pytest.raises(RefusedRun, match=said):
-        describe(words, None, "/v")
+        describe_job(words, None, "/v")
 
 
 def test_the_cluster_is_composed_by_its_kind_and_a_file_of_ones_own_may_name_it(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.runtime.serving.placement import ReplicaNeed
 from mics_ray.submit.command import SubmitArguments, run_action
 from mics_ray.submit.config import KuberayConfig
-from mics_ray.submit.job import SubmittedJob, describe
+from mics_ray.submit.job import SubmittedJob, describe_job
 from mics_ray.submit.kuberay import Kuberay
-from mics_ray.submit.kuberay_manifest import Pods, groups_of, manifests
+from mics_ray.submit.kuberay_manifest import PodGroup, build_manifests, worker_groups
 from tests.support.kubernetes import problems
 
 JOB = ("mentors=paper", "interns=paper", "judge=deepseek", "data.cases=cases.jsonl", "run.dir=runs/first")
@@ -26,11 +26,11 @@ CONFIG = KuberayConfig(image="mics:gpu", volume_claim="results", secret="mics-ke
 
 @lru_cache
 def described(*more: str) -> SubmittedJob:
-    return describe([*JOB, *more], None, "/data")
+    return describe_job([*JOB, *more], None, "/data")
 
 
 def ray_job(*more: str) -> dict[str, Any]:
-    (made,) = manifests(CONFIG, described(*more))
+    (made,) = build_manifests(CONFIG, described(*more))
     return made
 
 
@@ -46,7 +46,7 @@ def test_a_ray_job_is_valid_by_the_published_schemas() -> None:
 
 
 def test_a_standing_cluster_is_valid_too() -> None:
-    (made,) = manifests(KuberayConfig(image="m", volume_claim="c", secret="s", standing=True), described())
+    (made,) = build_manifests(KuberayConfig(image="m", volume_claim="c", secret="s", standing=True), described())
     assert made["kind"] == "RayCluster"
     assert problems(made) == []
 
@@ -76,8 +76,8 @@ def test_what_the_api_server_would_refuse_is_found(path: tuple[str | int, ...], 
 
 
 def test_each_intern_has_gpu_pods_of_its_own_size() -> None:
-    assert groups_of([ReplicaNeed("wide_one", 2, 4, 1.0, 5), ReplicaNeed("on_cpu", 1, 0, 0.0)]) == [
-        Pods("wide-one", 2, 5, 4)
+    assert worker_groups([ReplicaNeed("wide_one", 2, 4, 1.0, 5), ReplicaNeed("on_cpu", 1, 0, 0.0)]) == [
+        PodGroup("wide-one", 2, 5, 4)
     ]
 
 
@@ -87,7 +87,11 @@ def test_small_interns_share_a_gpu_and_stages_have_a_pod_each() -> None:
         ReplicaNeed("most", 2, 0.6, 1.0),
         ReplicaNeed("pipeline", 2, 2, 1.0, 3, 3),
     ]
-    assert groups_of(wanted) == [Pods("third", 2, 3, 1), Pods("most", 2, 2, 1), Pods("pipeline", 6, 9, 2)]
+    assert worker_groups(wanted) == [
+        PodGroup("third", 2, 3, 1),
+        PodGroup("most", 2, 2, 1),
+        PodGroup("pipeline", 6, 9, 2),
+    ]
 
 
 def test_gpus_follow_the_interns_in_the_same_configuration() -> None:
@@ -137,8 +141,8 @@ def test_group_files_of_the_user_travel_as_a_config_map(tmp_path: Path) -> None:
     (tmp_path / "conf/judge").mkdir(parents=True)
     text = "{model: deepseek-chat, base_url: 'https://api.example/v1', api_key_env: JUDGE_KEY}\n"
     (tmp_path / "conf/judge/mine.yaml").write_text(text)
-    job = describe([*JOB, "judge=mine"], tmp_path / "conf", "/data")
-    files, made = manifests(CONFIG, job, [("judge/mine.yaml", tmp_path / "conf/judge/mine.yaml")])
+    job = describe_job([*JOB, "judge=mine"], tmp_path / "conf", "/data")
+    files, made = build_manifests(CONFIG, job, [("judge/mine.yaml", tmp_path / "conf/judge/mine.yaml")])
     assert problems(files) == []
     assert problems(made) == []
     (mounted,) = [volume["configMap"] for volume in pods(made)[0]["volumes"] if "configMap" in volume]
@@ -227,7 +231,7 @@ def test_a_standing_cluster_is_made_beside_a_job_that_is_done(tmp_path: Path, ku
 
 def test_without_kubectl_nobody_can_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    for ask in (kuberay(tmp_path, []).status, kuberay(tmp_path, []).stop):
+    for ask in (kuberay(tmp_path, []).show_status, kuberay(tmp_path, []).stop):
         with pytest.raises(RefusedRun, match="kubectl: no such program"):
             ask(described())
 
@@ -274,5 +278,5 @@ def test_the_command_line_leads_here(tmp_path: Path, kube: Path) -> None:
     cluster = ("cluster=kuberay", "cluster.image=m", "cluster.volume_claim=results", "cluster.secret=k",
                f"cluster.dir={tmp_path}/out")  # fmt: skip
     said: list[str] = []
-    assert run_action(SubmitArguments("submit", True, cluster, JOB, None), said.append) == EXIT_OK
+    assert run_action(SubmitArguments("submit", True, False, cluster, JOB, None), said.append) == EXIT_OK
     assert said == ["rayjob created"]

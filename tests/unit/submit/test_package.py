@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mics_ray.errors import RefusedRun
-from mics_ray.submit.job import describe
-from mics_ray.submit.package import OWN, pack
+from mics_ray.submit.job import describe_job
+from mics_ray.submit.package import GROUP_FILES, pack_job
 
 WORDS = ["mentors=paper", "interns=paper", "judge=deepseek", "data.cases=cases.jsonl", "run.dir=runs/x"]
 
@@ -17,14 +17,14 @@ def names(path: Path) -> list[str]:
 
 
 def test_only_code_and_settings_are_packed(tmp_path: Path) -> None:
-    packed = names(pack(describe(WORDS, None, "/v"), tmp_path))
+    packed = names(pack_job(describe_job(WORDS, None, "/v"), tmp_path))
     assert {name.split("/")[0] for name in packed} == {"mics_ray", "train", "eval", "scripts", "conf"}
     assert {Path(name).suffix for name in packed} == {".py", ".yaml"}
     assert {"scripts/generate.py", "conf/generate.yaml", "mics_ray/submit/entry.py"} <= set(packed)
 
 
 def test_the_embedded_models_go_only_when_the_job_names_them(tmp_path: Path) -> None:
-    packed = names(pack(describe(["experiment=demo"], None, "/v"), tmp_path))
+    packed = names(pack_job(describe_job(["experiment=demo"], None, "/v"), tmp_path))
     other = {name for name in packed if Path(name).suffix not in (".py", ".yaml")}
     assert {"/".join(name.split("/")[:3]) for name in other} == {"mics_ray/local/interns", "mics_ray/local/cases"}
     assert "mics_ray/local/cases/cases.jsonl" in other
@@ -35,22 +35,24 @@ def test_of_a_folder_of_ones_own_only_group_files_go(tmp_path: Path) -> None:
     for name in ("judge/mine.yaml", "judge/notes.txt", ".env", "token", "cluster/here.yaml", "cases.jsonl"):
         (own / name).parent.mkdir(parents=True, exist_ok=True)
         (own / name).write_text("{model: m, base_url: 'https://m.example/v1', api_key_env: MY_KEY}")
-    job = describe([*WORDS, "judge=mine"], own, "/v")
+    job = describe_job([*WORDS, "judge=mine"], own, "/v")
     assert "MY_KEY" in job.key_names
-    assert [name for name in names(pack(job, tmp_path)) if name.startswith(OWN)] == [f"{OWN}/judge/mine.yaml"]
+    assert [name for name in names(pack_job(job, tmp_path)) if name.startswith(GROUP_FILES)] == [
+        f"{GROUP_FILES}/judge/mine.yaml"
+    ]
 
 
 def test_a_key_in_a_group_file_is_refused_even_where_the_job_does_not_use_it(tmp_path: Path) -> None:
     (tmp_path / "judge").mkdir()
     (tmp_path / "judge/other.yaml").write_text("api_key_env: sk-abcdefghijklmnop1234")
     with pytest.raises(RefusedRun, match=r"other\.yaml holds what looks like a key") as refused:
-        pack(describe(WORDS, tmp_path, "/v"), tmp_path)
+        pack_job(describe_job(WORDS, tmp_path, "/v"), tmp_path)
     assert "abcdefghij" not in str(refused.value)
 
 
 def test_the_same_code_gives_the_same_package(tmp_path: Path) -> None:
-    job = describe(WORDS, None, "/v")
+    job = describe_job(WORDS, None, "/v")
     first, again = tmp_path / "a", tmp_path / "b"
     first.mkdir()
     again.mkdir()
-    assert pack(job, first).name == pack(job, again).name
+    assert pack_job(job, first).name == pack_job(job, again).name

@@ -15,10 +15,10 @@ from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.runtime.serving.autoscaler import read_launcher_file
 from mics_ray.runtime.serving.placement import ReplicaNeed
 from mics_ray.submit.command import SubmitArguments, run_action
-from mics_ray.submit.config import Machine, VmConfig, compose_cluster
-from mics_ray.submit.job import SubmittedJob, describe
+from mics_ray.submit.config import MachineType, VmConfig, compose_cluster
+from mics_ray.submit.job import SubmittedJob, describe_job
 from mics_ray.submit.vm import Vm
-from mics_ray.submit.vm_file import cluster_file, machine_counts
+from mics_ray.submit.vm_file import build_cluster_file, count_machines
 
 JOB = ("mentors=paper", "interns=paper", "judge=deepseek", "data.cases=cases.jsonl", "run.dir=runs/first")
 KEYS = ("DASHSCOPE_API_KEY", "DEEPSEEK_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY")
@@ -28,7 +28,7 @@ PLACES = {"aws": ("us-west-2", "us-west-2a", "null"), "gcp": ("us-central1", "us
 
 @lru_cache
 def described(*more: str) -> SubmittedJob:
-    return describe([*JOB, *more], None, "/shared")
+    return describe_job([*JOB, *more], None, "/shared")
 
 
 def words(provider: str, folder: Path, *more: str) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ def keys(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("provider", ["aws", "gcp"])
 @pytest.mark.parametrize("spot", ["true", "false"])
 def test_ray_validates_the_file(tmp_path: Path, provider: str, spot: str) -> None:
-    made = cluster_file(config(provider, tmp_path, f"cluster.spot={spot}"), described(), "/token")
+    made = build_cluster_file(config(provider, tmp_path, f"cluster.spot={spot}"), described(), "/token")
     prepared = prepare_config(copy.deepcopy(made))
     validate_config(prepared)
     assert prepared["setup_commands"] == []
@@ -77,7 +77,7 @@ def test_ray_validates_the_file(tmp_path: Path, provider: str, spot: str) -> Non
     ],
 )
 def test_what_ray_would_refuse_is_found(tmp_path: Path, path: tuple[str, ...], value: object) -> None:
-    made: Any = cluster_file(config("aws", tmp_path), described(), "/token")
+    made: Any = build_cluster_file(config("aws", tmp_path), described(), "/token")
     place = made
     for key in path[:-1]:
         place = place[key]
@@ -88,20 +88,20 @@ def test_what_ray_would_refuse_is_found(tmp_path: Path, path: tuple[str, ...], v
 
 
 def test_each_intern_goes_to_the_smallest_machine_that_holds_it() -> None:
-    machines = {"one": Machine("a", 8, 1), "four": Machine("b", 48, 4), "eight": Machine("c", 192, 8)}
+    machines = {"one": MachineType("a", 8, 1), "four": MachineType("b", 48, 4), "eight": MachineType("c", 192, 8)}
     wanted = [
         ReplicaNeed("small", 1, 0.25, 1.0, 9),
         ReplicaNeed("wide", 1, 2, 1.0, 3),
         ReplicaNeed("pipeline", 1, 8, 1.0, 1, 2),
     ]
-    assert machine_counts(wanted, machines) == {"one": 3, "four": 2, "eight": 2}
+    assert count_machines(wanted, machines) == {"one": 3, "four": 2, "eight": 2}
     with pytest.raises(RefusedRun, match="intern huge needs 16 GPUs on one machine, the biggest has 8"):
-        machine_counts([ReplicaNeed("huge", 1, 16, 1.0)], machines)
+        count_machines([ReplicaNeed("huge", 1, 16, 1.0)], machines)
 
 
 def test_machines_follow_the_interns_in_the_same_configuration(tmp_path: Path) -> None:
     job = described("interns.internvl3_8b.tensor_parallel=4", "interns.qwen2_vl_7b.replicas={min: 1, max: 3}")
-    types = cluster_file(config("gcp", tmp_path), job, "/token")["available_node_types"]
+    types = build_cluster_file(config("gcp", tmp_path), job, "/token")["available_node_types"]
     assert {name: one["max_workers"] for name, one in types.items()} == {"head": 0, "gpu_1": 4, "gpu_4": 1}
     assert types["gpu_4"]["resources"] == {"CPU": 48, "GPU": 4}
     assert "GPU" not in types["head"]["resources"]
@@ -109,12 +109,12 @@ def test_machines_follow_the_interns_in_the_same_configuration(tmp_path: Path) -
 
 def test_the_run_on_the_head_sees_what_the_autoscaler_can_add(tmp_path: Path) -> None:
     file = tmp_path / "ray_bootstrap_config.yaml"
-    file.write_text(yaml.safe_dump(cluster_file(config("aws", tmp_path), described(), "/token")))
+    file.write_text(yaml.safe_dump(build_cluster_file(config("aws", tmp_path), described(), "/token")))
     assert read_launcher_file(file) == [("gpu_1", 1, 8, 3)]
 
 
 def test_the_cluster_asks_for_a_token_and_listens_inside_only(tmp_path: Path) -> None:
-    made = cluster_file(config("aws", tmp_path), described(), "/token")
+    made = build_cluster_file(config("aws", tmp_path), described(), "/token")
     assert "-e RAY_AUTH_MODE=token" in made["docker"]["run_options"]
     assert "--dashboard-host=127.0.0.1" in made["head_start_ray_commands"][-1]
     assert list(made["file_mounts"].values()) == ["/token"]
@@ -122,7 +122,7 @@ def test_the_cluster_asks_for_a_token_and_listens_inside_only(tmp_path: Path) ->
 
 def test_without_the_clouds_package_the_files_are_written_and_the_commands_said(tmp_path: Path, keys: Path) -> None:
     said: list[str] = []
-    assert run_action(SubmitArguments("submit", True, words("aws", tmp_path), JOB, None), said.append) == EXIT_OK
+    assert run_action(SubmitArguments("submit", True, False, words("aws", tmp_path), JOB, None), said.append) == EXIT_OK
     made, token = sorted((tmp_path / "out").iterdir(), key=lambda path: path.suffix, reverse=True)
     assert {stat.S_IMODE(path.stat().st_mode) for path in (made, token)} == {0o600}
     validate_config(prepare_config(yaml.safe_load(made.read_text())))
@@ -134,7 +134,7 @@ def test_without_the_clouds_package_the_files_are_written_and_the_commands_said(
 
 
 def test_a_second_submit_keeps_cluster_and_token(tmp_path: Path, keys: Path) -> None:
-    order = SubmitArguments("submit", True, words("aws", tmp_path), JOB, None)
+    order = SubmitArguments("submit", True, False, words("aws", tmp_path), JOB, None)
     run_action(order, print)
     first = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
     run_action(order, print)
@@ -152,7 +152,7 @@ def test_group_files_with_a_key_do_not_reach_the_head(tmp_path: Path, keys: Path
     (tmp_path / "mine/mentors").mkdir(parents=True)
     (tmp_path / "mine/mentors/x.yaml").write_text(f"a: {{model: m, base_url: {CANARY}}}")
     with pytest.raises(RefusedRun, match=r"x\.yaml") as refused:
-        Vm(config("aws", tmp_path), print).submit(describe([*JOB], tmp_path / "mine", "/shared"), detach=True)
+        Vm(config("aws", tmp_path), print).submit(describe_job([*JOB], tmp_path / "mine", "/shared"), detach=True)
     assert CANARY not in str(refused.value)
     assert not (tmp_path / "out").exists()
 
@@ -165,7 +165,7 @@ def test_of_the_config_dir_only_group_files_reach_the_head(tmp_path: Path, keys:
     (mine / "mentors/notes.txt").write_text(CANARY)
     vm = Vm(config("aws", tmp_path), print)
     for _ in range(2):
-        assert vm.submit(describe([*JOB], mine, "/shared"), detach=True) == EXIT_OK
+        assert vm.submit(describe_job([*JOB], mine, "/shared"), detach=True) == EXIT_OK
     staged, there = ray_tool.read_text().splitlines()[2].split()[-2:]
     assert there == "/home/mics/conf/"
     assert [path.relative_to(staged).as_posix() for path in Path(staged).rglob("*.*")] == ["mentors/x.yaml"]
@@ -174,7 +174,7 @@ def test_of_the_config_dir_only_group_files_reach_the_head(tmp_path: Path, keys:
 def test_a_config_dir_with_the_cluster_alone_sends_nothing(tmp_path: Path, keys: Path, ray_tool: Path) -> None:
     (tmp_path / "mine/cluster").mkdir(parents=True)
     (tmp_path / "mine/cluster/ours.yaml").write_text("kind: vm")
-    Vm(config("aws", tmp_path), print).submit(describe([*JOB], tmp_path / "mine", "/shared"), detach=True)
+    Vm(config("aws", tmp_path), print).submit(describe_job([*JOB], tmp_path / "mine", "/shared"), detach=True)
     said = ray_tool.read_text()
     assert said.count("rsync-up") == 1, "the keys"
     assert "--config-dir" not in said
@@ -232,11 +232,11 @@ def test_a_step_that_fails_ends_truthfully(
 )
 def test_what_cannot_work_is_refused_by_name(tmp_path: Path, keys: Path, wrong: str, named: str) -> None:
     with pytest.raises(RefusedRun, match=named):
-        run_action(SubmitArguments("submit", True, words("gcp", tmp_path, wrong), JOB, None), print)
+        run_action(SubmitArguments("submit", True, False, words("gcp", tmp_path, wrong), JOB, None), print)
     assert not (tmp_path / "out").exists()
 
 
 def test_the_environment_has_no_part_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", CANARY)
-    made = cluster_file(config("aws", tmp_path), described(), "/token")
+    made = build_cluster_file(config("aws", tmp_path), described(), "/token")
     assert os.environ["OPENAI_API_KEY"] not in yaml.safe_dump(made)

@@ -9,16 +9,15 @@ import pytest
 
 from mics_ray.errors import RefusedRun
 from mics_ray.submit.config import SlurmConfig
-from mics_ray.submit.job import SubmittedJob, describe
-from mics_ray.submit.sbatch import BLOCK_PORTS, BLOCKS, FIRST_PORT, script
-from mics_ray.submit.slurm import Slurm
+from mics_ray.submit.job import SubmittedJob, describe_job
+from mics_ray.submit.slurm import BLOCK_PORTS, BLOCKS, FIRST_PORT, Slurm, render_sbatch
 
 WORDS = ["experiment=demo", 'data.cases="/data/it\'s here.jsonl"', "run.dir=runs/x"]
 
 
 @pytest.fixture
 def job() -> SubmittedJob:
-    return describe(WORDS, None, "/work")
+    return describe_job(WORDS, None, "/work")
 
 
 def options(text: str) -> dict[str, str]:
@@ -27,18 +26,18 @@ def options(text: str) -> dict[str, str]:
 
 def test_the_header_is_the_configuration(job: SubmittedJob) -> None:
     config = SlurmConfig(dir="/s", nodes=3, gpus_per_node=8, cpus_per_node=32, partition="gpu", memory="200G")
-    found = options(script(config, job, "/work"))
+    found = options(render_sbatch(config, job, "/work"))
     expected = {
         "job-name": job.submission_id, "nodes": "3", "gpus-per-node": "8", "cpus-per-task": "32", "partition": "gpu",
         "mem": "200G", "signal": "B:USR1@120", "dependency": "singleton", "output": f"/s/{job.submission_id}.log",
     }  # fmt: skip
     assert expected.items() <= found.items()
     assert {"account", "qos"}.isdisjoint(found)
-    assert "gpus-per-node" not in script(SlurmConfig(dir="/s"), job, "/work")
+    assert "gpus-per-node" not in render_sbatch(SlurmConfig(dir="/s"), job, "/work")
 
 
 def test_the_script_is_valid_bash_and_keeps_arguments_whole(job: SubmittedJob, tmp_path: Path) -> None:
-    text = script(SlurmConfig(dir="/s"), job, "/work")
+    text = render_sbatch(SlurmConfig(dir="/s"), job, "/work")
     (tmp_path / "job").write_text(text)
     assert subprocess.run(["bash", "-n", str(tmp_path / "job")], capture_output=True, check=False).stderr == b""
     line = next(line for line in text.splitlines() if "scripts/generate.py" in line)
@@ -55,13 +54,13 @@ def test_ports_of_every_job_lie_below_those_of_the_kernel(job: SubmittedJob) -> 
 @pytest.mark.parametrize("value", ["x\n#SBATCH --uid=0", "$(reboot)", "a b", "x;y", "'"])
 def test_settings_cannot_become_shell(job: SubmittedJob, value: str) -> None:
     with pytest.raises(RefusedRun, match=r"cluster\.partition"):
-        script(SlurmConfig(dir="/s", partition=value), job, "/work")
+        render_sbatch(SlurmConfig(dir="/s", partition=value), job, "/work")
 
 
 def test_interns_that_the_nodes_cannot_hold_are_refused_with_the_sum() -> None:
     words = ["mentors=local", "judge=local", "interns=paper", "data.cases=c", "run.dir=r"]
     with pytest.raises(RefusedRun, match=r"interns need 3 GPUs.*the cluster has 2, the biggest node.*1"):
-        script(SlurmConfig(dir="/s", nodes=2, gpus_per_node=1), describe(words, None, "/"), "/")
+        render_sbatch(SlurmConfig(dir="/s", nodes=2, gpus_per_node=1), describe_job(words, None, "/"), "/")
 
 
 class Queue:
@@ -131,7 +130,7 @@ def test_a_missing_key_or_folder_is_refused_before_anything_is_submitted(
 ) -> None:
     monkeypatch.delenv("DEEPSEEK_API_KEY", raising=False)
     words = ["mentors=local", "judge=deepseek", "interns=tiny", "data.cases=c", "run.dir=r"]
-    keyed = describe(words, None, "/")
+    keyed = describe_job(words, None, "/")
     with pytest.raises(RefusedRun, match="DEEPSEEK_API_KEY"):
         Slurm(SlurmConfig(dir=str(tmp_path / "jobs")), lambda _: None).submit(keyed, detach=True)
     with pytest.raises(RefusedRun, match=r"cluster\.dir: no folder"):
