@@ -30,6 +30,7 @@ def find_addable_nodes(live: Sequence[ClusterNode]) -> list[ClusterNode]:
 
 def list_missing_nodes(groups: Sequence[Group], live: Sequence[ClusterNode]) -> list[ClusterNode]:
     """What is missing of each group; a live node is one of the group whose size it has."""
+    # By size: Ray does not say which group a live node belongs to.
     there = Counter((node.gpus, node.cpus) for node in live if not node.head)
     return [
         ClusterNode(f"{name} (by the autoscaler)", gpus, cpus, f"{name}-{number}")
@@ -48,7 +49,7 @@ def read_launcher_file(file: Path) -> list[Group]:
     return [
         _parse_group(name, group.get("resources", {}), group.get("max_workers", 0))
         for name, group in groups.items()
-        if name != head
+        if name != head  # it is there already, and there is one
     ]
 
 
@@ -70,7 +71,7 @@ def request_nodes(wanted: Sequence[ReplicaNeed]) -> None:
     bundles = [
         {"GPU": need.gpus, "CPU": need.cpus} for need in wanted if need.gpus for _ in range(need.replicas * need.stages)
     ]
-    if bundles:
+    if bundles:  # an empty request would take back an earlier one
         request_resources(bundles=bundles)
 
 

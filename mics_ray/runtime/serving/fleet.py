@@ -66,7 +66,7 @@ class Fleet:
     ) -> None:
         self._config, self._folders = config, (cache_folder, log_folder)
         nodes = cluster_nodes()
-        # The nodes of the first replicas may be on their way.
+        # The nodes of the first replicas may still be booting.
         self._on_gpu = has_gpus([*nodes, *find_addable_nodes(nodes)])
         self._depths = depths or QueueDepths()
         self._interns = {
@@ -128,6 +128,7 @@ class Fleet:
                 intern.serving.append(member)
             except RayError as error:
                 self._end_member(member)
+                # What failed once would fail again every minute, so this intern grows no more.
                 count = len(intern.serving)
                 intern.policy = ReplicaPolicy(Replicas(min(intern.need.replicas, count), count), self._depths)
                 self.changes.append(f"intern {intern.need.intern}: a replica did not start ({type(error).__name__})")
@@ -141,10 +142,10 @@ class Fleet:
         gone: list[_Member] = []
         if wanted > count:
             wanted = count + self._start_replicas(intern, wanted - count)
-        elif intern.loading:
+        elif intern.loading:  # it serves nobody yet
             self._end_member(intern.loading.pop())
         else:
-            gone = [intern.serving.pop()]
+            gone = [intern.serving.pop()]  # from the end: the others keep their numbers, and with them their cases
         if wanted != count:
             intern.policy.note_change(now)
             self.changes.append(f"intern {intern.need.intern}: {count} -> {wanted} replicas, {queued} requests queued")
@@ -153,11 +154,12 @@ class Fleet:
     def _start_replicas(self, intern: _InternReplicas, more: int) -> int:
         """Start up to ``more`` replicas, as many as have room or can be given it; returns how many."""
         free = free_nodes()
-        for count in range(more, 0, -1):
+        for count in range(more, 0, -1):  # all at once where they fit: their engines load side by side
             extra = replace(intern.need, replicas=count)
             if (placements := place_replicas([extra], free)) is not None:
                 return self._launch_replicas(intern, placements)
             if place_replicas([extra], [*free, *find_addable_nodes(cluster_nodes())]) is not None:
+                # Together with what runs: a request replaces the one before it, and nodes beyond it are ended.
                 request_nodes([extra, *self._current_needs()])
                 return self._launch_replicas(intern, [None] * count)
         return 0
@@ -185,6 +187,7 @@ class Fleet:
     def _end_drained(self) -> None:
         """End the replicas that no worker waits for any more; a worker that was lost waits for nothing."""
         for member, updates in list(self._leaving):
+            # A reply that is an error counts as well: that worker is gone, and its calls with it.
             if len(ray.wait(updates, num_returns=len(updates), timeout=0)[0]) == len(updates):
                 self._leaving.remove((member, updates))
                 self._end_member(member)

@@ -43,7 +43,7 @@ def plan_placement(config: Config) -> tuple[list[ReplicaNeed], bool]:
     Their least number must fit, on what is there or on what an autoscaler can add. Raises :class:`RefusedRun`.
     """
     nodes = cluster_nodes()
-    nodes += find_addable_nodes(nodes)
+    nodes += find_addable_nodes(nodes)  # those that an autoscaler would add: a run may begin before they are there
     on_gpu = has_gpus(nodes)
     wanted = list_needs(config.interns, on_gpu)
     interns = {need.intern: config.interns[need.intern] for need in wanted}
@@ -64,7 +64,7 @@ def start_interns(config: Config, cache_folder: str | None, log_folder: str | No
     """
     wanted, on_gpu = plan_placement(config)
     placements = place_replicas(wanted, cluster_nodes()) if on_gpu else None
-    if placements is None:
+    if placements is None:  # no room at the moment, or no GPU needed; Ray starts them where and when it can
         request_nodes(wanted)
     free = iter(placements or [])
     secrets = list_key_variables(config)
@@ -117,8 +117,8 @@ def start_replica(
     It goes to ``placement``; when that node is lost, wherever there is room. A pipeline's stages go into ``group``.
     """
     options: dict[str, Any] = {
-        "max_restarts": -1,
-        "max_task_retries": 0,
+        "max_restarts": -1,  # a replica ends its own process when its engine is beyond repair
+        "max_task_retries": 0,  # the router decides what is asked again, and where
         "max_concurrency": MAX_CONCURRENCY,
         # Blank from the start of the process; `InternReplica` then removes them.
         "runtime_env": {"env_vars": dict.fromkeys(secret_names(os.environ, secrets), "")},
@@ -148,6 +148,7 @@ def reserve_pipeline(need: ReplicaNeed, placement: Placement | None) -> Placemen
     node when it is lost. Stages of one GPU go where there is room, the head kept free.
     """
     nodes = cluster_nodes()
+    # A head that is itself usable is the only node with GPUs: then there is nothing to keep free.
     heads = [node.id for node in nodes if node.head and node not in usable_nodes(nodes)]
     anywhere = {NODE_ID: f"!{heads[0]}"} if heads else {}
     if placement is None or need.gpus == 1:
@@ -196,14 +197,14 @@ class RayReplica:
 
     async def replace(self) -> None:
         """See the protocol."""
-        ray.kill(self.handle, no_restart=False)
+        ray.kill(self.handle, no_restart=False)  # a hung process answers no request to end itself
 
 
 async def _await_reply(reference: Any) -> Any:
     """Await a reply; every error of Ray's, and every error raised in the actor, is the replica's."""
     try:
         return await reference
-    except RayError as error:
+    except RayError as error:  # its text may quote a prompt
         raise ReplicaDown(type(error).__name__) from None
 
 

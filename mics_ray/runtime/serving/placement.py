@@ -70,15 +70,15 @@ def list_needs(interns: Mapping[str, ModelConfig], on_gpu: bool) -> list[Replica
 def _intern_need(name: str, config: ModelConfig, on_gpu: bool) -> ReplicaNeed:
     count = replica_range(config.replicas)
     if not on_gpu:
-        return ReplicaNeed(name, count.min, 0, 0.0, count.max)
-    gpus = config.tensor_parallel if config.gpus is None else config.gpus
+        return ReplicaNeed(name, count.min, 0, 0.0, count.max)  # no core either: the embedded interns share two
+    gpus = config.tensor_parallel if config.gpus is None else config.gpus  # `gpus` is for shares of one
     return ReplicaNeed(name, count.min, gpus, 1.0, count.max, config.pipeline_parallel)
 
 
 def usable_nodes(nodes: Sequence[ClusterNode]) -> list[ClusterNode]:
     """The nodes that GPU work may go to: the head stays free of it where another node has GPUs."""
     others = [node for node in nodes if node.gpus and not node.head]
-    return others or [node for node in nodes if node.gpus]
+    return others or [node for node in nodes if node.gpus]  # a single machine is its own head
 
 
 def find_placement_problems(wanted: Sequence[ReplicaNeed], nodes: Sequence[ClusterNode]) -> list[str]:
@@ -111,6 +111,7 @@ def place_replicas(wanted: Sequence[ReplicaNeed], nodes: Sequence[ClusterNode]) 
     rooms = [_FreeNode(node) for node in usable_nodes(nodes)]
     each = [need for need in wanted for _ in range(need.replicas)]
     placements: dict[int, Placement] = {}
+    # Widest first: a narrow replica fits into what is left, a wide one needs a node that nobody has broken into.
     for number in sorted(range(len(each)), key=lambda number: -each[number].gpus):
         found = _place_replica(each[number], rooms)
         if found is None:
@@ -126,6 +127,7 @@ def _place_replica(need: ReplicaNeed, rooms: Sequence["_FreeNode"]) -> Placement
         fitting = [room for room in rooms if room.has_room(need)]
         if not fitting:
             return None
+        # The fullest that has room: whole nodes stay free for wide replicas.
         best = min(fitting, key=lambda room: (sum(room.free), room.cpus))
         best.take_room(need)
         stages.append(best.node)

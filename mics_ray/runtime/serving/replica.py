@@ -80,6 +80,7 @@ class InternReplica:
     """The actor. It replaces itself, by ending its process, when its engine is beyond repair."""
 
     def __init__(self, spec: ReplicaSpec) -> None:
+        # Blank already, by the actor's runtime_env; gone, so that no library takes an empty key for one.
         for name in secret_names(os.environ):
             del os.environ[name]
         if spec.log_folder:
@@ -96,7 +97,7 @@ class InternReplica:
     async def ready(self) -> None:
         """Return when the engine has loaded; an error of its start is raised, and the process ends."""
         if self._leaving:
-            await asyncio.Event().wait()
+            await asyncio.Event().wait()  # never: the caller hears of the death instead, and asks the next process
         await self._await_engine()
 
     async def read_facts(self) -> ReplicaFacts:
@@ -130,7 +131,7 @@ class InternReplica:
         if self._engine is None:
             self._engine = asyncio.ensure_future(self._spec.start(self._spec.config, self._spec.on_gpu))
         try:
-            return await asyncio.shield(self._engine)
+            return await asyncio.shield(self._engine)  # one caller that gives up must not stop the loading for all
         except Exception as error:
             self._end_process("its engine did not start", error)
             raise
@@ -144,9 +145,9 @@ class InternReplica:
                 known.popitem(last=False)
         known.move_to_end(digest)
         try:
-            return await asyncio.shield(known[digest])
+            return await asyncio.shield(known[digest])  # other requests of the case wait for the same fetch
         except RayError:
-            known.pop(digest, None)
+            known.pop(digest, None)  # the object's owner died; a later request brings another reference
             raise
 
     async def _generate_reply(self, engine: InternEngine, request: Request, pictures: Pictures | None) -> ReplicaAnswer:
@@ -163,7 +164,7 @@ class InternReplica:
         except Exception as error:
             # Its message may quote the prompt.
             return self._note_failure(LostCall(Failure(ENGINE, f"unexpected {type(error).__name__}")))
-        self._failures = 0
+        self._failures = 0  # in a row only: a bad request now and then is no sick engine
         await self._store_reply(request, reply)
         return reply
 
@@ -208,6 +209,7 @@ class InternReplica:
             self._leaving = True
             said = "intern %s, replica %d ends its process: %s"
             log.error(said, self._spec.name, self._spec.number, reason, exc_info=error)
+            # Not `sys.exit`: a dead engine's threads may keep an interpreter that ends in order from ending.
             asyncio.get_running_loop().call_later(EXIT_DELAY_S, os._exit, 1)
 
 

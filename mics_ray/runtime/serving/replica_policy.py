@@ -45,15 +45,17 @@ class ReplicaPolicy:
         """How many replicas there should be, those that are starting included in ``replicas``."""
         depths, within = self._depths, self._within
         self._deep_since = _holds_since(self._deep_since, now, queued > depths.high * replicas)
+        # Over one replica fewer: what is shallow for all of them may be too deep for those that would be left.
         shallow = replicas > within.min and queued < depths.low * (replicas - 1)
         self._shallow_since = _holds_since(self._shallow_since, now, shallow)
+        # A replica that was just added has not shortened the queue yet.
         if self._changed is not None and now - self._changed < depths.cool_s:
             return _clip_count(replicas, within)
         wanted = replicas
         if self._deep_since is not None and now - self._deep_since >= depths.up_s:
-            wanted = math.ceil(queued / depths.goal)
+            wanted = math.ceil(queued / depths.goal)  # at once: engines load for a minute, side by side
         elif self._shallow_since is not None and now - self._shallow_since >= depths.down_s:
-            wanted = replicas - 1
+            wanted = replicas - 1  # one by one: a loaded engine is dear, an idle one only takes room
         return _clip_count(wanted, within)
 
     def note_change(self, now: float) -> None:

@@ -22,6 +22,7 @@ class ReplicaLoad:
 
 def choose_replica(case_id: str, live: Sequence[ReplicaLoad]) -> int:
     """The replica for a case, of at least one: always the same (rendezvous hashing) unless that one is overloaded."""
+    # By weight and not modulo the count: when a replica comes or goes only its own cases move.
     ranked = sorted(live, key=lambda load: _hash_weight(case_id, load.number), reverse=True)
     mean = sum(load.in_flight for load in live) / len(live)
     if ranked[0].in_flight <= 2 * mean + SLACK:
@@ -110,7 +111,7 @@ def is_free(state: ReplicaState) -> bool:
 def settle_call(call: RoutedCall, answer: ReplicaAnswer, number: int) -> None:
     """Give a call its answer, or leave it open for another try after a failure of the engine of replica ``number``."""
     if isinstance(answer, LostCall) and answer.failure.kind == LEAVING:
-        count_death(call)
+        count_death(call)  # the process ends for earlier failures: that is a death beside it, not its own failure
         return
     if isinstance(answer, Reply) or answer.failure.kind not in (ENGINE, ENGINE_DEAD):
         finish_call(call, answer)

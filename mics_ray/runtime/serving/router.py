@@ -63,9 +63,8 @@ class Router:
         self._gathering: dict[tuple[str, str, str], list[RoutedCall]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._any_free = asyncio.Event()
-        self._isolation = asyncio.Lock()
+        self._isolation = asyncio.Lock()  # suspects go one by one: each empties a replica that another one may fill
         self._queued = 0
-        self._update_any_free()
 
     @property
     def queued(self) -> int:
@@ -78,12 +77,14 @@ class Router:
         Returns when those that are left out have answered what they had been asked.
         """
         old = self._replicas
+        # Known by its place: a case's replica is chosen by number, and the prefix cache lies there.
         self._replicas = [
             old[number] if number < len(old) and old[number].replica == replica else ReplicaState(number, replica)
             for number, replica in enumerate(replicas)
         ]
         self._update_any_free()
         leaving = [state for state in old if state not in self._replicas]
+        # All before the first wait, in which they would be given calls again.
         for state in leaving:
             state.retired = True
         for state in leaving:
@@ -103,6 +104,7 @@ class Router:
         key = (case_id, request.pictures, request.text)
         if key not in self._gathering:
             self._gathering[key] = []
+            # It runs when every task that is ready has had its turn: by then all temperatures of a prompt are gathered.
             loop.call_soon(self._dispatch_gathered, key, pictures)
         call = RoutedCall(request, loop.create_future())
         self._gathering[key].append(call)
@@ -128,13 +130,13 @@ class Router:
                     self._isolate_replica(case_id) if suspects else self._share_replica(case_id, failed_at) as state
                 ):
                     await self._try_calls(state, calls, pictures)
-        except Exception as error:
+        except Exception as error:  # any: a future that nobody sets is a caller that waits for ever
             for call in calls:
                 finish_call(call, error)
 
     async def _try_calls(self, state: ReplicaState, calls: list[RoutedCall], pictures: Pictures | None) -> None:
         """Ask once; what has no answer then may be asked again."""
-        restarts = state.restarts
+        restarts = state.restarts  # before the call: its failure says nothing about a process that came after
         try:
             answers = await self._call_replica(state, [call.request for call in calls], pictures)
         except ReplicaDown:
@@ -144,6 +146,7 @@ class Router:
             return
         for call, answer in zip(calls, answers, strict=True):
             settle_call(call, answer, state.number)
+        # The process ends itself a moment later; calls until then would only be lost.
         if any(isinstance(answer, LostCall) and answer.failure.kind in (ENGINE_DEAD, LEAVING) for answer in answers):
             self._mark_down(state, restarts)
 
@@ -158,6 +161,7 @@ class Router:
         async with self._isolation:
             state = await self._wait_for_replica(case_id)
             try:
+                # It went down or was retired while it emptied: back to the choice, where it may not be chosen again.
                 while not await self._empty_replica(state):
                     state.reserved = False
                     state = await self._wait_for_replica(case_id)
@@ -168,7 +172,7 @@ class Router:
 
     async def _empty_replica(self, state: ReplicaState) -> bool:
         """Reserve a replica and wait until it has nothing in flight; whether it is still up then."""
-        state.reserved = True
+        state.reserved = True  # first, so that nothing new comes in while the rest is answered
         self._update_any_free()
         if state.in_flight:
             await state.idle.wait()
@@ -194,11 +198,12 @@ class Router:
     ) -> list[ReplicaAnswer]:
         """One call to a replica, watched for silence."""
         if not state.in_flight:
-            state.last_alive = suspend_aware_clock.awake_time()
+            state.last_alive = suspend_aware_clock.awake_time()  # it was idle, which is not silence
         state.in_flight += len(requests)
         state.idle.clear()
         work = asyncio.ensure_future(state.replica.generate(requests, pictures))
         try:
+            # Not `wait_for`: a call that is slow must not be cancelled by the look at its replica.
             while not (await asyncio.wait({work}, timeout=self._stall_s))[0]:
                 await self._probe_silent(state)
             state.last_alive = suspend_aware_clock.awake_time()
@@ -211,6 +216,7 @@ class Router:
 
     async def _probe_silent(self, state: ReplicaState) -> None:
         """Probe a replica that has been silent for too long, and have it replaced when it does not answer."""
+        # Every call in flight comes here at about the same time; the first one probes for all of them.
         async with state.probe_lock:
             if suspend_aware_clock.awake_time() - state.last_alive < self._stall_s or not state.up:
                 return
@@ -235,6 +241,7 @@ class Router:
         self._spawn_task(self._wait_for_restart(state))
 
     async def _wait_for_restart(self, state: ReplicaState) -> None:
+        # Of a retired one nobody asks anything again; the fleet ends its process.
         while not state.up and not state.retired:
             try:
                 await state.replica.ready()
@@ -254,5 +261,5 @@ class Router:
 
     def _spawn_task(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)
-        self._tasks.add(task)
+        self._tasks.add(task)  # the loop itself keeps weak references only
         task.add_done_callback(self._tasks.discard)

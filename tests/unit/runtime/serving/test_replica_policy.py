@@ -95,10 +95,18 @@ def test_a_number_outside_the_range_is_brought_into_it_at_once() -> None:
 
 
 def test_the_depths_without_a_choice_are_those_of_the_docs() -> None:
-    one = ReplicaPolicy(Replicas(1, 8))
-    assert [one.choose_count(t, 1, 65) for t in (0.0, 4.9, 5.0)] == [1, 1, 2], "64 are not too deep, 48 are aimed at"
-    one.note_change(5.0)
-    assert [one.choose_count(t, 2, 31) for t in (34.9, 35.0, 94.8, 94.9)] == [2, 2, 2, 1]
+    def after(replicas: int, queued: int, times: tuple[float, ...], changed: float | None = None) -> list[int]:
+        one = ReplicaPolicy(Replicas(1, 8))
+        if changed is not None:
+            one.note_change(changed)
+        return [one.choose_count(t, replicas, queued) for t in times]
+
+    assert after(1, 64, (0.0, 100.0)) == [1, 1], "64 each are not too deep"
+    assert after(1, 65, (0.0, 4.9, 5.0)) == [1, 1, 2]
+    assert [after(1, queued, (0.0, 5.0))[-1] for queued in (96, 97)] == [2, 3], "48 each are aimed at"
+    assert [after(2, queued, (0.0, 60.0))[-1] for queued in (31, 32)] == [1, 2], "32 on one are not too shallow"
+    assert after(2, 0, (0.0, 59.9, 60.0)) == [2, 2, 1]
+    assert after(1, 999, (1.0, 29.9, 30.0), changed=0.0) == [1, 1, 8]
 
 
 def test_workers_by_cores_and_by_open_searches() -> None:
