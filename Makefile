@@ -13,7 +13,7 @@ INSTALL := --editable ".[$(FLAVOUR),dev]"
 endif
 STAMP := $(VENV)/.ready-$(FLAVOUR)
 
-.PHONY: help env demo loop test test-fast test-chaos test-cluster soak check bench clean
+.PHONY: help env demo loop test test-fast test-ray test-slow test-chaos test-all test-cluster soak check bench clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -34,14 +34,23 @@ demo: env ## search the embedded phantom cases with simulated mentors and real t
 loop: env ## search, export, LoRA, evaluate, compare, all embedded: up to 20 minutes on 2 cores
 	@$(BIN)/python scripts/loop.py --dir runs/loop-$$(date +%Y%m%d-%H%M%S)
 
-test: env ## all tests but those of test-chaos and test-cluster
-	@$(BIN)/python -m pytest
+test: env ## what one runs before every commit: all layers, of the Ray tests the main ones; 15 minutes
+	@$(BIN)/python -m tests.parts fast ray
 
-test-fast: env ## the layers that need no Ray: a few minutes
-	@$(BIN)/python -m pytest -m "not cluster and not chaos and not outside and not long"
+test-fast: env ## the layers that need no Ray: 3 minutes
+	@$(BIN)/python -m tests.parts fast
 
-test-chaos: env ## the faults and kills that need minutes (the short ones are in `make test`): about 25 minutes
-	@$(BIN)/python -m pytest -m "long and not outside"
+test-ray: env ## the Ray tests of `make test`
+	@$(BIN)/python -m tests.parts ray
+
+test-slow: env ## the Ray tests that `make test` leaves out, and 10,000 fuzz inputs of each kind: about 40 minutes
+	@$(BIN)/python -m tests.parts slow
+
+test-chaos: env ## the faults and kills that need minutes: about 25 minutes
+	@$(BIN)/python -m tests.parts chaos
+
+test-all: env ## everything but test-cluster: test-fast, test-ray, test-slow, test-chaos
+	@$(BIN)/python -m tests.parts fast ray slow chaos
 
 test-cluster: env ## real SLURM and several hosts on this machine; as root, installs Debian packages; 6 minutes
 	@command -v slurmctld >/dev/null && command -v munged >/dev/null && command -v ip >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge iproute2; }

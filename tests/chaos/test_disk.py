@@ -14,6 +14,7 @@ from tests.support.whole_run import WholeRun
 
 pytestmark = [
     pytest.mark.chaos,
+    pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="mounting a small disk needs root"),
 ]
 

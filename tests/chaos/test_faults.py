@@ -12,7 +12,7 @@ from tests.support.whole_run import WholeRun
 pytestmark = pytest.mark.chaos
 
 
-@pytest.mark.parametrize("rates", [TRANSIENT, {"server_error": 0.3}])
+@pytest.mark.parametrize("rates", [TRANSIENT, pytest.param({"server_error": 0.3}, marks=pytest.mark.slow)])
 def test_a_good_part_of_all_calls_fails_and_the_result_is_that_of_a_calm_run(
     tmp_path: Path, calm_run: Calm, rates: dict[str, float]
 ) -> None:
@@ -29,6 +29,7 @@ def test_a_good_part_of_all_calls_fails_and_the_result_is_that_of_a_calm_run(
     assert provider.repaid() == 0
 
 
+@pytest.mark.slow
 def test_what_always_fails_is_an_unknown_vote_and_never_a_wrong_one(tmp_path: Path) -> None:
     run = WholeRun(tmp_path, CASES)
     rates = {"refusal": 0.03, "null_content": 0.03}
@@ -53,6 +54,7 @@ def test_what_always_fails_is_an_unknown_vote_and_never_a_wrong_one(tmp_path: Pa
             assert node["score"] == (known.count("right") / len(known) if quorum else None)
 
 
+@pytest.mark.slow
 def test_an_exhausted_quota_ends_the_calls_within_a_second_and_the_run_goes_on_later(
     tmp_path: Path, calm_run: Calm
 ) -> None:

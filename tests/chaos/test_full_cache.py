@@ -10,7 +10,7 @@ from tests.chaos.conftest import CASES, LATENCY_S, SETTINGS, Calm
 from tests.support.faulty_provider import FaultyProvider
 from tests.support.whole_run import WholeRun
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 SMALL_GB, LARGE_GB = 0.0003, 1
 

@@ -12,7 +12,7 @@ from tests.support.killer import Killer
 from tests.support.processes import until
 from tests.support.whole_run import WholeRun
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 
 def test_the_bill_stays_within_the_budget_and_a_larger_one_goes_on(tmp_path: Path, calm_run: Calm) -> None:

@@ -15,6 +15,7 @@ MODEL = Path(mics_ray.local.__file__).parent / "interns" / "internvl"
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 def test_vllm_serves_an_adapter_as_transformers_does_and_streams_the_same(tmp_path: Path) -> None:
     program = Path(__file__).with_name("serve_adapter.py")
     command = [sys.executable, str(program), str(MODEL), str(tmp_path / "adapter"), str(tmp_path / "found.json")]

@@ -66,6 +66,7 @@ def test_the_tiny_intern_is_better_than_chance_and_its_report_says_so(
     assert report["accuracy"] > 0.25, "chance is 0.125"
 
 
+@pytest.mark.slow
 def test_mics_score_comes_from_both_interns(replicas: dict[str, list[Any]], tmp_path: Path) -> None:
     """The tiny intern writes no steps of its own: those rows say so by having no score, and nothing is lost."""
     found = evaluated(replicas, tmp_path, "eval.mics_score=true", "interns=tiny", "eval.limit=6")
@@ -88,6 +89,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("end", ["asked to stop", "killed"])
+@pytest.mark.slow
 def test_an_evaluation_that_ended_early_goes_on(tmp_path: Path, end: str) -> None:
     """A model behind an API, so that every call is seen: after a stop none is made twice, after a kill only those
     that were under way."""
@@ -119,6 +121,7 @@ def test_an_evaluation_that_ended_early_goes_on(tmp_path: Path, end: str) -> Non
         assert "40 items of phantom: 0 to answer" in third.stderr
 
 
+@pytest.mark.slow
 def test_a_wrong_key_of_the_judge_is_refused_before_ray_starts(tmp_path: Path) -> None:
     write_cases(tmp_path / "sets/phantom", 4, seed=3)
     with Provider(key="right-key") as provider:

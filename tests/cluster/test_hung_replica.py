@@ -72,6 +72,7 @@ async def test_a_replica_that_hangs_is_replaced_and_every_call_is_answered(start
     assert await asyncio.wait_for(pid_of(handles[0]), timeout=60) != hung.pid
 
 
+@pytest.mark.slow
 async def test_a_request_that_kills_replicas_is_given_up_and_all_others_are_answered(start: Start) -> None:
     handle = start(DeadlyEngine.start)
     router = Router(NAME, remote_replicas([handle], PictureRefs()))
@@ -87,6 +88,7 @@ async def test_a_request_that_kills_replicas_is_given_up_and_all_others_are_answ
     assert await pid_of(handle) != first
 
 
+@pytest.mark.slow
 async def test_a_replica_that_fails_everything_is_replaced(start: Start, tmp_path: Path) -> None:
     handles = [start(SickEngine.start, str(tmp_path / "was")), start(SlowEngine.start)]
     sick: ReplicaFacts = await handles[0].read_facts.remote()

@@ -13,7 +13,7 @@ from mics_ray.errors import EXIT_OK, EXIT_STOPPED
 from mics_ray.local.findings import FINDINGS
 from tests.support.processes import until
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
 FILMS = Path(mics_ray.local.__file__).parent / "cases/images"

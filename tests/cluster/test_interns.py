@@ -144,6 +144,7 @@ async def test_picture_tokens_in_the_text_never_reach_the_engine(routers: dict[s
     assert lost.failure.kind == "pictures"
 
 
+@pytest.mark.slow
 async def test_a_burst_of_split_prompts_leaves_the_engine_alive(replicas: dict[str, list[Any]], name: str) -> None:
     """Seeded requests beyond one step's tokens; vLLM on CPUs dies of them unless prompts stay whole."""
     before: ReplicaFacts = await replicas[name][0].read_facts.remote()
@@ -199,6 +200,7 @@ async def test_a_killed_replica_comes_back_and_every_call_is_answered(replicas: 
     assert not [process.pid for process in engines if process.is_running()], "an orphan would hold its GPU memory"
 
 
+@pytest.mark.slow
 async def test_an_engine_that_died_in_a_live_actor_is_replaced(replicas: dict[str, list[Any]]) -> None:
     name = "tiny_qwen25vl"
     router = connect_routers(replicas, PictureRefs())[name]

@@ -20,7 +20,7 @@ from mics_ray.runtime.monitor.watch_command import open_drawer
 from tests.support.program import command, rows
 from tests.support.provider import Provider, record
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "cluster/grafana/mics.json"
 CASES = 10

@@ -28,7 +28,7 @@ from mics_ray.runtime.serving.replica import ReplicaSpec
 from mics_ray.runtime.serving.replica_policy import QueueDepths
 from tests.support.slow_engine import SlowEngine
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 NAME = "slow"
 DEPTHS = QueueDepths(high=8, goal=4, low=4, up_s=1, down_s=10, cool_s=2)

@@ -62,6 +62,7 @@ def test_phantoms_end_in_mixed_outcomes_though_a_replica_is_killed(
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="the real cases are not on this machine")
+@pytest.mark.slow
 def test_ten_real_cases_end_as_exactly_one_row_each(replicas: dict[str, list[Any]], tmp_path: Path) -> None:
     rows = searched(
         replicas,

@@ -98,6 +98,7 @@ def test_the_key_is_nowhere_and_medical_text_in_data_files_only(cases: Path, ray
     assert [str(path) for path, others in modes.items() if others] == []
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_leaves_no_key_either(cases: Path, ray_folder: Path) -> None:
     with Provider(key=KEY, latency_s=0.2) as provider:
         provider.write_groups(cases / "conf", key_env="TEST_PROVIDER_KEY")

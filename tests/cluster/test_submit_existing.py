@@ -18,7 +18,7 @@ from tests.support.processes import descendants, kill, until
 from tests.support.program import ROOT, rows
 from tests.support.provider import Provider, write_cases
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
 @dataclass

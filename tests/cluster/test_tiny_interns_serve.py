@@ -18,6 +18,7 @@ ANSWERS = {f"### The final answer is: {finding.answer}" for finding in FINDINGS}
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["internvl", "qwen25vl"])
 def test_vllm_answers_as_transformers_does(form: str, tmp_path: Path) -> None:
     program, prompts = Path(__file__).with_name("serve_intern.py"), ROOT / "conf" / "prompts" / "default.yaml"

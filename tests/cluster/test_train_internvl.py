@@ -17,7 +17,7 @@ from tests.support.fake_internvl import STEPS, alive, argument, calls, make_chec
 from tests.support.processes import until
 from tests.support.program import ROOT
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 CANARY = "sk-canary-7c2a"  # not that of conftest, which stands under names that look like no secret
 

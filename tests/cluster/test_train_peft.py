@@ -90,6 +90,7 @@ def test_the_same_command_again_trains_nothing(trained: Path, export: Path) -> N
     assert len(log(trained)) == STEPS
 
 
+@pytest.mark.slow
 def test_two_workers_with_accumulation_train_what_one_trains(trained: Path, export: Path, tmp_path: Path) -> None:
     shared = RECIPE | {"workers": 2, "batch_per_device": 2}
     PeftLora().train(job(export, tmp_path, **shared), print)
@@ -99,6 +100,7 @@ def test_two_workers_with_accumulation_train_what_one_trains(trained: Path, expo
         torch.testing.assert_close(weight, adapter(trained)[name], atol=2e-3, rtol=2e-2)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint(trained: Path, export: Path, tmp_path: Path) -> None:
     running = threading.Thread(target=PeftLora().train, args=(job(export, tmp_path, **RECIPE), print))
     running.start()
@@ -112,6 +114,7 @@ def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint(trained: Path
     _same_training(tmp_path, trained)
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_after_ctrl_c_and_after_a_killed_driver(
     trained: Path, export: Path, tmp_path: Path
 ) -> None:
@@ -154,6 +157,7 @@ def _same_training(folder: Path, unbroken: Path) -> None:
     torch.testing.assert_close(adapter(folder), adapter(unbroken), atol=0, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_second_stage_starts_from_the_merged_weights_of_the_first(
     ray_cluster: None, export: Path, tmp_path: Path
 ) -> None:
@@ -174,6 +178,7 @@ def test_too_few_gpus_and_records_that_do_not_fit_are_refused(ray_cluster: None,
         PeftLora().train(job(export, tmp_path, **RECIPE | {"max_seq_length": 40}), print)
 
 
+@pytest.mark.slow
 async def test_vllm_makes_as_many_prompt_tokens_as_training(replicas: dict[str, list[Any]], export: Path) -> None:
     from train.backends.peft.data import IGNORED, Encoder
     from train.backends.peft.model import load_processor, local_folder

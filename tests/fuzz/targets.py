@@ -28,6 +28,7 @@ from mics_ray.models.types import Reply
 from tests.fuzz import seeds
 from tests.fuzz.kept_compose import kept
 from tests.fuzz.mutate import mutated
+from tests.fuzz.names import NAMES
 
 CONTROL = ("<image>", "<img>", "<img_context>", "<|image_pad|>", "<|im_start|>", "<|endoftext|>", "<video>", "<box>")
 MOST_TOKENS = 2**31
@@ -193,6 +194,8 @@ TARGETS = {
         Target("config", _making(seeds.OVERRIDES, seeds.OVERRIDE_TOKENS), config),
     )
 }
+
+assert tuple(TARGETS) == NAMES, "what scripts/fuzz.py offers"
 
 
 def generator(seed: int, name: str, number: int) -> random.Random:

@@ -1,4 +1,4 @@
-"""Whatever bytes come, each parser keeps its promise: 10,000 nearly valid inputs each; scripts/fuzz.py runs more."""
+"""Whatever bytes come, each parser keeps its promise: 500 nearly valid inputs each, 10,000 in `make test-all`."""
 
 import subprocess
 import sys
@@ -15,7 +15,6 @@ from omegaconf import DictConfig
 
 from mics_ray.config.compose import CONF, compose_config
 from tests.fuzz.kept_compose import Compose, kept
-from tests.fuzz.names import NAMES
 from tests.fuzz.seeds import OVERRIDES
 from tests.fuzz.targets import TARGETS, generator, reply, text, verdict
 
@@ -33,9 +32,10 @@ def run(name: str, numbers: range, folder: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("count", [pytest.param(500), pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", QUICK)
-def test_ten_thousand_nearly_valid_inputs(name: str, tmp_path: Path) -> None:
-    run(name, range(10_000), tmp_path)
+def test_nearly_valid_inputs(name: str, count: int, tmp_path: Path) -> None:
+    run(name, range(count), tmp_path)
 
 
 def test_configurations(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_configurations(tmp_path: Path) -> None:
     run("config", range(100), tmp_path)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_ten_thousand_configurations(tmp_path: Path) -> None:
     halves = [range(0, 10_000, 2), range(1, 10_000, 2)]
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
@@ -76,22 +76,11 @@ def test_what_is_kept_of_hydra_s_work_gives_what_hydra_gives(tmp_path: Path) -> 
     assert {type(one) for one in found} == {DictConfig, str}
 
 
-def test_every_target_is_named() -> None:
-    assert tuple(TARGETS) == NAMES
-
-
 def test_atheris_breeds_inputs_from_these() -> None:
-    command = [sys.executable, ROOT / "scripts/fuzz.py", "--guided", "--target", "verdict", "--inputs", "2000"]
+    command = [sys.executable, ROOT / "scripts/fuzz.py", "--guided", "--target", "verdict", "--inputs", "500"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    assert "Done 2000 runs" in done.stderr
-
-
-def test_the_inputs_are_nearly_valid_and_the_same_every_time() -> None:
-    for name, target in TARGETS.items():
-        made = [target.make(generator(SEED, name, number)) for number in range(200)]
-        assert made == [target.make(generator(SEED, name, number)) for number in range(200)]
-        assert len(set(made)) > 120
+    assert "Done 500 runs" in done.stderr
 
 
 @given(st.text())
