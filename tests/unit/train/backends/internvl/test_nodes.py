@@ -11,7 +11,7 @@ import pytest
 from tests.support.fake_internvl import alive, make_checkout
 from tests.support.processes import until
 from tests.support.program import ROOT
-from train.backends.internvl.backend import nodes
+from train.backends.internvl import nodes
 from train.backends.internvl.nodes import TrainerNode
 from train.config import Backend, TrainConfig, UpstreamConfig
 
