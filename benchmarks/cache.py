@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mics_ray.models.replies import store_care
 from mics_ray.models.replies.reply_store import ReplyStore
-from mics_ray.models.replies.store_file import Row, connect_writer, folder_bytes, layout, reply_checksum
+from mics_ray.models.replies.store_file import INSERT_REPLY, Row, connect_writer, folder_bytes, reply_checksum
 
 FOREVER = 2**62
 LOOKUPS = 2000
@@ -53,8 +53,7 @@ def fill(path: Path, first: int, count: int, text: str) -> None:
     connection.execute("PRAGMA synchronous = OFF")
     for start in range(first, first + count, BATCH):
         with connection:
-            insert = layout(connection).insert
-            connection.executemany(insert, rows(start, min(BATCH, first + count - start), text))
+            connection.executemany(INSERT_REPLY, rows(start, min(BATCH, first + count - start), text))
     connection.close()
 
 

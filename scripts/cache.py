@@ -116,8 +116,7 @@ def verify(folder: Path, given: argparse.Namespace, console: Console) -> int:
         return EXIT_OK if sound else EXIT_CANNOT_WRITE
     for file in found:
         told = file.problem or (f"{file.damaged} damaged" if file.damaged else "sound")
-        note = f", {file.unchecked} without a checksum" if file.unchecked else ""
-        console.print(f"{file.name}: {file.rows:,} replies, {told}{note}", style="" if file.sound else "red")
+        console.print(f"{file.name}: {file.rows:,} replies, {told}", style="" if file.sound else "red")
     for name in aside:
         console.print(f"{name}: was found damaged by a run and set aside", style="yellow")
     if not sound:

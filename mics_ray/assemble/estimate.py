@@ -7,10 +7,8 @@ from mics_ray.assemble.locations import JUDGE, list_endpoints
 from mics_ray.config.schema import Config, Price, StrategyKind
 from mics_ray.core.types import Case
 from mics_ray.models.prompts import fill_intern_prompt, fill_judge_prompt, fill_mentor_prompt
-from mics_ray.models.replies.pricing import cost_usd
+from mics_ray.models.replies.pricing import CHARACTERS_PER_TOKEN, TYPICAL_PICTURE_TOKENS, cost_usd
 
-CHARACTERS_PER_TOKEN = 4
-PICTURE_TOKENS = 765
 MENTOR_TOKENS, INTERN_TOKENS, JUDGE_TOKENS = 600, 300, 3
 """Assumed completions, in tokens."""
 TYPICAL_ROUNDS = 2
@@ -39,7 +37,7 @@ def estimate_job(config: Config, sample: Sequence[Case], cases: int, rounds: int
     """The job's lines for ``cases`` cases of ``rounds`` rounds, prompts as long as those of ``sample``."""
     mentors, votes = len(config.mentors), len(config.search.intern_temperatures)
     per_mentor = 1 + (rounds - 1) * (mentors - 1) / mentors
-    pictures = PICTURE_TOKENS * _average([len(case.images) for case in sample])
+    pictures = TYPICAL_PICTURE_TOKENS * _average([len(case.images) for case in sample])
     prompts = config.prompts
     mentor = _average([len(fill_mentor_prompt(prompts, case, ())) for case in sample])
     intern = _average([len(fill_intern_prompt(prompts, case, ())) for case in sample])

@@ -11,20 +11,13 @@ from mics_ray.models.chat.client import ChatClient
 from mics_ray.models.chat.rate_limiter import RateLimiter, RateLimits
 from mics_ray.models.chat.retry import Action, Fault, RetryState
 from mics_ray.models.replies.ledger import Grant, Ledger
-from mics_ray.models.replies.pricing import bill_reply, bound_cost
+from mics_ray.models.replies.pricing import bill_reply, bound_cost, estimate_tokens
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.types import Failure, Pictures, Refused, Reply, Request
 
 PROBE_S = 8.0
-PICTURE_TOKENS = 765  # what a provider counts for one, about
 KEY_WIDE_KINDS = ("auth", "quota")  # refusals that concern every model behind the key
 LEDGER_POLL_S = 0.05  # between two looks at a ledger whose rest is held back for calls under way
-
-
-def estimate_tokens(request: Request, pictures: Pictures | None) -> float:
-    """Tokens that a call may take, prompt and completion, before it is known: an upper bound for most text."""
-    count = len(pictures.files) if pictures is not None else 0
-    return (len(request.system) + len(request.text)) / 4 + PICTURE_TOKENS * count + request.max_tokens
 
 
 class _EntryState:

@@ -8,29 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mics_ray.errors import RefusedRun
-from mics_ray.models.engine.adapter import read_tensor_headers
-
-
-def is_known_architecture(architecture: str, model_type: str) -> bool:
-    """Whether vLLM has a model of that name, or transformers has its type (which vLLM serves through it).
-
-    Read from their sources, since importing them takes seconds; without them installed everything is taken as known.
-    """
-    vllm, transformers = _package_folder("vllm"), _package_folder("transformers")
-    if vllm is None:
-        return True
-    registry = ast.parse((vllm / "model_executor/models/registry.py").read_text(encoding="utf-8"))
-    tables = [node for node in ast.walk(registry) if isinstance(node, ast.Dict)]
-    names = {key.value for table in tables for key in table.keys if isinstance(key, ast.Constant)}
-    known_type = bool(model_type) and transformers is not None and (transformers / "models" / model_type).is_dir()
-    return architecture in names or known_type
-
-
-def _package_folder(name: str) -> Path | None:
-    """The folder of an installed package, which is not imported."""
-    found = util.find_spec(name)
-    return Path(found.submodule_search_locations[0]) if found and found.submodule_search_locations else None
-
+from mics_ray.models.engine.adapter import read_tensor_names
 
 PROCESSORS = {
     "internvl": "InternVLProcessor",
@@ -52,6 +30,27 @@ _TILING = (
     "patch_size",
     "merge_size",
 )
+
+
+def is_known_architecture(architecture: str, model_type: str) -> bool:
+    """Whether vLLM has a model of that name, or transformers has its type (which vLLM serves through it).
+
+    Read from their sources, since importing them takes seconds; without them installed everything is taken as known.
+    """
+    vllm, transformers = _package_folder("vllm"), _package_folder("transformers")
+    if vllm is None:
+        return True
+    registry = ast.parse((vllm / "model_executor/models/registry.py").read_text(encoding="utf-8"))
+    tables = [node for node in ast.walk(registry) if isinstance(node, ast.Dict)]
+    names = {key.value for table in tables for key in table.keys if isinstance(key, ast.Constant)}
+    known_type = bool(model_type) and transformers is not None and (transformers / "models" / model_type).is_dir()
+    return architecture in names or known_type
+
+
+def _package_folder(name: str) -> Path | None:
+    """The folder of an installed package, which is not imported."""
+    found = util.find_spec(name)
+    return Path(found.submodule_search_locations[0]) if found and found.submodule_search_locations else None
 
 
 def check_checkpoint(model: str, revision: str | None = None) -> None:
@@ -120,7 +119,7 @@ def _check_weights(folder: Path) -> None:
         raise RefusedRun(f"{folder}: no weights as safetensors; a LoRA adapter goes into `adapter`, beside its model")
     for path in files:
         try:
-            read_tensor_headers(path)
+            read_tensor_names(path)
         except ValueError as error:
             raise RefusedRun(str(error)) from None
 

@@ -12,8 +12,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from mics_ray.config.schema import ModelConfig
-from mics_ray.models.engine.gpu_turn import wait_for_gpu_turn
-from mics_ray.models.engine.vllm_settings import check_libraries, engine_args, engine_environment, is_cpu_build
+from mics_ray.models.engine.vllm_settings import (
+    check_libraries,
+    engine_args,
+    engine_environment,
+    is_cpu_build,
+    wait_for_gpu_turn,
+)
 from mics_ray.models.pictures.reading import decode_picture
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
 

@@ -1,7 +1,13 @@
-"""How an engine is set up: vLLM's arguments, its environment, and what it needs of the system. Without vLLM itself."""
+"""How an engine is set up, without vLLM itself: arguments, environment, needs of the system, its turn on a GPU."""
 
+import asyncio
 import ctypes
+import fcntl
+import os
 import re
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import metadata
 from typing import Any
 
@@ -100,3 +106,23 @@ def _default_engine_args(config: ModelConfig, on_gpu: bool) -> dict[str, Any]:
         # vLLM 0.32 dies of a seeded request whose prompt is split ("CPU Generator does not use offset").
         "enable_chunked_prefill": False,
     }
+
+
+@asynccontextmanager
+async def wait_for_gpu_turn(config: ModelConfig, on_gpu: bool) -> AsyncIterator[None]:
+    """While this lasts no other engine of this user starts on the same shared GPU.
+
+    vLLM takes whatever fills up during its start for its own: of two that start at once the later has no room left.
+    """
+    if not on_gpu or config.gpus is None:
+        yield
+        return
+    name = f"mics-ray-{os.getuid()}-gpu-{os.environ.get('CUDA_VISIBLE_DEVICES', '')}.lock"
+    path = os.path.join(tempfile.gettempdir(), name)
+    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        await asyncio.to_thread(fcntl.flock, held, fcntl.LOCK_EX)
+        yield
+    finally:
+        fcntl.flock(held, fcntl.LOCK_UN)  # also where an engine's process has a copy of it
+        os.close(held)

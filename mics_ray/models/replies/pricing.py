@@ -1,11 +1,26 @@
-"""What calls cost in US dollars: the bill of a reply, and the most that a call may cost before it is sent."""
+"""What a call takes in tokens and US dollars: estimated or bounded before it is sent, then billed by its usage."""
 
 from mics_ray.config.schema import Price
 from mics_ray.models.pictures.reading import read_encoded_size
 from mics_ray.models.types import Pictures, Reply, Request
 
 FRAME_TOKENS = 64  # roles and separators around the texts
-PICTURE_TOKENS, PIXELS_PER_TOKEN = 800, 600  # above what providers count for a picture, but for a few small models
+CHARACTERS_PER_TOKEN = 4  # of English prose; other languages have fewer
+
+# A picture's tokens, twice: a quota and a forecast want the typical count, for too high a one leaves quota unused; the
+# budget wants a bound, for what is spent cannot be taken back.
+TYPICAL_PICTURE_TOKENS = 765  # OpenAI's count for 1024 x 1024 pixels in high detail: 85, and 170 for each of 4 tiles
+PICTURE_TOKENS_BOUND = (
+    800  # plus a token for so many pixels (Anthropic counts one for 750); few small models count more
+)
+PIXELS_PER_TOKEN = 600
+
+
+def estimate_tokens(request: Request, pictures: Pictures | None) -> float:
+    """Tokens that a call may take, prompt and completion, before it is known: an upper bound for most text."""
+    count = len(pictures.files) if pictures is not None else 0
+    text = (len(request.system) + len(request.text)) / CHARACTERS_PER_TOKEN
+    return text + TYPICAL_PICTURE_TOKENS * count + request.max_tokens
 
 
 def cost_usd(price: Price, prompt_tokens: float, completion_tokens: float) -> float:
@@ -32,4 +47,4 @@ def bound_cost(price: Price, request: Request, pictures: Pictures | None) -> flo
 
 def _bound_picture_tokens(file: bytes) -> float:
     width, height = read_encoded_size(file)
-    return PICTURE_TOKENS + width * height / PIXELS_PER_TOKEN
+    return PICTURE_TOKENS_BOUND + width * height / PIXELS_PER_TOKEN

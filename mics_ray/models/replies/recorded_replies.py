@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mics_ray.models.replies.store_file import DamagedReply, layout, read_reply
+from mics_ray.models.replies.store_file import DamagedReply, check_layout, read_reply
 from mics_ray.models.types import Pictures, Reply, Request
 
 
@@ -29,7 +29,7 @@ class RecordedReplies:
 
     folder: Path
     problems: dict[str, str] = field(default_factory=dict)
-    _files: dict[str, tuple[sqlite3.Connection, str]] = field(default_factory=dict)
+    _files: dict[str, sqlite3.Connection] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for path in sorted(self.folder.glob("*.sqlite")):
@@ -44,9 +44,9 @@ class RecordedReplies:
         Raises :class:`mics_ray.models.replies.store_file.DamagedReply` where the only one is damaged.
         """
         damage: DamagedReply | None = None
-        for connection, select in self._files.values():
+        for connection in self._files.values():
             try:
-                reply = read_reply(connection, select, key)
+                reply = read_reply(connection, key)
             except DamagedReply as found:
                 damage = found
                 continue
@@ -68,19 +68,20 @@ class RecordedReplies:
 
     def close(self) -> None:
         """Close the files."""
-        for connection, _ in self._files.values():
+        for connection in self._files.values():
             connection.close()
 
 
-def _open_unchanged(path: Path) -> tuple[sqlite3.Connection, str]:
-    """A connection that cannot write, and the query for a reply. A file without a journal is read as it lies, so that
+def _open_unchanged(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. A file without a journal is read as it lies, so that
     none is made beside it."""
     journal = path.with_name(f"{path.name}-wal")
     plain = not (journal.exists() and journal.stat().st_size)
     mode = "immutable=1" if plain else "mode=ro"
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False)
     try:
-        return connection, layout(connection).select
+        check_layout(connection)
     except sqlite3.Error:
         connection.close()
         raise
+    return connection

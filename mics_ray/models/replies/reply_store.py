@@ -16,12 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mics_ray.models.replies.store_file import (
+    INSERT_REPLY,
     DamagedReply,
     Row,
     connect_reader,
     connect_writer,
     folder_bytes,
-    layout,
     read_reply,
     reply_checksum,
 )
@@ -57,7 +57,6 @@ class ReplyStore:
         others = [path for path in sorted(folder.glob("*.sqlite")) if path != self._path]
         opened = {path: _open_reader(path) for path in [self._path, *others]}
         self._readers = {path: reader for path, reader in opened.items() if reader is not None}
-        self._select = {path: layout(reader).select for path, reader in self._readers.items()}
         self._folder, self._max_bytes = folder, max_bytes
         self._bytes = folder_bytes(folder)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"cache-{name}")
@@ -95,7 +94,7 @@ class ReplyStore:
     def _read_file(self, path: Path, key: bytes) -> Reply | None:
         """What one file holds under ``key``; a reply that is damaged counts as none, and is asked for again."""
         try:
-            return read_reply(self._readers[path], self._select[path], key)
+            return read_reply(self._readers[path], key)
         except DamagedReply as damage:
             log.warning("response cache: a reply in %s is damaged (%s)", path.name, damage)
             return None
@@ -135,13 +134,11 @@ class ReplyStore:
         self._writer.close()
         damaged = _set_aside(self._path, error)
         self._writer = connect_writer(self._path)
-        self._select[damaged] = self._select[self._path]
         self._readers = {
             self._path: connect_reader(self._path),
             damaged: self._readers[self._path],
             **{path: reader for path, reader in self._readers.items() if path != self._path},
         }
-        self._select[self._path] = layout(self._writer).select
 
 
 def _make_row(key: bytes, model: str, reply: Reply) -> Row:
@@ -153,7 +150,7 @@ def _make_row(key: bytes, model: str, reply: Reply) -> Row:
 
 def _insert_rows(connection: sqlite3.Connection, rows: list[Row]) -> None:
     with connection:
-        connection.executemany(layout(connection).insert, rows)
+        connection.executemany(INSERT_REPLY, rows)
 
 
 def _open_writer(path: Path) -> sqlite3.Connection:

@@ -1,8 +1,8 @@
-"""Removing replies from a response cache: what would go, and letting it go so that the disk is free afterwards.
+"""Looking after stored replies: what there is (:func:`collect_stats`), what is damaged (:func:`check_files`), and
+removing some (:func:`plan_prune`, then :func:`prune_replies`).
 
-Nobody may be writing there: the caller holds the run's lock. Replies whose age is not noted count as old as the last
-write to their file. Rows go a few thousand at a time and a file shrinks in place, so a full disk is no obstacle; only a
-file of the older layout is written anew, which needs room for what is left of it.
+Counting and checking go on beside a run that writes. For a prune the caller holds the run's lock: rows go a few
+thousand at a time and a file shrinks in place, so that a full disk is no obstacle.
 """
 
 import sqlite3
@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mics_ray.models.replies.store_file import connect_reader, count_lost_commits, folder_bytes, layout, reply_checksum
+from mics_ray.models.replies.store_file import connect_reader, count_lost_commits, folder_bytes, reply_checksum
 
 _BY_MODEL = """SELECT model, COUNT(*), SUM(size), SUM(prompt_tokens), SUM(completion_tokens),
-    MIN(NULLIF(stored, 0)), MAX(NULLIF(stored, 0)) FROM {rows} GROUP BY model"""
+    MIN(stored), MAX(stored) FROM replies GROUP BY model"""
 
 
 @dataclass(slots=True)
 class ReplyTally:
-    """Replies of one model: ``text_bytes`` of their texts, Unix seconds of the first and last (``None``: not noted)."""
+    """Replies of one model: ``text_bytes`` of their texts, Unix seconds of the first and last (``None``: of none)."""
 
     entries: int = 0
     text_bytes: int = 0
@@ -79,7 +79,7 @@ def _tally_file(path: Path) -> FileStats:
     try:
         connection = connect_reader(path)
         try:
-            rows = connection.execute(_BY_MODEL.format(rows=layout(connection).rows))
+            rows = connection.execute(_BY_MODEL)
             found.models = {model: ReplyTally(*values) for model, *values in rows}
         finally:
             connection.close()
@@ -90,17 +90,16 @@ def _tally_file(path: Path) -> FileStats:
 
 KEY_BYTES = 32
 COLUMNS = ("key", "model", "stored", "prompt_tokens", "completion_tokens", "finish", "text")
-_ROWS = "SELECT key, model, stored, prompt_tokens, completion_tokens, finish, text, crc FROM {rows}"
+_ROWS = "SELECT key, model, stored, prompt_tokens, completion_tokens, finish, text, crc FROM replies"
 
 
 @dataclass(slots=True)
 class FileCheck:
-    """One file: rows read, how many of them are damaged or carry no checksum, and what is wrong with the whole."""
+    """One file: rows read, how many of them are damaged, and what is wrong with the whole."""
 
     name: str
     rows: int = 0
     damaged: int = 0
-    unchecked: int = 0
     problem: str | None = None
 
     @property
@@ -120,7 +119,7 @@ def list_set_aside(folder: Path) -> list[str]:
 
 
 def read_sound_replies(path: Path, found: FileCheck) -> Iterator[dict[str, Any]]:
-    """The replies of one file with the columns :data:`COLUMNS`, in their order; ``stored`` is ``None`` if not noted.
+    """The replies of one file with the columns :data:`COLUMNS`, in their order.
 
     Damaged rows are left out; ``found`` counts them. Raises :class:`sqlite3.Error`.
     """
@@ -130,7 +129,7 @@ def read_sound_replies(path: Path, found: FileCheck) -> Iterator[dict[str, Any]]
             found.damaged += 1
         else:
             key, model, stored, prompt_tokens, completion_tokens, finish, text, _ = row
-            values = key.hex(), model.decode(), stored or None, prompt_tokens, completion_tokens
+            values = key.hex(), model.decode(), stored, prompt_tokens, completion_tokens
             yield dict(zip(COLUMNS, (*values, finish.decode(), text.decode()), strict=True))
 
 
@@ -146,7 +145,6 @@ def _check_file(path: Path) -> FileCheck:
         for row in _read_raw_rows(path):
             found.rows += 1
             found.damaged += _find_row_problem(row) is not None
-            found.unchecked += row[-1] is None
         if lost := count_lost_commits(Path(f"{path}-wal")):
             found.problem = f"its journal is damaged: {lost} commits of replies behind the damage are lost"
     except sqlite3.Error as error:
@@ -159,7 +157,7 @@ def _read_raw_rows(path: Path) -> Iterator[tuple[Any, ...]]:
     connection = connect_reader(path)
     connection.text_factory = bytes
     try:
-        yield from connection.execute(_ROWS.format(rows=layout(connection).rows))
+        yield from connection.execute(_ROWS)
     finally:
         connection.close()
 
@@ -175,14 +173,14 @@ def _find_row_problem(row: tuple[Any, ...]) -> str | None:
         told = text.decode(), finish.decode()
     except (UnicodeDecodeError, AttributeError):
         return "text"
-    return None if crc is None or crc == reply_checksum(key, *told, prompt_tokens, completion_tokens) else "checksum"
+    return None if crc == reply_checksum(key, *told, prompt_tokens, completion_tokens) else "checksum"
 
 
 CHUNK = 5000
 MINUTE = 60
-_MINUTES = "SELECT model, stored / 60, COUNT(*), SUM(size) FROM {rows} GROUP BY 1, 2"
-_DELETE = """DELETE FROM replies WHERE {id} IN (SELECT {id} FROM {rows} WHERE (?1 IS NULL OR model = ?1)
-    AND (CASE stored WHEN 0 THEN ?2 ELSE stored END) < ?3 LIMIT ?4)"""
+_MINUTES = "SELECT model, stored / 60, COUNT(*), SUM(size) FROM replies GROUP BY 1, 2"
+_DELETE = """DELETE FROM replies WHERE id IN (SELECT id FROM replies
+    WHERE (?1 IS NULL OR model = ?1) AND stored < ?2 LIMIT ?3)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,33 +240,28 @@ def _find_cutoff(shares: Sequence[_MinuteShare], excess: float) -> int:
 
 def _measure_minutes(path: Path) -> list[_MinuteShare]:
     with closing(connect_reader(path)) as connection:
-        found = connection.execute(_MINUTES.format(rows=layout(connection).rows)).fetchall()
+        found = connection.execute(_MINUTES).fetchall()
     share = file_disk_bytes(path) / max(1, sum(size for *_, size in found))
-    unknown = int(path.stat().st_mtime) // MINUTE
-    return [_MinuteShare(minute or unknown, model, count, size * share) for model, minute, count, size in found]
+    return [_MinuteShare(minute, model, count, size * share) for model, minute, count, size in found]
 
 
 def _prune_file(path: Path, plan: PrunePlan) -> int:
-    unknown, gone = int(path.stat().st_mtime), 0
+    gone = 0
     with closing(sqlite3.connect(path)) as connection:
-        form = layout(connection)
-        delete = _DELETE.format(id="id" if form.dated else "key", rows=form.rows)
         while True:
             with connection:
-                went = connection.execute(delete, (plan.model, unknown, plan.before, CHUNK)).rowcount
+                went = connection.execute(_DELETE, (plan.model, plan.before, CHUNK)).rowcount
             gone += went
             if went < CHUNK:
                 break
         if gone:
-            _shrink_file(connection, form.dated)
+            _shrink_file(connection)
     return gone
 
 
-def _shrink_file(connection: sqlite3.Connection, in_place: bool) -> None:
+def _shrink_file(connection: sqlite3.Connection) -> None:
     """Give free pages back to the disk, a few at a time so that the journal stays small too."""
-    if not in_place:
-        connection.execute("VACUUM")
-    while in_place and connection.execute("PRAGMA freelist_count").fetchone()[0]:
+    while connection.execute("PRAGMA freelist_count").fetchone()[0]:
         connection.executescript(f"PRAGMA incremental_vacuum({CHUNK})")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -1,60 +1,38 @@
-"""Whether SQLite would read all of a write-ahead journal: it takes what follows a damaged frame for never written."""
+"""One SQLite file of paid replies: its schema, how it is opened, and what damage of it would go unseen.
+
+SQLite itself has no checksum of a row, and it takes what follows a damaged frame of its write-ahead journal for never
+written. So every reply carries a checksum, and :func:`count_lost_commits` reads the journal the way SQLite does.
+"""
 
 import contextlib
 import os
 import sqlite3
 import struct
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 from mics_ray.models.types import Reply
 from mics_ray.private_files import create_private
 
-LAYOUT = 2
+LAYOUT = 2  # in user_version, so that a later layout can tell which files need converting
 PAGE = 8192
 """Bytes: replies of 1.5 kB fill it to nine tenths."""
 SCHEMA = """CREATE TABLE IF NOT EXISTS replies (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, model TEXT NOT NULL,
     stored INTEGER NOT NULL, size INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
     crc INTEGER NOT NULL, finish TEXT NOT NULL, text TEXT NOT NULL);
     CREATE INDEX IF NOT EXISTS replies_by_model ON replies (model, stored, size, prompt_tokens, completion_tokens);"""
-SELECT = "SELECT text, finish, prompt_tokens, completion_tokens{crc} FROM replies WHERE key = ?"
-_OLD_ROWS = """(SELECT key, model, 0 AS stored, length(CAST(text AS BLOB)) AS size, prompt_tokens, completion_tokens,
-    NULL AS crc, finish, text FROM replies)"""
+SELECT_REPLY = "SELECT text, finish, prompt_tokens, completion_tokens, crc FROM replies WHERE key = ?"
+INSERT_REPLY = (
+    "INSERT OR REPLACE INTO replies (key, model, stored, size, prompt_tokens, completion_tokens, crc, finish, text)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+)
 
 Row = tuple[bytes, str, int, int, int, int, int, str, str]
 """The columns of :data:`SCHEMA` but ``id``, in its order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How a file is spoken to: ``rows`` is a table expression with the columns of :data:`Row` (``stored`` 0 and ``crc``
-    null where they are not known)."""
-
-    select: str
-    insert: str
-    rows: str
-    dated: bool
-
-
-NEW = Layout(
-    SELECT.format(crc=", crc"),
-    "INSERT OR REPLACE INTO replies (key, model, stored, size, prompt_tokens, completion_tokens, crc, finish, text)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    "replies",
-    True,
-)
-OLD = Layout(
-    SELECT.format(crc=", NULL"),
-    "INSERT OR REPLACE INTO replies (key, model, prompt_tokens, completion_tokens, finish, text)"
-    " VALUES (?1, ?2, ?5, ?6, ?8, ?9)",
-    _OLD_ROWS,
-    False,
-)
-
-
 def reply_checksum(key: bytes, text: str, finish: str, prompt_tokens: int, completion_tokens: int) -> int:
-    """CRC-32 of a reply: SQLite has no checksum of its own, and a flipped bit in a text would go unseen."""
+    """CRC-32 of a reply with its key: SQLite would hand a flipped bit in a text out as it lies."""
     told = f"{finish}\0{prompt_tokens}\0{completion_tokens}\0{text}"
     return zlib.crc32(told.encode("utf-8", "surrogatepass"), zlib.crc32(key))
 
@@ -63,28 +41,26 @@ class DamagedReply(Exception):
     """What lies under a key is not what was stored."""
 
 
-def read_reply(connection: sqlite3.Connection, select: str, key: bytes) -> Reply | None:
-    """The reply under ``key``, marked as cached and costing nothing; ``select`` is the layout's of that file.
+def read_reply(connection: sqlite3.Connection, key: bytes) -> Reply | None:
+    """The reply under ``key``, marked as cached and costing nothing.
 
     Raises :class:`DamagedReply`, also where the database cannot be read at that place.
     """
     try:
-        row = connection.execute(select, (key,)).fetchone()
+        row = connection.execute(SELECT_REPLY, (key,)).fetchone()
     except sqlite3.DatabaseError as error:
         raise DamagedReply(str(error)) from None
     if row is None:
         return None
     text, finish, prompt_tokens, completion_tokens, crc = row
-    if crc is not None and crc != reply_checksum(key, text, finish, prompt_tokens, completion_tokens):
+    if crc != reply_checksum(key, text, finish, prompt_tokens, completion_tokens):
         raise DamagedReply("checksum")
     return Reply(text, finish, prompt_tokens, completion_tokens, cached=True)
 
 
-def layout(connection: sqlite3.Connection) -> Layout:
-    """The layout of an open file. Raises :class:`sqlite3.DatabaseError` where it holds no replies or is damaged."""
-    found = NEW if connection.execute("PRAGMA user_version").fetchone()[0] == LAYOUT else OLD
-    connection.execute(found.select, (b"",)).fetchone()
-    return found
+def check_layout(connection: sqlite3.Connection) -> None:
+    """Raise :class:`sqlite3.DatabaseError` where an open file holds no replies or is damaged."""
+    connection.execute(SELECT_REPLY, (b"",)).fetchone()
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
@@ -97,9 +73,9 @@ def connect_writer(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that a full disk can be freed without a copy
             _keep_journal(connection)
             connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {LAYOUT}; COMMIT;")
+        check_layout(connection)  # before the journal mode, which is written into the file of whoever made it
         _keep_journal(connection)
-        connection.execute("PRAGMA synchronous = FULL")
-        layout(connection)
+        connection.execute("PRAGMA synchronous = FULL")  # NORMAL does not sync the journal at a commit
     except sqlite3.DatabaseError:
         connection.close()
         raise
@@ -110,7 +86,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     """Open a file to read, others may write to it meanwhile. Raises :class:`sqlite3.Error`."""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
     try:
-        layout(connection)
+        check_layout(connection)
     except sqlite3.DatabaseError:
         connection.close()
         raise
@@ -131,8 +107,9 @@ def _keep_journal(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
 
 
+# The journal's format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 _HEAD, _FRAME = struct.Struct(">8I"), struct.Struct(">6I")
-_BIG_ENDIAN = 0x377F0683
+_BIG_ENDIAN = 0x377F0683  # the magic number whose lowest bit says that checksums are over big-endian words
 _MASK = 0xFFFFFFFF
 
 
@@ -153,7 +130,7 @@ def count_lost_commits(journal: Path) -> int:
             if whole:
                 running = _extend_checksum(_extend_checksum(running, frame[:8], order), frame[_FRAME.size :], order)
                 whole = running == (first, second)
-            lost += not whole and size > 0
+            lost += not whole and size > 0  # a size is in the last frame of a commit and in no other
     return lost
 
 

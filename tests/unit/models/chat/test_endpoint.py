@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mics_ray.config.schema import ModelConfig, Price
-from mics_ray.models.chat.endpoint import Endpoint, estimate_tokens
+from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.chat.retry import Action, Fault
 from mics_ray.models.replies.ledger import Ledger, read_spent_usd
 from mics_ray.models.replies.pricing import bound_cost
@@ -322,11 +322,6 @@ def test_entries_of_several_addresses_are_no_endpoint() -> None:
     entries = {name: ModelConfig(model="m", base_url=f"https://{name}/v1") for name in "ab"}
     with pytest.raises(ValueError, match="base_url"):
         Endpoint(entries, None, None)
-
-
-def test_the_estimate_counts_text_pictures_and_the_longest_reply() -> None:
-    asked = replace(request(), system="s" * 40, text="t" * 400, max_tokens=1000)
-    assert estimate_tokens(asked, Pictures("d", (b"", b""))) == 110 + 2 * 765 + 1000
 
 
 # On a clock of their own: a stand-in for the chat client, timers that cost no time.

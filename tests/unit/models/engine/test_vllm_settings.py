@@ -1,9 +1,13 @@
 """What an engine is started with: arguments and environment."""
 
+import asyncio
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from mics_ray.config.schema import InternDefaults
-from mics_ray.models.engine.vllm_settings import engine_args, engine_environment
+from mics_ray.models.engine.vllm_settings import engine_args, engine_environment, wait_for_gpu_turn
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -65,3 +69,23 @@ def test_engine_kwargs_cannot_get_around_the_checked_fields(name: str) -> None:
 def test_environment_binds_threads_on_cpus_only() -> None:
     assert engine_environment(on_gpu=False)["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
     assert "OMP_NUM_THREADS" not in engine_environment(on_gpu=True)
+
+
+@pytest.mark.parametrize(("gpus", "on_gpu", "most"), [(0.4, True, 1), (None, True, 3), (0.4, False, 3)])
+async def test_engines_that_share_a_gpu_start_one_after_another(
+    gpus: float | None, on_gpu: bool, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    starting, seen = 0, []
+
+    async def start() -> None:
+        nonlocal starting
+        async with wait_for_gpu_turn(InternDefaults(model="m", gpus=gpus), on_gpu):
+            starting += 1
+            seen.append(starting)
+            await asyncio.sleep(0.05)
+            starting -= 1
+
+    await asyncio.gather(start(), start(), start())
+    assert max(seen) == most
+    assert len(seen) == 3

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mics_ray.config.schema import Price
-from mics_ray.models.replies.pricing import bill_reply, bound_cost
+from mics_ray.models.replies.pricing import bill_reply, bound_cost, estimate_tokens
 from mics_ray.models.types import Pictures, Reply, Request
 
 PRICE = Price(input_per_mtok=2.0, output_per_mtok=10.0)
@@ -40,3 +40,8 @@ def test_a_model_without_a_price_costs_nothing() -> None:
 )
 def test_a_price_for_one_direction_alone_is_a_price(price: Price, most: float) -> None:
     assert bound_cost(price, ASKED, None) == pytest.approx(most)
+
+
+def test_the_estimate_counts_text_pictures_and_the_longest_reply() -> None:
+    asked = replace(ASKED, system="s" * 40, text="t" * 400, max_tokens=1000)
+    assert estimate_tokens(asked, Pictures("d", (b"", b""))) == 110 + 2 * 765 + 1000

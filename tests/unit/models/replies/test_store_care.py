@@ -23,8 +23,6 @@ from mics_ray.models.replies.store_care import (
 )
 from mics_ray.models.types import Reply, Request
 
-OLD_SCHEMA = """CREATE TABLE replies (key BLOB PRIMARY KEY, model TEXT NOT NULL, text TEXT NOT NULL,
-    finish TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL) WITHOUT ROWID"""
 FOREVER = 2**62
 
 
@@ -56,13 +54,6 @@ def full(store: ReplyStore) -> bool:
 
 def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
-
-
-def old_file(path: Path) -> None:
-    with sqlite3.connect(path) as old:
-        old.execute(OLD_SCHEMA)
-        old.execute("INSERT INTO replies VALUES (?, 'm', 'text', 'stop', 1, 2)", (key(1),))
-    old.close()
 
 
 async def test_at_the_limit_stored_replies_are_found_and_new_ones_are_not_asked_for(tmp_path: Path) -> None:
@@ -198,16 +189,20 @@ async def test_prune_down_to_a_size_takes_the_oldest_of_all_files(
     assert not plan_prune(tmp_path, None, FOREVER, down_to=size).entries
 
 
-async def test_a_file_of_the_older_layout_is_read_continued_and_pruned(tmp_path: Path) -> None:
-    old_file(tmp_path / "a.sqlite")
-    store = ReplyStore(tmp_path, "a")
-    assert store.find_reply(key(1)) == Reply("text", "stop", 1, 2, cached=True)
-    await store.store_reply(key(2), "n", Reply("more", "length", 3, 4))
-    assert store.find_reply(key(2)) == Reply("more", "length", 3, 4, cached=True)
-    await store.close()
-    (found,) = check_files(tmp_path)
-    assert (found.sound, found.rows, found.unchecked) == (True, 2, 2)
-    assert [row["stored"] for row in read_sound_replies(tmp_path / "a.sqlite", FileCheck("a"))] == [None, None]
-    assert not plan_prune(tmp_path, None, 1_000_000_000).entries, "an age that is not noted is that of the file"
-    assert prune_replies(tmp_path, plan_prune(tmp_path, "m", FOREVER)) == 1
-    assert list(total_by_model(collect_stats(tmp_path))) == ["n"]
+@pytest.mark.parametrize("name", ["a", "other"])
+async def test_a_database_without_replies_of_this_layout_is_left_as_it_is(tmp_path: Path, name: str) -> None:
+    with sqlite3.connect(tmp_path / f"{name}.sqlite") as alien:
+        alien.execute("CREATE TABLE replies (key BLOB PRIMARY KEY, text TEXT)")
+        alien.execute("INSERT INTO replies VALUES (?, 'text')", (key(1),))
+    alien.close()
+    before = (tmp_path / f"{name}.sqlite").read_bytes()
+    if name == "a":
+        with pytest.raises(OSError, match=r"a\.sqlite: no such column"):
+            ReplyStore(tmp_path, "a")
+    else:
+        store = ReplyStore(tmp_path, "a")
+        assert store.find_reply(key(1)) is None
+        await store.close()
+    assert (tmp_path / f"{name}.sqlite").read_bytes() == before
+    assert [file.name for file in check_files(tmp_path) if file.problem] == [f"{name}.sqlite"]
+    assert [file.name for file in collect_stats(tmp_path) if file.problem] == [f"{name}.sqlite"]
