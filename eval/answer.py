@@ -15,9 +15,8 @@ from eval.types import Answered
 from mics_ray.assemble.panel import PanelBuilder, build_intern_template
 from mics_ray.core.ports import Judge, Panel
 from mics_ray.core.seeds import derive_seed
-from mics_ray.core.text import neutralise, parse_continuation
-from mics_ray.core.types import Case, Failure, LostCall
-from mics_ray.core.usage import Usage
+from mics_ray.core.text import neutralise_placeholders, parse_continuation
+from mics_ray.core.types import Case, Failure, LostCall, Usage
 from mics_ray.models.pictures.reading import PictureError, load_case_pictures
 from mics_ray.models.prompts import fill_intern_prompt
 from mics_ray.models.roles import BoundModel, UsageMeter
@@ -80,7 +79,7 @@ class Examiner:
         return derive_seed(self.work.job.seed, question.benchmark, question.item.id)
 
     async def _mics_score(self, question: Question, case: Case, output: str, panel: Panel) -> float | None:
-        chain = parse_continuation(neutralise(output))
+        chain = parse_continuation(neutralise_placeholders(output))
         if chain is None:
             return None
         interns = {name: intern for name, intern in panel.interns.items() if name != MODEL}

@@ -5,8 +5,8 @@ from typing import Any
 import pyarrow as pa
 
 from eval.types import Answered
-from mics_ray.core.display import storable_value
-from mics_ray.core.usage import Usage
+from mics_ray.core.display import make_value_storable
+from mics_ray.core.types import Usage
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import RowKind
 
@@ -93,4 +93,4 @@ def answer_row(
         "code_version": stamp.code_version,
         "schema_version": SCHEMA_VERSION,
     }
-    return {name: storable_value(columns[name]) for name in SCHEMA.names}
+    return {name: make_value_storable(columns[name]) for name in SCHEMA.names}

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mics_ray.config.compose import list_choices, list_groups
-from mics_ray.core.display import printable
+from mics_ray.core.display import make_printable
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_STOPPED, EXIT_USAGE, RefusedRun
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
@@ -53,7 +53,7 @@ def run_program(program: Callable[[], int]) -> int:
     try:
         return program()
     except RefusedRun as refused:
-        console.print("refused:", printable(str(refused)), style="red", markup=False)
+        console.print("refused:", make_printable(str(refused)), style="red", markup=False)
         return refused.code
     except OSError as error:
         if error.errno not in UNWRITABLE:

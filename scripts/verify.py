@@ -22,7 +22,7 @@ if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
     sys.path.pop(0)
 
 from mics_ray.command_line import run_program
-from mics_ray.core.display import one_line
+from mics_ray.core.display import make_one_line
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, LockedRun, RefusedRun
 from mics_ray.io.cases import InputError
 from mics_ray.io.results_check import EXAMPLES, Check, check_results, set_aside
@@ -110,7 +110,7 @@ def _repair(run: Path, found: Check, console: Console) -> None:
     console.print(f"{found.missing.count - len(ends)} rows rebuilt from the record")
     for one in ends[:EXAMPLES]:
         what = "the record is damaged" if one.damaged else "the record ends"
-        console.print(f"{one_line(one.case)}: {what} in round {one.round} of attempt {one.attempt}", markup=False)
+        console.print(f"{make_one_line(one.case)}: {what} in round {one.round} of attempt {one.attempt}", markup=False)
     if ends:
         console.print(f"the record does not reach {len(ends)} cases", style="yellow")
 
@@ -123,7 +123,7 @@ def _show(console: Console, found: Check) -> None:
     for name, ids in (("twice", found.twice), ("not in the input", found.unasked), ("without a row", found.missing)):
         if ids.count:
             more = ", …" if ids.count > len(ids.examples) else ""
-            table.add_row(name, Text(f"{ids.count}: {', '.join(map(one_line, ids.examples))}{more}"))
+            table.add_row(name, Text(f"{ids.count}: {', '.join(map(make_one_line, ids.examples))}{more}"))
     console.print(table)
     if found.sound:
         console.print("sound: every case of the input has exactly one row", style="green")

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mics_ray.core.display import storable
+from mics_ray.core.display import make_storable
 from mics_ray.errors import RefusedRun
 
 _BATCH = 64
@@ -31,7 +31,7 @@ class Record:
             raise self.refusal(f"has no field {names[0]!r}")
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise self.refusal(f"{names[0]!r} is not text")
-        if text := storable(str(value)).strip():
+        if text := make_storable(str(value)).strip():
             return text
         raise self.refusal(f"{names[0]!r} is empty")
 
@@ -45,7 +45,7 @@ class Record:
         found = [] if value is None else [value] if isinstance(value, str) else value
         if not isinstance(found, Sequence) or not all(isinstance(one, str) for one in found):
             raise self.refusal(f"{name!r} is neither text nor a list of texts")
-        return tuple(storable(one) for one in found)
+        return tuple(make_storable(one) for one in found)
 
     def picture(self, name: str) -> bytes:
         """The bytes of an embedded picture, ``{bytes, path}`` as the hub stores it or bare."""

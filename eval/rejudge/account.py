@@ -98,7 +98,7 @@ class Account:
         for number in range(1, before.rounds + 1):
             old, new = choice(self.policy, before, number), choice(self.policy, after, number)
             self.rounds += 1
-            if number < before.rounds and old.chosen != before.level(number + 1)[0].parent:
+            if number < before.rounds and old.chosen != before.round_nodes(number + 1)[0].parent:
                 self.not_reproduced += 1
             elif old != new:
                 place = {"case_id": before.case_id, "attempt": attempt, "round": number}

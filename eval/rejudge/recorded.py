@@ -65,7 +65,7 @@ def choice(policy: Strategy, tree: SearchTree, number: int) -> Choice:
     move = policy.next_move(replace(tree, nodes=tuple(node for node in tree.nodes if node.round <= number)))
     if isinstance(move, Expand):
         return Choice(move.parent)
-    level = {node.id for node in tree.level(number)}
+    level = {node.id for node in tree.round_nodes(number)}
     return Choice(move.leaf if move.leaf in level else None, move.outcome.value)
 
 

@@ -23,7 +23,7 @@ from mics_ray.assemble.checks import find_budget_problems, find_model_problems
 from mics_ray.assemble.locations import JUDGE
 from mics_ray.assemble.probe import probe_models
 from mics_ray.config.schema import Config, SearchConfig
-from mics_ray.core.usage import Usage
+from mics_ray.core.types import Usage
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, find_exit_code
 from mics_ray.io.shards import ShardError, iter_rows, shards
 from mics_ray.jobs.generation import serve_simulated_models

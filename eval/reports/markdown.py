@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mics_ray.core.display import one_line
+from mics_ray.core.display import make_one_line
 
 IN_DOMAIN = (
     "\\* In-domain: the paper's training mix holds this set's training split, so the paper's own models, and any that "
@@ -121,7 +121,7 @@ def _short(value: object) -> str:
 
 def cell(text: str) -> str:
     """Text that cannot end a table's cell, and that is neither HTML nor a link."""
-    shown = one_line(" ".join(str(text).split()))
+    shown = make_one_line(" ".join(str(text).split()))
     for mark, written in _WRITTEN:
         shown = shown.replace(mark, written)
     return shown

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mics_ray.core.mics import best
+from mics_ray.core.mics import choose_best
 from mics_ray.core.ports import Expand, Move, Stop
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Outcome
@@ -21,7 +21,7 @@ class BestOfN:
         scored = [(node.score, node) for node in tree.nodes if node.score is not None]
         if not scored:
             return Stop(Outcome.FAILED, None, "no chain could be scored")
-        leaf = best(tree, scored)
+        leaf = choose_best(tree, scored)
         if leaf.score == 0:
             return Stop(Outcome.DEAD_END, None, "every chain scored 0")
         if leaf.score == 1:

@@ -10,34 +10,34 @@ UNSHOWN = frozenset(("Cc", "Cs", "Zl", "Zp"))
 """Categories of Unicode: control characters, lone surrogates, separators of lines and paragraphs."""
 
 
-def printable(text: str) -> str:
+def make_printable(text: str) -> str:
     """``text`` in its lines, every character replaced that a terminal would obey or that turns the direction."""
-    return "".join("\ufffd" if mark != "\n" and _obeyed(mark) else mark for mark in text)
+    return "".join("\ufffd" if mark != "\n" and _is_unprintable(mark) else mark for mark in text)
 
 
-def one_line(text: str) -> str:
-    """:func:`printable` for a place that a line break would end: a line of a log, a cell of a table."""
-    return "".join("\ufffd" if _obeyed(mark) else mark for mark in text)
+def make_one_line(text: str) -> str:
+    """:func:`make_printable` for a place that a line break would end: a line of a log, a cell of a table."""
+    return "".join("\ufffd" if _is_unprintable(mark) else mark for mark in text)
 
 
-def _obeyed(mark: str) -> bool:
+def _is_unprintable(mark: str) -> bool:
     return category(mark) in UNSHOWN or mark in TURNING
 
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
-def storable(text: str) -> str:
+def make_storable(text: str) -> str:
     """``text`` with every character that UTF-8 or a C string cannot hold replaced; everything else is kept."""
     return _UNSTORABLE.sub(lambda match: "\u2400" if match[0] == "\0" else "\ufffd", text)
 
 
-def storable_value(value: Any) -> Any:
+def make_value_storable(value: Any) -> Any:
     """The same for all strings in a value made of dicts, lists, tuples (which become lists) and scalars."""
     if isinstance(value, str):
-        return storable(value)
+        return make_storable(value)
     if isinstance(value, dict):
-        return {storable_value(key): storable_value(item) for key, item in value.items()}
+        return {make_value_storable(key): make_value_storable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [storable_value(item) for item in value]
+        return [make_value_storable(item) for item in value]
     return value

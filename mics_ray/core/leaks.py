@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mics_ray.core.types import Case
-from mics_ray.core.wording import all_words, is_telling, mentions, plain, words
+from mics_ray.core.wording import extract_words, fold_text, is_telling, mentions_wording, split_words
 
 CAPTIONS = "Findings"
 """The label of the notes that hold the captions. Complaint, age and sex are no secret: steps may tell them."""
@@ -54,7 +54,7 @@ class Leak(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Wording:
+class _AnswerWording:
     """One way to write the answer; ``tells``: to mention it is to give it away.
 
     An answer of words that any description uses ("Left", "B", "Yes", "3 cm"), or that the question itself names, is
@@ -70,46 +70,50 @@ class LeakGuard:
     """The guard of one case. What the question says is no secret: interns see it."""
 
     def __init__(self, case: Case) -> None:
-        self._question = _line(case.question)
-        asked, asked_words = all_words(case.question), words(case.question)
-        self._wordings = [_wording(text, asked_words) for text in _variants(case.answer)]
-        captions = (all_words(note.text) for note in case.notes if note.label == CAPTIONS)
-        self._quotable = {run for caption in captions for run in _runs(caption)} - set(_runs(asked))
+        self._question = _to_line(case.question)
+        asked, asked_words = split_words(case.question), extract_words(case.question)
+        self._wordings = [_make_wording(text, asked_words) for text in _list_variants(case.answer)]
+        captions = (split_words(note.text) for note in case.notes if note.label == CAPTIONS)
+        self._quotable = {run for caption in captions for run in _word_runs(caption)} - set(_word_runs(asked))
 
-    def find(self, step: str) -> tuple[Leak, ...]:
+    def find_in_step(self, step: str) -> tuple[Leak, ...]:
         """What ``step`` gives away, each kind once."""
-        tests = ((Leak.ANSWER, self._tells_answer), (Leak.CAPTION, self._quotes), (Leak.FINAL_ANSWER, _FINAL.search))
+        tests = (
+            (Leak.ANSWER, self._tells_answer),
+            (Leak.CAPTION, self._quotes_caption),
+            (Leak.FINAL_ANSWER, _FINAL.search),
+        )
         return tuple(kind for kind, test in tests if test(step))
 
     def find_in_chain(self, steps: Sequence[str]) -> tuple[tuple[int, Leak], ...]:
         """The leaks of a chain as (number of the step from 1, kind), in the order of the steps."""
-        return tuple((number, kind) for number, step in enumerate(steps, 1) for kind in self.find(step))
+        return tuple((number, kind) for number, step in enumerate(steps, 1) for kind in self.find_in_step(step))
 
     def _tells_answer(self, step: str) -> bool:
-        said = words(step)
-        if any(wording.tells and mentions(said, wording.words) for wording in self._wordings):
+        said = extract_words(step)
+        if any(wording.tells and mentions_wording(said, wording.words) for wording in self._wordings):
             return True
-        line = _line(step)
+        line = _to_line(step)
         return any(_is_called(line, wording.text) for wording in self._wordings)
 
-    def _quotes(self, step: str) -> bool:
+    def _quotes_caption(self, step: str) -> bool:
         sources = (found["by"] or found["says"] for found in _CITED.finditer(step))
-        if any(_line(source) not in self._question for source in sources):
+        if any(_to_line(source) not in self._question for source in sources):
             return True
-        return bool(self._quotable) and not self._quotable.isdisjoint(_runs(all_words(step)))
+        return bool(self._quotable) and not self._quotable.isdisjoint(_word_runs(split_words(step)))
 
 
-def _variants(answer: str) -> list[str]:
+def _list_variants(answer: str) -> list[str]:
     """The answer without the letter of its option, with and without what stands in brackets."""
-    whole = _line(answer)
+    whole = _to_line(answer)
     bare = re.sub(r"^\(?[a-h][.):] ", "", whole)
-    texts = (whole, bare, _line(re.sub(r"\([^)]*\)", " ", bare)))
+    texts = (whole, bare, _to_line(re.sub(r"\([^)]*\)", " ", bare)))
     return [text for text in dict.fromkeys(text.strip(" .,;:*") for text in texts) if text]
 
 
-def _wording(text: str, asked: Sequence[str]) -> _Wording:
-    spoken = tuple(words(text))
-    return _Wording(text, spoken, any(map(is_telling, spoken)) and not mentions(asked, spoken))
+def _make_wording(text: str, asked: Sequence[str]) -> _AnswerWording:
+    spoken = tuple(extract_words(text))
+    return _AnswerWording(text, spoken, any(map(is_telling, spoken)) and not mentions_wording(asked, spoken))
 
 
 def _is_called(line: str, answer: str) -> bool:
@@ -120,10 +124,10 @@ def _is_called(line: str, answer: str) -> bool:
     return any(found[1] == answer for found in _CHOSEN.finditer(line))
 
 
-def _line(text: str) -> str:
+def _to_line(text: str) -> str:
     """Plain text on one line, single blanks."""
-    return " ".join(plain(text).split())
+    return " ".join(fold_text(text).split())
 
 
-def _runs(said: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def _word_runs(said: Sequence[str]) -> Iterator[tuple[str, ...]]:
     return (tuple(said[at : at + QUOTED_WORDS]) for at in range(len(said) - QUOTED_WORDS + 1))

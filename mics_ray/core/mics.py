@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mics_ray.core.ports import Expand, Move, Stop
-from mics_ray.core.seeds import draw
+from mics_ray.core.seeds import draw_one
 from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Outcome
 
@@ -14,19 +14,19 @@ NO_STEP = "no_step"
 """Failure kind of a mentor that had nothing to add before its final answer; not an infrastructure failure."""
 
 
-def choose(tree: SearchTree, equals: Sequence[Node]) -> Node:
+def break_tie(tree: SearchTree, equals: Sequence[Node]) -> Node:
     """One of equally good candidates: of a mentor not chosen before where there is one, else a seeded draw."""
-    seen = {node.mentor for node in tree.path(tree.last_parent())}
+    seen = {node.mentor for node in tree.path_to(tree.last_parent())}
     fresh = [node for node in equals if node.mentor not in seen] or list(equals)
     if len(fresh) == 1:
         return fresh[0]
-    return draw(fresh, tree.seed, tree.case_id, tuple((node.mentor, node.steps) for node in fresh))
+    return draw_one(fresh, tree.seed, tree.case_id, tuple((node.mentor, node.steps) for node in fresh))
 
 
-def best(tree: SearchTree, scored: Sequence[tuple[float, Node]]) -> Node:
-    """The candidate of the highest value; equals by :func:`choose`."""
+def choose_best(tree: SearchTree, scored: Sequence[tuple[float, Node]]) -> Node:
+    """The candidate of the highest value; equals by :func:`break_tie`."""
     top = max(value for value, _ in scored)
-    return choose(tree, [node for value, node in scored if value == top])
+    return break_tie(tree, [node for value, node in scored if value == top])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +42,22 @@ class Mics:
         """Expand the best candidate of the last round, or stop."""
         if not tree.nodes:
             return Expand(None, self.mentors, self.first_steps)
-        level = tree.level(tree.rounds)
+        level = tree.round_nodes(tree.rounds)
         scored = [(node.score, node) for node in level if node.score is not None]
         if not scored:
-            return self._no_candidates(tree, level)
+            return self._stop_without_scores(tree, level)
         winners = [node for score, node in scored if score == 1]
         if winners:
-            winner = best(tree, [(self._competitiveness(tree, node.mentor), node) for node in winners])
+            winner = choose_best(tree, [(self._rate_mentor(tree, node.mentor), node) for node in winners])
             return Stop(Outcome.SOLVED, winner.id, f"every known vote right in round {tree.rounds}")
         if all(score == 0 for score, _ in scored):
             return Stop(Outcome.DEAD_END, tree.last_parent(), f"every candidate of round {tree.rounds} scored 0")
-        leaf = best(tree, scored)
+        leaf = choose_best(tree, scored)
         if tree.rounds >= self.max_rounds:
             return Stop(Outcome.DEPTH, leaf.id, f"maximum depth of {self.max_rounds} rounds")
         return Expand(leaf.id, self.mentors, 1)
 
-    def _no_candidates(self, tree: SearchTree, level: Sequence[Node]) -> Stop:
+    def _stop_without_scores(self, tree: SearchTree, level: Sequence[Node]) -> Stop:
         """A round without any score: a chain that nobody could lengthen is kept, lost calls fail the case."""
         lost = [node.failure.kind if node.failure else "quorum" for node in level]
         parent = tree.last_parent()
@@ -65,8 +65,8 @@ class Mics:
             return Stop(Outcome.DEPTH, parent, f"no mentor had a further step in round {tree.rounds}")
         return Stop(Outcome.FAILED, parent, f"no candidate of round {tree.rounds} could be scored: {', '.join(lost)}")
 
-    def _competitiveness(self, tree: SearchTree, mentor: str) -> float:
+    def _rate_mentor(self, tree: SearchTree, mentor: str) -> float:
         """What the mentor's scores so far amount to; rounds without a score do not count."""
-        scores = [score for score in tree.scores(mentor) if score is not None]
+        scores = [score for score in tree.scores_of(mentor) if score is not None]
         # Rounded, so that the order of the rounds does not tell equals apart by a float's last digit.
         return round(math.prod(scores) if self.competitiveness == "product" else 1 + sum(scores), 9)

@@ -7,9 +7,8 @@ from typing import TypeVar
 
 from mics_ray.core.mics import NO_STEP
 from mics_ray.core.ports import Expand, Panel, Stop, Strategy
-from mics_ray.core.quality import grade
 from mics_ray.core.seeds import attempt_seed, intern_seed, judge_seed, mentor_seed
-from mics_ray.core.tree import Node, SearchTree
+from mics_ray.core.tree import Node, SearchTree, grade_quality
 from mics_ray.core.types import KEPT_OUTCOMES, Case, Continuation, Failure, LostCall, Outcome, Quality, Vote
 
 T = TypeVar("T")
@@ -41,10 +40,10 @@ async def search_case(case: Case, strategy: Strategy, panel: Panel, seed: int, r
         trees.append(tree)
         if stop.outcome not in (Outcome.DEAD_END, Outcome.FAILED):
             break
-    kept = _chain(tree, stop.leaf) if stop.outcome in KEPT_OUTCOMES else None
+    kept = _build_chain(tree, stop.leaf) if stop.outcome in KEPT_OUTCOMES else None
     # Lost calls cut a course short: nothing can be said of it, and it never reads as one to keep.
     course = () if stop.outcome is Outcome.FAILED else tree.best_scores()
-    return SearchResult(case, stop.outcome, stop.reason, grade(course), kept, stop.leaf, tuple(trees))
+    return SearchResult(case, stop.outcome, stop.reason, grade_quality(course), kept, stop.leaf, tuple(trees))
 
 
 async def run_search(case: Case, strategy: Strategy, panel: Panel, tree: SearchTree) -> tuple[SearchTree, Stop]:
@@ -53,45 +52,51 @@ async def run_search(case: Case, strategy: Strategy, panel: Panel, tree: SearchT
         move = strategy.next_move(tree)
         if isinstance(move, Stop):
             return tree, move
-        tree = tree.grow(await _all([_candidate(case, panel, tree, move, mentor) for mentor in move.mentors]))
+        tree = tree.add_round(
+            await _run_together([_make_candidate(case, panel, tree, move, mentor) for mentor in move.mentors])
+        )
 
 
-def _chain(tree: SearchTree, leaf: int | None) -> Continuation:
+def _build_chain(tree: SearchTree, leaf: int | None) -> Continuation:
     """The whole chain: the chosen steps and the rest of the last chosen mentor's own continuation."""
-    rest = tree.path(leaf)[-1].rest
-    return Continuation(tree.prefix(leaf) + rest.steps, rest.answer)
+    rest = tree.path_to(leaf)[-1].rest
+    return Continuation(tree.prefix_to(leaf) + rest.steps, rest.answer)
 
 
-async def _candidate(case: Case, panel: Panel, tree: SearchTree, move: Expand, mentor: str) -> Node:
+async def _make_candidate(case: Case, panel: Panel, tree: SearchTree, move: Expand, mentor: str) -> Node:
     """One mentor's next step with the votes on it; a lost call becomes a node without votes."""
     node = Node(id=-1, parent=move.parent, round=tree.rounds + 1, mentor=mentor)
-    prefix = tree.prefix(move.parent)
+    prefix = tree.prefix_to(move.parent)
     try:
-        written = await _continuation(case, panel, tree, move, mentor)
+        written = await _request_continuation(case, panel, tree, move, mentor)
     except LostCall as lost:
         return replace(node, failure=lost.failure)
-    steps, rest = written.cut(move.steps)
+    steps, rest = written.split_steps(move.steps)
     if not steps:
         return replace(node, rest=rest, failure=Failure(NO_STEP, "nothing left before the final answer"))
-    return replace(node, steps=steps, rest=rest, votes=await _votes(case, panel, tree.seed, prefix + steps))
+    return replace(node, steps=steps, rest=rest, votes=await _collect_votes(case, panel, tree.seed, prefix + steps))
 
 
-async def _continuation(case: Case, panel: Panel, tree: SearchTree, move: Expand, mentor: str) -> Continuation:
+async def _request_continuation(case: Case, panel: Panel, tree: SearchTree, move: Expand, mentor: str) -> Continuation:
     """What the mentor writes next; the one whose step was chosen last goes on with what it already wrote."""
     if move.parent is not None and tree.nodes[move.parent].mentor == mentor:
         return tree.nodes[move.parent].rest
-    prefix = tree.prefix(move.parent)
+    prefix = tree.prefix_to(move.parent)
     return await panel.mentors[mentor].propose(case, prefix, mentor_seed(tree.seed, case.id, mentor, prefix))
 
 
-async def _votes(case: Case, panel: Panel, seed: int, prefix: tuple[str, ...]) -> tuple[Vote, ...]:
+async def _collect_votes(case: Case, panel: Panel, seed: int, prefix: tuple[str, ...]) -> tuple[Vote, ...]:
     """Every intern's vote on ``prefix`` at every temperature, all at once."""
     return tuple(
-        await _all(_vote(case, panel, seed, prefix, name, t) for name in panel.interns for t in panel.temperatures)
+        await _run_together(
+            _take_vote(case, panel, seed, prefix, name, t) for name in panel.interns for t in panel.temperatures
+        )
     )
 
 
-async def _vote(case: Case, panel: Panel, seed: int, prefix: tuple[str, ...], intern: str, temperature: float) -> Vote:
+async def _take_vote(
+    case: Case, panel: Panel, seed: int, prefix: tuple[str, ...], intern: str, temperature: float
+) -> Vote:
     """One vote; the judge is asked as soon as the answer exists, and a lost call leaves the verdict unknown."""
     vote = Vote(intern, temperature)
     try:
@@ -107,7 +112,7 @@ async def _vote(case: Case, panel: Panel, seed: int, prefix: tuple[str, ...], in
     return replace(vote, verdict=judged.verdict, judge_reply=judged.reply)
 
 
-async def _all(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
+async def _run_together(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
     """Run everything at once, results in order; the first error cancels the rest."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one) for one in work]

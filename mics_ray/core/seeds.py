@@ -19,7 +19,7 @@ def derive_seed(*parts: Part) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") >> 1
 
 
-def draw(items: Sequence[T], *parts: Part) -> T:
+def draw_one(items: Sequence[T], *parts: Part) -> T:
     """One of ``items`` (at least one), drawn by ``parts``."""
     return items[derive_seed(*parts) % len(items)]
 

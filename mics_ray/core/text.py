@@ -16,7 +16,7 @@ _PLACEHOLDER = re.compile(
 )
 
 
-def neutralise(text: str) -> str:
+def neutralise_placeholders(text: str) -> str:
     """Make control tokens of vision-language models (``<image>``, ``<|image_pad|>``, …) plain words.
 
     So no reply of a model can add or remove a picture of the prompt that it is put into.
@@ -61,20 +61,20 @@ def parse_continuation(text: str, prefix: Sequence[str] = ()) -> Continuation | 
     body = _FINAL.split(text, maxsplit=1)[0]
     marks = list(_STEP.finditer(body))
     ends = [*(mark.start() for mark in marks), len(body)][1:]
-    blocks = ((int(mark[1]), _bold_closed(body[mark.end() : end])) for mark, end in zip(marks, ends, strict=True))
-    steps = tuple(block for number, block in blocks if block and not _repeats(number, block, prefix))
+    blocks = ((int(mark[1]), _close_bold(body[mark.end() : end])) for mark, end in zip(marks, ends, strict=True))
+    steps = tuple(block for number, block in blocks if block and not _repeats_prefix(number, block, prefix))
     return Continuation(steps, answer)
 
 
-def _repeats(number: int, step: str, prefix: Sequence[str]) -> bool:
+def _repeats_prefix(number: int, step: str, prefix: Sequence[str]) -> bool:
     """Whether a block is the prefix's own step of that number, written again."""
-    return 1 <= number <= len(prefix) and _words(step) == _words(prefix[number - 1])
+    return 1 <= number <= len(prefix) and _split_text(step) == _split_text(prefix[number - 1])
 
 
-def _bold_closed(text: str) -> str:
+def _close_bold(text: str) -> str:
     """A step without the one half of a pair of ``**`` that its marker leaves behind (``### **Step 1: Look.** …``)."""
     return (text.replace("**", "", 1) if text.count("**") % 2 else text).strip()
 
 
-def _words(text: str) -> list[str]:
+def _split_text(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())

@@ -1,9 +1,9 @@
-"""The search tree: a flat, immutable tuple of candidates. It is the checkpoint of a search."""
+"""The search tree: a flat, immutable tuple of candidates. It is the checkpoint of a search; its scores are graded."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mics_ray.core.types import Continuation, Failure, Verdict, Vote
+from mics_ray.core.types import Continuation, Failure, Quality, Verdict, Vote
 
 EMPTY = Continuation((), "")
 
@@ -44,7 +44,7 @@ class SearchTree:
     seed: int
     nodes: tuple[Node, ...] = ()
 
-    def grow(self, nodes: Iterable[Node]) -> "SearchTree":
+    def add_round(self, nodes: Iterable[Node]) -> "SearchTree":
         """The tree with one more closed round; ids are given here, in the order of ``nodes``."""
         numbered = tuple(replace(node, id=len(self.nodes) + i) for i, node in enumerate(nodes))
         return replace(self, nodes=self.nodes + numbered)
@@ -54,11 +54,11 @@ class SearchTree:
         """How many rounds are closed."""
         return self.nodes[-1].round if self.nodes else 0
 
-    def level(self, number: int) -> tuple[Node, ...]:
+    def round_nodes(self, number: int) -> tuple[Node, ...]:
         """The siblings of round ``number`` (from 1)."""
         return tuple(node for node in self.nodes if node.round == number)
 
-    def path(self, leaf: int | None) -> tuple[Node, ...]:
+    def path_to(self, leaf: int | None) -> tuple[Node, ...]:
         """The nodes from the first round down to ``leaf``; empty for ``None``."""
         nodes: list[Node] = []
         while leaf is not None:
@@ -66,20 +66,34 @@ class SearchTree:
             leaf = self.nodes[leaf].parent
         return tuple(reversed(nodes))
 
-    def prefix(self, leaf: int | None) -> tuple[str, ...]:
+    def prefix_to(self, leaf: int | None) -> tuple[str, ...]:
         """The steps of the chain that ends at ``leaf``."""
-        return tuple(step for node in self.path(leaf) for step in node.steps)
+        return tuple(step for node in self.path_to(leaf) for step in node.steps)
 
     def last_parent(self) -> int | None:
         """The prefix that the last closed round was expanded from."""
         return self.nodes[-1].parent if self.nodes else None
 
-    def scores(self, mentor: str) -> list[float | None]:
+    def scores_of(self, mentor: str) -> list[float | None]:
         """The mentor's score in each closed round; ``None`` where it had no candidate or the candidate failed."""
         by_round = {node.round: node.score for node in self.nodes if node.mentor == mentor}
         return [by_round.get(number) for number in range(1, self.rounds + 1)]
 
     def best_scores(self) -> list[float]:
         """The best score of each closed round that has one."""
-        levels = ([n.score for n in self.level(r) if n.score is not None] for r in range(1, self.rounds + 1))
+        levels = ([n.score for n in self.round_nodes(r) if n.score is not None] for r in range(1, self.rounds + 1))
         return [max(scores) for scores in levels if scores]
+
+
+def grade_quality(best_scores: Sequence[float]) -> Quality:
+    """Grade the best score of each round, in order.
+
+    Solved, or risen above the first round and not below its peak at the end, is ``KEEP``; risen and fallen again is
+    ``RISE_FALL``; never above the first round is ``FLAT``; a search without a right vote is ``ZERO``.
+    """
+    if not any(best_scores):
+        return Quality.ZERO
+    first, peak, last = best_scores[0], max(best_scores), best_scores[-1]
+    if last == 1 or last == peak > first:
+        return Quality.KEEP
+    return Quality.RISE_FALL if peak > first else Quality.FLAT

@@ -96,7 +96,7 @@ class Continuation:
     steps: tuple[str, ...]
     answer: str
 
-    def cut(self, count: int | None) -> tuple[tuple[str, ...], "Continuation"]:
+    def split_steps(self, count: int | None) -> tuple[tuple[str, ...], "Continuation"]:
         """Split off the first ``count`` steps (all of them for ``None``)."""
         end = len(self.steps) if count is None else count
         return self.steps[:end], Continuation(self.steps[end:], self.answer)
@@ -129,3 +129,24 @@ class Vote:
     verdict: Verdict = Verdict.UNKNOWN
     judge_reply: str = ""
     failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Calls, tokens and US dollars. ``cached_calls`` are part of ``calls``; only the others were sent and paid."""
+
+    calls: int = 0
+    cached_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Both together."""
+        return Usage(
+            self.calls + other.calls,
+            self.cached_calls + other.cached_calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cost_usd + other.cost_usd,
+        )

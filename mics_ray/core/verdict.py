@@ -32,9 +32,9 @@ def parse_verdict(reply: str) -> Verdict:
     places disagree, or that hedges (``Yes and no``), is unknown.
     """
     said: set[str] = set()
-    sentences = [text for found in _SENTENCE.findall(reply) if (text := found.strip()) and not _asks(text)]
+    sentences = [text for found in _SENTENCE.findall(reply) if (text := found.strip()) and not _is_question(text)]
     for number, sentence in enumerate(sentences):
-        for claim, leads in _claims(sentence, number == 0):
+        for claim, leads in _find_claims(sentence, number == 0):
             word = _SAID.match(claim) if leads else _BARE.fullmatch(claim)
             if _HEDGE.match(claim) or (leads and not word and _BEGUN.match(claim)):
                 return Verdict.UNKNOWN
@@ -44,11 +44,11 @@ def parse_verdict(reply: str) -> Verdict:
     return Verdict.RIGHT if said == {"yes"} else Verdict.WRONG
 
 
-def _asks(sentence: str) -> bool:
+def _is_question(sentence: str) -> bool:
     return sentence.endswith("?") and not _BEGUN.match(sentence)
 
 
-def _claims(sentence: str, first: bool) -> list[tuple[str, bool]]:
+def _find_claims(sentence: str, first: bool) -> list[tuple[str, bool]]:
     """Where a sentence may say the verdict, and whether more words may follow it there."""
     label = _LABEL.search(sentence) or (_FIRST_LABEL.match(sentence) if first else None)
     return [(sentence, first), *([(sentence[label.end() :], True)] if label else [])]

@@ -34,7 +34,7 @@ _FUNCTION_WORDS = frozenset(_FUNCTION.split())
 _COMMON_WORDS = frozenset(_COMMON.split())
 
 
-def plain(text: str) -> str:
+def fold_text(text: str) -> str:
     """Lower case without accents."""
     if text.isascii():
         return text.lower()
@@ -42,14 +42,14 @@ def plain(text: str) -> str:
     return "".join(mark for mark in spelled if not unicodedata.combining(mark))
 
 
-def all_words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Every word, plain and in the singular."""
-    return [_singular(word) for word in re.findall(r"[^\W_]+", plain(text))]
+    return [_to_singular(word) for word in re.findall(r"[^\W_]+", fold_text(text))]
 
 
-def words(text: str) -> list[str]:
+def extract_words(text: str) -> list[str]:
     """The words that carry meaning: no articles, prepositions, forms of "be"."""
-    return [word for word in all_words(text) if word not in _FUNCTION_WORDS]
+    return [word for word in split_words(text) if word not in _FUNCTION_WORDS]
 
 
 def is_telling(word: str) -> bool:
@@ -57,15 +57,15 @@ def is_telling(word: str) -> bool:
     return len(word) >= TELLING_LETTERS and word not in _COMMON_WORDS and not word.isdigit()
 
 
-def mentions(said: Sequence[str], wording: tuple[str, ...]) -> bool:
+def mentions_wording(said: Sequence[str], wording: tuple[str, ...]) -> bool:
     """Whether a stretch of ``said``, little longer than ``wording``, holds its words: in any order, :data:`SHARE` of
-    them, and of the telling ones too. Both as :func:`words` gives them."""
+    them, and of the telling ones too. Both as :func:`extract_words` gives them."""
     size = len(wording)
-    if not wording or _joined(said, "".join(wording), size):
+    if not wording or _matches_joined(said, "".join(wording), size):
         return bool(wording)
     wanted, telling = Counter(wording), Counter(filter(is_telling, wording))
     stretch = size + max(1, size // 3) if size > 1 else 1
-    heard = [_nearest(word, wording) for word in said]
+    heard = [_match_word(word, wording) for word in said]
     for at, first in enumerate(heard):
         if first:
             held = Counter(word for word in heard[at : at + stretch] if word) & wanted
@@ -74,7 +74,7 @@ def mentions(said: Sequence[str], wording: tuple[str, ...]) -> bool:
     return False
 
 
-def _joined(said: Sequence[str], wording: str, size: int) -> bool:
+def _matches_joined(said: Sequence[str], wording: str, size: int) -> bool:
     """Whether a stretch about as long as the wording is the same as one word: "post-traumatic" is "posttraumatic"."""
     if wording not in "".join(said):
         return False
@@ -83,12 +83,12 @@ def _joined(said: Sequence[str], wording: str, size: int) -> bool:
 
 
 @lru_cache(maxsize=65_536)
-def _nearest(word: str, wording: tuple[str, ...]) -> str | None:
+def _match_word(word: str, wording: tuple[str, ...]) -> str | None:
     """The word of the wording that ``word`` is, perhaps with a slip."""
-    return word if word in wording else next((wanted for wanted in wording if _slipped(word, wanted)), None)
+    return word if word in wording else next((wanted for wanted in wording if _differs_by_slip(word, wanted)), None)
 
 
-def _slipped(one: str, other: str) -> bool:
+def _differs_by_slip(one: str, other: str) -> bool:
     """Whether two long words differ in one letter: another, missing, added, or swapped with its neighbour."""
     if one[0] != other[0] or min(len(one), len(other)) < SLIP_LETTERS or abs(len(one) - len(other)) > 1:
         return False
@@ -100,7 +100,7 @@ def _slipped(one: str, other: str) -> bool:
 
 
 @lru_cache(maxsize=65_536)
-def _singular(word: str) -> str:
+def _to_singular(word: str) -> str:
     if len(word) > 4 and word.endswith("ies"):
         return word[:-3] + "y"
     if len(word) > 4 and word.endswith(("sses", "xes", "ches", "shes")):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from mics_ray.core.display import storable
+from mics_ray.core.display import make_storable
 from mics_ray.core.types import Case, Note
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ def parse_record(record: object, place: Place) -> Case | Rejection:
     paths = take(lambda: _images(record)) or ()
     take(lambda: _stay_inside(paths))
     notes = take(lambda: _notes(record)) or ()
-    images = tuple(map(storable, paths))
+    images = tuple(map(make_storable, paths))
     if not faults:
         return Case(case_id, question, answer, images, notes)
     return Rejection(place.position, case_id, f"{place}: {'; '.join(faults)}", question, answer, images)
@@ -92,7 +92,7 @@ def _id(record: dict[str, Any], place: Place) -> str:
         raise _Unusable("no id")
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise _Unusable("the id is neither text nor a whole number")
-    text = storable(str(value))
+    text = make_storable(str(value))
     if not text.strip():
         raise _Unusable("the id is empty")
     if _RESERVED.fullmatch(text) and text != place.own_id:
@@ -109,7 +109,7 @@ def _said(record: dict[str, Any], role: str) -> str:
     content = next((m.get("content") for m in messages if isinstance(m, dict) and m.get("role") == role), None)
     if not isinstance(content, str):
         raise _Unusable(f"no {what}: no message of the {role} with text")
-    if text := storable(_LABEL.sub("", content, count=1) if _LABEL.match(content) else content).strip():
+    if text := make_storable(_LABEL.sub("", content, count=1) if _LABEL.match(content) else content).strip():
         return text
     raise _Unusable(f"the {what} is empty")
 
@@ -161,7 +161,7 @@ def _note(value: object, name: str) -> str:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise _Unusable(f"{name} is not text")
-    text = storable(str(value))
+    text = make_storable(str(value))
     if "<" in text:
         text = _MARKUP.sub(" ", _REFERRAL.sub(" ", text))
     return " ".join(text.split())

@@ -7,15 +7,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from mics_ray.core.display import storable_value
+from mics_ray.core.display import make_value_storable
 from mics_ray.core.leaks import LeakGuard
-from mics_ray.core.quality import grade
 from mics_ray.core.search import SearchResult
 from mics_ray.core.seeds import attempt_seed
 from mics_ray.core.text import format_chain, format_steps
-from mics_ray.core.tree import Node, SearchTree
-from mics_ray.core.types import Continuation, Failure, Outcome, Verdict, Vote
-from mics_ray.core.usage import Usage
+from mics_ray.core.tree import Node, SearchTree, grade_quality
+from mics_ray.core.types import Continuation, Failure, Outcome, Usage, Verdict, Vote
 from mics_ray.io.records import Rejection
 
 SCHEMA_VERSION = 2
@@ -118,8 +116,8 @@ def result_row(result: SearchResult, usage: Mapping[str, Usage], seconds: float,
         reasoning=format_chain(chain) if chain else "",
         leaks=[{"step": step, "kind": kind.value} for step, kind in guard.find_in_chain(chain.steps if chain else ())],
         rounds=tree.rounds,
-        mentors=[node.mentor for node in tree.path(result.leaf)],
-        scores={name: tree.scores(name) for name in dict.fromkeys(node.mentor for node in tree.nodes)},
+        mentors=[node.mentor for node in tree.path_to(result.leaf)],
+        scores={name: tree.scores_of(name) for name in dict.fromkeys(node.mentor for node in tree.nodes)},
         nodes=_nodes(result.attempts, result.leaf, guard),
         usage={model: asdict(used) for model, used in usage.items()},
         attempts=len(result.attempts),
@@ -137,7 +135,7 @@ def rejected_row(rejection: Rejection, stamp: Stamp) -> dict[str, Any]:
         images=rejection.images,
         outcome=Outcome.REJECTED.value,
         reason=rejection.reason,
-        quality=grade(()).value,
+        quality=grade_quality(()).value,
         steps=(),
         final_answer="",
         reasoning="",
@@ -155,7 +153,7 @@ def rejected_row(rejection: Rejection, stamp: Stamp) -> dict[str, Any]:
 def _row(stamp: Stamp, **columns: object) -> dict[str, Any]:
     """The columns in the schema's order, every string storable."""
     columns |= {**asdict(stamp), "schema_version": SCHEMA_VERSION}
-    return {name: storable_value(columns[name]) for name in SCHEMA.names}
+    return {name: make_value_storable(columns[name]) for name in SCHEMA.names}
 
 
 def _nodes(attempts: Sequence[SearchTree], leaf: int | None, guard: LeakGuard) -> list[dict[str, Any]]:
@@ -163,10 +161,10 @@ def _nodes(attempts: Sequence[SearchTree], leaf: int | None, guard: LeakGuard) -
     rows: list[dict[str, Any]] = []
     for number, tree in enumerate(attempts, 1):
         last = leaf if number == len(attempts) else tree.last_parent()
-        chosen = {node.id for node in tree.path(last)}
+        chosen = {node.id for node in tree.path_to(last)}
         shift = len(rows)
         for node in tree.nodes:
-            kinds = [kind.value for step in node.steps for kind in guard.find(step)]
+            kinds = [kind.value for step in node.steps for kind in guard.find_in_step(step)]
             found = {"chosen": node.id in chosen, "leaks": list(dict.fromkeys(kinds))}
             rows.append(_node(tree, node, number, shift) | found)
     return rows
@@ -174,7 +172,7 @@ def _nodes(attempts: Sequence[SearchTree], leaf: int | None, guard: LeakGuard) -
 
 def _node(tree: SearchTree, node: Node, attempt: int, shift: int) -> dict[str, Any]:
     """One candidate as a struct, all but ``chosen`` and ``leaks``."""
-    before = len(tree.prefix(node.parent)) + len(node.steps)
+    before = len(tree.prefix_to(node.parent)) + len(node.steps)
     return {
         "id": node.id + shift,
         "parent": None if node.parent is None else node.parent + shift,

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mics_ray.core.leaks import Leak
-from mics_ray.core.types import KEPT_OUTCOMES
-from mics_ray.core.usage import Usage
+from mics_ray.core.types import KEPT_OUTCOMES, Usage
 from mics_ray.io.shards import iter_rows, shards
 
 TALLY_COLUMNS = ["outcome", "quality", "usage"]

@@ -5,7 +5,7 @@ from dataclasses import fields
 from string import Formatter
 
 from mics_ray.config.schema import PromptsConfig
-from mics_ray.core.text import format_prefix, neutralise
+from mics_ray.core.text import format_prefix, neutralise_placeholders
 from mics_ray.core.types import Case
 
 FIELDS: Mapping[str, frozenset[str]] = {
@@ -43,7 +43,7 @@ def fill_mentor_system(prompts: PromptsConfig) -> str:
 def fill_mentor_prompt(prompts: PromptsConfig, case: Case, prefix: tuple[str, ...]) -> str:
     """What a mentor reads: the case with notes and gold answer, and the chain so far."""
     notes = "\n".join(f"{note.label}: {note.text}" for note in case.notes) or "(none)"
-    return neutralise(
+    return neutralise_placeholders(
         prompts.mentor.format(
             question=case.question,
             answer=case.answer,
@@ -56,11 +56,13 @@ def fill_mentor_prompt(prompts: PromptsConfig, case: Case, prefix: tuple[str, ..
 
 def fill_intern_prompt(prompts: PromptsConfig, case: Case, prefix: tuple[str, ...]) -> str:
     """What an intern reads beside the pictures: question and chain so far."""
-    return neutralise(
+    return neutralise_placeholders(
         prompts.intern.format(question=case.question, prefix=format_prefix(prefix), next_step=len(prefix) + 1)
     )
 
 
 def fill_judge_prompt(prompts: PromptsConfig, case: Case, candidate: str) -> str:
     """What the judge reads: question, gold answer and the answer to check."""
-    return neutralise(prompts.judge.format(question=case.question, answer=case.answer, candidate=candidate))
+    return neutralise_placeholders(
+        prompts.judge.format(question=case.question, answer=case.answer, candidate=candidate)
+    )

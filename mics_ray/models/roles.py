@@ -5,9 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.seeds import derive_seed
-from mics_ray.core.text import neutralise, parse_answer, parse_continuation
-from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall, Verdict
-from mics_ray.core.usage import Usage
+from mics_ray.core.text import neutralise_placeholders, parse_answer, parse_continuation
+from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall, Usage, Verdict
 from mics_ray.core.verdict import parse_verdict
 from mics_ray.models.prompts import fill_intern_prompt, fill_judge_prompt, fill_mentor_prompt
 from mics_ray.models.types import Model, Pictures, Reply, Request
@@ -73,7 +72,7 @@ class ModelMentor:
             if reply.finish == "length":
                 room = 2 * self.model.template.max_tokens
                 continue
-            if written := parse_continuation(neutralise(reply.text), prefix):
+            if written := parse_continuation(neutralise_placeholders(reply.text), prefix):
                 return written
         kind, message = ("cut", "hit max_tokens") if reply.finish == "length" else ("no_answer", "no final answer")
         raise LostCall(Failure(kind, f"{message} in {MENTOR_TRIES} replies"), reply.text)

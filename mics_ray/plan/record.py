@@ -9,7 +9,7 @@ from typing import Any
 
 from mics_ray.assemble.locations import JUDGE, list_endpoints
 from mics_ray.config.schema import Config, Price
-from mics_ray.core.usage import Usage
+from mics_ray.core.types import Usage
 from mics_ray.errors import RefusedRun
 from mics_ray.io.shards import ShardError, iter_rows
 from mics_ray.models.chat.rate_limiter import RateLimits

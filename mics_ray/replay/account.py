@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mics_ray.core.display import one_line
+from mics_ray.core.display import make_one_line
 from mics_ray.core.types import Outcome
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK
 from mics_ray.replay.cases import RecordEnd
@@ -82,7 +82,7 @@ def print_account(console: Console, account: Account) -> None:
     for name, problem in account.problems.items():
         console.print(f"{name} cannot be read: {problem}", style="yellow", markup=False)
     if told.differing:
-        names = ", ".join(map(one_line, told.examples)) + (", …" if told.differing > len(told.examples) else "")
+        names = ", ".join(map(make_one_line, told.examples)) + (", …" if told.differing > len(told.examples) else "")
         style = "yellow" if account.changed else "red"
         console.print(f"{told.differing} differ from the run: {names}", style=style, markup=False, soft_wrap=True)
     if account.damaged:

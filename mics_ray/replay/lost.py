@@ -23,7 +23,7 @@ def lost_calls(row: Mapping[str, Any]) -> Lost:
     found: dict[tuple[str, int], LostCall] = {}
     for tree in read_trees(row):
         for node in tree.nodes:
-            before = tree.prefix(node.parent)
+            before = tree.prefix_to(node.parent)
             if _is_lost(node.failure):
                 found[node.mentor, mentor_seed(tree.seed, tree.case_id, node.mentor, before)] = LostCall(node.failure)
             for vote in node.votes:

@@ -15,7 +15,7 @@ from eval.rejudge.report import markdown
 from eval.reports.markdown import as_markdown
 from mics_ray.assemble.case_search import failed_result
 from mics_ray.command_line import run_program
-from mics_ray.core.display import one_line, printable
+from mics_ray.core.display import make_one_line, make_printable
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.io.results_check import Check, check_results
@@ -85,7 +85,7 @@ def test_a_replay_and_a_check_name_cases_as_text(text: str, tmp_path: Path) -> N
     assert found.missing.count == 1
     _show(console, found)
     assert_harmless(screen.getvalue(), text)
-    assert screen.getvalue().count(one_line(text)) == 2
+    assert screen.getvalue().count(make_one_line(text)) == 2
 
 
 def cases_of(folder: Path, case_id: str) -> Path:
@@ -170,5 +170,5 @@ def test_the_report_of_an_evaluation_is_harmless(text: str) -> None:
 
 def test_plain_text_of_any_language_is_shown_as_it_is() -> None:
     for text in ("Épanchement: 気胸 (pneumothorax) < 2 cm", "שלום", "a\nb", "𝔘 👩\u200d⚕️"):
-        assert printable(text) == text
-    assert one_line("a\nb") == "a\ufffdb"
+        assert make_printable(text) == text
+    assert make_one_line("a\nb") == "a\ufffdb"

@@ -15,7 +15,7 @@ from hydra import compose as hydra_compose
 
 from mics_ray.config.compose import compose_config, dump_yaml, looks_like_key
 from mics_ray.core.leaks import LeakGuard
-from mics_ray.core.text import format_chain, neutralise, parse_answer, parse_continuation
+from mics_ray.core.text import format_chain, neutralise_placeholders, parse_answer, parse_continuation
 from mics_ray.core.types import Case, Note, Verdict
 from mics_ray.core.verdict import parse_verdict
 from mics_ray.errors import RefusedRun
@@ -49,8 +49,8 @@ class Target:
 def text(data: bytes) -> None:
     """Replies of mentors and interns: read or not, never an exception; what is read is clean."""
     said = data.decode("utf-8", "surrogateescape")
-    plain = neutralise(said)
-    assert neutralise(plain) == plain
+    plain = neutralise_placeholders(said)
+    assert neutralise_placeholders(plain) == plain
     assert not any(token in plain.lower() for token in CONTROL)
     answer, chain = parse_answer(said), parse_continuation(said, ("The film is good.",))
     assert answer is None or answer.strip() == answer != ""
@@ -60,9 +60,11 @@ def text(data: bytes) -> None:
         assert all(step == step.strip() != "" for step in chain.steps)
         assert parse_answer(format_chain(chain)) is not None
     for case in _CASES:
-        kinds = LeakGuard(case).find(said)
+        kinds = LeakGuard(case).find_in_step(said)
         assert len(set(kinds)) == len(kinds)
-    LeakGuard(Case("c", said, said, (), (Note("Findings", said),))).find("There is a pneumothorax, as the report says.")
+    LeakGuard(Case("c", said, said, (), (Note("Findings", said),))).find_in_step(
+        "There is a pneumothorax, as the report says."
+    )
 
 
 _CASES = (

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from mics_ray.core.search import SearchResult
 from mics_ray.core.seeds import attempt_seed
 from mics_ray.core.tree import Node, SearchTree
-from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, Verdict, Vote
-from mics_ray.core.usage import Usage
+from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, Usage, Verdict, Vote
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import Stamp, read_trees, rejected_row, result_row
 from mics_ray.io.shards import ShardStore, iter_rows
@@ -33,8 +32,8 @@ def trees(draw: st.DrawFn) -> SearchTree:
     for number in range(1, draw(st.integers(1, 3)) + 1):
         fields = (TEXTS, CHAIN, st.lists(VOTE, max_size=3).map(tuple), FAILURE)
         level = [Node(-1, parent, number, mentor, *map(draw, fields)) for mentor in ("a", "ä\0")]
-        tree = tree.grow(level)
-        parent = draw(st.sampled_from(tree.level(number))).id
+        tree = tree.add_round(level)
+        parent = draw(st.sampled_from(tree.round_nodes(number))).id
     return tree
 
 

@@ -71,11 +71,11 @@ def test_what_a_result_says_agrees_with_its_tree(name: str, seed: int, loss: flo
     assert (result.chain is not None) == kept
     assert kept or result.quality is not Quality.KEEP
     assert kept or len(result.attempts) == restarts + 1
-    scores = [score for node in result.tree.level(result.tree.rounds) if (score := node.score) is not None]
+    scores = [score for node in result.tree.round_nodes(result.tree.rounds) if (score := node.score) is not None]
     if result.chain is not None:
-        path = result.tree.path(result.leaf)
+        path = result.tree.path_to(result.leaf)
         assert result.leaf is not None
-        assert result.chain.steps == result.tree.prefix(result.leaf) + path[-1].rest.steps
+        assert result.chain.steps == result.tree.prefix_to(result.leaf) + path[-1].rest.steps
         assert result.chain.answer == path[-1].rest.answer
         assert (path[-1].score == 1) == (result.outcome is Outcome.SOLVED)
     if result.outcome is Outcome.DEAD_END:
@@ -83,7 +83,7 @@ def test_what_a_result_says_agrees_with_its_tree(name: str, seed: int, loss: flo
     if result.outcome is Outcome.FAILED:
         assert scores == []
     for tree in result.attempts[:-1]:
-        last = [node.score for node in tree.level(tree.rounds) if node.score is not None]
+        last = [node.score for node in tree.round_nodes(tree.rounds) if node.score is not None]
         assert not any(last)
 
 

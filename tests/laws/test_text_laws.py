@@ -5,7 +5,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mics_ray.core.text import format_chain, format_steps, neutralise, parse_answer, parse_continuation
+from mics_ray.core.text import format_chain, format_steps, neutralise_placeholders, parse_answer, parse_continuation
 from mics_ray.core.types import Continuation, Verdict
 from mics_ray.core.verdict import parse_verdict
 
@@ -44,10 +44,10 @@ def test_no_control_token_survives() -> None:
     hits = 0
     for _ in range(10_000):
         text = "".join(rng.choices(PIECES, k=rng.randint(1, 12)))
-        plain = neutralise(text)
+        plain = neutralise_placeholders(text)
         hits += plain != text
         assert not [token for token in TOKENS if token.lower() in plain.lower()], (text, plain)
-        assert neutralise(plain) == plain
+        assert neutralise_placeholders(plain) == plain
     assert hits > 5_000
 
 
@@ -68,7 +68,7 @@ def test_any_reply_is_read_without_an_exception() -> None:
 @given(st.text())
 def test_plain_text_is_left_alone(text: str) -> None:
     if "<" not in text or ">" not in text:
-        assert neutralise(text) == text
+        assert neutralise_placeholders(text) == text
 
 
 words_of_judges = st.sampled_from(["yes", "no", "not", "Yes.", "or", ",", "\n", "eyes", "Verdict:", "?", "the"])

@@ -42,7 +42,7 @@ def test_invariants_of_every_tree(seed: int, loss: float, first_steps: int) -> N
     tree, _ = asyncio.run(run_search(CASE, strategy, chancy(seed, loss).panel(), SearchTree(CASE.id, seed)))
     assert [node.id for node in tree.nodes] == list(range(len(tree.nodes)))
     for number in range(1, tree.rounds + 1):
-        level = tree.level(number)
+        level = tree.round_nodes(number)
         assert [node.mentor for node in level] == list(MENTORS)
         assert len({node.parent for node in level}) == 1
         parent = level[0].parent
@@ -53,7 +53,7 @@ def test_invariants_of_every_tree(seed: int, loss: float, first_steps: int) -> N
             assert 0 < (tree.nodes[parent].score or 0) < 1
     for node in tree.nodes:
         assert node.parent is None or node.parent < node.id
-        assert [n.round for n in tree.path(node.id)] == list(range(1, node.round + 1))
+        assert [n.round for n in tree.path_to(node.id)] == list(range(1, node.round + 1))
         assert node.failure is None or not (node.steps or node.votes)
         assert node.failure is not None or len(node.votes) == 6
         assert len(node.steps) <= (first_steps if node.round == 1 else 1)
@@ -68,18 +68,18 @@ def test_the_views_of_a_tree_agree(seed: int) -> None:
     best = [
         max(scores)
         for number in range(1, tree.rounds + 1)
-        if (scores := [node.score for node in tree.level(number) if node.score is not None])
+        if (scores := [node.score for node in tree.round_nodes(number) if node.score is not None])
     ]
     assert tree.best_scores() == best
     for mentor in MENTORS:
-        assert tree.scores(mentor) == [node.score for node in tree.nodes if node.mentor == mentor]
-    assert tree.prefix(stop.leaf) == sum((node.steps for node in tree.path(stop.leaf)), ())
+        assert tree.scores_of(mentor) == [node.score for node in tree.nodes if node.mentor == mentor]
+    assert tree.prefix_to(stop.leaf) == sum((node.steps for node in tree.path_to(stop.leaf)), ())
 
 
 def test_growing_leaves_the_old_tree_as_it_was() -> None:
     empty = SearchTree("c", 0)
-    one = empty.grow([Node(-1, None, 1, "a"), Node(-1, None, 1, "b")])
-    two = one.grow([Node(-1, 1, 2, "a")])
+    one = empty.add_round([Node(-1, None, 1, "a"), Node(-1, None, 1, "b")])
+    two = one.add_round([Node(-1, 1, 2, "a")])
     assert (empty.nodes, empty.rounds, len(one.nodes), one.rounds) == ((), 0, 2, 1)
     assert [node.id for node in two.nodes] == [0, 1, 2]
     assert two.last_parent() == 1

@@ -8,8 +8,7 @@ import yaml
 
 from eval.rows import ANSWERS, answer_row
 from eval.types import Answered, Item, Kind
-from mics_ray.core.types import Failure, Verdict
-from mics_ray.core.usage import Usage
+from mics_ray.core.types import Failure, Usage, Verdict
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import ShardStore
 

@@ -171,9 +171,9 @@ def tree_of(*rounds: Mapping[str, str], chosen: str = "", seed: int = 0, case_id
     """
     tree, parent = SearchTree(case_id, seed), None
     for number, level in enumerate(rounds, 1):
-        tree = tree.grow(_node(parent, number, mentor, pattern) for mentor, pattern in level.items())
+        tree = tree.add_round(_node(parent, number, mentor, pattern) for mentor, pattern in level.items())
         if number < len(rounds):
-            parent = next(node.id for node in tree.level(number) if node.mentor == chosen[number - 1])
+            parent = next(node.id for node in tree.round_nodes(number) if node.mentor == chosen[number - 1])
     return tree
 
 

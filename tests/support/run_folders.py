@@ -11,9 +11,8 @@ import yaml
 from PIL import Image
 
 from mics_ray.config.compose import compose_config, compose_job
-from mics_ray.core.quality import grade
 from mics_ray.core.search import SearchResult
-from mics_ray.core.tree import Node, SearchTree
+from mics_ray.core.tree import Node, SearchTree, grade_quality
 from mics_ray.core.types import Case, Continuation, Outcome
 from mics_ray.io.rows import Stamp, result_row
 from mics_ray.io.shards import ShardStore
@@ -37,15 +36,15 @@ def row(
     tree, parent = SearchTree(case_id, 0), None
     for number, level in enumerate(rounds, 1):
         end = Continuation((last_step,), gold)
-        tree = tree.grow(
+        tree = tree.add_round(
             Node(-1, parent, number, name, (f"{name.title()} sees {number}.",), end, votes(letters))
             for name, letters in level.items()
         )
-        parent = next(node.id for node in tree.level(number) if node.mentor[0] == chosen[number - 1])
-    best = [max(node.score or 0.0 for node in tree.level(number)) for number in range(1, len(rounds) + 1)]
-    chain = Continuation((*tree.prefix(parent), last_step), gold)
+        parent = next(node.id for node in tree.round_nodes(number) if node.mentor[0] == chosen[number - 1])
+    best = [max(node.score or 0.0 for node in tree.round_nodes(number)) for number in range(1, len(rounds) + 1)]
+    chain = Continuation((*tree.prefix_to(parent), last_step), gold)
     case = Case(case_id, question, gold, images)
-    result = SearchResult(case, Outcome(outcome), "why", grade(best), chain, parent, (tree,))
+    result = SearchResult(case, Outcome(outcome), "why", grade_quality(best), chain, parent, (tree,))
     return result_row(result, {}, 1.0, STAMP)
 
 

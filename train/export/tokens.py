@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
 
-from mics_ray.core.text import neutralise
+from mics_ray.core.text import neutralise_placeholders
 from mics_ray.errors import RefusedRun
 from train.export.config import LengthConfig
 
@@ -31,7 +31,7 @@ def trainer_safe(text: str) -> str:
     """
     # In this order: a token could be what is left when a `!` inside it has gone.
     plain = re.sub(r"!+", ".", text.replace("!=", "≠"))
-    return _TOKEN.sub(_worded, neutralise(plain))
+    return _TOKEN.sub(_worded, neutralise_placeholders(plain))
 
 
 def _worded(match: re.Match[str]) -> str:

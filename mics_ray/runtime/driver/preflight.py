@@ -10,7 +10,7 @@ from rich.table import Table
 from mics_ray.assemble.estimate import count_rounds, estimate_job
 from mics_ray.assemble.locations import list_endpoints
 from mics_ray.config.schema import Config
-from mics_ray.core.display import one_line
+from mics_ray.core.display import make_one_line
 from mics_ray.core.types import Case
 from mics_ray.io.cases import Place, read_places
 from mics_ray.jobs.generation import GenerationJob, find_picture_problem
@@ -39,7 +39,7 @@ def print_report(console: Console, job: GenerationJob) -> None:
             sample.append(case)
     console.print(f"{job.survey.records} records, {usable} to search", highlight=False)
     for problem in islice(problems, SHOWN):
-        console.print(f"  will be rejected: {one_line(problem)}", style="yellow", markup=False, highlight=False)
+        console.print(f"  will be rejected: {make_one_line(problem)}", style="yellow", markup=False, highlight=False)
     if len(problems) > SHOWN:
         console.print(f"  and {len(problems) - SHOWN} more", style="yellow", highlight=False)
     console.print(_models_table(job.config), _estimate_table(job, sample, usable))

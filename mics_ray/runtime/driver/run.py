@@ -14,7 +14,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from mics_ray.assemble.locations import group_by_provider
 from mics_ray.config.schema import Config
-from mics_ray.core.display import one_line
+from mics_ray.core.display import make_one_line
 from mics_ray.core.types import Failure
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, find_exit_code
 from mics_ray.jobs.generation import GenerationJob, survey_again
@@ -300,7 +300,7 @@ def _describe_error(error: RayError) -> str:
     """What went wrong while engines load, when no text of a case is near."""
     cause = getattr(error, "cause", None) or error
     said = str(cause).strip().partition("\n")[0]
-    return one_line(f"{type(cause).__name__}: {said[:200]}")
+    return make_one_line(f"{type(cause).__name__}: {said[:200]}")
 
 
 def describe_refusal(failure: Failure) -> tuple[int, str]:

@@ -15,8 +15,7 @@ from mics_ray.assemble.case_search import failed_result, first_error, load_pictu
 from mics_ray.assemble.locations import group_by_provider, locate_images
 from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.config.schema import Config
-from mics_ray.core.types import Case, Failure
-from mics_ray.core.usage import Usage
+from mics_ray.core.types import Case, Failure, Usage
 from mics_ray.io.cases import Place, Rejection, Span
 from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.models.roles import UsageMeter

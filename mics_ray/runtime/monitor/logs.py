@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mics_ray.core.display import one_line
+from mics_ray.core.display import make_one_line
 from mics_ray.core.types import Failure
 from mics_ray.private_files import create_private, make_private_folder, open_append
 
@@ -45,7 +45,7 @@ class _OneLine(logging.Formatter):
     """A record is one line, whatever an id holds; only a traceback has lines of its own."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return one_line(super().formatMessage(record))
+        return make_one_line(super().formatMessage(record))
 
 
 def count_lost_calls(row: Mapping[str, Any]) -> Counter[str]:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from mics_ray.core.display import one_line, printable
+from mics_ray.core.display import make_one_line, make_printable
 from mics_ray.core.types import Outcome
 from mics_ray.io.shards import iter_rows
 from mics_ray.jobs.run_folder import RunFolder
@@ -80,14 +80,14 @@ def _choose_example(folder: RunFolder) -> dict[str, Any] | None:
 def chain_view(row: Mapping[str, Any]) -> Group:
     """One case for reading: its question, its tree (chosen path marked), its chain."""
     head = Text.assemble(
-        ("case ", "dim"), f"{one_line(row['case_id'])}  ",
-        (row["outcome"], COLOURS[row["outcome"]]), f"  {one_line(row['reason'])}\n",
-        ("question ", "dim"), printable(row["question"]), "\n",
-        ("gold answer ", "dim"), printable(row["answer"]),
+        ("case ", "dim"), f"{make_one_line(row['case_id'])}  ",
+        (row["outcome"], COLOURS[row["outcome"]]), f"  {make_one_line(row['reason'])}\n",
+        ("question ", "dim"), make_printable(row["question"]), "\n",
+        ("gold answer ", "dim"), make_printable(row["answer"]),
     )  # fmt: skip
     parts: list[RenderableType] = [head, _draw_tree(row)]
     if row["reasoning"]:
-        parts.append(Panel(Text(printable(row["reasoning"])), title="the chain", title_align="left"))
+        parts.append(Panel(Text(make_printable(row["reasoning"])), title="the chain", title_align="left"))
     return Group(*parts)
 
 
@@ -108,5 +108,5 @@ def _node_label(node: Mapping[str, Any]) -> Text:
     score = "no score" if node["score"] is None else f"{node['score']:.2f}"
     text = Text(f"{score}  {node['mentor']}: ", "bold green" if node["chosen"] else "")
     said = node["failure"] or " ".join(node["step"].split())
-    text.append(one_line(said), "italic red" if node["failure"] else "")
+    text.append(make_one_line(said), "italic red" if node["failure"] else "")
     return text

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mics_ray.core.display import one_line
+from mics_ray.core.display import make_one_line
 from mics_ray.core.types import Outcome
 from mics_ray.runtime.monitor.progress import COLOURS, format_clock
 from mics_ray.runtime.monitor.watch_view import ModelView, RunView
@@ -159,7 +159,7 @@ def _recent_table(lines: list[Mapping[str, object]]) -> Table:
     for line in lines:
         failures = line["failures"]
         table.add_row(
-            Text(one_line(str(line["case"]))),
+            Text(make_one_line(str(line["case"]))),
             str(line["time"])[11:19],
             Text(str(line["outcome"]), COLOURS.get(str(line["outcome"]), "")),
             *(Text(str(line[name])) for name in ("quality", "rounds", "calls", "cost_usd", "seconds")),

@@ -108,7 +108,10 @@ NOT_FINAL = [
 
 
 def kinds(step: str, answer: str = "Pneumothorax", question: str = "What is it?", caption: str = CAPTION) -> list[str]:
-    return [kind.value for kind in LeakGuard(Case("c", question, answer, (), (Note("Findings", caption),))).find(step)]
+    return [
+        kind.value
+        for kind in LeakGuard(Case("c", question, answer, (), (Note("Findings", caption),))).find_in_step(step)
+    ]
 
 
 @pytest.mark.parametrize(("answer", "step"), GIVEN_AWAY)
@@ -157,7 +160,7 @@ def test_the_captions_are_those_of_the_input() -> None:
     said = [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "Bulla"}]
     case = parse_record({"rid": "c", "messages": said, "caption": [CAPTION]}, Place("f", "line", 1))
     assert isinstance(case, Case)
-    assert [kind.value for kind in LeakGuard(case).find(CAPTION)] == ["caption"]
+    assert [kind.value for kind in LeakGuard(case).find_in_step(CAPTION)] == ["caption"]
 
 
 def test_a_chain_is_flagged_by_step() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mics_ray.core.quality import grade
+from mics_ray.core.tree import grade_quality
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ from mics_ray.core.quality import grade
     ],
 )
 def test_grade(best_scores: list[float], quality: str) -> None:
-    assert grade(best_scores).value == quality
+    assert grade_quality(best_scores).value == quality

@@ -67,7 +67,7 @@ async def test_the_next_candidate_is_cut_from_what_the_chosen_mentor_wrote() -> 
 async def test_a_chosen_mentor_without_a_step_left_has_no_candidate() -> None:
     fake = scripted({"a1": "rwwwww", "a1 b2": "rrwwww"}, a=writer("a", 1))
     result = await search(fake, Mics(MENTORS, max_rounds=2))
-    second = {node.mentor: node for node in result.tree.level(2)}
+    second = {node.mentor: node for node in result.tree.round_nodes(2)}
     assert second["a"].failure is not None
     assert second["a"].failure.kind == NO_STEP
     assert (second["a"].steps, second["a"].votes, second["a"].score) == ((), (), None)
@@ -84,13 +84,13 @@ async def test_the_winners_whole_chain_is_kept() -> None:
     result = await search(scripted({"c1": "rrrrrr"}))
     assert (result.outcome, result.quality) == (Outcome.SOLVED, Quality.KEEP)
     assert result.chain == Continuation(tuple(f"c{k}" for k in range(1, 7)), "answer of c")
-    assert [node.mentor for node in result.tree.path(result.leaf)] == ["c"]
+    assert [node.mentor for node in result.tree.path_to(result.leaf)] == ["c"]
 
 
 async def test_first_candidates_of_two_steps() -> None:
     fake = scripted({"b1 b2": "rwwwww", "b1 b2 a3": "rrwwww", "b1 b2 a3 c4": "rrrwww"})
     result = await search(fake, Mics(MENTORS, max_rounds=3, first_steps=2, competitiveness="sum"))
-    assert [node.steps for node in result.tree.path(result.leaf)] == [("b1", "b2"), ("a3",), ("c4",)]
+    assert [node.steps for node in result.tree.path_to(result.leaf)] == [("b1", "b2"), ("a3",), ("c4",)]
     assert {len(call.prefix) for call in fake.calls if call.role == "mentor"} == {0, 2, 3}
     assert result.tree.rounds == 3
 

@@ -1,6 +1,6 @@
 """Seeds that are the same on every machine."""
 
-from mics_ray.core.seeds import attempt_seed, derive_seed, draw, intern_seed, judge_seed, mentor_seed
+from mics_ray.core.seeds import attempt_seed, derive_seed, draw_one, intern_seed, judge_seed, mentor_seed
 
 RECIPE = (25737623, 1014679347, 366387561, 1559984799)
 PINNED = (471437765, 782098989, 1516287086)
@@ -30,5 +30,5 @@ def test_seeds_fit_31_bits_and_tell_parts_apart() -> None:
 
 
 def test_a_draw_is_one_of_the_items() -> None:
-    assert {draw("abc", seed) for seed in range(50)} == set("abc")
-    assert draw("x", 1) == "x"
+    assert {draw_one("abc", seed) for seed in range(50)} == set("abc")
+    assert draw_one("x", 1) == "x"

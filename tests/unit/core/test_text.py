@@ -2,7 +2,14 @@
 
 import pytest
 
-from mics_ray.core.text import NO_STEPS_YET, format_chain, format_prefix, neutralise, parse_answer, parse_continuation
+from mics_ray.core.text import (
+    NO_STEPS_YET,
+    format_chain,
+    format_prefix,
+    neutralise_placeholders,
+    parse_answer,
+    parse_continuation,
+)
 from mics_ray.core.types import Continuation
 
 END = "\n### The final answer is: gold"
@@ -145,7 +152,7 @@ def test_the_same_words_under_another_number_are_a_step() -> None:
     ],
 )
 def test_neutralise(text: str, plain: str) -> None:
-    assert neutralise(text) == plain
+    assert neutralise_placeholders(text) == plain
 
 
 def test_a_step_of_nothing_but_half_a_pair_of_stars_is_no_step() -> None:

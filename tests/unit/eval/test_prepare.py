@@ -15,8 +15,7 @@ from eval.config import EvaluateJob
 from eval.prepare import Work, prepared
 from eval.rows import ANSWERS, answer_row
 from eval.types import Answered
-from mics_ray.core.types import Verdict
-from mics_ray.core.usage import Usage
+from mics_ray.core.types import Usage, Verdict
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.io.shards import ShardStore
 from tests.support.examinees import job

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from eval.rows import ANSWERS, SCHEMA, SCHEMA_VERSION, answer_row
-from mics_ray.core.usage import Usage
+from mics_ray.core.types import Usage
 from mics_ray.io.rows import Stamp
 from tests.support.evaluations import answered
 

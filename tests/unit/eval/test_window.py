@@ -11,8 +11,7 @@ from eval.prepare import Question
 from eval.rows import ANSWERS, answer_row
 from eval.types import Answered, Item, Kind
 from eval.window import ROWS_PER_SHARD, Batches, Stopped, answer_all
-from mics_ray.core.types import Verdict
-from mics_ray.core.usage import Usage
+from mics_ray.core.types import Usage, Verdict
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import ShardStore, iter_rows, shards
 

@@ -5,8 +5,7 @@ import pytest
 
 from mics_ray.core.search import SearchResult
 from mics_ray.core.tree import Node, SearchTree
-from mics_ray.core.types import Case, Continuation, Failure, Note, Outcome, Quality, Verdict, Vote
-from mics_ray.core.usage import Usage
+from mics_ray.core.types import Case, Continuation, Failure, Note, Outcome, Quality, Usage, Verdict, Vote
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import SCHEMA, SCHEMA_VERSION, Stamp, rejected_row, result_row
 from mics_ray.io.shards import CASES

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mics_ray.core.usage import Usage
+from mics_ray.core.types import Usage
 from mics_ray.io.shards import ShardStore
 from mics_ray.io.summary import Tally, summarise
 from tests.support.run_folders import row

@@ -3,8 +3,7 @@
 import pytest
 
 from mics_ray.config.compose import compose_config
-from mics_ray.core.types import Case, Continuation, Failure, LostCall, Note, Verdict
-from mics_ray.core.usage import Usage
+from mics_ray.core.types import Case, Continuation, Failure, LostCall, Note, Usage, Verdict
 from mics_ray.models.roles import BoundModel, ModelIntern, ModelJudge, ModelMentor, UsageMeter
 from mics_ray.models.types import Pictures, Refused, Reply, Request
 

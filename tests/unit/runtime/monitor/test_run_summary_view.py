@@ -16,14 +16,14 @@ def votes(*right: bool) -> tuple[Vote, ...]:
 
 
 def test_a_chain_with_its_tree_is_readable_and_harmless() -> None:
-    dead = SearchTree("c", 1).grow([Node(-1, None, 1, "a", ("first",), votes=votes(False))])
-    tree = SearchTree("c", 2).grow(
+    dead = SearchTree("c", 1).add_round([Node(-1, None, 1, "a", ("first",), votes=votes(False))])
+    tree = SearchTree("c", 2).add_round(
         [
             Node(-1, None, 1, "a", ("the \x1b[31mchosen step",), Continuation((), "gold"), votes(True, False)),
             Node(-1, None, 1, "b", failure=Failure("timeout", "300 s")),
         ]
     )
-    tree = tree.grow([Node(-1, 0, 2, "b", ("and [bold]last",), Continuation((), "gold"), votes(True, True))])
+    tree = tree.add_round([Node(-1, 0, 2, "b", ("and [bold]last",), Continuation((), "gold"), votes(True, True))])
     chain = Continuation(("the \x1b[31mchosen step", "and [bold]last"), "gold")
     result = SearchResult(Case("c", "What?", "gold"), Outcome.SOLVED, "why", Quality.KEEP, chain, 2, (dead, tree))
     screen = io.StringIO()

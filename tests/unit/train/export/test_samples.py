@@ -100,7 +100,7 @@ def test_rows_of_real_searches_are_read_as_the_search_meant_them(preset: str) ->
         for tree in result.attempts:
             for one in tree.nodes:
                 parent = None if one.parent is None else one.parent + shift
-                assert prefix(read, parent) == tree.prefix(one.parent)
+                assert prefix(read, parent) == tree.prefix_to(one.parent)
             shift += len(tree.nodes)
         assert len(scored(read)) == sum(one.score is not None for tree in result.attempts for one in tree.nodes)
         compared += len(list(step_pairs([read], prompts())))

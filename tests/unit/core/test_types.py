@@ -1,4 +1,4 @@
-from mics_ray.core.usage import Usage
+from mics_ray.core.types import Usage
 
 
 def test_every_field_adds_up() -> None:
