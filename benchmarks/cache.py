@@ -19,21 +19,21 @@ from mics_ray.models.replies import store_care
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.replies.store_file import INSERT_REPLY, Row, connect_writer, folder_bytes, reply_checksum
 
-FOREVER = 2**62
-LOOKUPS = 2000
-BATCH = 100_000
+FOREVER = 2**62  # no reply is older: all of a model go
+LOOKUPS = 2000  # enough for a 99th percentile that stands still
+BATCH = 100_000  # rows of a transaction: one of millions would keep them all in a journal
 
 
-def key(number: int) -> bytes:
+def reply_key(number: int) -> bytes:
     """Spread like the digests that real keys are."""
     return hashlib.sha256(number.to_bytes(8)).digest()
 
 
-def rows(first: int, count: int, text: str) -> Iterator[Row]:
+def make_rows(first: int, count: int, text: str) -> Iterator[Row]:
     """Replies number ``first`` and on."""
     size = len(text)
     for number in range(first, first + count):
-        name = key(number)
+        name = reply_key(number)
         yield (
             name,
             f"model-{number % 8}",
@@ -47,43 +47,43 @@ def rows(first: int, count: int, text: str) -> Iterator[Row]:
         )
 
 
-def fill(path: Path, first: int, count: int, text: str) -> None:
+def write_replies(path: Path, first: int, count: int, text: str) -> None:
     """One file; nothing depends on its being on the disk."""
     connection = connect_writer(path)
     connection.execute("PRAGMA synchronous = OFF")
     for start in range(first, first + count, BATCH):
         with connection:
-            connection.executemany(INSERT_REPLY, rows(start, min(BATCH, first + count - start), text))
+            connection.executemany(INSERT_REPLY, make_rows(start, min(BATCH, first + count - start), text))
     connection.close()
 
 
-def timed(work: Callable[..., object], *given: object) -> float:
+def measure_seconds(work: Callable[..., object], *given: object) -> float:
     """Seconds."""
     began = time.perf_counter()
     work(*given)
     return time.perf_counter() - began
 
 
-def lookups(cache: ReplyStore, numbers: list[int]) -> tuple[float, float]:
+def measure_lookups(cache: ReplyStore, numbers: list[int]) -> tuple[float, float]:
     """Median and 99th percentile in milliseconds; a number beyond the replies is a miss."""
-    taken = [1000 * timed(cache.find_reply, key(number)) for number in numbers]
+    taken = [1000 * measure_seconds(cache.find_reply, reply_key(number)) for number in numbers]
     return statistics.median(taken), statistics.quantiles(taken, n=100)[98]
 
 
-async def measure(folder: Path, replies: int) -> None:
+async def measure_store(folder: Path, replies: int) -> None:
     """Print what a run meets: opening, hits, misses; then what the programs for care take."""
     began = time.perf_counter()
     cache = ReplyStore(folder, "new")
     print(f"open {time.perf_counter() - began:.3f} s")
     rng = random.Random(0)
     for name, first in (("hit", 0), ("miss", replies)):
-        median, high = lookups(cache, [rng.randrange(first, first + replies) for _ in range(LOOKUPS)])
+        median, high = measure_lookups(cache, [rng.randrange(first, first + replies) for _ in range(LOOKUPS)])
         print(f"{name} {median:.3f} ms (99 %: {high:.3f} ms)")
     await cache.close()
-    print(f"stats {timed(store_care.collect_stats, folder):.1f} s")
-    print(f"verify {timed(store_care.check_files, folder):.1f} s")
+    print(f"stats {measure_seconds(store_care.collect_stats, folder):.1f} s")
+    print(f"verify {measure_seconds(store_care.check_files, folder):.1f} s")
     doomed = store_care.plan_prune(folder, "model-1", FOREVER)
-    print(f"prune one model of eight {timed(store_care.prune_replies, folder, doomed):.1f} s")
+    print(f"prune one model of eight {measure_seconds(store_care.prune_replies, folder, doomed):.1f} s")
 
 
 def main() -> None:
@@ -98,10 +98,10 @@ def main() -> None:
     try:
         for first in range(0, options.replies, options.a_file):
             count = min(options.a_file, options.replies - first)
-            seconds = timed(fill, folder / f"{first}.sqlite", first, count, "x" * options.bytes)
+            seconds = measure_seconds(write_replies, folder / f"{first}.sqlite", first, count, "x" * options.bytes)
             print(f"{count:,} replies written, {count / seconds:,.0f} a second", flush=True)
         print(f"{folder_bytes(folder) / 1e9:.2f} GB")
-        asyncio.run(measure(folder, options.replies))
+        asyncio.run(measure_store(folder, options.replies))
     finally:
         shutil.rmtree(folder)
 

@@ -19,13 +19,13 @@ RIGHT = (0.25, 0.45, 0.6, 0.7, 0.8)
 """Chance of a right answer by number of steps in the prefix, on the average case."""
 
 
-def text_of(body: dict[str, Any]) -> str:
+def prompt_text(body: dict[str, Any]) -> str:
     """The prompt's text."""
     content = body["messages"][-1]["content"]
     return content if isinstance(content, str) else "".join(p.get("text", "") for p in content)
 
 
-def reply(kind: str, prompt: str, rng: random.Random) -> str:
+def compose_reply(kind: str, prompt: str, rng: random.Random) -> str:
     """What the simulated model says."""
     if kind == "mentor":
         first = prompt.count("### Step ", prompt.rfind("## Reasoning so far")) + 1
@@ -42,14 +42,15 @@ def reply(kind: str, prompt: str, rng: random.Random) -> str:
     return "Yes" if "## Answer to check\nright" in prompt else "No"
 
 
-async def chat(request: web.Request) -> web.Response:
+async def answer_chat(request: web.Request) -> web.Response:
     """One completion after its latency."""
     body = json.loads(await request.read())
     kind = body["model"].split("-")[0]
-    prompt = text_of(body)
+    prompt = prompt_text(body)
+    # By what was asked: the same request is answered alike, whatever came before it.
     rng = random.Random(f"{body['seed']}{body['temperature']}{prompt}")
     await asyncio.sleep(LATENCY_S[kind] * rng.uniform(0.5, 1.5))
-    text = reply(kind, prompt, rng)
+    text = compose_reply(kind, prompt, rng)
     usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": len(text) // 4, "total_tokens": 0}
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
     return web.json_response({"id": "sim", "object": "chat.completion", "choices": [choice], "usage": usage})
@@ -58,12 +59,14 @@ async def chat(request: web.Request) -> web.Response:
 async def main(port: int) -> None:
     """Serve until standard input closes."""
     app = web.Application()
-    app.router.add_post("/v1/chat/completions", chat)
+    app.router.add_post("/v1/chat/completions", answer_chat)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
+    # A benchmark opens hundreds of connections at once; the default of 128 would refuse some of them.
     site = web.TCPSite(runner, "127.0.0.1", port, backlog=4096)
     await site.start()
     print(json.dumps({"url": f"http://127.0.0.1:{runner.addresses[0][1]}/v1"}), flush=True)
+    # The benchmark that started us closes the pipe when it ends, also when it is killed.
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 

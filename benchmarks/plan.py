@@ -26,11 +26,11 @@ from benchmarks import latency_server, speed
 from mics_ray.assemble.locations import JUDGE
 from mics_ray.config.compose import compose_job
 from mics_ray.plan.config import PlanJob
-from mics_ray.plan.record import basis, services
+from mics_ray.plan.measured_run import build_services, load_basis
 from mics_ray.plan.simulate import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
-STARTS = 8
+STARTS = 8  # attempts: Ray gives a raylet 30 s, which a loaded machine may exceed
 PREDICTED: tuple[tuple[str, float, list[str]], ...] = (
     ("window doubled", 2.0, []),
     ("window doubled, a mentor's quota binds", 2.0, ["mentors.mentor_0.requests_per_minute={calls}"]),
@@ -40,7 +40,7 @@ PREDICTED: tuple[tuple[str, float, list[str]], ...] = (
 
 
 @contextmanager
-def ray_here() -> Iterator[str]:
+def start_ray() -> Iterator[str]:
     """The address of one Ray for all runs; on a loaded machine its start can time out."""
     for attempt in range(STARTS):
         try:
@@ -55,7 +55,7 @@ def ray_here() -> Iterator[str]:
 
 
 @contextmanager
-def provider(slower: float) -> Iterator[str]:
+def serve_provider(slower: float) -> Iterator[str]:
     """The simulated provider's address for a while."""
     command = [sys.executable, "-m", "benchmarks.plan", "--serve", "--slower", str(slower)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
@@ -65,21 +65,21 @@ def provider(slower: float) -> Iterator[str]:
         server.stdin.close()
 
 
-def arguments(folder: Path, window: int, extra: list[str]) -> list[str]:
+def job_arguments(folder: Path, window: int, extra: list[str]) -> list[str]:
     """What `generate.py` and the plan have in common."""
     groups = ["mentors=bench", "interns=bench", "judge=bench"]
     return [*groups, f"data.cases={folder}/cases.jsonl", f"window={window}", *extra]
 
 
-def timed(address: str, folder: Path, name: str, window: int, slower: float, extra: list[str]) -> dict[str, Any]:
+def run_timed(address: str, folder: Path, name: str, window: int, slower: float, extra: list[str]) -> dict[str, Any]:
     """One run's summary."""
-    with provider(slower) as url:
-        speed.groups(folder / "conf", url)
+    with serve_provider(slower) as url:
+        speed.write_groups(folder / "conf", url)
         command = [sys.executable, str(ROOT / "scripts/generate.py"), "--config-dir", str(folder / "conf")]
         command += [
-            *arguments(folder, window, extra),
+            *job_arguments(folder, window, extra),
             f"run.dir={folder}/{name}",
-            "ray.workers=1",
+            "ray.workers=1",  # one, so that the window is one window
             f"ray.address={address}",
         ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -87,21 +87,22 @@ def timed(address: str, folder: Path, name: str, window: int, slower: float, ext
     return summary
 
 
-def predicted(folder: Path, window: int, extra: list[str], cases: int) -> float:
+def predict_seconds(folder: Path, window: int, extra: list[str], cases: int) -> float:
     """Seconds of the search phase, from the recorded run alone."""
-    overrides = [*arguments(folder, window, extra), f"plan.run={folder}/recorded"]
+    overrides = [*job_arguments(folder, window, extra), f"plan.run={folder}/recorded"]
     job = compose_job("plan", PlanJob, overrides, folder / "conf")
-    ground = basis(job, job.plan)
-    return simulate(services(job, ground, {}), ground.shapes, JUDGE, cases, window, job.seed).seconds
+    basis = load_basis(job, job.plan)
+    return simulate(build_services(job, basis, {}), basis.shapes, JUDGE, cases, window, job.seed).seconds
 
 
-def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+def measure_runs(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Record, predict, run."""
     found: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as name, ray_here() as address:
+    with tempfile.TemporaryDirectory() as name, start_ray() as address:
         folder = Path(name)
-        speed.cases(folder / "cases.jsonl", options.cases)
-        summary = timed(address, folder, "recorded", options.window, options.slower, [])
+        speed.write_cases(folder / "cases.jsonl", options.cases)
+        summary = run_timed(address, folder, "recorded", options.window, options.slower, [])
+        # Half the pace of the recorded run, as a quota of each minute.
         pace = 60 / summary["search_seconds"] / 2
         quotas = {
             "calls": round(summary["usage"]["mentor_0"]["calls"] * pace),
@@ -110,8 +111,9 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         for label, wider, extra in PREDICTED:
             window = int(options.window * wider)
             overrides = [override.format(**quotas) for override in extra]
-            expected = predicted(folder, window, overrides, options.cases)
-            seconds = timed(address, folder, f"run-{len(found)}", window, options.slower, overrides)["search_seconds"]
+            expected = predict_seconds(folder, window, overrides, options.cases)
+            summary = run_timed(address, folder, f"run-{len(found)}", window, options.slower, overrides)
+            seconds = summary["search_seconds"]
             found.append(
                 {"run": label, "predicted_s": expected, "measured_s": seconds, "error": expected / seconds - 1}
             )
@@ -130,7 +132,7 @@ def main() -> None:
         latency_server.LATENCY_S = {kind: seconds * options.slower for kind, seconds in speed.SECONDS.items()}
         asyncio.run(latency_server.main(0))
         return
-    found = measure(options)
+    found = measure_runs(options)
     table = Table("run", "predicted s", "measured s", "error")
     for one in found:
         table.add_row(one["run"], f"{one['predicted_s']:.1f}", f"{one['measured_s']:.1f}", f"{one['error']:+.1%}")

@@ -32,8 +32,8 @@ from tests.support.killer import Killer
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = ("worker", "writer", "endpoint") * 2 + ("intern", "driver")
 """What is killed, as often as it stands here: engines and drivers take half a minute to come back."""
-WINDOW_S = 300.0
-LOOK_S = 5.0
+WINDOW_S = 300.0  # longer than a restart of the engines, so that a window without rows is a stall
+LOOK_S = 5.0  # between two looks; each reads all ids
 BATCHES = 3
 """So many on a machine that searches a case a second: few, so that processes grow old."""
 GRACE_S = 1800.0
@@ -73,61 +73,63 @@ class Soak:
                 batch = self._folder / f"batch-{self.batches}"
                 write_cases(batch / "cases", self._per_batch, self._seed + self.batches)
                 self.batches += 1
-                self._to_its_end(batch)
-        return self._report()
+                self._finish_batch(batch)
+        return self._build_report()
 
-    def _to_its_end(self, batch: Path) -> None:
+    def _finish_batch(self, batch: Path) -> None:
         """The same command again for as long as it is killed or stops early."""
-        self._session(batch)
+        self._run_session(batch)
         while self.codes[-1] in (-signal.SIGKILL, EXIT_STOPPED) and time.monotonic() < self._until + GRACE_S:
-            self._session(batch)
+            self._run_session(batch)
 
-    def _session(self, batch: Path) -> None:
+    def _run_session(self, batch: Path) -> None:
         with (self._folder / "output").open("a") as output, subprocess.Popen(
-            self._command(batch), stdout=output, stderr=output, text=True, start_new_session=True
+            self._batch_command(batch), stdout=output, stderr=output, text=True, start_new_session=True
         ) as started:  # fmt: skip
             killer = Killer(started, seed=self._seed + len(self.codes))
-            self._disturb(killer)
+            self._kill_at_intervals(killer)
             self.codes.append(started.wait())
         self.kills.update(target for target, _ in killer.sent.elements())
 
-    def _disturb(self, killer: Killer) -> None:
+    def _kill_at_intervals(self, killer: Killer) -> None:
         """Kill at intervals from the session's first call on, until it ends."""
         calls, due = len(self.provider.times), math.inf
         while killer.alive:
             time.sleep(LOOK_S)
-            self._look(killer)
+            self._note_state(killer)
             now = time.monotonic()
+            # Not before the first call: a start that is killed over and over would never search.
             if due == math.inf and len(self.provider.times) > calls:
                 due = now + self._kill_every_s
             if due <= now < self._until:
                 killer.strike_any(TARGETS)
                 due = now + self._kill_every_s
+            # A session that hangs ends here, and the report says so.
             if now > self._until + GRACE_S:
                 killer.strike("driver")
 
-    def _command(self, batch: Path) -> list[str]:
+    def _batch_command(self, batch: Path) -> list[str]:
         return [
             sys.executable, str(ROOT / "scripts/generate.py"), "--config-dir", str(self._folder / "conf"),
             "mentors=soak", "judge=soak", "interns=tiny", "window=16", f"data.cases={batch}/cases/cases.jsonl",
             f"run.dir={batch}/run",
         ]  # fmt: skip
 
-    def _look(self, killer: Killer) -> None:
+    def _note_state(self, killer: Killer) -> None:
         """Note how many rows there are, and what the driver and the endpoint actor hold."""
-        self.rows.append((time.monotonic() - self._began, self._ids().total()))
+        self.rows.append((time.monotonic() - self._began, self._count_rows().total()))
         for target in ("driver", "endpoint"):
             for pid in killer.pids(target)[:1]:
-                if (held := _held(pid)) is not None:
+                if (held := _read_usage(pid)) is not None:
                     self.processes.setdefault(f"{target} {pid}", []).append(held | {"at": self.rows[-1][0]})
 
-    def _ids(self) -> Counter[str]:
+    def _count_rows(self) -> Counter[str]:
         """The committed rows of all batches by their batch and case."""
         runs = (self._folder / f"batch-{number}/run" for number in range(self.batches))
         return Counter(f"{run} {row['case_id']}" for run in runs for row in iter_rows(run / "results", ["case_id"]))
 
-    def _report(self) -> dict[str, Any]:
-        rows, cases = self._ids(), self.batches * self._per_batch
+    def _build_report(self) -> dict[str, Any]:
+        rows, cases = self._count_rows(), self.batches * self._per_batch
         provider, kills = self.provider, self.kills.total()
         return {
             "minutes": round((time.monotonic() - self._began) / 60, 1),
@@ -141,25 +143,26 @@ class Soak:
             "injected": dict(provider.injected),
             "kills": dict(self.kills),
             "exit_codes": self.codes,
-            "rows_per_window": self._windows(),
+            "rows_per_window": self._rows_per_window(),
             "processes": {
                 name: {"begin": seen[0], "settled": seen[len(seen) // 4], "end": seen[-1]}
-                for name, seen in self._longest().items()
+                for name, seen in self._longest_lived().items()
             },
             "I1": rows.total() == cases and max(rows.values(), default=0) == 1,
+            # A kill loses at most what was under way at that moment.
             "I3": provider.repaid() <= kills * provider.most_open,
             "I6": set(self.codes) <= {0, -signal.SIGKILL} and self.codes[-1] == 0,
             "injector_fired": provider.injected.total() > 0 and kills > 0,
         }
 
-    def _windows(self) -> list[int]:
+    def _rows_per_window(self) -> list[int]:
         """Rows that were committed in each window of five minutes."""
         ends = [0] * (int(self.rows[-1][0] // WINDOW_S) + 1)
         for at, count in self.rows:
             ends[int(at // WINDOW_S)] = count
         return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
-    def _longest(self) -> dict[str, list[dict[str, float]]]:
+    def _longest_lived(self) -> dict[str, list[dict[str, float]]]:
         """Of each kind of process the one that was seen longest."""
         longest: dict[str, list[dict[str, float]]] = {}
         for name, seen in self.processes.items():
@@ -169,7 +172,7 @@ class Soak:
         return longest
 
 
-def _held(pid: int) -> dict[str, float] | None:
+def _read_usage(pid: int) -> dict[str, float] | None:
     """Memory in MB, file handles and threads of a process; ``None`` when it has just ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()

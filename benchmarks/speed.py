@@ -18,7 +18,7 @@ REFERENCE_S = 16.5
 SECONDS = {"mentor": 0.4, "intern": 0.1, "judge": 0.1}
 
 
-def groups(folder: Path, url: str) -> None:
+def write_groups(folder: Path, url: str) -> None:
     """Group files for three mentors, three endpoint interns and a judge at ``url``."""
     blocks = {
         "mentors": {f"mentor_{i}": {"model": f"mentor-{i}", "base_url": url} for i in range(3)},
@@ -30,7 +30,7 @@ def groups(folder: Path, url: str) -> None:
         (folder / name / "bench.yaml").write_text(json.dumps(block))
 
 
-def cases(path: Path, count: int) -> None:
+def write_cases(path: Path, count: int) -> None:
     """Cases without pictures."""
     with path.open("w") as file:
         for number in range(count):
@@ -39,7 +39,7 @@ def cases(path: Path, count: int) -> None:
             file.write(json.dumps({"rid": f"case-{number:05}", "messages": [question, answer], "images": []}) + "\n")
 
 
-def once(folder: Path, count: int, window: int, seed: int, extra: list[str]) -> dict[str, float]:
+def run_once(folder: Path, count: int, window: int, seed: int, extra: list[str]) -> dict[str, float]:
     """One run in a fresh folder; the figures of its summary."""
     with subprocess.Popen(
         [sys.executable, str(ROOT / "benchmarks/latency_server.py")],
@@ -49,18 +49,20 @@ def once(folder: Path, count: int, window: int, seed: int, extra: list[str]) -> 
     ) as server:
         assert server.stdout is not None
         assert server.stdin is not None
-        groups(folder / "conf", json.loads(server.stdout.readline())["url"])
-        cases(folder / "cases.jsonl", count)
+        write_groups(folder / "conf", json.loads(server.stdout.readline())["url"])
+        write_cases(folder / "cases.jsonl", count)
         command = [
             sys.executable, str(ROOT / "scripts/generate.py"), "--config-dir", str(folder / "conf"), "mentors=bench",
             "interns=bench", "judge=bench", f"data.cases={folder}/cases.jsonl", f"run.dir={folder}/run",
             f"window={window}", f"seed={seed}", *extra,
         ]  # fmt: skip
+        # In a process of its own: what a run costs includes neither our imports nor our memory.
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         server.stdin.close()
     summary = json.loads((folder / "run/summary.json").read_text())
     calls = {kind: sum(u["calls"] for n, u in summary["usage"].items() if n.startswith(kind)) for kind in SECONDS}
     seconds = summary["search_seconds"] / count
+    # What the very same calls take one after another: the reference makes fewer calls a case.
     sequential = sum(SECONDS[kind] * calls[kind] for kind in SECONDS) / count
     return {"seconds": seconds, "calls": sum(calls.values()) / count, "same_calls": sequential / seconds}
 
@@ -76,7 +78,7 @@ def main() -> None:
     runs = []
     for number in range(options.runs):
         with tempfile.TemporaryDirectory() as folder:
-            runs.append(once(Path(folder), options.cases, options.window, number, options.overrides))
+            runs.append(run_once(Path(folder), options.cases, options.window, number, options.overrides))
     median = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
     result = median | {"speed_up": REFERENCE_S / median["seconds"], "runs": options.runs, "load": os.getloadavg()[0]}
     table = Table("figure", "median")

@@ -50,17 +50,18 @@ def main(argv: Sequence[str]) -> int:
     console = Console(highlight=False)
     names = NAMES if given.target == "all" else [given.target]
     if given.guided:
-        return guided(names, given.inputs, given.seed)
+        return run_guided(names, given.inputs, given.seed)
     from tests.fuzz.targets import TARGETS
 
-    broken = [name for name in names if not fuzz(TARGETS[name], given.inputs, given.seed, console)]
+    broken = [name for name in names if not fuzz_target(TARGETS[name], given.inputs, given.seed, console)]
     return EXIT_BROKEN if broken else EXIT_OK
 
 
-def guided(names: Sequence[str], inputs: int, seed: int) -> int:
+def run_guided(names: Sequence[str], inputs: int, seed: int) -> int:
     """Run atheris on each target, which ends its process: one for each."""
     if len(names) > 1:
         command = [sys.executable, __file__, "--guided", f"--inputs={inputs}", f"--seed={seed}", "--target"]
+        # atheris ends the process with its own code when it is through or finds something.
         codes = [subprocess.run([*command, name], check=False).returncode for name in names]
         return EXIT_BROKEN if any(codes) else EXIT_OK
     import atheris
@@ -81,17 +82,17 @@ def guided(names: Sequence[str], inputs: int, seed: int) -> int:
     return EXIT_OK
 
 
-def fuzz(target: "Target", inputs: int, seed: int, console: Console) -> bool:
+def fuzz_target(target: "Target", inputs: int, seed: int, console: Console) -> bool:
     """Run one target to its end or to the first broken promise; whether it kept them all."""
     from tests.fuzz.targets import generator
 
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         check = target.open(Path(folder))
-        _silence()
+        _silence_decoders()
         for number in track(range(inputs), target.name, console=console, transient=True):
             data = target.make(generator(seed, target.name, number))
-            if not _kept(check, data, console):
+            if not _keeps_promise(check, data, console):
                 path = Path(f"fuzz-{target.name}-{number}.bin")
                 path.write_bytes(data)
                 console.print(f"{target.name}: broken by input {number} of seed {seed}, written to {path}", style="red")
@@ -101,13 +102,13 @@ def fuzz(target: "Target", inputs: int, seed: int, console: Console) -> bool:
     return True
 
 
-def _silence() -> None:
+def _silence_decoders() -> None:
     """Decoders in C complain to the standard error of the process, about every input."""
     with open(os.devnull, "wb") as nothing:
         os.dup2(nothing.fileno(), sys.stderr.fileno())
 
 
-def _kept(check: Callable[[bytes], None], data: bytes, console: Console) -> bool:
+def _keeps_promise(check: Callable[[bytes], None], data: bytes, console: Console) -> bool:
     """The broad ``except`` is what fuzzing is for: whatever comes out of a parser and is not promised."""
     try:
         check(data)

@@ -23,10 +23,10 @@ def main(argv: Sequence[str]) -> int:
 def show_plan(job: PlanJob) -> int:
     """Print the plan of ``job``. Raises :class:`mics_ray.errors.RefusedRun`."""
     # Imports wait until they are needed: `--help` and a wrong override answer before the runtime is loaded.
-    from mics_ray.plan.check import check, on_paper, refuse_what_does_not_fit
+    from mics_ray.plan.advise import list_nodes, make_plan, refuse_numbers, refuse_what_does_not_fit
 
-    check(job)
-    nodes, on_gpu = on_paper(job.plan), bool(job.plan.nodes)
+    refuse_numbers(job)
+    nodes, on_gpu = list_nodes(job.plan), bool(job.plan.nodes)
     if not job.plan.nodes and job.ray.address is not None:
         from mics_ray.runtime.driver.cluster import join_cluster
         from mics_ray.runtime.serving.model_actors import cluster_nodes, has_gpus
@@ -35,9 +35,9 @@ def show_plan(job: PlanJob) -> int:
             nodes = cluster_nodes()
         on_gpu = has_gpus(nodes)
     refuse_what_does_not_fit(job, nodes, on_gpu)
-    from mics_ray.plan.advise import advise
-    from mics_ray.plan.record import basis
+    # A recorded run may hold a hundred thousand rows: it is read when all else is known to be in order.
+    from mics_ray.plan.measured_run import load_basis
     from mics_ray.plan.report import print_plan
 
-    print_plan(Console(), advise(job, job.plan, basis(job, job.plan), nodes, on_gpu), job.plan, nodes)
+    print_plan(Console(), make_plan(job, job.plan, load_basis(job, job.plan), nodes, on_gpu), job.plan, nodes)
     return EXIT_OK

@@ -6,7 +6,7 @@ from mics_ray.config.schema import Config
 
 
 @dataclass
-class Machine:
+class NodeSize:
     """``count`` nodes of one size."""
 
     gpus: float = 0.0
@@ -15,7 +15,7 @@ class Machine:
 
 
 @dataclass
-class Assumed:
+class AssumedCall:
     """One call of a role, where no run was recorded: seconds, tokens, and calls that one replica works on at a time."""
 
     seconds: float = 1.0
@@ -29,12 +29,12 @@ class PlanConfig:
     """The question: how many cases, on which nodes, with latencies from where."""
 
     cases: int = 1000
-    nodes: list[Machine] = field(default_factory=list)  # none: the cluster at `ray.address`, or no GPU
+    nodes: list[NodeSize] = field(default_factory=list)  # none: the cluster at `ray.address`, or no GPU
     run: str | None = None  # a finished run's folder, for its latencies, tokens and searches
     sample: int = 600  # cases that are simulated; more of them make the figures steadier
-    mentor: Assumed = field(default_factory=lambda: Assumed(20.0, 2500, 600))
-    intern: Assumed = field(default_factory=lambda: Assumed(8.0, 3000, 300, 32))
-    judge: Assumed = field(default_factory=lambda: Assumed(1.0, 300, 3))
+    mentor: AssumedCall = field(default_factory=lambda: AssumedCall(20.0, 2500, 600))
+    intern: AssumedCall = field(default_factory=lambda: AssumedCall(8.0, 3000, 300, 32))
+    judge: AssumedCall = field(default_factory=lambda: AssumedCall(1.0, 300, 3))
 
 
 @dataclass

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from mics_ray.plan.advise import FULL, Plan
+from mics_ray.plan.advise import FULL, JobPlan
 from mics_ray.plan.config import PlanConfig
 from mics_ray.runtime.serving.placement import ClusterNode
 
 
-def print_plan(console: Console, plan: Plan, question: PlanConfig, nodes: Sequence[ClusterNode]) -> None:
+def print_plan(console: Console, plan: JobPlan, question: PlanConfig, nodes: Sequence[ClusterNode]) -> None:
     """Print the places, the figures, the use of what is limited, and what more would bring."""
-    console.print(_places(plan, nodes), _figures(plan, question), _use(plan), _more(plan))
+    console.print(_place_table(plan, nodes), _figure_table(plan, question), _use_table(plan), _gain_table(plan))
 
 
-def _table(title: str, first: str, *others: str) -> Table:
+def _make_table(title: str, first: str, *others: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column(first)
     for name in others:
@@ -24,10 +24,10 @@ def _table(title: str, first: str, *others: str) -> Table:
     return table
 
 
-def _places(plan: Plan, nodes: Sequence[ClusterNode]) -> Table:
+def _place_table(plan: JobPlan, nodes: Sequence[ClusterNode]) -> Table:
     gpus = sum(need.replicas * need.gpus * need.stages for need in plan.wanted)
     title = f"interns on {gpus:g} of {sum(node.gpus for node in nodes):g} GPUs"
-    table = _table(title, "intern", "replicas", "GPUs each", "nodes (replicas)")
+    table = _make_table(title, "intern", "replicas", "GPUs each", "nodes (replicas)")
     for need in plan.wanted:
         where = Counter("+".join(node.name for node in spot.nodes) for spot in plan.spots if spot.intern == need.intern)
         places = ", ".join(f"{name} ({count})" for name, count in where.items()) if need.gpus else "any, on the CPU"
@@ -35,8 +35,8 @@ def _places(plan: Plan, nodes: Sequence[ClusterNode]) -> Table:
     return table
 
 
-def _figures(plan: Plan, question: PlanConfig) -> Table:
-    table = _table("expected", "figure", "value")
+def _figure_table(plan: JobPlan, question: PlanConfig) -> Table:
+    table = _make_table("expected", "figure", "value")
     table.add_row("cases an hour", f"{plan.cases_per_hour:,.0f}")
     table.add_row(f"hours for {question.cases:,} cases", f"{plan.hours:,.2f}")
     table.add_row("money for them", f"${plan.cost_usd:,.2f}")
@@ -45,15 +45,15 @@ def _figures(plan: Plan, question: PlanConfig) -> Table:
     return table
 
 
-def _use(plan: Plan) -> Table:
-    table = _table("use of what is limited", "limit", "used")
+def _use_table(plan: JobPlan) -> Table:
+    table = _make_table("use of what is limited", "limit", "used")
     for name, share in sorted(plan.use.items(), key=lambda pair: -pair[1]):
         table.add_row(name, f"{share:.0%}", style="bold" if share >= FULL else "")
     return table
 
 
-def _more(plan: Plan) -> Table:
-    table = _table("what more would bring", "change", "cases an hour", "gain")
+def _gain_table(plan: JobPlan) -> Table:
+    table = _make_table("what more would bring", "change", "cases an hour", "gain")
     for name, rate in plan.more.items():
         table.add_row(name, f"{rate:,.0f}", f"{rate / plan.cases_per_hour - 1:+.1%}")
     return table

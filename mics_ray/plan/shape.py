@@ -24,32 +24,35 @@ Shape = tuple[Round, ...]
 """One case's search, round after round, attempt after attempt; empty for a rejected one."""
 
 
-def recorded(rows: Iterable[Mapping[str, Any]]) -> list[Shape]:
+def read_shapes(rows: Iterable[Mapping[str, Any]]) -> list[Shape]:
     """The searches of a run's rows."""
-    return [_shape(row["nodes"]) for row in rows]
+    return [_shape_of_row(row["nodes"]) for row in rows]
 
 
-def _shape(nodes: Sequence[Mapping[str, Any]]) -> Shape:
+def _shape_of_row(nodes: Sequence[Mapping[str, Any]]) -> Shape:
     mentors = {node["id"]: node["mentor"] for node in nodes}
     rounds: dict[tuple[int, int], list[Candidate]] = {}
     for node in nodes:
+        # A mentor whose candidate was chosen has written its chain to the end: the next step is there, unasked.
         goes_on = node["parent"] is not None and mentors[node["parent"]] == node["mentor"]
         candidate = Candidate(None if goes_on else node["mentor"], tuple(vote["intern"] for vote in node["votes"]))
         rounds.setdefault((node["attempt"], node["round"]), []).append(candidate)
+    # Attempts follow one another: a restart is a search of its own.
     return tuple(tuple(rounds[key]) for key in sorted(rounds))
 
 
-def assumed(config: Config, count: int, seed: int = 0) -> list[Shape]:
+def assume_shapes(config: Config, count: int, seed: int = 0) -> list[Shape]:
     """``count`` searches of the assumed lengths, as many rounds as the search allows at most."""
     rng = random.Random(seed)
     most = config.search.max_rounds * (1 + config.search.restarts)
+    # Best-of-n asks once and votes once.
     if config.search.strategy is StrategyKind.best_of_n:
         most = 1
     lengths = rng.choices(list(ASSUMED_ROUNDS), list(ASSUMED_ROUNDS.values()), k=count)
-    return [_of_length(config, min(length, most), rng) for length in lengths]
+    return [_shape_of_length(config, min(length, most), rng) for length in lengths]
 
 
-def _of_length(config: Config, rounds: int, rng: random.Random) -> Shape:
+def _shape_of_length(config: Config, rounds: int, rng: random.Random) -> Shape:
     votes = tuple(name for name in config.interns for _ in config.search.intern_temperatures)
     first = tuple(Candidate(name, votes) for name in config.mentors)
     later = []
@@ -59,7 +62,7 @@ def _of_length(config: Config, rounds: int, rng: random.Random) -> Shape:
     return (first, *later)
 
 
-def calls(shapes: Sequence[Shape], judge: str) -> dict[str, int]:
+def count_calls(shapes: Sequence[Shape], judge: str) -> dict[str, int]:
     """Calls that the searches make of each model, each asked once for each purpose."""
     count: dict[str, int] = {}
     for candidate in (one for shape in shapes for level in shape for one in level):

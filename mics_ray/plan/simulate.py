@@ -29,7 +29,7 @@ class Service:
 
 
 @dataclass(slots=True)
-class Use:
+class ServiceUse:
     """What a job made of a service: calls sent, and the seconds of all of them."""
 
     sent: int = 0
@@ -37,11 +37,11 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class JobTimeline:
     """How a job went: when each case was done (seconds from the start, in order), and the services' use."""
 
     ends: tuple[float, ...]
-    use: Mapping[str, Use]
+    use: Mapping[str, ServiceUse]
 
     @property
     def seconds(self) -> float:
@@ -51,8 +51,10 @@ class Course:
     @property
     def cases_per_hour(self) -> float:
         """The rate of the middle of the job, without its beginning and its end; of the whole where it is short."""
+        # A quarter at each end: the window fills up and empties there.
         low, high = len(self.ends) // 4, len(self.ends) * 3 // 4
         middle = self.ends[high] - self.ends[low] if self.ends else 0.0
+        # Too few cases have no middle to speak of.
         if high - low < 10 or middle <= 0:
             return 3600 * len(self.ends) / self.seconds if self.seconds else 0.0
         return 3600 * (high - low) / middle
@@ -66,17 +68,17 @@ class _Queue:
     budget: AdmissionQueue
     waiting: dict[Ticket, Then] = field(default_factory=dict)
     wake: float | None = None
-    use: Use = field(default_factory=Use)
+    use: ServiceUse = field(default_factory=ServiceUse)
 
 
 def simulate(
     services: Mapping[str, Service], shapes: Sequence[Shape], judge: str, cases: int, window: int, seed: int = 0
-) -> Course:
+) -> JobTimeline:
     """Search ``cases`` cases, shaped like ``shapes`` in turn, ``window`` at a time."""
-    return _Job(services, shapes, judge, cases, window, seed).run()
+    return _Simulation(services, shapes, judge, cases, window, seed).run()
 
 
-class _Job:
+class _Simulation:
     def __init__(
         self, services: Mapping[str, Service], shapes: Sequence[Shape], judge: str, cases: int, window: int, seed: int
     ) -> None:
@@ -86,87 +88,91 @@ class _Job:
         self._now, self._events, self._number = 0.0, list[tuple[float, int, Then]](), itertools.count()
         self._ends: list[float] = []
 
-    def run(self) -> Course:
+    def run(self) -> JobTimeline:
         for _ in range(self._window):
-            self._at(0.0, self._open)
+            self._schedule(0.0, self._open_case)
         while self._events:
             self._now, _, event = heapq.heappop(self._events)
             event()
-        return Course(tuple(self._ends), {name: queue.use for name, queue in self._queues.items()})
+        return JobTimeline(tuple(self._ends), {name: queue.use for name, queue in self._queues.items()})
 
-    def _at(self, time: float, event: Then) -> None:
+    def _schedule(self, time: float, event: Then) -> None:
+        # The number keeps events of one moment in their order, and functions cannot be compared.
         heapq.heappush(self._events, (time, next(self._number), event))
 
-    def _open(self) -> None:
+    def _open_case(self) -> None:
         """Begin the next case where there is one."""
         shape = next(self._next, None)
         if shape is not None:
-            self._round(shape, 0)
+            self._start_round(shape, 0)
 
-    def _round(self, shape: Shape, number: int) -> None:
+    def _start_round(self, shape: Shape, number: int) -> None:
         if number == len(shape):
             self._ends.append(self._now)
-            self._at(self._now, self._open)
+            # Through the events and not by a call: cases without a round would recurse without end.
+            self._schedule(self._now, self._open_case)
             return
         level = shape[number]
-        left = _Count(len(level), lambda: self._round(shape, number + 1))
+        open_calls = _Countdown(len(level), lambda: self._start_round(shape, number + 1))
         for candidate in level:
-            self._propose(candidate, left.down)
+            self._ask_mentor(candidate, open_calls.count_down)
 
-    def _propose(self, candidate: Candidate, then: Then) -> None:
+    def _ask_mentor(self, candidate: Candidate, then: Then) -> None:
         """A mentor's step, where it has to be asked for, and every vote on it."""
         if candidate.mentor is None:
-            self._vote(candidate.votes, then)
+            self._ask_interns(candidate.votes, then)
         else:
-            self._call(candidate.mentor, lambda: self._vote(candidate.votes, then))
+            self._send_call(candidate.mentor, lambda: self._ask_interns(candidate.votes, then))
 
-    def _vote(self, votes: Sequence[str], then: Then) -> None:
+    def _ask_interns(self, votes: Sequence[str], then: Then) -> None:
         if not votes:
             then()
             return
-        left = _Count(len(votes), then)
+        open_calls = _Countdown(len(votes), then)
         for name in votes:
-            self._call(name, lambda: self._call(self._judge, left.down))
+            self._send_call(name, lambda: self._send_call(self._judge, open_calls.count_down))
 
-    def _call(self, name: str, then: Then, tries: int = 2) -> None:
-        """One call, now and then a second one; a cached one takes no time."""
+    def _send_call(self, name: str, then: Then, tries: int = 2) -> None:
+        """One call, now and then a second one; a cached one takes no time, and no place in the queue."""
         queue = self._queues[name]
         if tries > 1 and self._rng.random() < queue.service.again:
-            then = partial(self._call, name, then, 1)
+            then = partial(self._send_call, name, then, 1)
         if self._rng.random() < queue.service.cached:
             then()
             return
         queue.waiting[queue.budget.add_ticket(queue.service.tokens)] = then
-        self._pump(queue)
+        self._release_calls(queue)
 
-    def _pump(self, queue: _Queue) -> None:
-        """Let those go who may."""
+    def _release_calls(self, queue: _Queue) -> None:
+        """Send the calls that the limits let go."""
         tickets, wake = queue.budget.admit_ready(self._now)
         for ticket in tickets:
             seconds = self._rng.choice(queue.service.seconds)
             queue.use.sent += 1
             queue.use.busy_s += seconds
-            self._at(self._now + seconds, self._leaver(queue, ticket, queue.waiting.pop(ticket)))
+            self._schedule(self._now + seconds, self._finisher(queue, ticket, queue.waiting.pop(ticket)))
+        # One wake-up for a queue is enough, unless it has passed or an earlier one is needed.
         if wake is not None and (queue.wake is None or wake < queue.wake or queue.wake <= self._now):
             queue.wake = wake
-            self._at(wake, lambda: self._pump(queue))
+            self._schedule(wake, lambda: self._release_calls(queue))
 
-    def _leaver(self, queue: _Queue, ticket: Ticket, then: Then) -> Then:
-        def leave() -> None:
+    def _finisher(self, queue: _Queue, ticket: Ticket, then: Then) -> Then:
+        def finish_call() -> None:
+            # Settled before the next step, which may want the permit that becomes free here.
             queue.budget.settle_ticket(ticket, self._now, queue.service.tokens)
-            self._pump(queue)
+            self._release_calls(queue)
             then()
 
-        return leave
+        return finish_call
 
 
-class _Count:
-    """Calls ``then`` when everybody has come."""
+class _Countdown:
+    """Calls ``then`` when the last of ``left`` calls has come back."""
 
     def __init__(self, left: int, then: Then) -> None:
         self._left, self._then = left, then
 
-    def down(self) -> None:
+    def count_down(self) -> None:
         self._left -= 1
         if not self._left:
             self._then()

@@ -62,8 +62,8 @@ class Existing:
         read_token(self._config.token_env, self._config.token_file)
         request = {
             "submission_id": job.submission_id,
-            "entrypoint": self._entrypoint(job),
-            "runtime_env": {"working_dir": package_name(job), "env_vars": self._variables()},
+            "entrypoint": self._job_entrypoint(job),
+            "runtime_env": {"working_dir": package_name(job), "env_vars": self._job_variables()},
             "package": [name for name, _ in sorted(list_contents(job))],
         }
         text = yaml.safe_dump(request, sort_keys=False, width=1000, allow_unicode=True)
@@ -100,14 +100,14 @@ class Existing:
     def _start_job(self, jobs: "RayJobs", name: str, job: SubmittedJob) -> None:
         with tempfile.TemporaryDirectory(prefix="mics-submit-") as folder:
             package = str(pack_job(job, Path(folder)))
-            fresh = jobs.start_job(name, self._entrypoint(job), package, self._variables())
+            fresh = jobs.start_job(name, self._job_entrypoint(job), package, self._job_variables())
         self._say(f"{name}: {'submitted' if fresh else 'submitted already'}")
 
-    def _entrypoint(self, job: SubmittedJob) -> str:
+    def _job_entrypoint(self, job: SubmittedJob) -> str:
         module = ["python", "-m", "mics_ray.submit.entry"]
         return shlex.join([*module, self._config.volume, job.program, *job.program_arguments("auto")])
 
-    def _variables(self) -> dict[str, str]:
+    def _job_variables(self) -> dict[str, str]:
         # A path is no secret; the files' content stays on the cluster.
         secrets = {DIRECTORY: self._config.secrets_dir} if self._config.secrets_dir else {}
         return {"RAY_JOB_STOP_WAIT_TIME_S": str(self._config.stop_s), **secrets}
@@ -161,7 +161,7 @@ def parse_address(address: str) -> str:
         port = -1
     if url.scheme not in ("http", "https") or not url.hostname or port == -1 or url.username:
         raise RefusedRun("cluster.address: give the dashboard as https://HOST:PORT, or http://127.0.0.1:PORT")
-    if url.scheme == "http" and not _is_loopback(url.hostname):
+    if url.scheme == "http" and not _is_this_machine(url.hostname):
         raise RefusedRun(
             f"cluster.address: {url.hostname} over http would show token and data to the network; use https, or "
             f"a tunnel (ssh -L 8265:127.0.0.1:{port or 8265} {url.hostname}) and cluster.address=http://127.0.0.1:8265"
@@ -182,7 +182,7 @@ def read_token(variable: str, file: str | None) -> str | None:
         raise RefusedRun(f"cluster.token_file: cannot read {file} ({type(error).__name__})") from None
 
 
-def _is_loopback(host: str) -> bool:
+def _is_this_machine(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

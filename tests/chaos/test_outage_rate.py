@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from benchmarks.latency_server import reply
+from benchmarks.latency_server import compose_reply
 from mics_ray.assemble.case_search import run_case
 from mics_ray.assemble.locations import group_by_provider, list_endpoints
 from mics_ray.assemble.panel import PanelBuilder, build_strategy
@@ -53,7 +53,7 @@ class StandIn:
             self.failed += 1
             return Fault(Action.AGAIN, Failure("connection", "reset"))
         rng = random.Random(f"{request.seed}{request.temperature}{request.text}")
-        return Reply(reply(request.model.split("-")[0], request.text, rng), "stop", 10, 10)
+        return Reply(compose_reply(request.model.split("-")[0], request.text, rng), "stop", 10, 10)
 
     async def close(self) -> None:
         pass

@@ -8,12 +8,18 @@ import pytest
 
 from mics_ray.config.compose import compose_job
 from mics_ray.errors import RefusedRun
-from mics_ray.plan import record
-from mics_ray.plan.advise import Plan, advise, stretched
-from mics_ray.plan.check import check, on_paper, refuse_what_does_not_fit
+from mics_ray.plan import measured_run
+from mics_ray.plan.advise import (
+    JobPlan,
+    add_replicas,
+    list_nodes,
+    make_plan,
+    refuse_numbers,
+    refuse_what_does_not_fit,
+)
 from mics_ray.plan.config import PlanJob
-from mics_ray.plan.record import basis
-from mics_ray.plan.shape import Candidate, assumed, calls, recorded
+from mics_ray.plan.measured_run import load_basis
+from mics_ray.plan.shape import Candidate, assume_shapes, count_calls, read_shapes
 from mics_ray.runtime.monitor.latency import bucket_seconds, find_bucket
 from mics_ray.runtime.serving.placement import ClusterNode, ReplicaNeed
 
@@ -25,10 +31,10 @@ def job(*overrides: str) -> PlanJob:
     return compose_job("plan", PlanJob, [*PAPER, *overrides])
 
 
-def plan(*overrides: str, on_gpu: bool = True) -> Plan:
+def plan(*overrides: str, on_gpu: bool = True) -> JobPlan:
     asked = job(NODES, *overrides)
-    check(asked)
-    return advise(asked, asked.plan, basis(asked, asked.plan), on_paper(asked.plan), on_gpu=on_gpu)
+    refuse_numbers(asked)
+    return make_plan(asked, asked.plan, load_basis(asked, asked.plan), list_nodes(asked.plan), on_gpu=on_gpu)
 
 
 def stretch(*names: str, most: int = 64) -> list[str]:
@@ -44,26 +50,26 @@ def test_a_search_is_read_from_its_row() -> None:
     nodes = [node(0, None, "a", 1), node(1, None, "b", 1, votes=0), node(2, 0, "a", 2), node(3, 0, "b", 2)]
     again = [node(4, None, "a", 1, attempt=2)]
     asked, goes_on = Candidate("a", ("i",)), Candidate(None, ("i",))
-    assert recorded([{"nodes": nodes + again}, {"nodes": []}]) == [
+    assert read_shapes([{"nodes": nodes + again}, {"nodes": []}]) == [
         ((asked, Candidate("b", ())), (goes_on, Candidate("b", ("i",))), (asked,)),
         (),
     ]
-    assert calls(recorded([{"nodes": nodes + again}]), "judge") == {"a": 2, "b": 2, "i": 4, "judge": 4}
+    assert count_calls(read_shapes([{"nodes": nodes + again}]), "judge") == {"a": 2, "b": 2, "i": 4, "judge": 4}
 
 
 def test_assumed_searches_ask_as_many_as_the_search_would() -> None:
-    shapes = assumed(job(), 200)
+    shapes = assume_shapes(job(), 200)
     assert {len(shape[0]) for shape in shapes} == {3}
     assert all(sum(one.mentor is None for one in level) == 1 for shape in shapes for level in shape[1:])
     assert {len(one.votes) for shape in shapes for level in shape for one in level} == {6}
-    assert max(len(shape) for shape in assumed(job("search=best_of_n"), 50)) == 1
+    assert max(len(shape) for shape in assume_shapes(job("search=best_of_n"), 50)) == 1
 
 
 def test_what_is_free_goes_to_the_intern_with_most_work_a_replica() -> None:
     wanted = [ReplicaNeed("small", 1, 1, 1, 9), ReplicaNeed("large", 1, 2, 1, 9), ReplicaNeed("fixed", 1, 1, 1, 1)]
-    grown = stretched(wanted, [ClusterNode("n1", 8, 64)], {"small": 1.0, "large": 2.0, "fixed": 50.0})
+    grown = add_replicas(wanted, [ClusterNode("n1", 8, 64)], {"small": 1.0, "large": 2.0, "fixed": 50.0})
     assert [need.replicas for need in grown] == [3, 2, 1]
-    assert [need.replicas for need in stretched(wanted, [ClusterNode("n1", 4, 4)], {"small": 5.0})] == [1, 1, 1]
+    assert [need.replicas for need in add_replicas(wanted, [ClusterNode("n1", 4, 4)], {"small": 5.0})] == [1, 1, 1]
 
 
 def test_gpus_bind_and_one_more_brings_more_until_the_mentors_bind() -> None:
@@ -102,7 +108,7 @@ def test_money_and_hours_are_of_all_cases_not_of_the_sample() -> None:
 def test_what_the_nodes_cannot_hold_is_refused_with_the_sum() -> None:
     asked = job("plan.nodes=[{gpus:2,cpus:64,count:1}]")
     with pytest.raises(RefusedRun, match=r"interns need 3 GPUs .* the cluster has 2, the biggest node \(n1\) 2"):
-        refuse_what_does_not_fit(asked, on_paper(asked.plan), on_gpu=True)
+        refuse_what_does_not_fit(asked, list_nodes(asked.plan), on_gpu=True)
 
 
 @pytest.mark.parametrize(
@@ -117,13 +123,13 @@ def test_what_the_nodes_cannot_hold_is_refused_with_the_sum() -> None:
 )
 def test_numbers_that_make_no_sense_are_refused(override: str, words: str) -> None:
     with pytest.raises(RefusedRun, match=words):
-        check(job(override))
+        refuse_numbers(job(override))
 
 
 def rows(monkeypatch: pytest.MonkeyPatch, mentor: str = "m") -> list[dict[str, Any]]:
     used = {"calls": 4, "cached_calls": 1, "prompt_tokens": 40, "completion_tokens": 8, "cost_usd": 0.3}
     made = [{"nodes": [node(0, None, mentor, 1, votes=4)], "usage": dict.fromkeys((mentor, "i", "judge"), used)}]
-    monkeypatch.setattr(record, "iter_rows", lambda *_: made)
+    monkeypatch.setattr(measured_run, "iter_rows", lambda *_: made)
     return made
 
 
@@ -145,7 +151,7 @@ def test_a_recorded_run_gives_latencies_tokens_prices_and_the_replicas_load(
     timed = {name: {find_bucket(2.0): 3, find_bucket(8.0): 1} for name in ("m", "i", "judge")}
     noted = {"search_seconds": 1.0, "replicas": {"i": 2}, "latencies": timed}
     (tmp_path / "run/latencies.json").write_text(json.dumps(noted))
-    found = basis(asked, asked.plan).calls
+    found = load_basis(asked, asked.plan).calls
     assert found["i"].mean_s == pytest.approx(3.5, rel=0.03)
     assert set(found["i"].seconds) == {bucket_seconds(find_bucket(2.0)), bucket_seconds(find_bucket(8.0))}
     assert (found["m"].tokens, found["m"].cost_usd, found["m"].cached) == (12.0, 0.3 / 3, 0.25)
@@ -156,12 +162,12 @@ def test_a_recorded_run_gives_latencies_tokens_prices_and_the_replicas_load(
 def test_a_run_of_other_models_or_without_latencies_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = recorded_job(tmp_path)
     with pytest.raises(RefusedRun, match=r"plan\.run: .*/run holds no finished run"):
-        basis(asked, asked.plan)
+        load_basis(asked, asked.plan)
     rows(monkeypatch, mentor="stranger")
     (tmp_path / "run").mkdir()
     (tmp_path / "run/latencies.json").write_text("{}")
     with pytest.raises(RefusedRun, match="the names differ in m, stranger"):
-        basis(asked, asked.plan)
+        load_basis(asked, asked.plan)
 
 
 def test_a_bucket_stands_for_what_falls_into_it() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from mics_ray.models.chat.rate_limiter import PACE, RateLimits
 from mics_ray.plan.shape import Candidate, Shape
-from mics_ray.plan.simulate import Course, Service, Use, simulate
+from mics_ray.plan.simulate import JobTimeline, Service, ServiceUse, simulate
 
 ONE_ROUND = ((Candidate("m", ("i", "i")),),)
 TWO_ROUNDS = ((Candidate("m", ("i",)), Candidate("n", ("i",))), (Candidate(None, ("i",)), Candidate("n", ())))
@@ -15,7 +15,7 @@ def services(**limits: RateLimits) -> dict[str, Service]:
     return {name: Service(limits.get(name, RateLimits()), (each,), 100.0) for name, each in seconds.items()}
 
 
-def course(shape: Shape, cases: int, window: int, **limits: RateLimits) -> Course:
+def course(shape: Shape, cases: int, window: int, **limits: RateLimits) -> JobTimeline:
     return simulate(services(**limits), [shape], "judge", cases, window)
 
 
@@ -27,7 +27,7 @@ def test_a_case_takes_the_longest_way_through_each_of_its_rounds() -> None:
 def test_every_call_is_made_and_counted() -> None:
     use = course(TWO_ROUNDS, 10, 3).use
     assert {name: used.sent for name, used in use.items()} == {"m": 10, "n": 20, "i": 30, "judge": 30}
-    assert use["n"] == Use(20, 120.0)
+    assert use["n"] == ServiceUse(20, 120.0)
 
 
 def test_the_window_is_how_many_are_open_at_a_time() -> None:
