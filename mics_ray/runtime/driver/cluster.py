@@ -21,7 +21,7 @@ OBJECT_STORE_BYTES = 1 << 30
 @contextmanager
 def join_cluster(config: RayConfig) -> Iterator[None]:
     """A connected Ray for a while; one that was started here ends with it. Raises :class:`RefusedRun`."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
     with _on_loopback() if config.address is None else nullcontext():
         _connect_ray(config.address)
         try:
@@ -31,6 +31,7 @@ def join_cluster(config: RayConfig) -> Iterator[None]:
 
 
 def _connect_ray(address: str | None) -> None:
+    # Ray's own logs go to its session folder; ours have files of their own.
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         try:

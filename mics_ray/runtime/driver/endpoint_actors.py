@@ -1,7 +1,7 @@
-"""Endpoint actors: one per provider, so that its limits, money and cache have one home; and the handle on one.
+"""Endpoint actors: one per provider, which holds its limits, money and cache; and the handle on one.
 
 Calls travel in batches: a worker sends what has gathered while its last message was under way, and one long poll
-brings back everything that is done. A message between actors costs 1-2 ms of CPU, more than the HTTP call itself.
+returns everything that is done. A message between actors costs 1-2 ms of CPU, more than the HTTP call itself.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from mics_ray.runtime.monitor import metrics
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 
 EndpointAnswer = Reply | Failure | Refused
-LINGER_S = 0.004
+LINGER_S = 0.004  # two to four messages' worth of CPU
 """How long a poll waits for more answers after the first."""
 
 
@@ -51,7 +51,7 @@ class EndpointActor:
         budget_usd: float | None = None,
         max_gb: float | None = None,
     ) -> None:
-        variable = next(iter(entries.values())).api_key_env
+        variable = next(iter(entries.values())).api_key_env  # one provider and key per actor, so any entry names it
         self._cache = ReplyStore(Path(cache_folder), name, None if max_gb is None else round(max_gb * GB))
         self._ledger = Ledger(Path(cache_folder), name, budget_usd)
         self._endpoint = Endpoint(entries, read_key(variable) if variable else None, self._cache, self._ledger)
@@ -64,7 +64,7 @@ class EndpointActor:
         queue = self._done.setdefault(client, asyncio.Queue())
         for call in calls:
             task = asyncio.create_task(self._answer_call(call, queue))
-            self._running.add(task)
+            self._running.add(task)  # the loop keeps weak references only; and `drain` waits for these
             task.add_done_callback(self._running.discard)
 
     async def collect(self, client: str) -> list[tuple[int, EndpointAnswer, str]]:
@@ -96,7 +96,7 @@ class EndpointActor:
         queue.put_nowait((call.ticket, answer, text))
 
     async def _complete_call(self, call: EndpointCall) -> tuple[EndpointAnswer, str]:
-        """The answer, and a lost call's text; whatever goes wrong is an answer, for its waiter must hear of it."""
+        """The answer, and a lost call's text; every error is an answer: the caller in the worker waits for one."""
         try:
             pictures = await call.pictures if call.pictures is not None else None
             return await self._endpoint.complete(call.request, pictures), ""
@@ -106,7 +106,7 @@ class EndpointActor:
             return Refused(Failure("disk", f"the cache of replies cannot be written: {error.strerror or error}")), ""
         except Refused as refused:
             return refused, ""
-        except Exception as error:
+        except Exception as error:  # its text may quote the request
             return Failure("internal", type(error).__name__), ""
 
     def _count_answer(self, entry: str, answer: EndpointAnswer) -> None:
@@ -178,12 +178,13 @@ class RemoteEndpoint:
                 await self._resend_calls()
                 continue
             for ticket, answer, text in answers:
+                # An answer may come twice after a restart, or for a caller that has been cancelled.
                 if ticket in self._waiting and not (future := self._waiting[ticket][1]).done():
                     _resolve_future(future, answer, text)
 
     async def _resend_calls(self) -> None:
         """The actor died: send everything again that still waits; Ray delivers it when the restart is done."""
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # calls to an actor that restarts fail at once: do not spin
         self._outbox = [call for call, future in self._waiting.values() if not future.done()]
         if self._sender is None or self._sender.done():
             self._sender = asyncio.create_task(self._send_batches())

@@ -7,7 +7,7 @@ from ray._private import services
 
 from mics_ray.errors import RefusedRun
 
-ANSWER_S = 5.0
+ANSWER_S = 5.0  # more than a slow network needs, little for a person who mistyped an address
 CLIENT = "ray://"
 CLIENT_PORT = 10001
 # Ray speaks gRPC, that is HTTP/2: the client begins with a preface and empty settings, the server answers with its own.
@@ -40,9 +40,10 @@ def speaks_grpc(host: str, port: int) -> bool:
     """
     with socket.create_connection((host, port), timeout=ANSWER_S) as connection:
         if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
-            return True
+            return True  # a handshake would need the cluster's certificates, which Ray reads by itself
         connection.sendall(PREFACE)
         head = b""
+        # In pieces: TCP may deliver a frame's head byte by byte.
         while len(head) < FRAME_HEAD and (more := connection.recv(FRAME_HEAD - len(head))):
             head += more
     return len(head) == FRAME_HEAD and head[3] == SETTINGS

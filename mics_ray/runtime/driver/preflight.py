@@ -17,7 +17,7 @@ from mics_ray.jobs.generation import GenerationJob, find_picture_problem
 from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.serving.model_actors import plan_placement
 
-SAMPLE = 200
+SAMPLE = 200  # cases whose length the estimate is made from
 SHOWN = 10
 
 

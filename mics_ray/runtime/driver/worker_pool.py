@@ -1,4 +1,4 @@
-"""The search workers of a run as its driver sees them: spans go out, losses are made good. Lives in the driver."""
+"""The search workers of a run as its driver sees them: spans are assigned, those of lost workers again."""
 
 import math
 import time
@@ -34,7 +34,7 @@ class _HeldSpans:
 
 
 class SpanQueue:
-    """Numbers spans from 0 and handles them out in their order; what a lost worker leaves comes first."""
+    """Numbers spans from 0 and gives them out in their order; what a lost worker left comes first."""
 
     def __init__(self, spans: Iterator[Span], workers: int) -> None:
         self._fresh = spans
@@ -46,20 +46,20 @@ class SpanQueue:
     @property
     def finished(self) -> bool:
         """Whether no span is held and none is left."""
-        return self._next is None and not self._requeued and not any(hand.spans for hand in self._held)
+        return self._next is None and not self._requeued and not any(held.spans for held in self._held)
 
     def take_span(self, worker: int) -> tuple[int, Span] | None:
-        """The next span for a worker and its number; ``None`` when it has enough to open or no span is left."""
-        hand = self._held[worker]
-        if len(hand.opening) >= SPANS_AHEAD or (span := self._next_span()) is None:
+        """The next span for a worker and its number; ``None`` when it has enough to open or none is left."""
+        held = self._held[worker]
+        if len(held.opening) >= SPANS_AHEAD or (span := self._next_span()) is None:
             return None
         number, self._number = self._number, self._number + 1
-        hand.spans[number] = span
-        hand.opening.add(number)
+        held.spans[number] = span
+        held.opening.add(number)
         return number, span
 
     def mark_opened(self, worker: int, number: int) -> None:
-        """A worker has begun every record of a span: it may draw another."""
+        """A worker has begun every record of a span: it may take another."""
         self._held[worker].opening.remove(number)
 
     def mark_done(self, worker: int, number: int) -> None:
@@ -67,7 +67,7 @@ class SpanQueue:
         del self._held[worker].spans[number]
 
     def requeue_lost(self, worker: int, undone: Callable[[Span], Span | None]) -> None:
-        """A worker is gone: what is ``undone`` of its spans will be dealt again."""
+        """A worker is gone: what is ``undone`` of its spans will be given out again."""
         held, self._held[worker] = self._held[worker], _HeldSpans()
         self._requeued.extend(rest for span in held.spans.values() if (rest := undone(span)) is not None)
 
@@ -134,21 +134,23 @@ class WorkerPool:
         return time.monotonic() - self._last_up if len(self._down) == len(self.actors) else 0.0
 
     def queue_spans(self, spans: Sequence[Span]) -> None:
-        """Deal these spans from here on; the first is read at once, as Ray Data takes a while to start."""
+        """Assign these spans from here on; the first is read at once, as Ray Data takes a while to start."""
         self._spans = stream_spans(spans)
         self._queue = SpanQueue(self._spans, len(self.actors))
 
     def assign_and_wait(self, handles: ActorHandles, wait_s: float) -> None:
-        """Deal what there is room for, and take in what is heard within ``wait_s``. Raises :class:`RefusedRun`."""
+        """Assign what there is room for, then handle the replies of ``wait_s`` at most. Raises :class:`RefusedRun`."""
         self._probe_lost()
         self._assign_spans(handles)
         if len(self._down) < len(self.actors):
             self._last_up = time.monotonic()
         if not self._calls:
-            time.sleep(LOST_POLL_S)
+            time.sleep(LOST_POLL_S)  # every worker is down or has ended: nothing to wait for
             return
+        # While a worker is down its restart has to be noticed, so waits are short.
         patience = min(wait_s, LOST_POLL_S) if self._down else wait_s
         if ray.wait(list(self._calls), timeout=patience)[0]:
+            # The first wait ends with one reply; this one takes all that are there.
             for ref in ray.wait(list(self._calls), num_returns=len(self._calls), timeout=0)[0]:
                 self._handle_reply(ref)
 
@@ -160,32 +162,32 @@ class WorkerPool:
                 self.states[asked[ref]] = ray.get(ref)
 
     def close(self) -> None:
-        """Deal no more."""
+        """Assign no more spans."""
         if self._spans is not None:
             self._spans.close()
 
     def stop_workers(self, wait_s: float) -> None:
-        """Have open searches given up."""
+        """Have the workers cancel their open searches."""
         stops = [actor.stop.remote() for actor in self.actors]
         ray.wait(stops, num_returns=len(stops), timeout=wait_s)
 
     def _assign_spans(self, handles: ActorHandles) -> None:
-        """One span to each worker in turn, until nobody draws: a short file is shared out evenly too."""
-        drawing = [n for n in range(len(self.actors)) if n not in self._down and n not in self._ended]
-        while drawing:
-            drawing = [worker for worker in drawing if self._assign_span(handles, worker)]
+        """One span to each worker in turn, until nobody takes one: a short file is shared out evenly too."""
+        takers = [n for n in range(len(self.actors)) if n not in self._down and n not in self._ended]
+        while takers:
+            takers = [worker for worker in takers if self._assign_span(handles, worker)]
 
     def _assign_span(self, handles: ActorHandles, worker: int) -> bool:
-        if (drawn := self._queue.take_span(worker)) is None:
+        if (taken := self._queue.take_span(worker)) is None:
             return False
-        number, span = drawn
+        number, span = taken
         self._calls[self.actors[worker].open_span.remote(handles, number, span)] = _WorkerCall(
             _CallKind.OPEN, worker, number
         )
         return True
 
     def _handle_reply(self, ref: Any) -> None:
-        if (call := self._calls.pop(ref, None)) is None:  # its worker was lost a moment ago
+        if (call := self._calls.pop(ref, None)) is None:  # an earlier reply of this round showed its worker as lost
             return
         try:
             whole = ray.get(ref)
@@ -197,7 +199,7 @@ class WorkerPool:
             return
         if call.kind is _CallKind.BACK:
             del self._down[call.worker]
-        elif not whole:
+        elif not whole:  # it stopped by itself; its state says why, and the driver ends the run
             self._ended.add(call.worker)
         elif call.kind is _CallKind.OPEN:
             self._queue.mark_opened(call.worker, call.number)

@@ -1,4 +1,4 @@
-"""A running job's sign of life in its folder: when it was last seen, how many records it has, where its metrics are.
+"""A running job's heartbeat in its folder: when the driver was last active, how many records, where its metrics are.
 
 ``summary`` says which account it found there: another one is its own, so it has ended. That holds whatever the clock
 does, as "written later" does not.
@@ -15,7 +15,7 @@ from mics_ray.runtime.monitor.logs import LIVE_FILE, modified_ns
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 10.0
+EVERY_S = 10.0  # six of them before a watcher takes the driver for dead (`watch_folder.SILENT_S`)
 
 
 class Heartbeat:
@@ -29,7 +29,9 @@ class Heartbeat:
         """Write the file if it is due. A failure is logged: the search does not need it."""
         if time.monotonic() < self._due:
             return
-        self._due = time.monotonic() + EVERY_S
+        self._due = (
+            time.monotonic() + EVERY_S
+        )  # before the try: a full disk is tried every ten seconds, not at each call
         try:
             content = {"time": time.time(), "records": self._records, "metrics": list_metrics_targets()}
             self._folder.write(LIVE_FILE, json.dumps(content | {"summary": self._summary}))

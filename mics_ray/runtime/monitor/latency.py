@@ -18,7 +18,7 @@ Buckets = Mapping[int, int]
 
 def find_bucket(seconds: float) -> int:
     """The bucket of a duration."""
-    return round(math.log(max(seconds, 1e-4), STEP))
+    return round(math.log(max(seconds, 1e-4), STEP))  # a clock may say 0, which has no logarithm
 
 
 def bucket_seconds(number: int) -> float:
@@ -37,7 +37,7 @@ class TimedModel:
         """See the protocol."""
         asked = time.monotonic()
         reply = await self.model.complete(request, pictures)
-        if not reply.cached:
+        if not reply.cached:  # a later job pays for its calls, so a plan needs the time of those that were made
             self.buckets[find_bucket(time.monotonic() - asked)] += 1
         return reply
 

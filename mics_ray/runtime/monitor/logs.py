@@ -14,7 +14,7 @@ from mics_ray.private_files import create_private, make_private_folder, open_app
 
 CASE_LOG = "cases.jsonl"
 LIVE_FILE = "live.json"
-"""In the run's folder: the driver's sign of life, see `mics_ray.runtime.monitor.heartbeat`."""
+"""In the run's folder: the driver's heartbeat, see `mics_ray.runtime.monitor.heartbeat`."""
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def modified_ns(path: Path) -> int:
 
 def log_into_folder(folder: Path, name: str) -> None:
     """Send this process's log records of ``mics_ray`` to ``folder/NAME.log``; on a full disk they are missing."""
-    logging.raiseExceptions = False
+    logging.raiseExceptions = False  # else each record on a full disk prints a traceback, which may quote the case
     make_private_folder(folder)
     path = folder / f"{name}.log"
     create_private(path)
@@ -38,7 +38,7 @@ def log_into_folder(folder: Path, name: str) -> None:
     logger = logging.getLogger("mics_ray")
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
-    logger.propagate = False
+    logger.propagate = False  # the root logger is Ray's and the libraries': ours would be printed, too
 
 
 class _OneLine(logging.Formatter):

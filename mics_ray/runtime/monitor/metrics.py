@@ -129,7 +129,7 @@ class RunMetrics:
 
     def publish(self) -> None:
         """Hand everything to Ray."""
-        with self._lock:
+        with self._lock:  # an actor publishes once more at its end, while the thread may be at it
             if self._read is not None:
                 self._read(self)
             # A copy: other threads go on counting.
@@ -142,6 +142,7 @@ class RunMetrics:
 
     def start(self) -> "RunMetrics":
         """Publish every second for as long as the process lives."""
+        # A daemon: the last second of counts is not worth a process that does not end.
         threading.Thread(target=self._publish_forever, name="metrics", daemon=True).start()
         return self
 
@@ -162,7 +163,7 @@ class RunMetrics:
     def _find_instrument(self, metric: Metric) -> Any:
         """Ray's object for a metric, made when its first number comes."""
         if metric not in self._ray:
-            from ray.util import metrics
+            from ray.util import metrics  # here: a process that never publishes need not load it
 
             keys = ("run", *metric.tags)
             if metric.kind == "counter":

@@ -14,7 +14,7 @@ from rich.text import Text
 from mics_ray.core.types import Outcome
 
 COLOURS: dict[str, str] = dict(zip(Outcome, ("green", "cyan", "yellow", "red", "magenta"), strict=True))
-LINE_EVERY_S = 5.0
+LINE_EVERY_S = 5.0  # without a terminal: often enough to see that it moves, rarely enough for a log
 
 log = logging.getLogger(__name__)
 

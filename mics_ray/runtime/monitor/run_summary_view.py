@@ -69,10 +69,11 @@ def _choose_example(folder: RunFolder) -> dict[str, Any] | None:
     chosen = None
     for row in iter_rows(folder.results):
         if row["outcome"] in _PREFERENCE:
+            # Three rounds show how a tree grows; more of them only fill the screen.
             rank = (-_PREFERENCE.index(row["outcome"]), min(row["rounds"], 3))
             if best is None or rank > best:
                 best, chosen = rank, row
-            if rank == (0, 3):
+            if rank == (0, 3):  # no row can be better, and the folder may be large
                 break
     return chosen
 

@@ -20,8 +20,8 @@ from mics_ray.runtime.monitor import metrics
 from mics_ray.runtime.monitor.watch_view import ModelView, RunView
 
 TIMEOUT_S = 3.0
-AT_ONCE = 16
-MOST_BYTES = 64 << 20
+AT_ONCE = 16  # nodes asked at the same time: one that hangs costs its timeout, not everybody's
+MOST_BYTES = 64 << 20  # what answers at an address may send without end
 
 Sample = tuple[str, dict[str, str], float]
 """A series at one moment: its name without Ray's prefix, its tags, its value."""
@@ -151,10 +151,11 @@ def _read_page(target: str) -> str | None:
 def parse_samples(text: str) -> Iterator[Sample]:
     """The samples of our metrics on a page in Prometheus' text format."""
     own = metrics.RAY_PREFIX + "mics_"
+    # Picked before they are parsed, which is slow: most of a node's page are Ray's own metrics.
     lines = [line for line in text.splitlines() if line.startswith((own, f"# HELP {own}", f"# TYPE {own}"))]
     for family in text_string_to_metric_families("\n".join(lines) + "\n"):
         for sample in family.samples:
-            if math.isfinite(sample.value):
+            if math.isfinite(sample.value):  # NaN would spoil every sum that it goes into
                 yield sample.name.removeprefix(metrics.RAY_PREFIX), dict(sample.labels), sample.value
 
 

@@ -1,4 +1,4 @@
-"""A run watched by its folder: committed shards, the case log, the driver's sign of life, the closing account."""
+"""A run watched by its folder: committed shards, the case log, the driver's heartbeat, the closing account."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from mics_ray.runtime.monitor.watch_view import RunView
 
 RECENT = 8
 SILENT_S = 60.0
-"""A driver gives a sign of life every ten seconds; after so long without one it is taken for dead."""
+"""A driver writes its heartbeat every ten seconds; after so long without one it is taken for dead."""
 RETRY_S = 30.0
 """Before metrics ports that could not be reached are tried again."""
 
@@ -56,6 +56,7 @@ class FolderWatch:
     def _describe_state(self, live: Mapping[str, Any]) -> str:
         """Whether it runs, as far as the folder tells."""
         account, beat = modified_ns(self._folder / "summary.json"), modified_ns(self._folder / LIVE_FILE)
+        # The account that the driver found at its start is an earlier session's.
         if account and account != live.get("summary"):
             finished = read_json_object(self._folder / "summary.json").get("finished")
             return "finished" if finished else "stopped early; the same command goes on"
@@ -111,7 +112,7 @@ class CaseLogReader:
                 file.seek(self._offset)
                 for line in file:
                     if not line.endswith(b"\n"):
-                        return
+                        return  # half a line: it is being written
                     self._offset += len(line)
                     self._add_line(line)
         except OSError:  # no case is committed yet

@@ -20,7 +20,7 @@ FINISHED = "finished"
 """The state of a run that has every row."""
 SPARE = ("out", "tokens in", "prefix hits", "cached", "waited", "retries", "working", "queue")
 """Columns that a narrow terminal goes without, the first one first."""
-WIDEST = 1000
+WIDEST = 1000  # columns: a width at which rich cuts nothing, to measure the table
 PACE_S = 120.0
 """The span that a pace is taken over; cases are committed in batches, up to a minute apart."""
 
@@ -34,6 +34,7 @@ class Pace:
     def note_view(self, now: float, view: RunView) -> None:
         """Remember where the run stands at ``now`` (seconds)."""
         self._seen.append((now, view.done, sum(model.replies for model in view.models.values())))
+        # Never empty afterwards: the look that was just added is 0 s old.
         while now - self._seen[0][0] > PACE_S:
             self._seen.popleft()
 

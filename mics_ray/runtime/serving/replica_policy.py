@@ -46,7 +46,7 @@ class ReplicaPolicy:
         depths, within = self._depths, self._within
         self._deep_since = _holds_since(self._deep_since, now, queued > depths.high * replicas)
         # Over one replica fewer: what is shallow for all of them may be too deep for those that would be left.
-        shallow = replicas > within.min and queued < depths.low * (replicas - 1)
+        shallow = queued < depths.low * (replicas - 1)
         self._shallow_since = _holds_since(self._shallow_since, now, shallow)
         # A replica that was just added has not shortened the queue yet.
         if self._changed is not None and now - self._changed < depths.cool_s:
