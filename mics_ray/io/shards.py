@@ -40,6 +40,9 @@ def _hash(case_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(case_id.encode(), digest_size=8).digest(), "big")
 
 
+RESULTS = "results"
+"""The folder of a run folder that holds its shards."""
+
 _SHARD = re.compile(r"part-([0-9]{6,})\.parquet")
 _NUMBER = re.compile(r"part-([0-9]{6,})\.")
 _BATCH = 256
@@ -149,6 +152,17 @@ def committed_ids(folder: Path, kind: RowKind = CASES) -> IdSet:
     for row in iter_rows(folder, [kind.key], kind):
         ids.add(row[kind.key])
     return ids
+
+
+def read_rows(run_dir: str | Path) -> Iterator[dict[str, Any]]:
+    """All committed rows of a run folder, one dict a case, a few in memory at a time.
+
+    Raises :class:`FileNotFoundError` for a folder that is no run's, :class:`ShardError` for a damaged shard.
+    """
+    folder = Path(run_dir) / RESULTS
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; {run_dir} is not the folder of a run")
+    return iter_rows(folder)
 
 
 def iter_rows(folder: Path, columns: Sequence[str] | None = None, kind: RowKind = CASES) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mics_ray.config.identity import digest_identity, list_differences
 from mics_ray.errors import LockedRun, RefusedRun
-from mics_ray.io.shards import CASES, RowKind, iter_rows, shards
+from mics_ray.io.shards import CASES, RESULTS, RowKind, iter_rows, shards
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.private_files import make_private_folder, read_json_object, write_private
 
@@ -25,7 +25,7 @@ class RunFolder:
     @property
     def results(self) -> Path:
         """The shards: they alone say what is done."""
-        return self.root / "results"
+        return self.root / RESULTS
 
     @property
     def cache(self) -> Path:

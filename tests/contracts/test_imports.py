@@ -17,7 +17,12 @@ def test_the_import_contracts_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["mics_ray.core.search mics_ray.core.best_of_n mics_ray.core.verdict", "mics_ray.config.schema"]
+    "module",
+    [
+        "mics_ray mics_ray.core mics_ray.core.search mics_ray.core.best_of_n mics_ray.core.verdict",
+        "mics_ray.config mics_ray.config.schema",
+        "mics_ray.testing",
+    ],
 )
 def test_core_and_config_load_nothing_heavy(module: str) -> None:
     program = f"""
@@ -28,6 +33,22 @@ print(*sorted(set({HEAVY!r}) & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_the_public_names_load_what_they_need_and_no_more() -> None:
+    """All but ``read_rows`` load nothing heavy; that one loads pyarrow when it is first asked for."""
+    program = f"""
+import sys, mics_ray
+loaded = lambda: sorted(set({HEAVY!r}) & set(sys.modules))
+for name in mics_ray.__all__:
+    if name != "read_rows":
+        getattr(mics_ray, name)
+print(*loaded(), "search_case" in dir(mics_ray), mics_ray.search_case.__module__)
+mics_ray.read_rows
+print("pyarrow" in loaded())
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["True mics_ray.core.search", "True"]
 
 
 def test_the_core_needs_the_standard_library_only() -> None:

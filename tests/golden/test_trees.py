@@ -16,7 +16,8 @@ from mics_ray.assemble.panel import build_strategy
 from mics_ray.config.compose import compose_config
 from mics_ray.core.search import SearchResult, search_case
 from mics_ray.core.types import Outcome
-from tests.support.fake_panel import CASE, MENTORS, chancy
+from mics_ray.testing import CASE, MENTORS
+from tests.support.fake_panel import chancy
 
 TREES = Path(__file__).parent / "trees"
 SEARCHES = [(1, 0.0), (2, 0.0), (2, 0.2), (11, 0.0), (26, 0.0), (64, 0.0), (69, 0.2), (50, 0.2)]

@@ -13,7 +13,8 @@ from mics_ray.core.ports import Stop, Strategy
 from mics_ray.core.search import run_search, search_case
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Outcome, Quality
-from tests.support.fake_panel import CASE, MENTORS, FakePanel, chancy
+from mics_ray.testing import CASE, MENTORS, ScriptedPanel
+from tests.support.fake_panel import chancy
 
 POLICIES: dict[str, tuple[Strategy, int]] = {
     "paper": (Mics(MENTORS), 4),
@@ -26,7 +27,7 @@ seeds = st.integers(0, 10**6)
 losses = st.sampled_from([0.0, 0.05, 0.3])
 
 
-def searched(fake: FakePanel, policy: Strategy, tree: SearchTree) -> tuple[SearchTree, Stop]:
+def searched(fake: ScriptedPanel, policy: Strategy, tree: SearchTree) -> tuple[SearchTree, Stop]:
     return asyncio.run(run_search(CASE, policy, fake.panel(), tree))
 
 

@@ -11,7 +11,8 @@ from mics_ray.core.mics import Mics
 from mics_ray.core.search import run_search
 from mics_ray.core.tree import QUORUM, Node, SearchTree
 from mics_ray.core.types import Verdict
-from tests.support.fake_panel import CASE, MENTORS, chancy, votes
+from mics_ray.testing import CASE, MENTORS
+from tests.support.fake_panel import chancy, votes
 
 patterns = st.text("rw?", min_size=1, max_size=12)
 

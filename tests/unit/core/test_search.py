@@ -11,18 +11,18 @@ from mics_ray.core.ports import Stop, Strategy
 from mics_ray.core.search import SearchResult, run_search, search_case
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Continuation, Outcome, Quality, Verdict
-from tests.support.fake_panel import CASE, MENTORS, Call, FakePanel, lost, scripted, votes_by_table, writer
+from mics_ray.testing import CASE, MENTORS, Call, ScriptedPanel, lose_call, script_panel, votes_by_table, write_steps
 from tests.support.virtual_loop import VirtualLoop
 
 DEEP = {"a1": "rwwwww", "a1 b2": "rrwwww", "a1 b2 c3": "rrrwww", "a1 b2 c3 a4": "rrrrww"}
 """Every round a little better, and every round another mentor's."""
 
 
-async def search(fake: FakePanel, strategy: Strategy | None = None, restarts: int = 0) -> SearchResult:
+async def search(fake: ScriptedPanel, strategy: Strategy | None = None, restarts: int = 0) -> SearchResult:
     return await search_case(CASE, strategy or Mics(MENTORS), fake.panel(), 7, restarts)
 
 
-def per_round(fake: FakePanel) -> list[tuple[int, int, int]]:
+def per_round(fake: ScriptedPanel) -> list[tuple[int, int, int]]:
     """Calls of each round, mentor / intern / judge; a round begins with a mentor's call on a longer prefix."""
     rounds: list[list[int]] = []
     prefix: tuple[str, ...] = ()
@@ -35,14 +35,14 @@ def per_round(fake: FakePanel) -> list[tuple[int, int, int]]:
 
 
 async def test_calls_per_round_are_the_methods() -> None:
-    fake = scripted(DEEP)
+    fake = script_panel(DEEP)
     result = await search(fake)
     assert (result.outcome, result.tree.rounds) == (Outcome.DEPTH, 4)
     assert per_round(fake) == [(3, 18, 18), (2, 18, 18), (2, 18, 18), (2, 18, 18)]
 
 
 async def test_the_chosen_mentor_is_not_called_again_and_the_others_are() -> None:
-    fake = scripted(DEEP)
+    fake = script_panel(DEEP)
     result = await search(fake)
     asked = [(len(call.prefix), call.name) for call in fake.calls if call.role == "mentor"]
     assert sorted(asked) == sorted(
@@ -58,14 +58,14 @@ async def test_the_next_candidate_is_cut_from_what_the_chosen_mentor_wrote() -> 
     def moody(prefix: tuple[str, ...], seed: int) -> Continuation:
         return Continuation(("a1", "a-second", "a-third"), "first") if not prefix else Continuation(("no",), "second")
 
-    fake = scripted({"a1": "rwwwww", "a1 a-second": "rrrrrr"}, a=moody)
+    fake = script_panel({"a1": "rwwwww", "a1 a-second": "rrrrrr"}, a=moody)
     result = await search(fake)
     assert result.chain == Continuation(("a1", "a-second", "a-third"), "first")
     assert result.outcome is Outcome.SOLVED
 
 
 async def test_a_chosen_mentor_without_a_step_left_has_no_candidate() -> None:
-    fake = scripted({"a1": "rwwwww", "a1 b2": "rrwwww"}, a=writer("a", 1))
+    fake = script_panel({"a1": "rwwwww", "a1 b2": "rrwwww"}, a=write_steps("a", 1))
     result = await search(fake, Mics(MENTORS, max_rounds=2))
     second = {node.mentor: node for node in result.tree.round_nodes(2)}
     assert second["a"].failure is not None
@@ -75,20 +75,20 @@ async def test_a_chosen_mentor_without_a_step_left_has_no_candidate() -> None:
 
 
 async def test_a_chain_that_nobody_lengthens_is_kept() -> None:
-    fake = FakePanel({name: writer(name, 1) for name in MENTORS}, votes_by_table({"b1": "rrwwww"}))
+    fake = ScriptedPanel({name: write_steps(name, 1) for name in MENTORS}, votes_by_table({"b1": "rrwwww"}))
     result = await search(fake)
     assert (result.outcome, result.chain) == (Outcome.DEPTH, Continuation(("b1",), "answer of b"))
 
 
 async def test_the_winners_whole_chain_is_kept() -> None:
-    result = await search(scripted({"c1": "rrrrrr"}))
+    result = await search(script_panel({"c1": "rrrrrr"}))
     assert (result.outcome, result.quality) == (Outcome.SOLVED, Quality.KEEP)
     assert result.chain == Continuation(tuple(f"c{k}" for k in range(1, 7)), "answer of c")
     assert [node.mentor for node in result.tree.path_to(result.leaf)] == ["c"]
 
 
 async def test_first_candidates_of_two_steps() -> None:
-    fake = scripted({"b1 b2": "rwwwww", "b1 b2 a3": "rrwwww", "b1 b2 a3 c4": "rrrwww"})
+    fake = script_panel({"b1 b2": "rwwwww", "b1 b2 a3": "rrwwww", "b1 b2 a3 c4": "rrrwww"})
     result = await search(fake, Mics(MENTORS, max_rounds=3, first_steps=2, competitiveness="sum"))
     assert [node.steps for node in result.tree.path_to(result.leaf)] == [("b1", "b2"), ("a3",), ("c4",)]
     assert {len(call.prefix) for call in fake.calls if call.role == "mentor"} == {0, 2, 3}
@@ -99,7 +99,7 @@ async def test_interns_never_see_a_final_answer_of_a_mentor() -> None:
     """The reference handed the final-answer block to interns as a step: a score of 1 for nothing."""
     for strategy in (Mics(MENTORS), BestOfN(MENTORS)):
         table = {"a1": "rwwwww", "a1 a2": "rrwwww"}
-        fake = FakePanel({name: writer(name, 2) for name in MENTORS}, votes_by_table(table))
+        fake = ScriptedPanel({name: write_steps(name, 2) for name in MENTORS}, votes_by_table(table))
         await search(fake, strategy)
         shown = {step for call in fake.calls if call.role == "intern" for step in call.prefix}
         assert shown
@@ -107,8 +107,8 @@ async def test_interns_never_see_a_final_answer_of_a_mentor() -> None:
 
 
 async def test_best_of_n_keeps_the_chain_whose_steps_lead_there_most_often() -> None:
-    fake = FakePanel(
-        {name: writer(name, 3) for name in MENTORS}, votes_by_table({"a1 a2 a3": "rrwwww", "b1 b2 b3": "rrrrww"})
+    fake = ScriptedPanel(
+        {name: write_steps(name, 3) for name in MENTORS}, votes_by_table({"a1 a2 a3": "rrwwww", "b1 b2 b3": "rrrrww"})
     )
     result = await search(fake, BestOfN(MENTORS))
     assert result.chain == Continuation(("b1", "b2", "b3"), "answer of b")
@@ -116,7 +116,7 @@ async def test_best_of_n_keeps_the_chain_whose_steps_lead_there_most_often() -> 
 
 
 async def test_a_dead_end_is_searched_again_from_the_root_with_fresh_draws() -> None:
-    fake = scripted({})
+    fake = script_panel({})
     result = await search(fake, restarts=2)
     assert (result.outcome, len(result.attempts), result.chain) == (Outcome.DEAD_END, 3, None)
     assert len({tree.seed for tree in result.attempts}) == 3
@@ -133,14 +133,14 @@ async def test_a_restart_that_gets_further_decides() -> None:
     def second_thought(prefix: tuple[str, ...], seed: int) -> Continuation:
         return Continuation(("good",) if next(tries) else ("bad",), "end")
 
-    result = await search(scripted({"good": "rrrrrr"}, b=second_thought), restarts=3)
+    result = await search(script_panel({"good": "rrrrrr"}, b=second_thought), restarts=3)
     assert (result.outcome, len(result.attempts)) == (Outcome.SOLVED, 2)
     assert result.chain == Continuation(("good",), "end")
     assert [tree.rounds for tree in result.attempts] == [1, 1]
 
 
 async def test_without_restarts_a_dead_end_is_final() -> None:
-    fake = scripted({"a1": "rwwwww"})
+    fake = script_panel({"a1": "rwwwww"})
     result = await search(fake, restarts=0)
     assert (result.outcome, len(result.attempts), result.tree.rounds) == (Outcome.DEAD_END, 1, 2)
     assert result.quality is Quality.FLAT
@@ -150,19 +150,19 @@ async def test_lost_mentor_calls_fail_a_case_and_never_read_as_a_course_to_keep(
     table = {"a1": "rwwwww", "a1 b2": "rrwwww"}
 
     def lost_later(prefix: tuple[str, ...], seed: int) -> Continuation:
-        return lost(prefix, seed) if len(prefix) == 2 else writer("a")(prefix, seed)
+        return lose_call(prefix, seed) if len(prefix) == 2 else write_steps("a")(prefix, seed)
 
     def short(prefix: tuple[str, ...], seed: int) -> Continuation:
-        return Continuation(("b2",), "end") if len(prefix) == 1 else lost(prefix, seed)
+        return Continuation(("b2",), "end") if len(prefix) == 1 else lose_call(prefix, seed)
 
-    result = await search(scripted(table, a=lost_later, b=short, c=lost), restarts=1)
+    result = await search(script_panel(table, a=lost_later, b=short, c=lose_call), restarts=1)
     assert (result.outcome, result.chain, len(result.attempts)) == (Outcome.FAILED, None, 2)
     assert result.tree.best_scores() == [1 / 6, 2 / 6]
     assert result.quality is Quality.ZERO
 
 
 async def test_a_lost_intern_or_judge_call_is_an_unknown_vote_with_its_reason() -> None:
-    result = await search(scripted({"a1": "r?!www"}), Mics(MENTORS, max_rounds=1))
+    result = await search(script_panel({"a1": "r?!www"}), Mics(MENTORS, max_rounds=1))
     [node] = [node for node in result.tree.nodes if node.mentor == "a"]
     assert [vote.verdict.value for vote in node.votes] == ["right", "unknown", "unknown", "wrong", "wrong", "wrong"]
     assert node.score == 1 / 4
@@ -174,13 +174,13 @@ async def test_a_lost_intern_or_judge_call_is_an_unknown_vote_with_its_reason() 
 
 
 async def test_no_judge_call_for_a_lost_answer() -> None:
-    fake = scripted({"a1": "??????", "b1": "???rrr"})
+    fake = script_panel({"a1": "??????", "b1": "???rrr"})
     await search(fake, Mics(MENTORS, max_rounds=1))
     assert fake.count("judge") == 9
 
 
 async def test_votes_cover_every_intern_at_every_temperature_once() -> None:
-    fake = scripted({"a1": "rrrrrr"})
+    fake = script_panel({"a1": "rrrrrr"})
     result = await search(fake)
     for node in result.tree.nodes:
         assert [(vote.intern, vote.temperature) for vote in node.votes] == [(i, t) for i in "xyz" for t in (0.3, 1.2)]
@@ -193,7 +193,7 @@ async def test_an_error_that_is_no_lost_call_ends_the_search() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ExceptionGroup) as caught:
-        await search(scripted({}, b=broken))
+        await search(script_panel({}, b=broken))
     assert caught.group_contains(ZeroDivisionError)
 
 
@@ -211,7 +211,7 @@ async def test_votes_start_before_slower_mentors_have_answered_and_judging_befor
         if call.role == "judge" and voted.is_set():
             judged.set()
 
-    fake = scripted({"a1": "rrrrrr"})
+    fake = script_panel({"a1": "rrrrrr"})
     fake.hold = hold
     running = asyncio.create_task(search(fake))
     await asyncio.wait_for(voted.wait(), 5)  # c has not answered yet
@@ -230,7 +230,7 @@ def test_a_round_takes_one_mentor_one_intern_and_one_judge_call_of_time() -> Non
     async def hold(call: Call) -> None:
         await asyncio.sleep({"mentor": 4, "intern": 1, "judge": 1}[call.role])
 
-    fake = scripted(DEEP)
+    fake = script_panel(DEEP)
     fake.hold = hold
     try:
         loop.run_until_complete(search(fake))
@@ -248,7 +248,7 @@ def test_a_slow_mentor_delays_only_its_own_candidate() -> None:
         if call.role == "intern":
             ends.append((round(loop.now, 6), call.prefix[-1]))
 
-    fake = scripted({})
+    fake = script_panel({})
     fake.hold = hold
     try:
         loop.run_until_complete(search(fake))
@@ -258,17 +258,17 @@ def test_a_slow_mentor_delays_only_its_own_candidate() -> None:
 
 
 async def test_a_tree_cut_between_rounds_goes_on_where_it_was() -> None:
-    whole, stop = await run_search(CASE, Mics(MENTORS), scripted(DEEP).panel(), SearchTree(CASE.id, 3))
+    whole, stop = await run_search(CASE, Mics(MENTORS), script_panel(DEEP).panel(), SearchTree(CASE.id, 3))
     assert isinstance(stop, Stop)
     for rounds in range(whole.rounds + 1):
         cut = SearchTree(CASE.id, 3, tuple(node for node in whole.nodes if node.round <= rounds))
-        fake = scripted(DEEP)
+        fake = script_panel(DEEP)
         assert await run_search(CASE, Mics(MENTORS), fake.panel(), cut) == (whole, stop)
         assert len(per_round(fake)) == whole.rounds - rounds
 
 
 async def test_the_judge_is_asked_about_the_answer_and_not_the_text() -> None:
-    fake = scripted({"a1": "rrrrrr"})
+    fake = script_panel({"a1": "rrrrrr"})
     result = await search(fake)
     assert {call.answer for call in fake.calls if call.role == "judge"} == {"gold", "other"}
     assert {vote.verdict for node in result.tree.nodes for vote in node.votes} == {Verdict.RIGHT, Verdict.WRONG}

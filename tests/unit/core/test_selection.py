@@ -11,7 +11,8 @@ from mics_ray.core.mics import NO_STEP, Mics
 from mics_ray.core.ports import Expand, Move, Stop
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Outcome
-from tests.support.fake_panel import MENTORS, tree_of
+from mics_ray.testing import MENTORS
+from tests.support.fake_panel import tree_of
 
 PAPER = Mics(MENTORS)
 

@@ -9,7 +9,8 @@ from mics_ray.assemble.panel import build_strategy
 from mics_ray.config.compose import compose_config
 from mics_ray.core.search import search_case
 from mics_ray.io.rows import Stamp, result_row
-from tests.support.fake_panel import CASE, MENTORS, chancy
+from mics_ray.testing import CASE, MENTORS
+from tests.support.fake_panel import chancy
 from tests.support.searched_samples import prompts, sample
 from train.export.forms.pairs import step_pairs
 from train.export.samples import Sample, prefix, scored, split_samples
