@@ -20,10 +20,10 @@ TRAIN = "Fine-tune an intern on exported chains: LoRA by InternVL's own trainer,
 
 def run_train(argv: Sequence[str]) -> int:
     """Compose, check, train; returns the exit code."""
-    from train.launch import launch
+    from train.launch import launch_training
 
     command = parse_command(argv, TRAIN, "train")
-    return run_program(lambda: launch(compose_job("train", TrainJob, command.overrides, command.config_dir)))
+    return run_program(lambda: launch_training(compose_job("train", TrainJob, command.overrides, command.config_dir)))
 
 
 def run_export(argv: Sequence[str]) -> int:
@@ -35,10 +35,10 @@ def run_export(argv: Sequence[str]) -> int:
 def write_export(job: ExportJob) -> int:
     """Write the export that ``job`` describes, and show what it holds. Raises :class:`RefusedRun`."""
     # Imported here, so that a wrong command line is answered before the readers and writers are loaded.
-    from train.export.export import export
+    from train.export.export import write_export
 
     try:
-        report = export(job)
+        report = write_export(job)
     except OSError as error:
         where = error.filename or job.export.dir
         Console(stderr=True, soft_wrap=True).print(f"cannot write {where}: {error.strerror}", style="red", markup=False)

@@ -15,7 +15,7 @@ SPAN = 0.05
 """Share of the logged steps that the smoothed line averages over."""
 
 
-def plot(folder: Path) -> Path:
+def plot_curves(folder: Path) -> Path:
     """Draw ``folder/log.jsonl`` into ``folder/curves.png`` and return its path.
 
     Raises :class:`RefusedRun` when there is no logged step.
@@ -29,19 +29,19 @@ def plot(folder: Path) -> Path:
     figure = Figure(figsize=(10, 4), layout="constrained")
     upper, lower = figure.subplots(1, 2)
     upper.plot(steps, loss, ".", color="0.6", markersize=4, label="each step")
-    upper.plot(steps, smoothed(loss), color="tab:blue", linewidth=2, label="smoothed")
+    upper.plot(steps, smooth_values(loss), color="tab:blue", linewidth=2, label="smoothed")
     upper.legend(frameon=False)
     lower.plot(steps, rate, color="tab:orange", linewidth=2)
     lower.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-    _labels(upper, "Training loss", "nats a token")
-    _labels(lower, "Learning rate", "")
+    _label_axes(upper, "Training loss", "nats a token")
+    _label_axes(lower, "Learning rate", "")
     target = folder / "curves.png"
     FigureCanvasAgg(figure).print_png(target)
     target.chmod(0o600)
     return target
 
 
-def smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def smooth_values(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mean over a window around each value, shape (n,); at the ends the window is the part that is there."""
     reach = max(1, round(SPAN * len(values) / 2))
     sums = np.concatenate([[0.0], np.cumsum(values)])
@@ -51,7 +51,7 @@ def smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return means
 
 
-def _labels(axes: Any, title: str, unit: str) -> None:
+def _label_axes(axes: Any, title: str, unit: str) -> None:
     axes.set_title(title)
     axes.set_xlabel("step")
     axes.set_ylabel(unit)

@@ -28,38 +28,38 @@ _PLACES = {"dir", "dry_run", "save_steps", "log_steps", "upstream.checkout", "up
 """Fields of ``train`` that may change between restarts."""
 
 
-def backend(kind: Backend) -> TrainBackend:
+def load_backend(kind: Backend) -> TrainBackend:
     """The backend of a kind, its module imported late."""
     module, name = BACKENDS[kind].split(":")
     made: TrainBackend = getattr(importlib.import_module(module), name)()
     return made
 
 
-def launch(job: TrainJob) -> int:
+def launch_training(job: TrainJob) -> int:
     """Train ``job``, or print what would be started; returns the exit code.
 
     Raises :class:`RefusedRun` before anything starts, :class:`LockedRun` when another run holds ``train.dir``.
     """
-    trainer = backend(job.train.backend)
-    trainer.check(job)
+    trainer = load_backend(job.train.backend)
+    trainer.check_training(job)
     if job.train.dry_run:
-        for line in trainer.commands(job):
+        for line in trainer.list_commands(job):
             Console().out(line, highlight=False)
         return EXIT_OK
     root = Path(job.train.dir)
-    with _held(root):
-        _settle(job, root, trainer)
-        return _train(job, root, trainer)
+    with _hold_folder(root):
+        _record_identity(job, root, trainer)
+        return _run_trainer(job, root, trainer)
 
 
-def _train(job: TrainJob, root: Path, trainer: TrainBackend) -> int:
+def _run_trainer(job: TrainJob, root: Path, trainer: TrainBackend) -> int:
     from mics_ray.runtime.monitor.logs import log_into_folder
     from mics_ray.runtime.monitor.progress import Progress
 
     log_into_folder(root / "logs", "driver")
     progress = Progress()
     try:
-        weights = trainer.train(job, progress.show_phase)
+        weights = trainer.train_stages(job, progress.show_phase)
     except StoppedEarly as stopped:
         Console(stderr=True).out(str(stopped), highlight=False)
         return stopped.code
@@ -68,7 +68,7 @@ def _train(job: TrainJob, root: Path, trainer: TrainBackend) -> int:
 
 
 @contextmanager
-def _held(root: Path) -> Iterator[None]:
+def _hold_folder(root: Path) -> Iterator[None]:
     """``train.dir``, made where it is not there, and its lock for a while."""
     from mics_ray.jobs.lock import LockHeld, RunLock
 
@@ -83,13 +83,13 @@ def _held(root: Path) -> Iterator[None]:
         yield
 
 
-def _settle(job: TrainJob, root: Path, trainer: TrainBackend) -> None:
+def _record_identity(job: TrainJob, root: Path, trainer: TrainBackend) -> None:
     """Write what the folder is for. Raises :class:`RefusedRun` where checkpoints of another configuration lie."""
     from mics_ray.config.compose import dump_yaml
     from mics_ray.jobs.run_folder import RunFolder
 
-    view, path = identity(job), root / "identity.json"
-    if trainer.checkpoints(job):
+    view, path = training_identity(job), root / "identity.json"
+    if trainer.find_checkpoints(job):
         changed = list_differences(read_json_object(path), view)
         if changed:
             lines = "\n".join(f"  {line}" for line in changed)
@@ -99,10 +99,10 @@ def _settle(job: TrainJob, root: Path, trainer: TrainBackend) -> None:
     RunFolder(root).write_identity(view, dump_yaml(job))
 
 
-def identity(job: TrainJob) -> dict[str, Any]:
+def training_identity(job: TrainJob) -> dict[str, Any]:
     """The flat, JSON-able view of everything that decides the weights: the recipe, the seed, every stage's samples."""
     view: dict[str, Any] = {"seed": job.seed}
-    for name, value in _flatten(asdict(job.train)):
+    for name, value in _flatten_fields(asdict(job.train)):
         if name not in _PLACES:
             view[f"train.{name}"] = value.value if isinstance(value, Enum) else value
     stages = read_stages(job.export.dir, job.export.stages)
@@ -115,9 +115,9 @@ def identity(job: TrainJob) -> dict[str, Any]:
     return view
 
 
-def _flatten(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten_fields(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in node.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{path}{key}.")
+            yield from _flatten_fields(value, f"{path}{key}.")
         else:
             yield f"{path}{key}", value

@@ -27,7 +27,7 @@ class DataSet:
     tiles: int | None
 
     @property
-    def samples(self) -> int:
+    def sample_count(self) -> int:
         """Records that one epoch reads, repeats included."""
         return self.length * self.repeat
 
@@ -41,9 +41,9 @@ class Stage:
     entries: tuple[DataSet, ...]
 
     @property
-    def samples(self) -> int:
+    def sample_count(self) -> int:
         """Records that one epoch reads, repeats included."""
-        return sum(entry.samples for entry in self.entries)
+        return sum(entry.sample_count for entry in self.entries)
 
 
 def read_stages(export_dir: str | Path, names: Sequence[str] | None = None) -> list[Stage]:
@@ -52,7 +52,9 @@ def read_stages(export_dir: str | Path, names: Sequence[str] | None = None) -> l
     Raises :class:`RefusedRun` naming the stage and the file that is missing, empty or not readable.
     """
     folder = Path(export_dir).absolute()
-    report = _json(folder / "report.json", f"export.dir {export_dir}: no export is there; run scripts/export.py first")
+    report = _read_json_object(
+        folder / "report.json", f"export.dir {export_dir}: no export is there; run scripts/export.py first"
+    )
     listed = report.get("stages")
     if not isinstance(listed, list) or not listed:
         raise RefusedRun(f"export.dir {export_dir}: report.json lists no stage; export again with stages=NAME")
@@ -63,21 +65,21 @@ def read_stages(export_dir: str | Path, names: Sequence[str] | None = None) -> l
     chosen = [name for name in found if names is None or name in names]
     if not chosen:
         raise RefusedRun("export.stages: no stage is chosen; leave it out to train all of them")
-    return [_stage(name, found[name]) for name in chosen]
+    return [_read_stage(name, found[name]) for name in chosen]
 
 
-def _stage(name: str, meta: Path) -> Stage:
+def _read_stage(name: str, meta: Path) -> Stage:
     if not re.fullmatch(r"\w[\w.-]*", name) or name in RESERVED:
         raise RefusedRun(f"stage {name!r}: not usable as the name of a folder in train.dir; export it under another")
-    content = _json(meta, f"stage {name}: {meta} is not there; export again")
-    entries = tuple(_data_set(f"stage {name}, data set {key}", key, entry) for key, entry in content.items())
+    content = _read_json_object(meta, f"stage {name}: {meta} is not there; export again")
+    entries = tuple(_read_data_set(f"stage {name}, data set {key}", key, entry) for key, entry in content.items())
     stage = Stage(name, meta, entries)
-    if not stage.samples:
+    if not stage.sample_count:
         raise RefusedRun(f"stage {name}: {meta} has no sample; leave the stage out or export again")
     return stage
 
 
-def _data_set(place: str, name: str, entry: dict[str, Any]) -> DataSet:
+def _read_data_set(place: str, name: str, entry: dict[str, Any]) -> DataSet:
     missing = [key for key in ("root", "annotation", "repeat_time", "length") if key not in entry]
     if missing:
         raise RefusedRun(f"{place}: {', '.join(missing)} missing in the meta file")
@@ -94,7 +96,7 @@ def _data_set(place: str, name: str, entry: dict[str, Any]) -> DataSet:
     return DataSet(name, root, annotation, repeat, int(entry["length"]), entry.get("max_dynamic_patch"))
 
 
-def _json(path: Path, absent: str) -> dict[str, Any]:
+def _read_json_object(path: Path, absent: str) -> dict[str, Any]:
     """The object in a JSON file. Raises :class:`RefusedRun`: ``absent`` where there is no file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -23,8 +23,8 @@ from mics_ray.runtime.serving.picture_refs import PictureRefs
 from tests.support.processes import kill, until
 from tests.support.tiny_training import QUESTION, job, record, write_stage
 from train.backends.peft.backend import PeftLora
-from train.backends.peft.checkpoints import saved
-from train.backends.peft.training_log import last_line
+from train.backends.peft.checkpoints import list_checkpoints
+from train.backends.peft.training_log import read_last_line
 
 pytestmark = pytest.mark.cluster
 
@@ -43,7 +43,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(ray_cluster: None, export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an unbroken training by one worker."""
     folder = tmp_path_factory.mktemp("trained")
-    assert PeftLora().train(job(export, folder, **RECIPE), print) == folder / "merged"
+    assert PeftLora().train_stages(job(export, folder, **RECIPE), print) == folder / "merged"
     return folder
 
 
@@ -52,7 +52,7 @@ def log(folder: Path) -> list[dict[str, Any]]:
 
 
 def last_step(folder: Path) -> int:
-    return int((last_line(folder / "log.jsonl") or {"step": 0})["step"])
+    return int((read_last_line(folder / "log.jsonl") or {"step": 0})["step"])
 
 
 def adapter(folder: Path) -> dict[str, torch.Tensor]:
@@ -85,7 +85,7 @@ def test_the_loss_falls_and_everything_lies_beside_the_weights(trained: Path) ->
 
 def test_the_same_command_again_trains_nothing(trained: Path, export: Path) -> None:
     before = (trained / "merged" / "model.safetensors").stat().st_mtime_ns
-    assert PeftLora().train(job(export, trained, **RECIPE), print) == trained / "merged"
+    assert PeftLora().train_stages(job(export, trained, **RECIPE), print) == trained / "merged"
     assert (trained / "merged" / "model.safetensors").stat().st_mtime_ns == before
     assert len(log(trained)) == STEPS
 
@@ -93,7 +93,7 @@ def test_the_same_command_again_trains_nothing(trained: Path, export: Path) -> N
 @pytest.mark.slow
 def test_two_workers_with_accumulation_train_what_one_trains(trained: Path, export: Path, tmp_path: Path) -> None:
     shared = RECIPE | {"workers": 2, "batch_per_device": 2}
-    PeftLora().train(job(export, tmp_path, **shared), print)
+    PeftLora().train_stages(job(export, tmp_path, **shared), print)
     for ours, theirs in zip(log(tmp_path), log(trained), strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
     for name, weight in adapter(tmp_path).items():
@@ -102,7 +102,7 @@ def test_two_workers_with_accumulation_train_what_one_trains(trained: Path, expo
 
 @pytest.mark.slow
 def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint(trained: Path, export: Path, tmp_path: Path) -> None:
-    running = threading.Thread(target=PeftLora().train, args=(job(export, tmp_path, **RECIPE), print))
+    running = threading.Thread(target=PeftLora().train_stages, args=(job(export, tmp_path, **RECIPE), print))
     running.start()
     until(lambda: last_step(tmp_path) > SAVED_EVERY + 1)
     kill(int(boards(tmp_path)[0].name.split(".")[-2]))
@@ -136,7 +136,7 @@ def test_the_same_command_goes_on_after_ctrl_c_and_after_a_killed_driver(
         assert driver.wait(300) == EXIT_STOPPED
     stopped = last_step(folder)
     assert stopped < STEPS
-    assert saved(folder / "checkpoints")[-1].name == f"step-{stopped:08}.pt"
+    assert list_checkpoints(folder / "checkpoints")[-1].name == f"step-{stopped:08}.pt"
     with subprocess.Popen(command) as driver:
         until(lambda: last_step(folder) > max(stopped, SAVED_EVERY) + 1)
         driver.kill()
@@ -164,7 +164,7 @@ def test_the_second_stage_starts_from_the_merged_weights_of_the_first(
     write_stage(tmp_path / "export", [record(number) for number in range(8)], "first")
     write_stage(tmp_path / "export", [record(number) for number in range(8)], "second")
     recipe = RECIPE | {"max_steps": 6}
-    final = PeftLora().train(job(tmp_path / "export", tmp_path / "run", **recipe), print)
+    final = PeftLora().train_stages(job(tmp_path / "export", tmp_path / "run", **recipe), print)
     assert final == tmp_path / "run" / "second" / "merged"
     ends, starts = log(tmp_path / "run" / "first")[-1]["loss"], log(tmp_path / "run" / "second")[0]["loss"]
     assert starts == pytest.approx(ends, rel=0.15)
@@ -173,9 +173,9 @@ def test_the_second_stage_starts_from_the_merged_weights_of_the_first(
 
 def test_too_few_gpus_and_records_that_do_not_fit_are_refused(ray_cluster: None, export: Path, tmp_path: Path) -> None:
     with pytest.raises(RefusedRun, match="need a GPU each, the cluster has 0"):
-        PeftLora().train(job(export, tmp_path, **RECIPE | {"use_gpu": True}), print)
+        PeftLora().train_stages(job(export, tmp_path, **RECIPE | {"use_gpu": True}), print)
     with pytest.raises(RefusedRun, match=r"record phantom-\d+: \d+ tokens, train.max_seq_length is 40"):
-        PeftLora().train(job(export, tmp_path, **RECIPE | {"max_seq_length": 40}), print)
+        PeftLora().train_stages(job(export, tmp_path, **RECIPE | {"max_seq_length": 40}), print)
 
 
 @pytest.mark.slow
@@ -193,6 +193,6 @@ async def test_vllm_makes_as_many_prompt_tokens_as_training(replicas: dict[str, 
         pictures = Pictures(f"tokens-{number}", tuple(path.read_bytes() for path in shown)) if shown else None
         digest = pictures.digest if pictures else ""
         asked = Request("tiny", "m", "", "", QUESTION, digest, 0.0, 1, derive_seed("tokens", number))
-        sample = encoder.encode(records[number])
+        sample = encoder.encode_record(records[number])
         reply = await asyncio.wait_for(router.route_request(f"tokens-{number}", asked, pictures), 120)
         assert reply.prompt_tokens == int((sample.labels == IGNORED).sum())

@@ -13,16 +13,16 @@ import pytest
 
 from mics_ray.config.schema import PromptsConfig
 from tests.support.searched_samples import prompts, samples
-from train.export.forms.chat import chat
-from train.export.forms.pairs import chain_pairs, for_mpo, step_pairs
-from train.export.forms.rewards import rewards
+from train.export.forms.chat import chat_records
+from train.export.forms.pairs import chain_pairs, step_pairs, to_mpo_record
+from train.export.forms.rewards import reward_rows
 from train.export.samples import Sample
 
 Form = Callable[[Sequence[Sample], PromptsConfig], Iterator[dict[str, Any]]]
 
 
 def mpo(form: Form) -> Form:
-    return lambda some, texts: map(for_mpo, form(some, texts))
+    return lambda some, texts: map(to_mpo_record, form(some, texts))
 
 
 FORMS: dict[str, Form] = {
@@ -30,8 +30,8 @@ FORMS: dict[str, Form] = {
     "chain_pairs": chain_pairs,
     "step_pairs_mpo": mpo(step_pairs),
     "chain_pairs_mpo": mpo(chain_pairs),
-    "rewards": rewards,
-    "chat": chat,
+    "rewards": reward_rows,
+    "chat": chat_records,
 }
 
 

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from tests.support.run_folders import job, make_run, noise, row
-from train.export.export import export
+from train.export.export import write_export
 
 STORED = Path(__file__).parent / "export_internvl.jsonl"
 
@@ -20,7 +20,7 @@ def test_records_are_the_stored_ones(tmp_path: Path, regenerate: bool) -> None:
     ]
     run = make_run(tmp_path / "run", rows)
     noise(7, 1000, 500).save(run / "pictures/b.png")
-    export(job(run, tmp_path / "x"))
+    write_export(job(run, tmp_path / "x"))
     found = [json.loads(line) for line in (tmp_path / "x/train.jsonl").read_text().splitlines()]
     for record in found:
         if "image" in record:  # the name of a file is the digest of what Pillow's version wrote

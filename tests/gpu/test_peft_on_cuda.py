@@ -26,7 +26,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def losses(export: Path, folder: Path, **changed: Any) -> list[float]:
     """Train, and the loss of every step."""
-    assert PeftLora().train(job(export, folder, **RECIPE | changed), print) == folder / "merged"
+    assert PeftLora().train_stages(job(export, folder, **RECIPE | changed), print) == folder / "merged"
     return [json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()]
 
 

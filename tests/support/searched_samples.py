@@ -10,7 +10,7 @@ from mics_ray.core.text import format_chain
 from mics_ray.core.types import Case, Continuation
 from mics_ray.models.prompts import fill_intern_prompt
 from train.export.samples import Sample
-from train.export.tokens import trainer_safe
+from train.export.tokens import make_trainer_safe
 
 VERDICTS = {"r": "right", "w": "wrong", "u": "unknown"}
 
@@ -53,7 +53,7 @@ def node(
 def sample(**changes: Any) -> Sample:
     """A case searched twice: a dead end, then two rounds with a tie, a failed mentor and a lost vote."""
     steps, answer = ("The left apex is dark.", "No lung markings there.", "So the lung has collapsed."), "Pneumothorax"
-    question = trainer_safe("What does the <image> show?")
+    question = make_trainer_safe("What does the <image> show?")
     end = "### Step 4: It is air.\n\n### The final answer is: Pneumothorax"
     nodes = (
         node(0, None, (1, 1), "ann", ["The heart is wide."], "wwwwww", "### The final answer is: Cardiomegaly"),

@@ -26,22 +26,22 @@ class TrainerFailed(StoppedEarly):
 class TrainBackend(Protocol):
     """One way to train. An object without state: everything is in the job and on the disk under ``train.dir``."""
 
-    def check(self, job: TrainJob) -> None:
+    def check_training(self, job: TrainJob) -> None:
         """Refuse what cannot work before anything starts, in seconds and without Ray or GPUs.
 
         Raises :class:`~mics_ray.errors.RefusedRun`.
         """
         ...
 
-    def commands(self, job: TrainJob) -> list[str]:
+    def list_commands(self, job: TrainJob) -> list[str]:
         """What :meth:`train` would start, in order, one shell-quoted command a line; for ``train.dry_run=true``."""
         ...
 
-    def checkpoints(self, job: TrainJob) -> list[Path]:
+    def find_checkpoints(self, job: TrainJob) -> list[Path]:
         """The checkpoints and finished weights on disk; none means that another configuration may take the folder."""
         ...
 
-    def train(self, job: TrainJob, say: Say) -> Path:
+    def train_stages(self, job: TrainJob, say: Say) -> Path:
         """Train every stage, going on where an earlier call ended; returns the folder of the final weights.
 
         Raises :class:`~mics_ray.errors.RefusedRun` when the cluster is too small, :class:`StoppedEarly`.

@@ -18,15 +18,21 @@ _OF_AN_EXPORT = {
 }  # fmt: skip
 
 
-def check(job: ExportJob) -> None:
+def check_export_job(job: ExportJob) -> None:
     """Refuse what cannot work. Raises :class:`RefusedRun` with every problem found."""
-    problems = [*_choices(job), *_numbers(job), *_pattern(job), *check_templates(job.prompts), *_target(job)]
+    problems = [
+        *_check_choices(job),
+        *_check_numbers(job),
+        *_check_pattern(job),
+        *check_templates(job.prompts),
+        *_check_target(job),
+    ]
     if problems:
         raise RefusedRun("\n".join(problems))
     check_stages(job.stages)
 
 
-def patient_of(pattern: str) -> Callable[[str], str | None]:
+def make_patient_finder(pattern: str) -> Callable[[str], str | None]:
     """From a case id to its patient: the first group of ``pattern`` where it is found in the id and not empty."""
     compiled = re.compile(pattern)
 
@@ -37,7 +43,7 @@ def patient_of(pattern: str) -> Callable[[str], str | None]:
     return find
 
 
-def _choices(job: ExportJob) -> Iterator[str]:
+def _check_choices(job: ExportJob) -> Iterator[str]:
     for name, chosen, known in (
         ("outcomes", job.select.outcomes, [outcome.value for outcome in Outcome]),
         ("quality", job.select.quality, [quality.value for quality in Quality]),
@@ -49,7 +55,7 @@ def _choices(job: ExportJob) -> Iterator[str]:
         yield "prompts.intern: the template does not hold {question}"
 
 
-def _numbers(job: ExportJob) -> Iterator[str]:
+def _check_numbers(job: ExportJob) -> Iterator[str]:
     if not 0 <= job.export.validation_share < 1:
         yield f"export.validation_share: {job.export.validation_share:g} is not a share from 0 to below 1"
     if not 0 <= job.select.min_score <= 1:
@@ -59,7 +65,7 @@ def _numbers(job: ExportJob) -> Iterator[str]:
             yield f"length.{name}: {getattr(job.length, name)} is below 1"
 
 
-def _pattern(job: ExportJob) -> Iterator[str]:
+def _check_pattern(job: ExportJob) -> Iterator[str]:
     try:
         if not re.compile(job.export.patient_pattern).groups:
             yield "export.patient_pattern: has no group; put the patient's part into ( )"
@@ -67,7 +73,7 @@ def _pattern(job: ExportJob) -> Iterator[str]:
         yield f"export.patient_pattern: no regular expression ({error.msg})"
 
 
-def _target(job: ExportJob) -> Iterator[str]:
+def _check_target(job: ExportJob) -> Iterator[str]:
     """An export replaces an export, and nothing else."""
     folder = Path(job.export.dir)
     if folder.exists() and not folder.is_dir():

@@ -15,7 +15,7 @@ from typing import Any
 
 from mics_ray.errors import RefusedRun
 from train.export.config import CHAINS, DataSetConfig, LengthConfig, StageConfig
-from train.export.forms.internvl import BadRecord, Checker, made_safe
+from train.export.forms.internvl import BadRecord, RecordChecker, make_record_safe
 from train.export.jsonl import write_file, write_jsonl
 from train.export.tokens import Ruler
 from train.stages import RESERVED
@@ -25,7 +25,7 @@ _SHOWN = 20  # problems of a file that a refusal lists
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ExportPlace:
     """Where an export is written, and where it will be found afterwards."""
 
     folder: Path
@@ -60,7 +60,7 @@ def check_stages(stages: Mapping[str, StageConfig]) -> None:
 
 
 def write_stages(
-    place: Place, stages: Mapping[str, StageConfig], records: list[dict[str, Any]], ruler: Ruler, seed: int
+    place: ExportPlace, stages: Mapping[str, StageConfig], records: list[dict[str, Any]], ruler: Ruler, seed: int
 ) -> Curriculum:
     """Write the meta files, and the annotations of all data sets but the whole of our chains, which are ``records``.
 
@@ -69,7 +69,7 @@ def write_stages(
     found = Curriculum()
     for name, stage in stages.items():
         entries = {
-            key: _entry(place, f"{name}/{key}", one, records, ruler, seed)
+            key: _write_data_set(place, f"{name}/{key}", one, records, ruler, seed)
             for key, one in stage.sets.items()
             if one.path is not None
         }
@@ -82,7 +82,7 @@ def write_stages(
     return found
 
 
-def write_meta(place: Place, name: str, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def write_meta(place: ExportPlace, name: str, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Write ``meta/NAME.json`` and return the stage as the report lists it."""
     meta = f"meta/{name}.json"
     write_file(place.folder / meta, json.dumps(entries, indent=1))
@@ -91,7 +91,7 @@ def write_meta(place: Place, name: str, entries: Mapping[str, Mapping[str, Any]]
     return {"name": name, "meta": meta, "samples": samples, "sets": sets}
 
 
-def meta_entry(root: Path, annotation: Path, length: int, repeat: int, config: LengthConfig) -> dict[str, Any]:
+def make_meta_entry(root: Path, annotation: Path, length: int, repeat: int, config: LengthConfig) -> dict[str, Any]:
     """One data set of a meta file. ``length`` counts lines, without repeats."""
     return {
         "root": str(root),
@@ -103,43 +103,45 @@ def meta_entry(root: Path, annotation: Path, length: int, repeat: int, config: L
     }
 
 
-def _entry(
-    place: Place, name: str, config: DataSetConfig, records: list[dict[str, Any]], ruler: Ruler, seed: int
+def _write_data_set(
+    place: ExportPlace, name: str, config: DataSetConfig, records: list[dict[str, Any]], ruler: Ruler, seed: int
 ) -> dict[str, Any]:
     ours = config.path == CHAINS
     if ours and config.repeats >= 1:
-        return meta_entry(place.final, place.final / "train.jsonl", len(records), int(config.repeats), ruler.config)
+        return make_meta_entry(
+            place.final, place.final / "train.jsonl", len(records), int(config.repeats), ruler.config
+        )
     path = Path(str(config.path))
     root = place.final if ours else Path(config.root or path.parent).absolute()
     count = len(records) if ours else count_lines(path)
     if not count:
         raise RefusedRun(f"stages: the data set {path} is empty; leave it out")
-    source: Iterable[dict[str, Any]] = records if ours else read_set(path, Checker(root, ruler))
-    wanted = sample_lines(count, config.repeats, seed, name) if config.repeats < 1 else None
+    source: Iterable[dict[str, Any]] = records if ours else read_data_set(path, RecordChecker(root, ruler))
+    wanted = draw_lines(count, config.repeats, seed, name) if config.repeats < 1 else None
     annotation = f"stages/{name}.jsonl"
-    written = write_jsonl(place.folder / annotation, _drawn(source, wanted))
-    return meta_entry(root, place.final / annotation, written, max(1, int(config.repeats)), ruler.config)
+    written = write_jsonl(place.folder / annotation, _select_records(source, wanted))
+    return make_meta_entry(root, place.final / annotation, written, max(1, int(config.repeats)), ruler.config)
 
 
-def _drawn(source: Iterable[dict[str, Any]], wanted: set[int] | None) -> Iterator[dict[str, Any]]:
+def _select_records(source: Iterable[dict[str, Any]], wanted: set[int] | None) -> Iterator[dict[str, Any]]:
     """The wanted records by their number, or all; the source is read to its end, so that every record is checked."""
     for number, record in enumerate(source):
         if wanted is None or number in wanted:
             yield record
 
 
-def read_set(path: Path, checker: Checker) -> Iterator[dict[str, Any]]:
+def read_data_set(path: Path, checker: RecordChecker) -> Iterator[dict[str, Any]]:
     """The records of an annotation file, safe for the trainer.
 
     After the last one, raises :class:`RefusedRun` with file, line and id of those that the trainer would not read as
     themselves.
     """
     problems = []
-    for number, line in _lines(path):
+    for number, line in _iter_lines(path):
         record: dict[str, Any] = {}
         try:
-            record = _parse(line)
-            checker.check(record)
+            record = _parse_line(line)
+            checker.check_record(record)
             yield record
         except BadRecord as bad:
             problems.append(f"line {number}, record {record.get('id', '(no id)')}: {bad}")
@@ -151,7 +153,7 @@ def read_set(path: Path, checker: Checker) -> Iterator[dict[str, Any]]:
         )
 
 
-def sample_lines(count: int, share: float, *seed: object) -> set[int]:
+def draw_lines(count: int, share: float, *seed: object) -> set[int]:
     """Which of ``count`` lines are in a share of them, drawn from the seed: at least one."""
     draw = random.Random(" ".join(map(str, seed)))
     return set(draw.sample(range(count), min(count, max(1, int(count * share)))))
@@ -159,10 +161,10 @@ def sample_lines(count: int, share: float, *seed: object) -> set[int]:
 
 def count_lines(path: Path) -> int:
     """Lines of a file. Raises :class:`RefusedRun`."""
-    return sum(1 for _ in _lines(path))
+    return sum(1 for _ in _iter_lines(path))
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def _iter_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with path.open("rb") as file:
             yield from enumerate(file, 1)
@@ -170,7 +172,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise RefusedRun(f"cannot read the data set {path}: {error.strerror}") from None
 
 
-def _parse(line: bytes) -> dict[str, Any]:
+def _parse_line(line: bytes) -> dict[str, Any]:
     if not line.strip():
         raise BadRecord("a blank line")
     try:
@@ -179,4 +181,4 @@ def _parse(line: bytes) -> dict[str, Any]:
         raise BadRecord("not JSON in UTF-8") from None
     if not isinstance(found, dict):
         raise BadRecord("not a JSON object")
-    return made_safe(found)
+    return make_record_safe(found)

@@ -12,80 +12,82 @@ from mics_ray.config.compose import dump_yaml
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.private_files import make_private_folder
-from train.export.check import check, patient_of
+from train.export.check import check_export_job, make_patient_finder
 from train.export.config import CHAINS, ExportJob
-from train.export.curriculum import VALIDATION, Place, meta_entry, write_meta, write_stages
-from train.export.forms.chat import DATASET_INFO, chat
+from train.export.curriculum import VALIDATION, ExportPlace, make_meta_entry, write_meta, write_stages
+from train.export.forms.chat import DATASET_INFO, chat_records
 from train.export.forms.hub import write_dataset
-from train.export.forms.internvl import BadRecord, Checker, to_record
-from train.export.forms.pairs import chain_pairs, for_mpo, pair_tokens, step_pairs
-from train.export.forms.rewards import rewards
+from train.export.forms.internvl import BadRecord, RecordChecker, to_record
+from train.export.forms.pairs import chain_pairs, count_pair_tokens, step_pairs, to_mpo_record
+from train.export.forms.rewards import reward_rows
 from train.export.jsonl import write_file, write_jsonl
 from train.export.pictures import PictureStore
-from train.export.report import build_report, counts, write_report
+from train.export.report import build_report, count_reasons, write_export_report
 from train.export.runs import Run, open_runs
 from train.export.samples import Sample, split_samples, to_samples
-from train.export.select import Dropped, Kept, deduplicate, select
-from train.export.tokens import Ruler, ruler
+from train.export.select import Dropped, Kept, drop_duplicates, select_rows
+from train.export.tokens import Ruler, make_ruler
 
 _LOCK = ".lock"
 _PAIRS = {"steps": step_pairs, "chains": chain_pairs}
 
 
-def export(job: ExportJob) -> dict[str, Any]:
+def write_export(job: ExportJob) -> dict[str, Any]:
     """Write the export and return its report.
 
     Raises :class:`RefusedRun`, with nothing changed in ``export.dir``; :class:`LockedRun` where another export is being
     written to it; ``OSError`` where it cannot be written.
     """
-    check(job)
+    check_export_job(job)
     runs = open_runs(job.run.dir, job.image_root)
-    measuring = ruler(job.length)
-    with _building(Path(job.export.dir).absolute()) as place:
-        return _Export(job, runs, place, measuring).write()
+    measuring = make_ruler(job.length)
+    with _build_beside(Path(job.export.dir).absolute()) as place:
+        return _ExportWriter(job, runs, place, measuring).write_everything()
 
 
-class _Export:
+class _ExportWriter:
     """One export being written into the folder of ``place``."""
 
-    def __init__(self, job: ExportJob, runs: Sequence[Run], place: Place, measuring: Ruler) -> None:
+    def __init__(self, job: ExportJob, runs: Sequence[Run], place: ExportPlace, measuring: Ruler) -> None:
         self._job, self._runs, self._place, self._ruler = job, runs, place, measuring
         self._pictures = PictureStore(place.folder, job.export.images)
         self._dropped: list[Dropped] = []
         self._long_pairs: dict[str, list[str]] = {}
 
-    def write(self) -> dict[str, Any]:
+    def write_everything(self) -> dict[str, Any]:
         """Everything, the report last."""
-        samples = self._samples()
+        samples = self._collect_samples()
         sides = split_samples(samples, self._job.export.validation_share, self._job.seed)
         if not sides[0]:
             raise RefusedRun("export.validation_share: no sample is left to train on; give a smaller share")
         used = {image for sample in samples for image in sample.images}
         self._pictures.drop_unused(used)
-        records = [self._checked(sample) for sample in sides[0]]
+        records = [self._make_record(sample) for sample in sides[0]]
         files = self._write_forms(sides, records)
         curriculum = write_stages(self._place, self._job.stages, records, self._ruler, self._job.seed)
         found: dict[str, Any] = {"stages": curriculum.stages, "notes": curriculum.notes, "files": files}
-        found |= {"pictures": self._pictures.fates(used), "long_pairs": self._long_pairs}
+        found |= {"pictures": self._pictures.count_fates(used), "long_pairs": self._long_pairs}
         report = build_report(self._job, self._runs, sides, self._dropped, found)
         self._write_dataset(sides, report)
         write_file(self._place.folder / "config.yaml", dump_yaml(self._job))
-        write_report(self._place.folder, report)
+        write_export_report(self._place.folder, report)
         return report
 
-    def _samples(self) -> list[Sample]:
-        selected = self._keep(select(self._runs, self._job.select, patient_of(self._job.export.patient_pattern)))
+    def _collect_samples(self) -> list[Sample]:
+        selected = self._keep_and_count(
+            select_rows(self._runs, self._job.select, make_patient_finder(self._job.export.patient_pattern))
+        )
         kept = [replace(one, pictures=self._export_pictures(one)) for one in selected]
         if self._job.select.deduplicate:
-            kept = self._keep(deduplicate(kept))
+            kept = self._keep_and_count(drop_duplicates(kept))
         samples, long = to_samples(kept, self._job.prompts, self._ruler)
         self._dropped += long
         if not samples:
-            reasons = ", ".join(f"{reason} {count}" for reason, count in counts(self._dropped).items())
+            reasons = ", ".join(f"{reason} {count}" for reason, count in count_reasons(self._dropped).items())
             raise RefusedRun(f"the export would be empty: all {len(self._dropped)} rows are left out ({reasons})")
         return samples
 
-    def _keep(self, judged: Iterable[Kept | Dropped]) -> list[Kept]:
+    def _keep_and_count(self, judged: Iterable[Kept | Dropped]) -> list[Kept]:
         """The kept ones; the others go to the report."""
         kept: list[Kept] = []
         for one in judged:
@@ -97,13 +99,13 @@ class _Export:
 
     def _export_pictures(self, one: Kept) -> tuple[Any, ...]:
         case_id, root = one.row["case_id"], one.run.images
-        return tuple(self._pictures.export(case_id, root, image) for image in one.row["images"])
+        return tuple(self._pictures.export_picture(case_id, root, image) for image in one.row["images"])
 
-    def _checked(self, sample: Sample) -> dict[str, Any]:
+    def _make_record(self, sample: Sample) -> dict[str, Any]:
         """The record of a sample, which has passed the same check as other data sets."""
         record = to_record(sample)
         try:
-            Checker(self._place.folder, self._ruler).check(record)
+            RecordChecker(self._place.folder, self._ruler).check_record(record)
         except BadRecord as bad:
             raise RefusedRun(f"record {sample.id}: {bad}") from None
         return record
@@ -118,8 +120,8 @@ class _Export:
             files["validation.jsonl"] = self._write_validation(validating)
         for name in _PAIRS:
             files |= self._write_pairs(name, training)
-        files["rewards.jsonl"] = write_jsonl(folder / "rewards.jsonl", rewards(training, self._job.prompts))
-        files["chat.jsonl"] = write_jsonl(folder / "chat.jsonl", chat(training, self._job.prompts))
+        files["rewards.jsonl"] = write_jsonl(folder / "rewards.jsonl", reward_rows(training, self._job.prompts))
+        files["chat.jsonl"] = write_jsonl(folder / "chat.jsonl", chat_records(training, self._job.prompts))
         write_file(folder / "dataset_info.json", json.dumps(DATASET_INFO, indent=1))
         return files
 
@@ -129,21 +131,24 @@ class _Export:
         fitting: list[dict[str, Any]] = []
         long: list[dict[str, Any]] = []
         for pair in _PAIRS[name](samples, self._job.prompts):
-            tokens = pair_tokens(pair, by_id[pair["id"].rsplit("#", 1)[0]], self._ruler)
+            tokens = count_pair_tokens(pair, by_id[pair["id"].rsplit("#", 1)[0]], self._ruler)
             (fitting if tokens <= limit else long).append(pair)
         self._long_pairs[name] = [pair["id"] for pair in long]
         plain, mpo = f"pairs/{name}.jsonl", f"pairs/{name}_mpo.jsonl"
         folder, final = self._place.folder, self._place.final
-        files = {plain: write_jsonl(folder / plain, fitting), mpo: write_jsonl(folder / mpo, map(for_mpo, fitting))}
+        files = {
+            plain: write_jsonl(folder / plain, fitting),
+            mpo: write_jsonl(folder / mpo, map(to_mpo_record, fitting)),
+        }
         if fitting:
-            entry = meta_entry(final, final / mpo, len(fitting), 1, self._job.length)
+            entry = make_meta_entry(final, final / mpo, len(fitting), 1, self._job.length)
             write_meta(self._place, f"{name}_mpo", {name: entry})
         return files
 
     def _write_validation(self, samples: Sequence[Sample]) -> int:
         name, final = "validation.jsonl", self._place.final
-        count = write_jsonl(self._place.folder / name, map(self._checked, samples))
-        write_meta(self._place, VALIDATION, {CHAINS: meta_entry(final, final / name, count, 1, self._job.length)})
+        count = write_jsonl(self._place.folder / name, map(self._make_record, samples))
+        write_meta(self._place, VALIDATION, {CHAINS: make_meta_entry(final, final / name, count, 1, self._job.length)})
         return count
 
     def _write_dataset(self, sides: tuple[Sequence[Sample], Sequence[Sample]], report: Mapping[str, Any]) -> None:
@@ -159,7 +164,7 @@ class _Export:
 
 
 @contextmanager
-def _building(final: Path) -> Iterator[Place]:
+def _build_beside(final: Path) -> Iterator[ExportPlace]:
     """A folder beside ``final`` to write into, which takes its place at the end."""
     folder = final.with_name(f".{final.name}.new")
     make_private_folder(folder)
@@ -170,16 +175,16 @@ def _building(final: Path) -> Iterator[Place]:
             f"another export is being written to {final}; wait for it, or give another export.dir"
         ) from None
     with lock:
-        _clear(folder)
+        _clear_folder(folder)
         try:
-            yield Place(folder, final)
+            yield ExportPlace(folder, final)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        _replace(folder, final)
+        _replace_export(folder, final)
 
 
-def _clear(folder: Path) -> None:
+def _clear_folder(folder: Path) -> None:
     """Remove everything but the lock: what an export that was killed has left."""
     for path in folder.iterdir():
         if path.is_dir():
@@ -188,7 +193,7 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def _replace(folder: Path, final: Path) -> None:
+def _replace_export(folder: Path, final: Path) -> None:
     old = final.with_name(f".{final.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if final.exists():

@@ -43,12 +43,12 @@ class PictureStore:
     mode: ImageMode
     _made: dict[tuple[Path, str], Picture] = field(default_factory=dict)
 
-    def export(self, record: str, root: Path, relative: str) -> Picture:
+    def export_picture(self, record: str, root: Path, relative: str) -> Picture:
         """The picture ``relative`` under ``root``. Raises :class:`RefusedRun` naming record and path if unusable."""
         key = (root, relative)
         if key not in self._made:
             try:
-                self._made[key] = self._export(root, relative)
+                self._made[key] = self._load_and_write(root, relative)
             except PictureError as error:
                 raise RefusedRun(
                     f"record {record}: {error} (under {root}); put it back, or give its folder as image_root=…"
@@ -61,23 +61,23 @@ class PictureStore:
             if picture.fate != REFERENCED and picture.path not in used:
                 (self.folder / picture.path).unlink(missing_ok=True)
 
-    def fates(self, used: set[str]) -> dict[str, int]:
+    def count_fates(self, used: set[str]) -> dict[str, int]:
         """How many of the ``used`` files were copied, referenced, re-encoded."""
         found = {picture.path: picture.fate for picture in self._made.values() if picture.path in used}
         return {fate: list(found.values()).count(fate) for fate in (COPIED, REFERENCED, RE_ENCODED)}
 
-    def _export(self, root: Path, relative: str) -> Picture:
+    def _load_and_write(self, root: Path, relative: str) -> Picture:
         image = load_picture(root, relative)
         digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
         source = (root / relative).resolve()
-        ending = plain(source, image)
+        ending = plain_file_ending(source, image)
         if ending and self.mode is ImageMode.reference:
             return Picture(str(source), digest, image.size, REFERENCED)
         if ending:
-            return Picture(self._write(source.read_bytes(), ending), digest, image.size, COPIED)
-        return Picture(self._write(_as_png(image), "png"), digest, image.size, RE_ENCODED)
+            return Picture(self._write_file(source.read_bytes(), ending), digest, image.size, COPIED)
+        return Picture(self._write_file(_encode_png(image), "png"), digest, image.size, RE_ENCODED)
 
-    def _write(self, data: bytes, ending: str) -> str:
+    def _write_file(self, data: bytes, ending: str) -> str:
         """Write a file under the digest of its bytes; the path is relative to the export."""
         name = hashlib.sha256(data).hexdigest()
         path = f"images/{name[:2]}/{name}.{ending}"
@@ -86,7 +86,7 @@ class PictureStore:
         return path
 
 
-def plain(path: Path, image: Image.Image) -> str | None:
+def plain_file_ending(path: Path, image: Image.Image) -> str | None:
     """The file ending of a plain file that holds just the pixels of ``image``; ``None`` for any other file."""
     try:
         with Image.open(path, formats=list(_ENDINGS)) as found:
@@ -99,7 +99,7 @@ def plain(path: Path, image: Image.Image) -> str | None:
         return None
 
 
-def problem_of_file(path: Path) -> tuple[tuple[int, int], None] | tuple[None, str]:
+def check_picture_file(path: Path) -> tuple[tuple[int, int], None] | tuple[None, str]:
     """(width, height) of a picture file from its header, or what InternVL's trainer would do wrong with it."""
     try:
         with Image.open(path) as found:
@@ -114,7 +114,7 @@ def problem_of_file(path: Path) -> tuple[tuple[int, int], None] | tuple[None, st
         return None, f"picture {path} cannot be read ({type(error).__name__})"
 
 
-def _as_png(image: Image.Image) -> bytes:
+def _encode_png(image: Image.Image) -> bytes:
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()

@@ -30,58 +30,58 @@ def build_report(
     return {
         "stages": found["stages"],
         "kept": len(kept),
-        "dropped": counts(dropped),
+        "dropped": count_reasons(dropped),
         "split": {"train": len(sides[0]), "validation": len(sides[1])},
-        "patients": {"train": _patients(sides[0]), "validation": _patients(sides[1])},
+        "patients": {"train": _count_patients(sides[0]), "validation": _count_patients(sides[1])},
         "outcome": dict(Counter(sample.outcome for sample in kept)),
         "quality": dict(Counter(sample.quality for sample in kept)),
         "rounds": {str(rounds): count for rounds, count in sorted(Counter(sample.rounds for sample in kept).items())},
         "pictures": found["pictures"],
-        "tokens": _lengths([sample.tokens for sample in kept]) | _limit(job),
+        "tokens": _summarise_lengths([sample.tokens for sample in kept]) | _describe_limit(job),
         "files": found["files"],
         "long_pairs": found["long_pairs"],
-        "notes": [*_notes(job, runs), *_leak_notes(job, kept), *_pair_notes(found["long_pairs"]), *found["notes"]],
-        "runs": [_run(run, kept, dropped) for run in runs],
+        "notes": [*_run_notes(job, runs), *_leak_notes(job, kept), *_pair_notes(found["long_pairs"]), *found["notes"]],
+        "runs": [_describe_run(run, kept, dropped) for run in runs],
         "config_digest": ", ".join(sorted({sample.config_digest for sample in kept})),
         "code_version": find_code_version(),
         "seed": job.seed,
-        "dropped_ids": dropped_ids(dropped),
+        "dropped_ids": list_dropped(dropped),
     }
 
 
-def counts(dropped: Sequence[Dropped]) -> dict[str, int]:
+def count_reasons(dropped: Sequence[Dropped]) -> dict[str, int]:
     """How many rows each reason left out, the most frequent first."""
     return dict(Counter(one.reason for one in dropped).most_common())
 
 
-def dropped_ids(dropped: Sequence[Dropped]) -> dict[str, list[dict[str, str]]]:
+def list_dropped(dropped: Sequence[Dropped]) -> dict[str, list[dict[str, str]]]:
     """By reason, every row that was left out."""
     return {
         reason: [{"id": one.case_id, "run": one.run, "detail": one.detail} for one in dropped if one.reason == reason]
-        for reason in counts(dropped)
+        for reason in count_reasons(dropped)
     }
 
 
-def write_report(folder: Path, report: Mapping[str, Any]) -> None:
+def write_export_report(folder: Path, report: Mapping[str, Any]) -> None:
     """Write both files."""
     write_file(folder / REPORT, json.dumps(report, indent=1))
-    write_file(folder / "report.md", "\n".join(_markdown(report)) + "\n")
+    write_file(folder / "report.md", "\n".join(_render_markdown(report)) + "\n")
 
 
-def _patients(side: Sequence[Sample]) -> int:
+def _count_patients(side: Sequence[Sample]) -> int:
     return len({sample.patient for sample in side})
 
 
-def _lengths(tokens: Sequence[int]) -> dict[str, int]:
+def _summarise_lengths(tokens: Sequence[int]) -> dict[str, int]:
     return {"min": min(tokens), "median": round(median(tokens)), "max": max(tokens)}
 
 
-def _limit(job: ExportJob) -> dict[str, Any]:
+def _describe_limit(job: ExportJob) -> dict[str, Any]:
     by = job.length.tokenizer or "upper bound, one token per UTF-8 byte"
     return {"limit": job.length.max_seq_length, "measured_by": by}
 
 
-def _run(run: Run, kept: Sequence[Sample], dropped: Sequence[Dropped]) -> dict[str, Any]:
+def _describe_run(run: Run, kept: Sequence[Sample], dropped: Sequence[Dropped]) -> dict[str, Any]:
     mine = sum(sample.run == run.name for sample in kept)
     return {
         "name": run.name,
@@ -92,7 +92,7 @@ def _run(run: Run, kept: Sequence[Sample], dropped: Sequence[Dropped]) -> dict[s
     }
 
 
-def _notes(job: ExportJob, runs: Sequence[Run]) -> Iterator[str]:
+def _run_notes(job: ExportJob, runs: Sequence[Run]) -> Iterator[str]:
     """What a reader of the export should know about its runs."""
     for run in runs:
         if not run.finished:
@@ -116,19 +116,21 @@ def _pair_notes(long: Mapping[str, Sequence[str]]) -> Iterator[str]:
             yield f"{len(ids)} pairs of {name} are longer than length.max_seq_length and left out; ids in {REPORT}"
 
 
-def _markdown(report: Mapping[str, Any]) -> Iterator[str]:
+def _render_markdown(report: Mapping[str, Any]) -> Iterator[str]:
     rows = report["kept"] + sum(report["dropped"].values())
     yield f"# Export: {report['kept']} of {rows} rows\n"
     yield f"Configuration {report['config_digest']}, code {report['code_version']}, seed {report['seed']}.\n"
     for title in ("split", "patients", "outcome", "quality", "rounds", "pictures", "tokens", "files"):
         yield f"- {title}: " + ", ".join(f"{name} {value}" for name, value in report[title].items())
     yield "\n## Stages\n"
-    yield from _table(("stage", "data set", "records", "repeats", "samples"), _stage_rows(report["stages"]))
+    yield from _render_table(("stage", "data set", "records", "repeats", "samples"), _stage_rows(report["stages"]))
     if report["notes"]:
         yield "\n## Notes\n"
         yield from (f"- {note}" for note in report["notes"])
     yield "\n## Runs\n"
-    yield from _table(("run", "rows", "kept"), ((run["name"], run["rows"], run["kept"]) for run in report["runs"]))
+    yield from _render_table(
+        ("run", "rows", "kept"), ((run["name"], run["rows"], run["kept"]) for run in report["runs"])
+    )
     yield "\n## Left out\n"
     yield from _left_out(report)
 
@@ -149,7 +151,7 @@ def _left_out(report: Mapping[str, Any]) -> Iterator[str]:
             yield f"  - … and {len(ids) - _SHOWN} more, all in {REPORT}"
 
 
-def _table(head: Sequence[str], rows: Iterator[Sequence[object]]) -> Iterator[str]:
+def _render_table(head: Sequence[str], rows: Iterator[Sequence[object]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield "|" + "---|" * len(head)
     yield from (f"| {' | '.join(map(str, row))} |" for row in rows)

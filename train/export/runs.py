@@ -24,7 +24,7 @@ class Run:
     intern_prompt: str
     finished: bool
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def iter_rows(self) -> Iterator[dict[str, Any]]:
         """All committed rows. Raises :class:`RefusedRun` for a damaged shard."""
         try:
             yield from iter_rows(self.folder / "results")
@@ -39,26 +39,26 @@ def open_runs(given: object, image_root: str | None) -> list[Run]:
         raise RefusedRun("run.dir: no folder given")
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise RefusedRun("run.dir: the same folder is given twice")
-    return [_open(folder, name, image_root) for folder, name in zip(folders, _names(folders), strict=True)]
+    return [_open_run(folder, name, image_root) for folder, name in zip(folders, _number_names(folders), strict=True)]
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
+def _number_names(folders: Sequence[Path]) -> list[str]:
     """The folders' own names; where two are alike, numbered."""
     names = [folder.resolve().name for folder in folders]
     return [f"{name}-{at + 1}" if names.count(name) > 1 else name for at, name in enumerate(names)]
 
 
-def _open(folder: Path, name: str, image_root: str | None) -> Run:
+def _open_run(folder: Path, name: str, image_root: str | None) -> Run:
     if not shards(folder / "results"):
         raise RefusedRun(f"run.dir: no results in {folder}; is it a run.dir of scripts/generate.py?")
-    config = _config(folder / "config.yaml")
-    images = Path(resolve_embedded(image_root)) if image_root else _images(config.get("data") or {})
+    config = _read_run_config(folder / "config.yaml")
+    images = Path(resolve_embedded(image_root)) if image_root else _find_pictures(config.get("data") or {})
     if images is None or not images.is_dir():
         raise RefusedRun(f"run.dir {folder}: its picture folder {images or ''} is not there; give image_root=…")
-    return Run(name, folder, images.absolute(), _models(config), _intern_prompt(config), _finished(folder))
+    return Run(name, folder, images.absolute(), _list_models(config), _intern_prompt(config), _is_finished(folder))
 
 
-def _config(path: Path) -> dict[str, Any]:
+def _read_run_config(path: Path) -> dict[str, Any]:
     """The run's resolved configuration; nothing where it is not there or not readable."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -67,14 +67,14 @@ def _config(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _images(data: dict[str, Any]) -> Path | None:
+def _find_pictures(data: dict[str, Any]) -> Path | None:
     """The picture folder that a run was started with, relative paths taken from where this program is started."""
     if data.get("image_root"):
         return Path(resolve_embedded(str(data["image_root"])))
     return Path(resolve_embedded(str(data["cases"]))).parent if data.get("cases") else None
 
 
-def _models(config: dict[str, Any]) -> dict[str, Any]:
+def _list_models(config: dict[str, Any]) -> dict[str, Any]:
     """Names of entries and models by role, for the data card."""
     found: dict[str, Any] = {}
     for role in ("mentors", "interns"):
@@ -87,5 +87,5 @@ def _intern_prompt(config: dict[str, Any]) -> str:
     return str((config.get("prompts") or {}).get("intern", ""))
 
 
-def _finished(folder: Path) -> bool:
+def _is_finished(folder: Path) -> bool:
     return bool(read_json_object(folder / "summary.json").get("finished"))

@@ -13,7 +13,7 @@ from mics_ray.core.types import Case, Continuation
 from mics_ray.errors import RefusedRun
 from mics_ray.models.prompts import fill_intern_prompt
 from train.export.select import Dropped, Kept, unite_patients
-from train.export.tokens import PLACEHOLDER, Ruler, trainer_safe
+from train.export.tokens import PLACEHOLDER, Ruler, make_trainer_safe
 
 Turns = list[tuple[str, str]]
 """A conversation as (from, value), in the words of InternVL's records: system, human, gpt."""
@@ -21,7 +21,7 @@ Turns = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One kept row as a training sample. All texts but those in ``nodes`` are :func:`trainer_safe`.
+    """One kept row as a training sample. All texts but those in ``nodes`` are :func:`make_trainer_safe`.
 
     ``id`` is unique over all runs: the case id, with the run's name behind it where two runs keep the same case id.
     ``prompt`` is what the model is asked, without picture placeholders; ``completion`` the chain. ``images`` are paths
@@ -55,17 +55,17 @@ Node = Mapping[str, Any]
 """One candidate of a row, as `mics_ray.io.rows` writes it."""
 
 
-def turns(prompt: str, completion: str, pictures: int) -> Turns:
+def make_turns(prompt: str, completion: str, pictures: int) -> Turns:
     """The conversation as (from, value): one placeholder for each picture, all before the prompt; then the chain."""
     return [("human", f"{PLACEHOLDER}\n" * pictures + prompt), ("gpt", completion)]
 
 
-def scored(sample: Sample) -> list[Node]:
+def scored_nodes(sample: Sample) -> list[Node]:
     """The candidates with a score, of all attempts, in the order of their ids; failed ones have none."""
     return [node for node in sample.nodes if node["score"] is not None]
 
 
-def prefix(sample: Sample, parent: int | None) -> tuple[str, ...]:
+def steps_down_to(sample: Sample, parent: int | None) -> tuple[str, ...]:
     """The steps from the root of the parent's attempt down to the parent, the parent's own included."""
     nodes = {node["id"]: node for node in sample.nodes}
     path: list[Node] = []
@@ -75,12 +75,12 @@ def prefix(sample: Sample, parent: int | None) -> tuple[str, ...]:
     return tuple(step for node in reversed(path) for step in node["steps"])
 
 
-def asked(sample: Sample, prompts: PromptsConfig, steps: tuple[str, ...]) -> str:
+def intern_question(sample: Sample, prompts: PromptsConfig, steps: tuple[str, ...]) -> str:
     """What an intern is asked after ``steps``, safe for trainers, without picture placeholders."""
-    return trainer_safe(fill_intern_prompt(prompts, Case(sample.case_id, sample.question, ""), steps))
+    return make_trainer_safe(fill_intern_prompt(prompts, Case(sample.case_id, sample.question, ""), steps))
 
 
-def with_pictures(sample: Sample, text: str) -> str:
+def with_placeholders(sample: Sample, text: str) -> str:
     """``text`` behind one ``<image>`` line for each picture of the sample, as InternVL reads it."""
     return "<image>\n" * len(sample.images) + text
 
@@ -99,7 +99,9 @@ def to_samples(kept: Sequence[Kept], prompts: PromptsConfig, ruler: Ruler) -> tu
     most = ruler.config.max_seq_length
     for one, patient in zip(kept, people, strict=True):
         case_id = one.row["case_id"]
-        sample = _sample(one, f"{case_id}@{one.run.name}" if often[case_id] > 1 else case_id, patient, prompts, ruler)
+        sample = _make_sample(
+            one, f"{case_id}@{one.run.name}" if often[case_id] > 1 else case_id, patient, prompts, ruler
+        )
         if sample.tokens <= most:
             found.append(sample)
         else:
@@ -109,20 +111,22 @@ def to_samples(kept: Sequence[Kept], prompts: PromptsConfig, ruler: Ruler) -> tu
     return found, long
 
 
-def _sample(one: Kept, name: str, patient: str, prompts: PromptsConfig, ruler: Ruler) -> Sample:
+def _make_sample(one: Kept, name: str, patient: str, prompts: PromptsConfig, ruler: Ruler) -> Sample:
     row = one.row
-    steps, answer = tuple(map(trainer_safe, row["steps"])), trainer_safe(row["final_answer"])
-    prompt = trainer_safe(fill_intern_prompt(prompts, Case(row["case_id"], row["question"], ""), ()))
-    completion = trainer_safe(format_chain(Continuation(steps, answer)))
-    tokens = ruler.measure(turns(prompt, completion, len(one.pictures)), [picture.size for picture in one.pictures])
+    steps, answer = tuple(map(make_trainer_safe, row["steps"])), make_trainer_safe(row["final_answer"])
+    prompt = make_trainer_safe(fill_intern_prompt(prompts, Case(row["case_id"], row["question"], ""), ()))
+    completion = make_trainer_safe(format_chain(Continuation(steps, answer)))
+    tokens = ruler.count_tokens(
+        make_turns(prompt, completion, len(one.pictures)), [picture.size for picture in one.pictures]
+    )
     return Sample(
         id=name,
         case_id=row["case_id"],
         patient=patient,
         run=one.run.name,
         prompt=prompt,
-        question=trainer_safe(row["question"]),
-        answer=trainer_safe(row["answer"]),
+        question=make_trainer_safe(row["question"]),
+        answer=make_trainer_safe(row["answer"]),
         steps=steps,
         final_answer=answer,
         completion=completion,
@@ -146,11 +150,11 @@ def split_samples(samples: Sequence[Sample], share: float, seed: int) -> tuple[l
     groups: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         groups[sample.patient].append(sample)
-    wanted = {kind: share * count for kind, count in Counter(map(_stratum, samples)).items()}
+    wanted = {kind: share * count for kind, count in Counter(map(_stratum_of, samples)).items()}
     total = round(share * len(samples))
     chosen: set[str] = set()
     for patient in sorted(groups, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest()):
-        counts = Counter(map(_stratum, groups[patient]))
+        counts = Counter(map(_stratum_of, groups[patient]))
         after = {kind: wanted[kind] - count for kind, count in counts.items()}
         left = total - len(groups[patient])
         gain = abs(total) - abs(left) + sum(abs(wanted[kind]) - abs(after[kind]) for kind in counts)
@@ -164,5 +168,5 @@ def split_samples(samples: Sequence[Sample], share: float, seed: int) -> tuple[l
     return sides
 
 
-def _stratum(sample: Sample) -> tuple[str, int]:
+def _stratum_of(sample: Sample) -> tuple[str, int]:
     return sample.outcome, sample.rounds

@@ -34,7 +34,7 @@ class Dropped:
     detail: str
 
 
-def select(
+def select_rows(
     runs: Sequence[Run], config: SelectionConfig, patient: Callable[[str], str | None]
 ) -> Iterator[Kept | Dropped]:
     """Every row of the runs, kept or dropped, in their order; ``patient`` finds the patient in a case id.
@@ -43,26 +43,31 @@ def select(
     """
     seen: set[str] = set()
     for run in runs:
-        for row in run.rows():
+        for row in run.iter_rows():
             seen |= {node["mentor"] for node in row["nodes"]}
-            yield _judge(run, row, config, patient)
+            yield _judge_row(run, row, config, patient)
     for name in config.mentors or ():
         if name not in seen:
             raise RefusedRun(f"select.mentors: no row has a mentor {name!r}{suggest_nearest(name, sorted(seen))}")
 
 
-def _judge(run: Run, row: Row, config: SelectionConfig, patient: Callable[[str], str | None]) -> Kept | Dropped:
+def _judge_row(run: Run, row: Row, config: SelectionConfig, patient: Callable[[str], str | None]) -> Kept | Dropped:
     score, person = last_score(row), patient(row["case_id"])
-    if why := _why_not(row, score, config):
+    if why := _reason_to_drop(row, score, config):
         return Dropped(run.name, row["case_id"], *why)
     if score is None:
         return Dropped(run.name, row["case_id"], "no chain", "no score")
     if person is None:
         return Dropped(run.name, row["case_id"], "patient", "export.patient_pattern finds none in the id")
-    return Kept(run, lean(_untainted(row) if config.leaks is not LeakFilter.keep else row), person, score)
+    return Kept(
+        run,
+        drop_vote_texts(_without_tainted_scores(row) if config.leaks is not LeakFilter.keep else row),
+        person,
+        score,
+    )
 
 
-def _why_not(row: Row, score: float | None, config: SelectionConfig) -> tuple[str, str] | None:
+def _reason_to_drop(row: Row, score: float | None, config: SelectionConfig) -> tuple[str, str] | None:
     """Reason and detail for which a row is left out; ``None`` when it is selected."""
     if row["outcome"] not in config.outcomes:
         return "outcome", str(row["outcome"])
@@ -78,19 +83,19 @@ def _why_not(row: Row, score: float | None, config: SelectionConfig) -> tuple[st
     others = sorted(set(row["mentors"]) - set(config.mentors)) if config.mentors is not None else []
     if others:
         return "mentors", ", ".join(others)
-    leaks = _leaks(row, config.leaks)
+    leaks = _find_row_leaks(row, config.leaks)
     return ("leaks", ", ".join(f"{leak['kind']} in step {leak['step']}" for leak in leaks)) if leaks else None
 
 
-def _leaks(row: Row, wanted: LeakFilter) -> list[Mapping[str, Any]]:
+def _find_row_leaks(row: Row, wanted: LeakFilter) -> list[Mapping[str, Any]]:
     """The leaks for which a chain is left out."""
     if wanted is LeakFilter.keep:
         return []
-    last = len(row["steps"]) if wanted is LeakFilter.drop else sum(len(node["steps"]) for node in _chosen(row))
+    last = len(row["steps"]) if wanted is LeakFilter.drop else sum(len(node["steps"]) for node in _chosen_nodes(row))
     return [leak for leak in row["leaks"] if leak["step"] <= last]
 
 
-def _untainted(row: Row) -> Row:
+def _without_tainted_scores(row: Row) -> Row:
     """A row whose candidates have no score where they or what they go on from leak: such a score is no evidence."""
     tainted: set[int] = set()
     for node in row["nodes"]:  # parents come before their children
@@ -101,32 +106,32 @@ def _untainted(row: Row) -> Row:
 
 def last_score(row: Row) -> float | None:
     """The score of the last chosen candidate of the last attempt."""
-    chosen = _chosen(row)
+    chosen = _chosen_nodes(row)
     score: float | None = max(chosen, key=lambda node: int(node["round"]))["score"] if chosen else None
     return score
 
 
-def _chosen(row: Row) -> list[Mapping[str, Any]]:
+def _chosen_nodes(row: Row) -> list[Mapping[str, Any]]:
     """The chosen candidates of the last attempt."""
     return [node for node in row["nodes"] if node["chosen"] and node["attempt"] == row["attempts"]]
 
 
-def lean(row: Row) -> Row:
+def drop_vote_texts(row: Row) -> Row:
     """A row without the votes' texts, which are most of its size and no training data."""
     slim = ("intern", "temperature", "verdict")
     nodes = [node | {"votes": [{name: vote[name] for name in slim} for vote in node["votes"]]} for node in row["nodes"]]
     return row | {"nodes": nodes}
 
 
-def deduplicate(kept: Sequence[Kept]) -> Iterator[Kept | Dropped]:
+def drop_duplicates(kept: Sequence[Kept]) -> Iterator[Kept | Dropped]:
     """Of rows with the same question and the same pictures the best score stays, of equals the first."""
     best: dict[object, Kept] = {}
     for one in kept:
-        key = _sameness(one)
+        key = _duplicate_key(one)
         if key not in best or one.score > best[key].score:
             best[key] = one
     for one in kept:
-        winner = best[_sameness(one)]
+        winner = best[_duplicate_key(one)]
         if winner is one:
             yield one
         else:
@@ -134,7 +139,7 @@ def deduplicate(kept: Sequence[Kept]) -> Iterator[Kept | Dropped]:
             yield Dropped(one.run.name, one.row["case_id"], "duplicate", detail)
 
 
-def _sameness(one: Kept) -> object:
+def _duplicate_key(one: Kept) -> object:
     """The question whatever its case, spaces and closing mark, and the pixels of its pictures in any order."""
     question = " ".join(one.row["question"].casefold().split()).rstrip(" .:?!")
     return question, tuple(sorted(picture.digest for picture in one.pictures))

@@ -24,35 +24,35 @@ _TOKEN = re.compile(
 )
 
 
-def trainer_safe(text: str) -> str:
+def make_trainer_safe(text: str) -> str:
     """``text`` without control tokens of the tokenizers and placeholders that trainers know, and without ``!``.
 
     Control tokens become words in round brackets. Safe text stays as it is.
     """
     # In this order: a token could be what is left when a `!` inside it has gone.
     plain = re.sub(r"!+", ".", text.replace("!=", "≠"))
-    return _TOKEN.sub(_worded, neutralise_placeholders(plain))
+    return _TOKEN.sub(_write_as_words, neutralise_placeholders(plain))
 
 
-def _worded(match: re.Match[str]) -> str:
+def _write_as_words(match: re.Match[str]) -> str:
     return f"({match[3]})" if match[3] else f"({match[1]}{match[2].lower()})"
 
 
 @lru_cache
-def _grids(most: int) -> tuple[tuple[int, int], ...]:
+def _list_grids(most: int) -> tuple[tuple[int, int], ...]:
     """(columns, rows) with at most ``most`` tiles, few tiles first."""
     sides = range(1, most + 1)
     return tuple(sorted(((c, r) for c in sides for r in sides if c * r <= most), key=lambda grid: grid[0] * grid[1]))
 
 
-def tiles(width: int, height: int, most: int, size: int) -> int:
+def count_tiles(width: int, height: int, most: int, size: int) -> int:
     """Tiles that a picture is cut into, the thumbnail that goes with more than one included.
 
     The grid is the one whose aspect ratio is nearest to the picture's; of equally near ones the larger, where the
     picture has more than half of its pixels. ``size`` is a tile's side in pixels.
     """
     nearest, count = inf, 1
-    for columns, rows in _grids(most):
+    for columns, rows in _list_grids(most):
         distance = abs(width / height - columns / rows)
         if distance < nearest or (distance == nearest and width * height > size * size * columns * rows / 2):
             nearest, count = distance, columns * rows
@@ -66,39 +66,40 @@ class Ruler:
     config: LengthConfig
     count: Callable[[str], int]
 
-    def measure(self, turns: Sequence[tuple[str, str]], sizes: Sequence[tuple[int, int]]) -> int:
+    def count_tokens(self, turns: Sequence[tuple[str, str]], sizes: Sequence[tuple[int, int]]) -> int:
         """Tokens of a conversation: ``turns`` are (from, value), ``sizes`` (width, height) of its pictures.
 
         Each turn is tokenised by itself, and so is what stands between two pictures, as the trainer does it.
         """
         most = max(1, self.config.max_tiles // max(1, len(sizes)))
         pictures = sum(
-            tiles(*size, most, self.config.image_size) * self.config.tokens_per_tile + 2  # with start and end tokens
+            count_tiles(*size, most, self.config.image_size) * self.config.tokens_per_tile
+            + 2  # with start and end tokens
             for size in sizes
         )
         system = 0 if turns and turns[0][0] == "system" else SYSTEM_TOKENS
-        return system + pictures + self.texts(turns)
+        return system + pictures + self.count_text_tokens(turns)
 
-    def texts(self, turns: Sequence[tuple[str, str]]) -> int:
+    def count_text_tokens(self, turns: Sequence[tuple[str, str]]) -> int:
         """Tokens of the turns without pictures and system message."""
-        return sum(self._turn(*turn) for turn in turns)
+        return sum(self._count_turn(*turn) for turn in turns)
 
-    def _turn(self, role: str, value: str) -> int:
+    def _count_turn(self, role: str, value: str) -> int:
         text = f"<|im_start|>{_ROLES[role]}\n{value}<|im_end|>\n"
         return sum(self.count(part) for part in text.split(PLACEHOLDER))
 
 
-def ruler(config: LengthConfig) -> Ruler:
+def make_ruler(config: LengthConfig) -> Ruler:
     """A ruler with the configured tokenizer, or with an upper bound. Raises :class:`RefusedRun`."""
-    return Ruler(config, _tokenizer(config.tokenizer) if config.tokenizer else most_tokens)
+    return Ruler(config, _load_token_counter(config.tokenizer) if config.tokenizer else bound_tokens)
 
 
-def most_tokens(text: str) -> int:
+def bound_tokens(text: str) -> int:
     """The most tokens that a byte-level tokenizer makes of ``text``, whether it normalises it (NFC) or not."""
     return max(len(text.encode()), len(unicodedata.normalize("NFC", text).encode()))
 
 
-def _tokenizer(name: str) -> Callable[[str], int]:
+def _load_token_counter(name: str) -> Callable[[str], int]:
     from mics_ray.assemble.locations import resolve_embedded
 
     try:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mics_ray.errors import RefusedRun
-from train.curves import plot, smoothed
+from train.curves import plot_curves, smooth_values
 
 
 def write(folder: Path, loss: list[float]) -> None:
@@ -20,7 +20,7 @@ def write(folder: Path, loss: list[float]) -> None:
 
 def test_two_panels_are_drawn_beside_the_log(tmp_path: Path) -> None:
     write(tmp_path, list(np.linspace(3, 1, 50)))
-    target = plot(tmp_path)
+    target = plot_curves(tmp_path)
     assert target == tmp_path / "curves.png"
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     picture = np.asarray(Image.open(target).convert("RGB")).astype(int)
@@ -34,19 +34,19 @@ def test_two_panels_are_drawn_beside_the_log(tmp_path: Path) -> None:
 
 def test_another_log_gives_another_picture_and_one_step_is_enough(tmp_path: Path) -> None:
     write(tmp_path, [2.0])
-    first = plot(tmp_path).read_bytes()
+    first = plot_curves(tmp_path).read_bytes()
     write(tmp_path, [2.0, 1.0])
-    assert plot(tmp_path).read_bytes() != first
+    assert plot_curves(tmp_path).read_bytes() != first
 
 
 def test_without_steps_there_is_nothing_to_plot(tmp_path: Path) -> None:
     with pytest.raises(RefusedRun, match=r"log\.jsonl: no step is logged"):
-        plot(tmp_path)
+        plot_curves(tmp_path)
 
 
 def test_smoothing_averages_over_a_window_that_shrinks_at_the_ends() -> None:
-    assert smoothed(np.array([1.0, 2.0, 6.0])).tolist() == [1.5, 3.0, 4.0]
-    assert smoothed(np.full(200, 3.0)).tolist() == pytest.approx([3.0] * 200)
-    ramp = smoothed(np.arange(200.0))
+    assert smooth_values(np.array([1.0, 2.0, 6.0])).tolist() == [1.5, 3.0, 4.0]
+    assert smooth_values(np.full(200, 3.0)).tolist() == pytest.approx([3.0] * 200)
+    ramp = smooth_values(np.arange(200.0))
     assert ramp[100] == pytest.approx(100)
     assert ramp[0] == pytest.approx(2.5)

@@ -16,7 +16,7 @@ from tests.support.program import ROOT
 from train import launch as launching
 from train.backends.base import Say, StoppedEarly, TrainerFailed
 from train.config import Backend, TrainJob
-from train.launch import identity, launch
+from train.launch import launch_training, training_identity
 
 
 class StubTrainer:
@@ -25,17 +25,17 @@ class StubTrainer:
     def __init__(self, end: Exception | None = None, refuses: bool = False) -> None:
         self.end, self.refuses = end, refuses
 
-    def check(self, job: TrainJob) -> None:
+    def check_training(self, job: TrainJob) -> None:
         if self.refuses:
             raise RefusedRun("not so")
 
-    def commands(self, job: TrainJob) -> list[str]:
+    def list_commands(self, job: TrainJob) -> list[str]:
         return ["one --very-long " + "word " * 60, "[two]"]
 
-    def checkpoints(self, job: TrainJob) -> list[Path]:
+    def find_checkpoints(self, job: TrainJob) -> list[Path]:
         return list(Path(job.train.dir).glob("checkpoint"))
 
-    def train(self, job: TrainJob, say: Say) -> Path:
+    def train_stages(self, job: TrainJob, say: Say) -> Path:
         (Path(job.train.dir) / "checkpoint").touch()
         if self.end:
             raise self.end
@@ -45,7 +45,7 @@ class StubTrainer:
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch) -> StubTrainer:
     made = StubTrainer()
-    monkeypatch.setattr(launching, "backend", lambda kind: made)
+    monkeypatch.setattr(launching, "load_backend", lambda kind: made)
     return made
 
 
@@ -59,13 +59,13 @@ def job(folder: Path, *more: str) -> TrainJob:
 
 def test_every_kind_of_backend_has_its_class_in_the_table() -> None:
     assert set(launching.BACKENDS) == set(Backend)
-    assert type(launching.backend(Backend.internvl)).__name__ == "InternVLTrainer"
+    assert type(launching.load_backend(Backend.internvl)).__name__ == "InternVLTrainer"
 
 
 def test_a_finished_job_prints_where_the_weights_are(
     tmp_path: Path, stub: StubTrainer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert launch(job(tmp_path)) == 0
+    assert launch_training(job(tmp_path)) == 0
     assert capsys.readouterr().out == f"{tmp_path}/out/merged\n"
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "out/config.yaml").stat().st_mode) == 0o600
@@ -79,7 +79,7 @@ def test_an_early_end_says_why_and_has_its_code(
     tmp_path: Path, stub: StubTrainer, capsys: pytest.CaptureFixture[str], end: Exception, code: int
 ) -> None:
     stub.end = end
-    assert launch(job(tmp_path)) == code
+    assert launch_training(job(tmp_path)) == code
     shown = capsys.readouterr()
     assert str(end) in shown.err
     assert shown.out == ""
@@ -89,8 +89,8 @@ def test_a_dry_run_prints_each_command_on_its_line_and_writes_nothing(
     tmp_path: Path, stub: StubTrainer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     described = job(tmp_path, "train.dry_run=true")
-    assert launch(described) == 0
-    assert capsys.readouterr().out.splitlines() == stub.commands(described)
+    assert launch_training(described) == 0
+    assert capsys.readouterr().out.splitlines() == stub.list_commands(described)
     assert not (tmp_path / "out").exists()
 
 
@@ -98,52 +98,52 @@ def test_a_dry_run_prints_each_command_on_its_line_and_writes_nothing(
 def test_what_the_backend_refuses_ends_before_anything_is_written(tmp_path: Path, stub: StubTrainer, dry: str) -> None:
     stub.refuses = True
     with pytest.raises(RefusedRun, match="not so"):
-        launch(job(tmp_path, f"train.dry_run={dry}"))
+        launch_training(job(tmp_path, f"train.dry_run={dry}"))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_another_run_holds_is_refused(tmp_path: Path, stub: StubTrainer) -> None:
     (tmp_path / "out").mkdir()
     with RunLock(tmp_path / "out/.lock"), pytest.raises(LockedRun) as refused:
-        launch(job(tmp_path))
+        launch_training(job(tmp_path))
     assert refused.value.code == 73
-    assert launch(job(tmp_path)) == 0
+    assert launch_training(job(tmp_path)) == 0
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, stub: StubTrainer) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(RefusedRun, match=r"train\.dir: cannot write"):
-        launch(job(tmp_path))
+        launch_training(job(tmp_path))
 
 
 def test_checkpoints_of_another_recipe_are_never_gone_on_from(tmp_path: Path, stub: StubTrainer) -> None:
-    launch(job(tmp_path))
+    launch_training(job(tmp_path))
     with pytest.raises(RefusedRun) as refused:
-        launch(job(tmp_path, "train.learning_rate=1e-3"))
+        launch_training(job(tmp_path, "train.learning_rate=1e-3"))
     assert "train.learning_rate: 4e-05 -> 0.001" in str(refused.value)
-    assert launch(job(tmp_path)) == 0
+    assert launch_training(job(tmp_path)) == 0
 
 
 def test_without_a_checkpoint_the_folder_binds_nobody(tmp_path: Path, stub: StubTrainer) -> None:
-    launch(job(tmp_path))
+    launch_training(job(tmp_path))
     (tmp_path / "out/checkpoint").unlink()
-    assert launch(job(tmp_path, "train.learning_rate=1e-3")) == 0
+    assert launch_training(job(tmp_path, "train.learning_rate=1e-3")) == 0
 
 
 def test_samples_that_changed_are_another_configuration(tmp_path: Path, stub: StubTrainer) -> None:
-    launch(job(tmp_path))
+    launch_training(job(tmp_path))
     with (tmp_path / "export/chains.jsonl").open("a") as file:
         file.write("{}\n")
     with pytest.raises(RefusedRun, match=r"stages\.chains\.chains"):
-        launch(job(tmp_path))
+        launch_training(job(tmp_path))
 
 
 def test_where_the_trainer_lies_and_how_often_it_saves_may_change(tmp_path: Path) -> None:
-    before = identity(job(tmp_path))
+    before = training_identity(job(tmp_path))
     moved = ["train.upstream.python=/p", "train.upstream.checkout=/c", "train.save_steps=7", "train.log_steps=9"]
-    assert identity(job(tmp_path, *moved)) == before
-    assert identity(job(tmp_path, "seed=1")) != before
-    assert identity(job(tmp_path, "export.stages=[chains]")) != before
+    assert training_identity(job(tmp_path, *moved)) == before
+    assert training_identity(job(tmp_path, "seed=1")) != before
+    assert training_identity(job(tmp_path, "export.stages=[chains]")) != before
     assert json.loads(json.dumps(before)) == before
 
 

@@ -23,7 +23,7 @@ def test_stages_come_in_the_exports_order_with_their_data_sets(tmp_path: Path) -
     assert stages[0].meta == folder / "meta/text.json"
     (entry,) = stages[2].entries
     assert (entry.name, entry.root, entry.annotation) == ("chains", folder, folder / "chains.jsonl")
-    assert (entry.repeat, entry.length, entry.tiles, stages[2].samples) == (3, 1, 6, 3)
+    assert (entry.repeat, entry.length, entry.tiles, stages[2].sample_count) == (3, 1, 6, 3)
 
 
 def test_named_stages_keep_the_exports_order(tmp_path: Path) -> None:

@@ -6,24 +6,30 @@ from typing import TYPE_CHECKING
 
 from mics_ray.errors import RefusedRun
 from train.backends.base import Say
-from train.backends.internvl.checkout import check_checkout, check_model
+from train.backends.internvl.checkout import check_checkout, check_original_model
 from train.backends.internvl.commands import (
-    accumulation,
+    accumulation_steps,
     chat_folder,
     data_arguments,
-    lines,
     merge_commands,
     model_arguments,
-    paths,
-    python,
+    shell_lines,
+    stage_paths,
     train_command,
+    trainer_python,
 )
-from train.backends.internvl.output import STATE, checkpoints, tidy, trained, write_losses
+from train.backends.internvl.output import (
+    STATE,
+    is_trained,
+    remove_partial_checkpoints,
+    whole_checkpoints,
+    write_losses,
+)
 from train.config import TrainConfig, TrainJob
 from train.stages import Stage, read_stages
 
 if TYPE_CHECKING:
-    from train.backends.internvl.nodes import Team
+    from train.backends.internvl.nodes import NodeGroup
 
 _FIXED: dict[str, object] = {"dtype": "bfloat16", "use_gpu": True, "revision": None, "model_kwargs": {}, "workers": 1}
 """Fields that InternVL's trainer gives no choice in."""
@@ -33,7 +39,7 @@ _LORA_DROPOUT = 0.05
 class InternVLTrainer:
     """See :class:`~train.backends.base.TrainBackend`. A stage that is merged is through; others go on or begin."""
 
-    def check(self, job: TrainJob) -> None:
+    def check_training(self, job: TrainJob) -> None:
         """Refuse a job that cannot work, from the configuration to the checkout's arguments; nothing is started."""
         config = job.train
         for name in ("checkout", "python"):
@@ -43,77 +49,80 @@ class InternVLTrainer:
         _check_batch(config)
         stages = read_stages(job.export.dir, job.export.stages)
         _check_tiles(config, stages)
-        check_model(config.model)
+        check_original_model(config.model)
         check_checkout(
             chat_folder(config),
-            python(config),
+            trainer_python(config),
             ["model_name_or_path", *model_arguments(config)],
             ["meta_path", *data_arguments(config)],
         )
 
-    def commands(self, job: TrainJob) -> list[str]:
+    def list_commands(self, job: TrainJob) -> list[str]:
         """See the protocol."""
-        return lines(job, read_stages(job.export.dir, job.export.stages))
+        return shell_lines(job, read_stages(job.export.dir, job.export.stages))
 
-    def checkpoints(self, job: TrainJob) -> list[Path]:
+    def find_checkpoints(self, job: TrainJob) -> list[Path]:
         """See the protocol."""
         root = Path(job.train.dir)
-        kept = [path for output in root.glob("*/checkpoints") for path in checkpoints(output)]
+        kept = [path for output in root.glob("*/checkpoints") for path in whole_checkpoints(output)]
         ends = (path for pattern in (f"*/checkpoints/{STATE}", "*/merged", "merged") for path in root.glob(pattern))
         return [*kept, *ends]
 
-    def train(self, job: TrainJob, say: Say) -> Path:
+    def train_stages(self, job: TrainJob, say: Say) -> Path:
         """See the protocol. Needs a shared file system where there are several nodes."""
         from mics_ray.jobs.stop_signal import StopSignal
         from mics_ray.runtime.driver.cluster import join_cluster
-        from train.backends.internvl.nodes import team
+        from train.backends.internvl.nodes import open_node_group
 
         stages = read_stages(job.export.dir, job.export.stages)
-        todo = [number for number in range(len(stages)) if not paths(job, stages, number).merged.is_dir()]
+        todo = [number for number in range(len(stages)) if not stage_paths(job, stages, number).merged.is_dir()]
         stopper = StopSignal()
         if todo:
             with (
                 join_cluster(job.ray),
                 stopper.listening(),
-                team(job.train, lambda: stopper.asked, say) as nodes,
+                open_node_group(job.train, lambda: stopper.asked, say) as nodes,
             ):
-                nodes.look(_needed(job, stages))
+                nodes.check_files(_list_needed_files(job, stages))
                 for number in todo:
-                    _train_stage(job, stages, number, nodes, say)
-        return paths(job, stages, len(stages) - 1).merged
+                    _train_and_merge(job, stages, number, nodes, say)
+        return stage_paths(job, stages, len(stages) - 1).merged
 
 
 _MEANING = {"checkout": "root of a clone of OpenGVLab/InternVL", "python": "interpreter of the trainer's environment"}
 
 
-def _train_stage(job: TrainJob, stages: list[Stage], number: int, nodes: "Team", say: Say) -> None:
-    from train.curves import plot
+def _train_and_merge(job: TrainJob, stages: list[Stage], number: int, nodes: "NodeGroup", say: Say) -> None:
+    from train.curves import plot_curves
 
-    where, name = paths(job, stages, number), f"stage {stages[number].name}"
+    where, name = stage_paths(job, stages, number), f"stage {stages[number].name}"
     for folder in (where.folder, where.logs):
         folder.mkdir(mode=0o700, exist_ok=True)
-    if not trained(where):
-        tidy(where.output)
-        start = checkpoints(where.output)
-        say(f"{name}: {stages[number].samples} samples, from {start[-1].name if start else 'the start'}; {where.logs}")
-        meet, ranks = nodes.meet(), range(job.train.upstream.nodes)
+    if not is_trained(where):
+        remove_partial_checkpoints(where.output)
+        start = whole_checkpoints(where.output)
+        say(
+            f"{name}: {stages[number].sample_count} samples, "
+            f"from {start[-1].name if start else 'the start'}; {where.logs}"
+        )
+        meet, ranks = nodes.choose_rendezvous(), range(job.train.upstream.nodes)
         commands = {node: train_command(job, stages, number, node, meet) for node in ranks}
-        nodes.run(name, commands, {node: where.logs / f"node-{node}.log" for node in ranks})
+        nodes.run_commands(name, commands, {node: where.logs / f"node-{node}.log" for node in ranks})
     if write_losses(where):
-        say(f"{name}: curves in {plot(where.folder)}")
+        say(f"{name}: curves in {plot_curves(where.folder)}")
     say(f"{name}: merging the adapter")
     shutil.rmtree(where.merging, ignore_errors=True)
     for command in merge_commands(job, stages, number):
-        nodes.run(f"{name}, merge", {0: command}, {0: where.logs / "merge.log"})
+        nodes.run_commands(f"{name}, merge", {0: command}, {0: where.logs / "merge.log"})
     where.merging.replace(where.merged)
 
 
-def _needed(job: TrainJob, stages: list[Stage]) -> list[str]:
+def _list_needed_files(job: TrainJob, stages: list[Stage]) -> list[str]:
     """What every node must see."""
     data = [path for stage in stages for entry in stage.entries for path in (entry.annotation, entry.root)]
     model = Path(job.train.model).expanduser()
     local = [model.absolute()] if model.is_dir() else []
-    places = [Path(job.train.dir).absolute(), chat_folder(job.train), Path(python(job.train)), *local]
+    places = [Path(job.train.dir).absolute(), chat_folder(job.train), Path(trainer_python(job.train)), *local]
     return [str(path) for path in [*places, *(stage.meta for stage in stages), *data]]
 
 
@@ -134,7 +143,7 @@ def _check_batch(config: TrainConfig) -> None:
     if min(nodes, gpus, each, config.batch_size) < 1:
         raise RefusedRun("train: nodes, gpus_per_node, batch_per_device and batch_size must each be at least 1")
     at_once = nodes * gpus * each
-    if config.batch_size == at_once * accumulation(config):
+    if config.batch_size == at_once * accumulation_steps(config):
         return
     fitting = [smaller for smaller in range(each, 0, -1) if config.batch_size % (nodes * gpus * smaller) == 0]
     advice = (

@@ -27,7 +27,7 @@ def check_checkout(chat: Path, python: str, arguments: Iterable[str], data: Iter
             raise RefusedRun(
                 f"train.upstream.checkout: {chat / name} is not there; give the root of a clone of OpenGVLab/InternVL"
             )
-    known = fields_of(chat / SCRIPT)
+    known = read_class_fields(chat / SCRIPT)
     for group, names in (("ModelArguments", arguments), ("DataTrainingArguments", data)):
         for name in names:
             if name not in known.get(group, ()):
@@ -38,7 +38,7 @@ def check_checkout(chat: Path, python: str, arguments: Iterable[str], data: Iter
     _check_python(python, chat)
 
 
-def fields_of(script: Path) -> dict[str, list[str]]:
+def read_class_fields(script: Path) -> dict[str, list[str]]:
     """The annotated fields of every class of a Python file, by class. Raises :class:`RefusedRun`."""
     try:
         tree = ast.parse(script.read_text(encoding="utf-8"))
@@ -72,7 +72,7 @@ def _check_python(python: str, chat: Path) -> None:
         )
 
 
-def check_model(model: str) -> None:
+def check_original_model(model: str) -> None:
     """Refuse weights that the trainer cannot start from: a hub id is taken as it is, a folder is looked into."""
     folder = Path(model).expanduser()
     if not folder.is_dir():
@@ -81,7 +81,7 @@ def check_model(model: str) -> None:
         if model.lower().endswith("-hf"):
             raise RefusedRun(f"train.model: {model} is in transformers' form; the trainer reads {model[:-3]}")
         return
-    config = _config(folder)
+    config = _read_model_config(folder)
     if "InternVLChatModel" not in config.get("architectures", []):
         raise RefusedRun(
             f"train.model: {folder} is no InternVLChatModel; InternVL's trainer reads the original form only"
@@ -90,7 +90,7 @@ def check_model(model: str) -> None:
         raise RefusedRun(f"train.model: {folder} holds an adapter that is not merged; merge it with {MERGE} first")
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _read_model_config(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -24,7 +24,7 @@ _PYTHONS = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_P
 
 
 @dataclass(frozen=True, slots=True)
-class Paths:
+class StagePaths:
     """Where the files of one stage lie; all absolute, on a file system that all nodes share."""
 
     folder: Path
@@ -59,28 +59,28 @@ def chat_folder(config: TrainConfig) -> Path:
     return Path(config.upstream.checkout or "").expanduser().absolute() / "internvl_chat"
 
 
-def python(config: TrainConfig) -> str:
+def trainer_python(config: TrainConfig) -> str:
     """The trainer's interpreter; links stay, since a virtual environment is known by its link's place."""
     return str(Path(config.upstream.python or "").expanduser().absolute())
 
 
-def paths(job: TrainJob, stages: list[Stage], number: int) -> Paths:
+def stage_paths(job: TrainJob, stages: list[Stage], number: int) -> StagePaths:
     """Where stage ``number`` works; the last stage's merged weights are the job's."""
     root = Path(job.train.dir).absolute()
     folder = root / stages[number].name
-    return Paths(folder, (root if number == len(stages) - 1 else folder) / "merged")
+    return StagePaths(folder, (root if number == len(stages) - 1 else folder) / "merged")
 
 
 def base_model(job: TrainJob, stages: list[Stage], number: int) -> str:
     """What stage ``number`` starts from: the merged weights of the one before, since an adapter that is not merged
     would be wrapped in a second one."""
     if number:
-        return str(paths(job, stages, number - 1).merged)
+        return str(stage_paths(job, stages, number - 1).merged)
     folder = Path(job.train.model).expanduser()
     return str(folder.absolute()) if folder.is_dir() else job.train.model
 
 
-def accumulation(config: TrainConfig) -> int:
+def accumulation_steps(config: TrainConfig) -> int:
     """Batches that each process adds up before a step; 0 or less than it should be where the batch does not divide."""
     return config.batch_size // (config.upstream.nodes * config.upstream.gpus_per_node * config.batch_per_device)
 
@@ -120,7 +120,7 @@ def training_arguments(config: TrainConfig, seed: int) -> dict[str, object]:
         "num_train_epochs": config.epochs,
         **({} if config.max_steps is None else {"max_steps": config.max_steps}),
         "per_device_train_batch_size": config.batch_per_device,
-        "gradient_accumulation_steps": accumulation(config),
+        "gradient_accumulation_steps": accumulation_steps(config),
         "learning_rate": config.learning_rate,
         "lr_scheduler_type": "cosine",
         "warmup_ratio": config.warmup_ratio,
@@ -137,12 +137,12 @@ def training_arguments(config: TrainConfig, seed: int) -> dict[str, object]:
     }
 
 
-def arguments(job: TrainJob, stages: list[Stage], number: int) -> dict[str, object]:
+def trainer_arguments(job: TrainJob, stages: list[Stage], number: int) -> dict[str, object]:
     """Every argument of the trainer for stage ``number``, by name."""
     return {
         "model_name_or_path": base_model(job, stages, number),
         "meta_path": stages[number].meta,
-        "output_dir": paths(job, stages, number).output,
+        "output_dir": stage_paths(job, stages, number).output,
         **model_arguments(job.train),
         **data_arguments(job.train),
         **training_arguments(job.train, job.seed),
@@ -153,20 +153,20 @@ def train_command(job: TrainJob, stages: list[Stage], number: int, node: int, me
     """One node's launcher for stage ``number``."""
     upstream = job.train.upstream
     return [
-        python(job.train), "-m", "torch.distributed.run",
+        trainer_python(job.train), "-m", "torch.distributed.run",
         f"--nnodes={upstream.nodes}", f"--node_rank={node}", f"--nproc_per_node={upstream.gpus_per_node}",
         f"--master_addr={meet.address}", f"--master_port={meet.port}",
         SCRIPT,
-        *(word for name, value in arguments(job, stages, number).items() for word in (f"--{name}", str(value))),
+        *(word for name, value in trainer_arguments(job, stages, number).items() for word in (f"--{name}", str(value))),
     ]  # fmt: skip
 
 
 def merge_commands(job: TrainJob, stages: list[Stage], number: int) -> list[list[str]]:
     """What makes whole weights of stage ``number``'s adapter, in the trainer's Python."""
-    where = paths(job, stages, number)
+    where = stage_paths(job, stages, number)
     return [
-        [python(job.train), MERGE, str(where.output), str(where.merging)],
-        [python(job.train), "-c", _COPY_CODE, base_model(job, stages, 0), str(where.merging)],
+        [trainer_python(job.train), MERGE, str(where.output), str(where.merging)],
+        [trainer_python(job.train), "-c", _COPY_CODE, base_model(job, stages, 0), str(where.merging)],
     ]
 
 
@@ -175,7 +175,7 @@ def own_environment(config: TrainConfig) -> dict[str, str]:
     return {"LAUNCHER": "pytorch", "PYTHONPATH": str(chat_folder(config)), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
-def environment(
+def trainer_environment(
     config: TrainConfig, inherited: Mapping[str, str], secrets: Iterable[str], ours: Path
 ) -> dict[str, str]:
     """A trainer process's variables: the node's, without secrets, without Ray's, without our own Python at ``ours``.
@@ -185,26 +185,26 @@ def environment(
     left = _PYTHONS | set(secrets) | {"OMP_NUM_THREADS"}
     kept = {name: value for name, value in inherited.items() if name not in left and not name.startswith("RAY_")}
     folders = kept.get("PATH", "").split(":")
-    kept["PATH"] = ":".join([str(Path(python(config)).parent), *(one for one in folders if one != str(ours))])
+    kept["PATH"] = ":".join([str(Path(trainer_python(config)).parent), *(one for one in folders if one != str(ours))])
     return kept | own_environment(config)
 
 
-def shown(config: TrainConfig, command: Iterable[str]) -> str:
+def format_shell_line(config: TrainConfig, command: Iterable[str]) -> str:
     """``command`` as a line for a shell, with its folder and variables."""
     variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in own_environment(config).items())
     return f"cd {shlex.quote(str(chat_folder(config)))} && {variables} {shlex.join(command)}"
 
 
-def lines(job: TrainJob, stages: list[Stage]) -> list[str]:
+def shell_lines(job: TrainJob, stages: list[Stage]) -> list[str]:
     """Every command of a job as shell lines, in order; those of one stage's nodes run at the same time."""
     upstream, shell = job.train.upstream, []
     meet = Rendezvous("127.0.0.1") if upstream.nodes == 1 else Rendezvous()
     for number, stage in enumerate(stages):
-        where = paths(job, stages, number)
+        where = stage_paths(job, stages, number)
         for node in range(upstream.nodes):
             shell.append(f"# stage {stage.name}, node {node}: log in {where.logs / f'node-{node}.log'}")
-            shell.append(shown(job.train, train_command(job, stages, number, node, meet)))
+            shell.append(format_shell_line(job.train, train_command(job, stages, number, node, meet)))
         shell.append(f"# stage {stage.name}: the adapter becomes part of the weights")
-        shell += [shown(job.train, command) for command in merge_commands(job, stages, number)]
+        shell += [format_shell_line(job.train, command) for command in merge_commands(job, stages, number)]
         shell.append(shlex.join(["mv", str(where.merging), str(where.merged)]))
     return shell

@@ -13,20 +13,20 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
-def signalled_at_parents_end(number: int) -> None:
+def signal_at_parents_end(number: int) -> None:
     """In a process that was just made: have it sent ``number`` when its parent ends, however that ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
-def _terminated_at_parents_end() -> None:
+def _terminate_at_parents_end() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signalled_at_parents_end(signal.SIGTERM)
+    signal_at_parents_end(signal.SIGTERM)
 
 
 def main(command: list[str]) -> int:
     """Run ``command`` and return its exit code, as a shell counts it. A SIGTERM of the group is for ``command``."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    code = subprocess.Popen(command, preexec_fn=_terminated_at_parents_end).wait()
+    code = subprocess.Popen(command, preexec_fn=_terminate_at_parents_end).wait()
     return code if code >= 0 else 128 - code
 
 

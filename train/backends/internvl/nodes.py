@@ -23,8 +23,8 @@ from mics_ray.private_files import open_append
 from mics_ray.runtime.serving.model_actors import cluster_nodes
 from mics_ray.runtime.serving.replica import secret_names
 from train.backends.base import Say, StoppedEarly, TrainerFailed
-from train.backends.internvl.commands import Rendezvous, chat_folder, environment
-from train.backends.internvl.guard import signalled_at_parents_end
+from train.backends.internvl.commands import Rendezvous, chat_folder, trainer_environment
+from train.backends.internvl.guard import signal_at_parents_end
 from train.config import TrainConfig
 
 POLL_S = 0.5
@@ -53,7 +53,7 @@ class TrainerNode:
         self._process: subprocess.Popen[bytes] | None = None
         self._log = Path()
 
-    def look(self, needed: Sequence[str]) -> NodeFacts:
+    def report_facts(self, needed: Sequence[str]) -> NodeFacts:
         """Where this node is, with a port that is free, and what it does not see of ``needed``."""
         with socket.socket() as probe:
             probe.bind(("", 0))
@@ -61,11 +61,11 @@ class TrainerNode:
         missing = [path for path in needed if not Path(path).exists()]
         return NodeFacts(socket.gethostname(), ray.util.get_node_ip_address(), port, missing)
 
-    def start(self, command: Sequence[str], log: str) -> None:
+    def start_process(self, command: Sequence[str], log: str) -> None:
         """Start ``command``; what it writes goes to the end of ``log``."""
         self._log = Path(log)
         ours = Path(sys.executable).parent
-        variables = environment(self._config, os.environ, secret_names(os.environ), ours)
+        variables = trainer_environment(self._config, os.environ, secret_names(os.environ), ours)
         with open(log, "ab", opener=open_append) as file:
             self._process = subprocess.Popen(
                 [*GUARD, *command],
@@ -75,20 +75,20 @@ class TrainerNode:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=partial(signalled_at_parents_end, signal.SIGKILL),
+                preexec_fn=partial(signal_at_parents_end, signal.SIGKILL),
             )
 
-    def poll(self) -> int | None:
+    def poll_process(self) -> int | None:
         """The exit code of the process; ``None`` while it runs."""
         return None if self._process is None else self._process.poll()
 
-    def tail(self) -> list[str]:
+    def read_log_tail(self) -> list[str]:
         """The last lines of the log."""
         with self._log.open("rb") as file:
             file.seek(max(0, self._log.stat().st_size - TAIL_BYTES))
             return file.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
 
-    def stop(self) -> None:
+    def stop_process(self) -> None:
         """End the process and what it started, in good order where it lets itself be ended."""
         if self._process is None or self._process.poll() is not None:
             return
@@ -100,7 +100,7 @@ class TrainerNode:
             self._process.wait()
 
 
-class Team:
+class NodeGroup:
     """The actors of all nodes, in the order of their ranks."""
 
     def __init__(self, handles: Sequence[Any], asked: Callable[[], bool]) -> None:
@@ -108,9 +108,9 @@ class Team:
         self._asked = asked
         self._facts: list[NodeFacts] = []
 
-    def look(self, needed: Sequence[str]) -> None:
+    def check_files(self, needed: Sequence[str]) -> None:
         """Wait for every node. Raises :class:`RefusedRun` where one does not see a file of ``needed``."""
-        self._facts = self._all([handle.look.remote(list(needed)) for handle in self._handles])
+        self._facts = self._gather([handle.report_facts.remote(list(needed)) for handle in self._handles])
         for facts in self._facts:
             if facts.missing:
                 raise RefusedRun(
@@ -118,12 +118,12 @@ class Team:
                     "every node needs the same files at the same paths"
                 )
 
-    def meet(self) -> Rendezvous:
+    def choose_rendezvous(self) -> Rendezvous:
         """The first node's address and a port that is free there at this moment."""
-        (first,) = self._all([self._handles[0].look.remote([])])
+        (first,) = self._gather([self._handles[0].report_facts.remote([])])
         return Rendezvous(first.address if len(self._handles) > 1 else "127.0.0.1", str(first.port))
 
-    def run(self, what: str, commands: Mapping[int, Sequence[str]], logs: Mapping[int, Path]) -> None:
+    def run_commands(self, what: str, commands: Mapping[int, Sequence[str]], logs: Mapping[int, Path]) -> None:
         """Run one command on each of some nodes, all at the same time, until all have ended.
 
         Raises :class:`TrainerFailed` with the log's last lines when one fails, :class:`StoppedEarly`; the others are
@@ -131,31 +131,35 @@ class Team:
         """
         used = {node: self._handles[node] for node in commands}
         try:
-            self._all([used[node].start.remote(list(words), str(logs[node])) for node, words in commands.items()])
+            self._gather(
+                [used[node].start_process.remote(list(words), str(logs[node])) for node, words in commands.items()]
+            )
             while True:
-                codes = dict(zip(used, self._all([handle.poll.remote() for handle in used.values()]), strict=True))
+                codes = dict(
+                    zip(used, self._gather([handle.poll_process.remote() for handle in used.values()]), strict=True)
+                )
                 for node in (node for node, code in codes.items() if code):
-                    self._raise(what, node, codes[node], logs[node])
+                    self._raise_failure(what, node, codes[node], logs[node])
                 if all(code == 0 for code in codes.values()):
                     return
-                self._pause()
+                self._wait_or_stop()
         finally:
-            stops = [handle.stop.remote() for handle in used.values()]
+            stops = [handle.stop_process.remote() for handle in used.values()]
             ray.wait(stops, num_returns=len(stops), timeout=STOP_S + 5)
 
-    def _raise(self, what: str, node: int, code: int | None, log: Path) -> None:
-        (lines,) = self._all([self._handles[node].tail.remote()])
+    def _raise_failure(self, what: str, node: int, code: int | None, log: Path) -> None:
+        (lines,) = self._gather([self._handles[node].read_log_tail.remote()])
         shown = "\n".join(f"  {line}" for line in lines)
         raise TrainerFailed(
             f"{what} failed on node {node} ({self._facts[node].host}, exit code {code}); whole log: {log}\n{shown}"
         )
 
-    def _pause(self) -> None:
+    def _wait_or_stop(self) -> None:
         time.sleep(POLL_S)
         if self._asked():
             raise StoppedEarly("stopped; the same command goes on from the last checkpoint")
 
-    def _all(self, refs: Sequence[Any]) -> list[Any]:
+    def _gather(self, refs: Sequence[Any]) -> list[Any]:
         """Wait for replies, watching for a stop. Raises :class:`StoppedEarly` when a node is lost."""
         waiting = list(refs)
         try:
@@ -171,13 +175,13 @@ class Team:
 
 
 @contextmanager
-def team(config: TrainConfig, asked: Callable[[], bool], say: Say) -> Iterator[Team]:
+def open_node_group(config: TrainConfig, asked: Callable[[], bool], say: Say) -> Iterator[NodeGroup]:
     """One actor on each of ``upstream.nodes`` nodes with ``gpus_per_node`` GPUs of it, for a while.
 
     ``asked`` says whether the person wants a stop. Raises :class:`RefusedRun` when the cluster is too small.
     """
     nodes, gpus = config.upstream.nodes, config.upstream.gpus_per_node
-    _refuse_small(nodes, gpus)
+    _refuse_small_cluster(nodes, gpus)
     say(f"asking the cluster for {nodes} node(s) with {gpus} GPU(s) each")
     bundle = {"GPU": float(gpus), "CPU": 1.0}
     group = placement_group([bundle] * nodes, strategy="STRICT_SPREAD")
@@ -186,18 +190,18 @@ def team(config: TrainConfig, asked: Callable[[], bool], say: Say) -> Iterator[T
         while not ray.wait([ready], timeout=POLL_S)[0]:
             if asked():
                 raise StoppedEarly("stopped while waiting for GPUs; the same command tries again")
-        yield Team([_start(config, group, node) for node in range(nodes)], asked)
+        yield NodeGroup([_start_node(config, group, node) for node in range(nodes)], asked)
     finally:
         remove_placement_group(group)
 
 
-def _start(config: TrainConfig, group: Any, node: int) -> Any:
+def _start_node(config: TrainConfig, group: Any, node: int) -> Any:
     place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=node)
     options = {"num_gpus": config.upstream.gpus_per_node, "num_cpus": 1, "scheduling_strategy": place}
     return ray.remote(TrainerNode).options(**options).remote(config)
 
 
-def _refuse_small(nodes: int, gpus: int) -> None:
+def _refuse_small_cluster(nodes: int, gpus: int) -> None:
     there = cluster_nodes()
     wide = [node for node in there if node.gpus >= gpus and node.cpus >= 1]
     if len(wide) < nodes:

@@ -7,27 +7,27 @@ from pathlib import Path
 from typing import Any
 
 from mics_ray.private_files import write_private
-from train.backends.internvl.commands import Paths
+from train.backends.internvl.commands import StagePaths
 
 STATE = "trainer_state.json"
 """Written last into a checkpoint, and at the very end beside the trained weights."""
 
 
-def checkpoints(output: Path) -> list[Path]:
+def whole_checkpoints(output: Path) -> list[Path]:
     """The whole checkpoints of a stage, oldest first."""
     found = [path for path in output.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
     return sorted((path for path in found if (path / STATE).is_file()), key=lambda path: int(path.name[11:]))
 
 
-def trained(where: Paths) -> bool:
+def is_trained(where: StagePaths) -> bool:
     """Whether the trainer reached its end; the merge may still be missing."""
     return (where.output / STATE).is_file()
 
 
-def tidy(output: Path) -> None:
+def remove_partial_checkpoints(output: Path) -> None:
     """Take away what a killed trainer left half-written, since upstream goes on from the newest folder whatever it
     holds, and refuses a folder without any checkpoint that is not empty."""
-    whole = checkpoints(output)
+    whole = whole_checkpoints(output)
     if not whole:
         shutil.rmtree(output, ignore_errors=True)
     for path in output.glob("*checkpoint-*"):
@@ -35,7 +35,7 @@ def tidy(output: Path) -> None:
             shutil.rmtree(path)
 
 
-def write_losses(where: Paths) -> int:
+def write_losses(where: StagePaths) -> int:
     """The stage's ``log.jsonl``: ``step``, ``loss`` and ``learning_rate`` of every step that the trainer logged.
 
     Returns how many those are.

@@ -23,53 +23,57 @@ class PeftLora:
     """A :class:`~train.backends.base.TrainBackend`. Everything is under ``train.dir``; where several stages are
     trained, under a folder of the stage's name there."""
 
-    def check(self, job: TrainJob) -> None:
+    def check_training(self, job: TrainJob) -> None:
         """See the protocol."""
         check_job(job)
 
-    def commands(self, job: TrainJob) -> list[str]:
+    def list_commands(self, job: TrainJob) -> list[str]:
         """See the protocol; nothing is a process of its own, so these are comments."""
         train, stages = job.train, check_job(job)
         where = "GPU" if train.use_gpu else "CPU"
         return [
             f"# Ray Train, {train.workers} workers on {where}: stage {stage.name}, {len(records)} samples, "
-            f"{_steps(train, records)} steps of {train.batch_size} -> {folder / 'merged'}"
-            for (stage, records), folder in zip(stages, _folders(job, [stage for stage, _ in stages]), strict=True)
+            f"{_count_steps(train, records)} steps of {train.batch_size} -> {folder / 'merged'}"
+            for (stage, records), folder in zip(
+                stages, _stage_folders(job, [stage for stage, _ in stages]), strict=True
+            )
         ]
 
-    def checkpoints(self, job: TrainJob) -> list[Path]:
+    def find_checkpoints(self, job: TrainJob) -> list[Path]:
         """See the protocol."""
         root = Path(job.train.dir)
         kinds = ("checkpoints/step-*.pt", "merged")
         return [path for part in ("", "*/") for kind in kinds for path in root.glob(part + kind)]
 
-    def train(self, job: TrainJob, say: Say) -> Path:
+    def train_stages(self, job: TrainJob, say: Say) -> Path:
         """See the protocol."""
-        from train.curves import plot
+        from train.curves import plot_curves
 
         stages = check_job(job)
-        with _connected(job):
+        with _ensure_ray(job):
             _check_cluster(job.train)
             base = job.train.model
-            for (stage, records), folder in zip(stages, _folders(job, [stage for stage, _ in stages]), strict=True):
+            for (stage, records), folder in zip(
+                stages, _stage_folders(job, [stage for stage, _ in stages]), strict=True
+            ):
                 if not (folder / "merged").exists():
                     _train_stage(job, stage, records, base, folder, say)
-                plot(folder)
+                plot_curves(folder)
                 base = str(folder / "merged")
         return Path(base)
 
 
-def _folders(job: TrainJob, stages: Sequence[Stage]) -> list[Path]:
+def _stage_folders(job: TrainJob, stages: Sequence[Stage]) -> list[Path]:
     """Where the results of each stage lie."""
     root = Path(job.train.dir).absolute()
     return [root] if len(stages) == 1 else [root / stage.name for stage in stages]
 
 
-def _steps(train: TrainConfig, records: Records) -> int:
+def _count_steps(train: TrainConfig, records: Records) -> int:
     return step_count(len(records), train.batch_size, train.epochs, train.max_steps)
 
 
-def _connected(job: TrainJob) -> Any:
+def _ensure_ray(job: TrainJob) -> Any:
     """Ray for a while; one that is connected already stays."""
     import ray
 
@@ -92,7 +96,7 @@ def _check_cluster(train: TrainConfig) -> None:
 
 def _train_stage(job: TrainJob, stage: Stage, records: Records, base: str, folder: Path, say: Say) -> None:
     from train.backends.peft.data import Encoder
-    from train.backends.peft.loop import STOP, Plan
+    from train.backends.peft.loop import STOP, StagePlan
     from train.backends.peft.model import load_processor, local_folder
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -100,54 +104,54 @@ def _train_stage(job: TrainJob, stage: Stage, records: Records, base: str, folde
     model = local_folder(base, job.train.revision)
     check_folder(model, job.train)
     encoder = Encoder(load_processor(model), job.train.max_tiles, job.train.max_seq_length)
-    for record in records.lines():
+    for record in records.iter_lines():
         encoder.check_length(record)
-    plan = Plan(job.train, stage.entries, base, folder, _steps(job.train, records), job.seed)
+    plan = StagePlan(job.train, stage.entries, base, folder, _count_steps(job.train, records), job.seed)
     say(f"stage {stage.name}: {len(records)} samples, {plan.steps} steps of {job.train.batch_size}")
-    _fit(plan, say)
+    _fit_with_progress(plan, say)
     if not (folder / "merged").exists():
         raise StoppedEarly(f"stopped in stage {stage.name}; the same command goes on from the last checkpoint")
 
 
-def _fit(plan: Any, say: Say) -> None:
+def _fit_with_progress(plan: Any, say: Say) -> None:
     """Run the workers to their end, or to the checkpoint that Ctrl-C asks for; the progress line meanwhile."""
     from train.backends.peft.loop import STOP
-    from train.backends.peft.training_log import StepLine
+    from train.backends.peft.training_log import ProgressLine
 
     failures: list[BaseException] = []
     # An event, for a `Thread.join` that Ctrl-C interrupts takes the thread for ended (Python 3.11).
     ended = threading.Event()
     threading.Thread(target=_run_workers, args=(plan, failures, ended), daemon=True).start()
-    with StepLine(plan.folder, plan.steps, say) as line:
+    with ProgressLine(plan.folder, plan.steps, say) as line:
         while not ended.is_set():
             try:
                 ended.wait(LOOK_EVERY_S)
-                line.refresh()
+                line.show_last_step()
             except KeyboardInterrupt:
                 say("stopping: the workers write a checkpoint first")
                 (plan.folder / STOP).touch()
     if failures:
-        raise RefusedRun(why(failures[0])) from None
+        raise RefusedRun(explain_failure(failures[0])) from None
 
 
 def _run_workers(plan: Any, failures: list[BaseException], ended: threading.Event) -> None:
     """Train to the end; what goes wrong is left in ``failures`` for the driver's main thread."""
     try:
-        _trainer(plan).fit()
+        _make_ray_trainer(plan).fit()
     except Exception as error:
         failures.append(error)
     finally:
         ended.set()
 
 
-def _trainer(plan: Any) -> Any:
+def _make_ray_trainer(plan: Any) -> Any:
     import ray.train
     from ray.train.torch import TorchTrainer
 
-    from train.backends.peft.loop import loop
+    from train.backends.peft.loop import training_loop
 
     return TorchTrainer(
-        loop,
+        training_loop,
         train_loop_config={"plan": plan},
         scaling_config=ray.train.ScalingConfig(num_workers=plan.train.workers, use_gpu=plan.train.use_gpu),
         run_config=ray.train.RunConfig(
@@ -161,7 +165,7 @@ def _trainer(plan: Any) -> Any:
     )
 
 
-def why(error: BaseException) -> str:
+def explain_failure(error: BaseException) -> str:
     """One line on why training failed: a worker's refusal in its own words, else the kind of its error alone."""
     failed = list(getattr(error, "worker_failures", {}).values()) or [getattr(error, "controller_failure", error)]
     causes = [getattr(failure, "_base_exc", failure) for failure in failed]

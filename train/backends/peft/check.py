@@ -18,7 +18,7 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 def check_job(job: TrainJob) -> list[tuple[Stage, Records]]:
     """The stages with their records, all of it usable. Raises :class:`RefusedRun` for the first thing that is not."""
     check_settings(job.train)
-    check_model(job.train)
+    check_hf_model(job.train)
     return [(stage, Records(stage.entries)) for stage in read_stages(job.export.dir, job.export.stages)]
 
 
@@ -39,7 +39,7 @@ def check_settings(train: TrainConfig) -> None:
         )
 
 
-def check_model(train: TrainConfig) -> None:
+def check_hf_model(train: TrainConfig) -> None:
     """Refuse a model folder that is not there, is no InternVL in transformers' form, or whose processor does not fit.
 
     A hub id is not looked at: it is fetched when training begins, and its folder checked then.
@@ -53,7 +53,7 @@ def check_model(train: TrainConfig) -> None:
 
 def check_folder(folder: Path, train: TrainConfig) -> None:
     """Refuse a folder whose configuration, processor and tokenizer do not belong together."""
-    config = _json(folder / "config.json")
+    config = _read_model_file(folder / "config.json")
     if config.get("model_type") != "internvl":
         raise RefusedRun(
             f"{folder}: model_type is {config.get('model_type')!r}, the backend `peft` trains `internvl`, "
@@ -61,25 +61,26 @@ def check_folder(folder: Path, train: TrainConfig) -> None:
         )
     if not list(folder.glob("*.safetensors")):
         raise RefusedRun(f"{folder}: there are no weights (*.safetensors)")
-    side, length = _tile(folder)
+    side, length = _read_tile(folder)
     vision = config["vision_config"]
-    if [side, side] != _pair(vision["image_size"]) or side != train.image_size:
+    taken = _as_pair(vision["image_size"])
+    if [side, side] != taken or side != train.image_size:
         raise RefusedRun(
-            f"{folder}: the processor makes tiles of {side} pixels, the model takes {_pair(vision['image_size'])[0]}, "
+            f"{folder}: the processor makes tiles of {side} pixels, the model takes {taken[0]}, "
             f"train.image_size is {train.image_size}; the three must be equal"
         )
-    patches = side // _pair(vision["patch_size"])[0] * config.get("downsample_ratio", 0.5)
+    patches = side // _as_pair(vision["patch_size"])[0] * config.get("downsample_ratio", 0.5)
     if length != int(patches) ** 2:
         raise RefusedRun(f"{folder}: the processor writes {length} tokens a tile, the model makes {int(patches) ** 2}")
     _check_token(folder, config["image_token_id"])
 
 
-def _tile(folder: Path) -> tuple[int, int]:
+def _read_tile(folder: Path) -> tuple[int, int]:
     """Side of a tile in pixels and its tokens, as the processor's files say."""
     names = ("processor_config.json", "preprocessor_config.json")
     made: dict[str, Any] = {}
     for path in (folder / name for name in names):
-        made = (_json(path) if path.exists() else {}) | made
+        made = (_read_model_file(path) if path.exists() else {}) | made
     size = made.get("image_processor", made).get("size", {})
     if "height" not in size:
         raise RefusedRun(f"{folder}: no {' or '.join(names)} with the size of a tile; the model has no processor")
@@ -88,18 +89,18 @@ def _tile(folder: Path) -> tuple[int, int]:
 
 def _check_token(folder: Path, expected: int) -> None:
     """The tokenizer's picture token must be the one that the model replaces by what it sees."""
-    named = _json(folder / "tokenizer_config.json").get("context_image_token", "<IMG_CONTEXT>")
-    added = _json(folder / "tokenizer.json").get("added_tokens", [])
+    named = _read_model_file(folder / "tokenizer_config.json").get("context_image_token", "<IMG_CONTEXT>")
+    added = _read_model_file(folder / "tokenizer.json").get("added_tokens", [])
     found = next((token["id"] for token in added if token["content"] == named), None)
     if found != expected:
         raise RefusedRun(f"{folder}: the tokenizer's {named} is {found}, the model expects {expected}; they do not fit")
 
 
-def _pair(value: Any) -> list[int]:
+def _as_pair(value: Any) -> list[int]:
     return [value, value] if isinstance(value, int) else list(value)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _read_model_file(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -14,7 +14,7 @@ FOLDER = "checkpoints"
 KEPT = 2
 
 
-def save(folder: Path, step: int, state: dict[str, Any]) -> None:
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write the state behind ``step`` under ``folder`` in one move; the older ones but :data:`KEPT` go."""
     folder.mkdir(exist_ok=True)
     made = folder / ".writing"
@@ -23,16 +23,16 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     made.replace(folder / f"step-{step:08}.pt")
-    for old in saved(folder)[:-KEPT]:
+    for old in list_checkpoints(folder)[:-KEPT]:
         old.unlink(missing_ok=True)
 
 
-def saved(folder: Path) -> list[Path]:
+def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints, first to last."""
     return sorted(folder.glob("step-*.pt"))
 
 
-def load(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path) -> dict[str, Any]:
     """The state of a checkpoint: tensors and numbers only, on the CPU."""
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state

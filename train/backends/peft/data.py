@@ -10,7 +10,7 @@ import torch
 
 from mics_ray.errors import RefusedRun
 from mics_ray.models.pictures.reading import decode_picture
-from train.backends.peft.records import PLACEHOLDER, Record, Records
+from train.backends.peft.records import PLACEHOLDER, Records, TrainingRecord
 
 IGNORED = -100
 CACHE_BYTES = 256 * 2**20
@@ -18,7 +18,7 @@ CACHE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class EncodedSample:
     """``ids`` and ``labels``: (tokens,), int64, ``labels`` -100 where nothing is learnt; ``tiles``: (tiles, 3, side,
     side), ``None`` without pictures."""
 
@@ -27,7 +27,7 @@ class Sample:
     tiles: torch.Tensor | None
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """Memory of the tensors."""
         tensors = (self.ids, self.labels, self.tiles)
         return sum(tensor.nbytes for tensor in tensors if tensor is not None)
@@ -49,57 +49,61 @@ class Encoder:
         self._processor, self._max_length = processor, max_length
         self._cut = {"crop_to_patches": True, "min_patches": 1, "max_patches": max_tiles}
 
-    def encode(self, record: Record) -> Sample:
+    def encode_record(self, record: TrainingRecord) -> EncodedSample:
         """The tensors of a record. Raises :class:`RefusedRun` naming a record that does not fit or cannot be read."""
         ids: list[int] = []
         labels: list[int] = []
         tiles: list[torch.Tensor] = []
         pictures = list(record.pictures)
-        for segment in self.segments(record):
+        for segment in self.cut_segments(record):
             shown, pictures = pictures[: segment.pictures], pictures[segment.pictures :]
-            tokens, pixels = self._tokens(record, segment, shown)
+            tokens, pixels = self._tokenize_segment(record, segment, shown)
             ids += tokens
             labels += tokens if segment.learnt else [IGNORED] * len(tokens)
             tiles += pixels
-        self._fits(record, len(ids))
-        return Sample(torch.tensor(ids), torch.tensor(labels), torch.cat(tiles) if tiles else None)
+        self._check_fits(record, len(ids))
+        return EncodedSample(torch.tensor(ids), torch.tensor(labels), torch.cat(tiles) if tiles else None)
 
-    def check_length(self, record: Record) -> None:
+    def check_length(self, record: TrainingRecord) -> None:
         """Raise :class:`RefusedRun` naming a record longer than allowed, opening pictures only where it may be."""
-        texts = self.segments(record)
+        texts = self.cut_segments(record)
         most_a_picture = self._processor.image_seq_length * (self._cut["max_patches"] + 1) + 2
         # No byte-level tokenizer makes more tokens than there are bytes.
         if sum(len(part.text.encode()) for part in texts) + most_a_picture * len(record.pictures) > self._max_length:
-            self.encode(record)
+            self.encode_record(record)
 
-    def segments(self, record: Record) -> list[Segment]:
+    def cut_segments(self, record: TrainingRecord) -> list[Segment]:
         """The conversation as the chat template writes it, cut where learning begins and ends."""
         messages: list[dict[str, Any]] = []
         found: list[Segment] = []
         done = ""
         for turn in record.turns:
             if turn.role == "assistant":
-                prompt = self._render(messages, True)
-                found.append(Segment(_behind(prompt, done, record), False, _shown(messages) - _seen(found)))
-                messages.append({"role": turn.role, "content": _parts(turn.text)})
-                done = self._render(messages, False).rstrip()
-                found.append(Segment(self._ended(_behind(done, prompt, record)), True, 0))
+                prompt = self._render_chat(messages, True)
+                # Those of earlier turns stand in the segments before this one.
+                pictures = _count_pictures(messages) - sum(segment.pictures for segment in found)
+                found.append(Segment(_text_after(prompt, done, record), False, pictures))
+                messages.append({"role": turn.role, "content": _content_parts(turn.text)})
+                done = self._render_chat(messages, False).rstrip()
+                found.append(Segment(self._with_end_token(_text_after(done, prompt, record)), True, 0))
             else:
-                messages.append({"role": turn.role, "content": _parts(turn.text)})
+                messages.append({"role": turn.role, "content": _content_parts(turn.text)})
         return found
 
-    def _render(self, messages: Sequence[dict[str, Any]], prompt: bool) -> str:
+    def _render_chat(self, messages: Sequence[dict[str, Any]], prompt: bool) -> str:
         return str(self._processor.apply_chat_template(list(messages), add_generation_prompt=prompt, tokenize=False))
 
-    def _ended(self, text: str) -> str:
+    def _with_end_token(self, text: str) -> str:
         """An answer with its end token, also where the template writes none."""
         tokenizer = self._processor.tokenizer
         return text if text.endswith(tuple(tokenizer.all_special_tokens)) else text + tokenizer.eos_token
 
-    def _tokens(self, record: Record, segment: Segment, paths: Sequence[Path]) -> tuple[list[int], list[torch.Tensor]]:
+    def _tokenize_segment(
+        self, record: TrainingRecord, segment: Segment, paths: Sequence[Path]
+    ) -> tuple[list[int], list[torch.Tensor]]:
         if not paths:
             return list(self._processor.tokenizer(segment.text, add_special_tokens=False)["input_ids"]), []
-        images = [_picture(record, path) for path in paths]
+        images = [_decode_picture(record, path) for path in paths]
         try:
             made = self._processor(images=images, text=segment.text, return_tensors="pt", **self._cut)
         except (ValueError, IndexError, StopIteration) as error:
@@ -107,7 +111,7 @@ class Encoder:
             raise RefusedRun(f"record {record.id}: text and pictures do not fit ({type(error).__name__})") from None
         return made["input_ids"][0].tolist(), [made["pixel_values"]]
 
-    def _fits(self, record: Record, tokens: int) -> None:
+    def _check_fits(self, record: TrainingRecord, tokens: int) -> None:
         if tokens > self._max_length:
             raise RefusedRun(
                 f"record {record.id}: {tokens} tokens, train.max_seq_length is {self._max_length}; raise it, lower "
@@ -115,14 +119,14 @@ class Encoder:
             )
 
 
-def _picture(record: Record, path: Path) -> Any:
+def _decode_picture(record: TrainingRecord, path: Path) -> Any:
     try:
         return decode_picture(path.read_bytes())
     except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
         raise RefusedRun(f"record {record.id}: cannot read picture {path} ({type(error).__name__})") from None
 
 
-def _parts(text: str) -> list[dict[str, str]]:
+def _content_parts(text: str) -> list[dict[str, str]]:
     """A turn as the content parts of a chat: ``<image>`` lines become pictures."""
     parts: list[dict[str, str]] = []
     for piece in re.split(f"({PLACEHOLDER}\n?)", text):
@@ -133,46 +137,42 @@ def _parts(text: str) -> list[dict[str, str]]:
     return parts
 
 
-def _shown(messages: Sequence[dict[str, Any]]) -> int:
+def _count_pictures(messages: Sequence[dict[str, Any]]) -> int:
     return sum(part["type"] == "image" for message in messages for part in message["content"])
 
 
-def _seen(segments: Sequence[Segment]) -> int:
-    return sum(segment.pictures for segment in segments)
-
-
-def _behind(text: str, start: str, record: Record) -> str:
+def _text_after(text: str, start: str, record: TrainingRecord) -> str:
     if not text.startswith(start):
         raise RefusedRun(f"record {record.id}: the chat template renders a finished turn in another way than a prompt")
     return text[len(start) :]
 
 
-class EncodedRecords(torch.utils.data.Dataset[Sample | RefusedRun]):
+class EncodedRecords(torch.utils.data.Dataset[EncodedSample | RefusedRun]):
     """Samples by number. A refusal is returned, not raised, so that it comes whole out of a loader's process."""
 
     def __init__(self, records: Records, encoder: Encoder) -> None:
         self._records, self._encoder = records, encoder
-        self._kept: dict[int, Sample] = {}
+        self._kept: dict[int, EncodedSample] = {}
         self._room = CACHE_BYTES
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def __getitem__(self, number: int) -> Sample | RefusedRun:
-        line = self._records.line(number)
+    def __getitem__(self, number: int) -> EncodedSample | RefusedRun:
+        line = self._records.line_number(number)
         if (kept := self._kept.get(line)) is not None:
             return kept
         try:
-            sample = self._encoder.encode(self._records[number])
+            sample = self._encoder.encode_record(self._records[number])
         except RefusedRun as refused:
             return refused
-        if sample.bytes <= self._room:
-            self._room -= sample.bytes
+        if sample.size_bytes <= self._room:
+            self._room -= sample.size_bytes
             self._kept[line] = sample
         return sample
 
 
-def collate(samples: Sequence[Sample | RefusedRun], pad: int) -> dict[str, torch.Tensor]:
+def collate_samples(samples: Sequence[EncodedSample | RefusedRun], pad: int) -> dict[str, torch.Tensor]:
     """One batch: `input_ids` and `labels` of shape (samples, tokens), `pixel_values` of shape (tiles, 3, side, side)
     where any sample has pictures. Raises a refusal that is among ``samples``.
 

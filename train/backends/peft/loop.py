@@ -16,10 +16,10 @@ from ray.train.collective import broadcast_from_rank_zero
 from transformers import get_cosine_schedule_with_warmup
 
 from mics_ray.errors import RefusedRun
-from train.backends.peft.checkpoints import FOLDER, load, save, saved
-from train.backends.peft.data import EncodedRecords, Encoder, collate
+from train.backends.peft.checkpoints import FOLDER, list_checkpoints, load_checkpoint, save_checkpoint
+from train.backends.peft.data import EncodedRecords, Encoder, collate_samples
 from train.backends.peft.model import AnswerLoss, learnt_tokens, load_model, load_processor, local_folder, save_weights
-from train.backends.peft.order import Order
+from train.backends.peft.order import SampleOrder
 from train.backends.peft.records import Records
 from train.backends.peft.training_log import TrainingLog
 from train.config import TrainConfig
@@ -36,7 +36,7 @@ Batch = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StagePlan:
     """One stage's training. ``model`` is a folder, an embedded model or a hub id; all paths absolute."""
 
     train: TrainConfig
@@ -52,12 +52,12 @@ class Plan:
         return self.train.batch_size // (self.train.batch_per_device * self.train.workers)
 
 
-def loop(config: dict[str, Any]) -> None:
+def training_loop(config: dict[str, Any]) -> None:
     """Train ``config["plan"]`` from the last checkpoint on; runs in a worker of Ray Train."""
-    plan: Plan = config["plan"]
+    plan: StagePlan = config["plan"]
     os.umask(0o077)
     _use_cores()
-    Worker(plan).run()
+    TrainingWorker(plan).run_steps()
 
 
 def _use_cores() -> None:
@@ -67,10 +67,10 @@ def _use_cores() -> None:
         torch.set_num_threads(max(1, cores // ray.train.get_context().get_local_world_size()))
 
 
-class Worker:
+class TrainingWorker:
     """One process of a training."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: StagePlan) -> None:
         self._plan, self._train = plan, plan.train
         context = ray.train.get_context()
         self._rank, self._workers = context.get_world_rank(), context.get_world_size()
@@ -86,29 +86,29 @@ class Worker:
         warm_up = -(-self._train.warmup_ratio * plan.steps // 1)
         self._schedule = get_cosine_schedule_with_warmup(self._optimizer, int(warm_up), plan.steps)
 
-    def run(self) -> None:
+    def run_steps(self) -> None:
         """All steps that are left, then the weights on disk."""
-        done = self._restore()
+        done = self._restore_state()
         records = Records(self._plan.entries)
-        order = Order(records.sizes, self._train.batch_size, self._plan.steps, self._plan.seed)
-        batches = iter(self._batches(records, order, done))
+        order = SampleOrder(records.sizes, self._train.batch_size, self._plan.steps, self._plan.seed)
+        batches = iter(self._iter_batches(records, order, done))
         epochs = self._train.batch_size / len(records)
         self._model.train()
         with TrainingLog(self._plan.folder, done, self._rank == 0) as log:
             for step in range(done + 1, self._plan.steps + 1):
                 began = time.perf_counter()
                 rate = self._schedule.get_last_lr()[0]
-                loss, stop = self._step(step, [next(batches) for _ in range(self._plan.accumulation)])
+                loss, stop = self._train_step(step, [next(batches) for _ in range(self._plan.accumulation)])
                 if step % self._train.log_steps == 0 or step == self._plan.steps:
-                    log.write(step, step * epochs, loss, rate, time.perf_counter() - began)
+                    log.log_step(step, step * epochs, loss, rate, time.perf_counter() - began)
                 if step % self._train.save_steps == 0 or step == self._plan.steps or stop:
-                    self._save(step, loss)
+                    self._save_state(step, loss)
                 if stop:
                     return
         if self._rank == 0:
             save_weights(self._model, self._base, self._plan.folder)
 
-    def _batches(self, records: Records, order: Order, done: int) -> Iterator[Batch]:
+    def _iter_batches(self, records: Records, order: SampleOrder, done: int) -> Iterator[Batch]:
         """This worker's micro-batches from step ``done + 1`` on."""
         processor = load_processor(self._base)
         encoder = Encoder(processor, self._train.max_tiles, self._train.max_seq_length)
@@ -116,27 +116,27 @@ class Worker:
         return iter(
             torch.utils.data.DataLoader(
                 EncodedRecords(records, encoder),
-                batch_sampler=order.micro_batches(done, self._rank, self._workers, self._train.batch_per_device),
-                collate_fn=partial(collate, pad=processor.tokenizer.pad_token_id),
+                batch_sampler=order.iter_micro_batches(done, self._rank, self._workers, self._train.batch_per_device),
+                collate_fn=partial(collate_samples, pad=processor.tokenizer.pad_token_id),
                 num_workers=LOADERS if on_gpu else 0,
                 pin_memory=on_gpu,
             )
         )
 
-    def _step(self, step: int, batches: list[Batch]) -> tuple[float, bool]:
+    def _train_step(self, step: int, batches: list[Batch]) -> tuple[float, bool]:
         """One optimizer step; the mean loss over the learnt tokens of all workers, and whether a stop is asked for."""
         # Dropout depends on seed, step and rank alone, so a resumed training is the unbroken one.
         torch.manual_seed(hash((self._plan.seed, step, self._rank)) % 2**63)
         asked = self._rank == 0 and (self._plan.folder / STOP).exists()
-        tokens, stop = self._sum(float(sum(learnt_tokens(batch) for batch in batches)), float(asked))
+        tokens, stop = self._sum_over_workers(float(sum(learnt_tokens(batch) for batch in batches)), float(asked))
         total = 0.0
         for number, batch in enumerate(batches, 1):
-            with self._held(number < len(batches)):
-                loss = self._forward(batch)
+            with self._defer_gradient_sync(number < len(batches)):
+                loss = self._compute_loss(batch)
                 # DDP averages gradients over the workers; the mean wanted is over the tokens of all of them.
                 torch.autograd.backward(loss * (self._workers / max(tokens, 1.0)))
             total += loss.item()
-        (total,) = self._sum(total)
+        (total,) = self._sum_over_workers(total)
         self._refuse_unless_finite(step, total)
         torch.nn.utils.clip_grad_norm_(self._learnt, MAX_NORM)
         self._optimizer.step()
@@ -144,7 +144,7 @@ class Worker:
         self._optimizer.zero_grad(set_to_none=True)
         return total / max(tokens, 1.0), stop > 0
 
-    def _forward(self, batch: Batch) -> torch.Tensor:
+    def _compute_loss(self, batch: Batch) -> torch.Tensor:
         dtype = getattr(torch, self._train.dtype)
         moved = {name: tensor.to(self._device, non_blocking=True) for name, tensor in batch.items()}
         if "pixel_values" in moved:
@@ -153,14 +153,14 @@ class Worker:
             loss: torch.Tensor = self._loss(**moved)
         return loss
 
-    def _held(self, more: bool) -> contextlib.AbstractContextManager[None]:
+    def _defer_gradient_sync(self, more: bool) -> contextlib.AbstractContextManager[None]:
         """Gradients are exchanged once a step, with its last micro-batch."""
         if more and isinstance(self._loss, torch.nn.parallel.DistributedDataParallel):
             held: contextlib.AbstractContextManager[None] = self._loss.no_sync()
             return held
         return contextlib.nullcontext()
 
-    def _sum(self, *values: float) -> list[float]:
+    def _sum_over_workers(self, *values: float) -> list[float]:
         """Each value summed over the workers."""
         if self._workers == 1:
             return list(values)
@@ -172,7 +172,7 @@ class Worker:
         if not torch.isfinite(torch.tensor(total)):
             raise RefusedRun(f"step {step}: the loss is {total}; lower train.learning_rate or use train.dtype=float32")
 
-    def _save(self, step: int, loss: float) -> None:
+    def _save_state(self, step: int, loss: float) -> None:
         """Write a checkpoint and tell Ray Train how far the training is."""
         if self._rank == 0:
             names = {name for name, weight in self._model.named_parameters() if weight.requires_grad}
@@ -182,16 +182,16 @@ class Worker:
                 "optimizer": self._optimizer.state_dict(),
                 "schedule": self._schedule.state_dict(),
             }
-            save(self._plan.folder / FOLDER, step, state)
+            save_checkpoint(self._plan.folder / FOLDER, step, state)
         ray.train.report({"step": step, "loss": loss})
 
-    def _restore(self) -> int:
+    def _restore_state(self) -> int:
         """Load the last checkpoint, the same one in every worker; returns the steps that are done."""
-        found = saved(self._plan.folder / FOLDER)
+        found = list_checkpoints(self._plan.folder / FOLDER)
         path: Path | None = broadcast_from_rank_zero(found[-1] if found else None)
         if path is None:
             return 0
-        state = load(path)
+        state = load_checkpoint(path)
         self._model.load_state_dict(state["adapter"], strict=False)
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])

@@ -72,13 +72,13 @@ def learnt_tokens(batch: dict[str, torch.Tensor]) -> int:
 
 def save_weights(model: PeftModel, base: Path, folder: Path) -> None:
     """Write ``folder/adapter`` and then ``folder/merged``, each in one step; ``model`` is merged afterwards."""
-    adapter, merged = _fresh(folder / ".adapter"), _fresh(folder / ".merged")
+    adapter, merged = _make_empty_folder(folder / ".adapter"), _make_empty_folder(folder / ".merged")
     model.save_pretrained(adapter)
     (adapter / "README.md").unlink(missing_ok=True)  # peft's form of a model card, nothing of it filled in
-    _settle(adapter, folder / "adapter")
+    _move_into_place(adapter, folder / "adapter")
     model.merge_and_unload().save_pretrained(merged)
     _copy_companions(base, merged)
-    _settle(merged, folder / "merged")
+    _move_into_place(merged, folder / "merged")
 
 
 def _copy_companions(base: Path, merged: Path) -> None:
@@ -88,12 +88,12 @@ def _copy_companions(base: Path, merged: Path) -> None:
         shutil.copyfile(path, merged / path.name)
 
 
-def _fresh(folder: Path) -> Path:
+def _make_empty_folder(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     return folder
 
 
-def _settle(made: Path, final: Path) -> None:
+def _move_into_place(made: Path, final: Path) -> None:
     shutil.rmtree(final, ignore_errors=True)
     os.replace(made, final)

@@ -20,7 +20,7 @@ def step_count(samples: int, batch: int, epochs: float, most: int | None) -> int
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SampleOrder:
     """Which samples each of ``steps`` batches holds. ``sizes``: pictures and bytes, shape (samples, 2)."""
 
     sizes: NDArray[np.int64]
@@ -33,25 +33,25 @@ class Order:
         """Batches among which samples are sorted."""
         return min(WINDOW, max(1, len(self.sizes) // (WINDOWS_A_PASS * self.batch)))
 
-    def batches(self, first: int) -> Iterator[NDArray[np.int64]]:
+    def iter_batches(self, first: int) -> Iterator[NDArray[np.int64]]:
         """The batches from number ``first`` on, each of shape (batch,), sorted by length."""
         for step in range(first - first % self.window, self.steps, self.window):
-            yield from self._window(step)[max(0, first - step) :]
+            yield from self._make_window(step)[max(0, first - step) :]
 
-    def micro_batches(self, first: int, rank: int, workers: int, size: int) -> Iterator[list[int]]:
+    def iter_micro_batches(self, first: int, rank: int, workers: int, size: int) -> Iterator[list[int]]:
         """What one worker reads from batch ``first`` on: ``batch / (workers * size)`` lists of ``size`` a batch."""
-        for batch in self.batches(first):
+        for batch in self.iter_batches(first):
             for part in batch.reshape(-1, workers * size):
                 yield part[rank::workers].tolist()
 
-    def _window(self, step: int) -> NDArray[np.int64]:
+    def _make_window(self, step: int) -> NDArray[np.int64]:
         """Batches ``step`` to ``step + window``, shape (batches, batch)."""
-        drawn = self._drawn(step * self.batch, min(step + self.window, self.steps) * self.batch)
+        drawn = self._draw_samples(step * self.batch, min(step + self.window, self.steps) * self.batch)
         pictures, size = self.sizes[drawn].T
         batches = drawn[np.lexsort((size, pictures))].reshape(-1, self.batch)
         return np.random.default_rng([self.seed, 1, step]).permutation(batches)
 
-    def _drawn(self, start: int, stop: int) -> NDArray[np.int64]:
+    def _draw_samples(self, start: int, stop: int) -> NDArray[np.int64]:
         """Places ``start`` to ``stop`` of the endless row of shuffled passes."""
         count = len(self.sizes)
         first, last = start // count, math.ceil(stop / count)

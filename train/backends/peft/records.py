@@ -25,7 +25,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class TrainingRecord:
     """One conversation with its pictures. Every picture has one ``<image>`` in a user's turn, in reading order."""
 
     id: str
@@ -42,7 +42,7 @@ class Records:
 
     def __init__(self, entries: Sequence[DataSet]) -> None:
         self._entries = entries
-        found = [_survey(entry) for entry in entries]
+        found = [_scan_lines(entry) for entry in entries]
         number = np.repeat(np.arange(len(entries)), [len(lines) for lines in found])
         lines = np.concatenate(found)
         repeats = np.array([entry.repeat for entry in entries])[number]
@@ -53,31 +53,31 @@ class Records:
     def __len__(self) -> int:
         return len(self._samples)
 
-    def line(self, sample: int) -> int:
+    def line_number(self, sample: int) -> int:
         """The number of the sample's line; repeats of a record share it."""
         return int(self._samples[sample])
 
-    def lines(self) -> Iterator[Record]:
+    def iter_lines(self) -> Iterator[TrainingRecord]:
         """Every record once, repeats left out."""
-        return (self._read(line) for line in range(len(self._lines)))
+        return (self._read_line(line) for line in range(len(self._lines)))
 
-    def __getitem__(self, sample: int) -> Record:
-        return self._read(self.line(sample))
+    def __getitem__(self, sample: int) -> TrainingRecord:
+        return self._read_line(self.line_number(sample))
 
-    def _read(self, line: int) -> Record:
+    def _read_line(self, line: int) -> TrainingRecord:
         entry, offset, _, size = self._lines[line]
         data_set = self._entries[entry]
         with data_set.annotation.open("rb") as file:
             file.seek(offset)
-            return parse(file.read(size), data_set.root, f"{data_set.annotation}, byte {offset}")
+            return parse_training_record(file.read(size), data_set.root, f"{data_set.annotation}, byte {offset}")
 
 
-def _survey(entry: DataSet) -> NDArray[np.int64]:
+def _scan_lines(entry: DataSet) -> NDArray[np.int64]:
     """Offset, pictures and bytes of each line, shape (lines, 3)."""
     found, offset = [], 0
     with entry.annotation.open("rb") as file:
         for number, line in enumerate(file, 1):
-            record = parse(line, entry.root, f"{entry.annotation}, line {number}")
+            record = parse_training_record(line, entry.root, f"{entry.annotation}, line {number}")
             for picture in record.pictures:
                 if not picture.is_file():
                     raise RefusedRun(f"record {record.id}: picture {picture} is not there; export again")
@@ -86,7 +86,7 @@ def _survey(entry: DataSet) -> NDArray[np.int64]:
     return np.array(found, dtype=np.int64).reshape(-1, 3)
 
 
-def parse(line: bytes, root: Path, place: str) -> Record:
+def parse_training_record(line: bytes, root: Path, place: str) -> TrainingRecord:
     """Read one InternVL record. Raises :class:`RefusedRun` naming the record (``place`` where it has no id)."""
     try:
         content = json.loads(line)
@@ -94,21 +94,21 @@ def parse(line: bytes, root: Path, place: str) -> Record:
     except (ValueError, KeyError, TypeError):
         raise RefusedRun(f"{place}: no JSON record with an id; export again") from None
     try:
-        pictures = _pictures(content, root)
+        pictures = _picture_paths(content, root)
         turns = tuple(Turn(_ROLES[turn["from"]], str(turn["value"])) for turn in content["conversations"])
     except (KeyError, TypeError):
         raise RefusedRun(f"record {name} ({place}): `image` or `conversations` is not in InternVL's form") from None
-    if problem := _problem(turns, len(pictures)):
+    if problem := _find_problem(turns, len(pictures)):
         raise RefusedRun(f"record {name} ({place}): {problem}")
-    return Record(name, pictures, turns)
+    return TrainingRecord(name, pictures, turns)
 
 
-def _pictures(content: dict[str, Any], root: Path) -> tuple[Path, ...]:
+def _picture_paths(content: dict[str, Any], root: Path) -> tuple[Path, ...]:
     images = content.get("image", [])
     return tuple(root / path for path in ([images] if isinstance(images, str) else images))
 
 
-def _problem(turns: Sequence[Turn], pictures: int) -> str | None:
+def _find_problem(turns: Sequence[Turn], pictures: int) -> str | None:
     """What keeps a conversation from being learnt; ``None`` when nothing does."""
     talk = [turn.role for turn in turns if turn.role != "system"]
     if any(turn.role == "system" for turn in turns[1:]):

@@ -31,7 +31,7 @@ class TrainingLog:
 
     def __enter__(self) -> "TrainingLog":
         if self._writes:
-            _cut(self._folder / FILE, self._done)
+            _drop_steps_beyond(self._folder / FILE, self._done)
             self._file = (self._folder / FILE).open("a", encoding="utf-8")
             self._board = SummaryWriter(str(self._folder / "tensorboard"), purge_step=self._done + 1)
         return self
@@ -43,7 +43,7 @@ class TrainingLog:
             self._file.close()
             self._board.close()
 
-    def write(self, step: int, epoch: float, loss: float, rate: float, seconds: float) -> None:
+    def log_step(self, step: int, epoch: float, loss: float, rate: float, seconds: float) -> None:
         """One step: ``loss`` in nats a token, ``seconds`` of the step alone."""
         if self._file is None:
             return
@@ -60,17 +60,17 @@ class TrainingLog:
         self._board.add_scalar("learning_rate", rate, step)
 
 
-def _cut(path: Path, done: int) -> None:
+def _drop_steps_beyond(path: Path, done: int) -> None:
     """Keep the whole lines up to step ``done``."""
     if not path.exists():
         return
-    kept = [line for line in path.read_text(encoding="utf-8").splitlines(True) if _step(line) <= done]
+    kept = [line for line in path.read_text(encoding="utf-8").splitlines(True) if _step_of_line(line) <= done]
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text("".join(kept), encoding="utf-8")
     temporary.replace(path)
 
 
-def _step(line: str) -> float:
+def _step_of_line(line: str) -> float:
     """The step of a line; a line that a killed process left unfinished is beyond every step."""
     try:
         return int(json.loads(line)["step"])
@@ -78,7 +78,7 @@ def _step(line: str) -> float:
         return float("inf")
 
 
-class StepLine:
+class ProgressLine:
     """A progress line of one stage; call :meth:`refresh` now and then."""
 
     def __init__(self, folder: Path, steps: int, say: Say) -> None:
@@ -89,7 +89,7 @@ class StepLine:
         self._live = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._task = self._live.add_task("starting", total=steps)
 
-    def __enter__(self) -> "StepLine":
+    def __enter__(self) -> "ProgressLine":
         self._live.start()
         return self
 
@@ -98,9 +98,9 @@ class StepLine:
     ) -> None:
         self._live.stop()
 
-    def refresh(self) -> None:
+    def show_last_step(self) -> None:
         """Show the last step that the log holds."""
-        last = last_line(self._path)
+        last = read_last_line(self._path)
         if last is None:
             return
         text = f"loss {last['loss']:.3f}"
@@ -111,7 +111,7 @@ class StepLine:
             self._say(f"step {last['step']}/{self._steps}, {text}")
 
 
-def last_line(path: Path) -> dict[str, Any] | None:
+def read_last_line(path: Path) -> dict[str, Any] | None:
     """The last whole line of a JSON log; ``None`` where there is none."""
     try:
         with path.open("rb") as file:

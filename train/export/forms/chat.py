@@ -21,7 +21,7 @@ DATASET_INFO: Mapping[str, Any] = {
 """``dataset_info.json`` of the export, by which LLaMA-Factory knows the file: ``dataset: mics_chains``."""
 
 
-def chat(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[dict[str, Any]]:
+def chat_records(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[dict[str, Any]]:
     """One conversation a sample: what an intern is asked, and the kept chain.
 
     ``prompts`` is not needed: every form of an export has the same parameters.

@@ -57,9 +57,11 @@ def write_dataset(
         old.unlink()
     splits = {name: samples for name, samples in (("train", train), ("validation", validation)) if samples}
     files = {name: _write_split(data, name, samples) for name, samples in splits.items()}
-    header = yaml.safe_dump(_header(files, len(train) + len(validation), card), sort_keys=False, allow_unicode=True)
+    header = yaml.safe_dump(
+        _card_header(files, len(train) + len(validation), card), sort_keys=False, allow_unicode=True
+    )
     with open(folder / "README.md", "w", encoding="utf-8", opener=open_private) as file:
-        file.write(f"---\n{header}---\n\n{_text(splits, card)}")
+        file.write(f"---\n{header}---\n\n{_card_text(splits, card)}")
 
 
 def _write_split(data: Path, split: str, samples: Sequence[Sample]) -> list[str]:
@@ -67,18 +69,18 @@ def _write_split(data: Path, split: str, samples: Sequence[Sample]) -> list[str]
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema, names = _schema(), []
-    for number, some in enumerate(_parts(samples, _ROWS_A_FILE)):
+    schema, names = _make_schema(), []
+    for number, some in enumerate(_split_evenly(samples, _ROWS_A_FILE)):
         path = data / f"{split}-{number:05d}.parquet"
         with open(path, "wb", opener=open_private) as file, pq.ParquetWriter(file, schema) as writer:
-            for group in _parts(some, _ROWS_A_GROUP):
-                rows = [_row(sample, data.parent.parent) for sample in group]
+            for group in _split_evenly(some, _ROWS_A_GROUP):
+                rows = [_dataset_row(sample, data.parent.parent) for sample in group]
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
         names.append(f"{data.name}/{path.name}")
     return names
 
 
-def _schema() -> Any:
+def _make_schema() -> Any:
     """The Arrow schema, which carries the features' names for `datasets` in its metadata."""
     from datasets import Features, Image, List, Value
 
@@ -99,10 +101,10 @@ def _schema() -> Any:
     return Features(columns).arrow_schema
 
 
-def _row(sample: Sample, export: Path) -> dict[str, Any]:
+def _dataset_row(sample: Sample, export: Path) -> dict[str, Any]:
     return {
         "id": sample.id,
-        "images": [_picture(sample, export, image) for image in sample.images],
+        "images": [_read_picture(sample, export, image) for image in sample.images],
         "question": sample.question,
         "answer": sample.answer,
         "steps": list(sample.steps),
@@ -115,22 +117,22 @@ def _row(sample: Sample, export: Path) -> dict[str, Any]:
     }
 
 
-def _picture(sample: Sample, export: Path, image: str) -> dict[str, Any]:
+def _read_picture(sample: Sample, export: Path, image: str) -> dict[str, Any]:
     try:
         return {"bytes": (export / image).read_bytes(), "path": Path(image).name}
     except FileNotFoundError:
         raise RefusedRun(f"{sample.id}: its picture {export / image} is gone; export again") from None
 
 
-def _parts(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:
+def _split_evenly(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:
     for start in range(0, len(samples), size):
         yield samples[start : start + size]
 
 
-def _header(files: Mapping[str, list[str]], total: int, card: Mapping[str, object]) -> dict[str, Any]:
+def _card_header(files: Mapping[str, list[str]], total: int, card: Mapping[str, object]) -> dict[str, Any]:
     """What the hub reads of a data card."""
     return {
-        "license": _words(card.get("license")),
+        "license": _one_line_value(card.get("license")),
         "task_categories": ["visual-question-answering", "image-text-to-text"],
         "tags": ["medical", "chain-of-thought"],
         "size_categories": [next((name for limit, name in _SIZES if total < limit), "n>1M")],
@@ -143,27 +145,27 @@ def _header(files: Mapping[str, list[str]], total: int, card: Mapping[str, objec
     }
 
 
-def _text(splits: Mapping[str, Sequence[Sample]], card: Mapping[str, object]) -> str:
+def _card_text(splits: Mapping[str, Sequence[Sample]], card: Mapping[str, object]) -> str:
     names = ("license", "config_digest", "code_version")
     return _TEXT.format(
         sizes=", ".join(f"{len(samples)} {split} samples" for split, samples in splits.items()),
-        models=_lines(card.get("models")),
-        counts=_lines(card.get("counts")),
-        **{name: _words(card.get(name)) for name in names},
+        models=_card_items(card.get("models")),
+        counts=_card_items(card.get("counts")),
+        **{name: _one_line_value(card.get(name)) for name in names},
     )
 
 
-def _lines(value: object) -> str:
+def _card_items(value: object) -> str:
     """One Markdown item for each entry of a mapping."""
     if not isinstance(value, Mapping) or not value:
-        return f"- {_words(value)}"
-    return "\n".join(f"- {_words(name)}: {_words(entry)}" for name, entry in value.items())
+        return f"- {_one_line_value(value)}"
+    return "\n".join(f"- {_one_line_value(name)}: {_one_line_value(entry)}" for name, entry in value.items())
 
 
-def _words(value: object) -> str:
+def _one_line_value(value: object) -> str:
     """A value of the card on one line; nothing there is ``unknown``."""
     if isinstance(value, Mapping):
-        value = [f"{name} {_words(entry)}" for name, entry in value.items()]
+        value = [f"{name} {_one_line_value(entry)}" for name, entry in value.items()]
     if isinstance(value, list | tuple):
-        value = ", ".join(_words(entry) for entry in value)
+        value = ", ".join(_one_line_value(entry) for entry in value)
     return "unknown" if value is None else " ".join(str(value).split()) or "unknown"

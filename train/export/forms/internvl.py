@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from train.export.pictures import problem_of_file
-from train.export.samples import Sample, Turns, turns
-from train.export.tokens import PLACEHOLDER, Ruler, trainer_safe
+from train.export.pictures import check_picture_file
+from train.export.samples import Sample, Turns, make_turns
+from train.export.tokens import PLACEHOLDER, Ruler, make_trainer_safe
 
 
 class BadRecord(Exception):
@@ -20,7 +20,7 @@ class BadRecord(Exception):
 
 def to_record(sample: Sample) -> dict[str, Any]:
     """A sample as InternVL's trainer reads it. ``length`` is what it groups records by."""
-    talk = turns(sample.prompt, sample.completion, len(sample.images))
+    talk = make_turns(sample.prompt, sample.completion, len(sample.images))
     return {
         "id": sample.id,
         **({"image": list(sample.images)} if sample.images else {}),
@@ -29,14 +29,14 @@ def to_record(sample: Sample) -> dict[str, Any]:
     }
 
 
-def made_safe(record: Mapping[str, Any]) -> dict[str, Any]:
+def make_record_safe(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record of another data set with the picture paths as a list, and with texts that are safe for trainers.
 
-    Placeholders of pictures stay; what is wrong in its form is left for :meth:`Checker.check`.
+    Placeholders of pictures stay; what is wrong in its form is left for :meth:`RecordChecker.check_record`.
     """
     found = dict(record)
     if isinstance(found.get("conversations"), list):
-        found["conversations"] = [_safe_turn(turn) for turn in found["conversations"]]
+        found["conversations"] = [_make_turn_safe(turn) for turn in found["conversations"]]
     if isinstance(found.get("image"), str):
         found["image"] = [found["image"]]
         _place_picture(found.get("conversations"))
@@ -54,47 +54,47 @@ def _place_picture(talk: object) -> None:
         humans[0]["value"] = f"{PLACEHOLDER}\n{values[0]}"
 
 
-def _safe_turn(turn: object) -> object:
+def _make_turn_safe(turn: object) -> object:
     if isinstance(turn, dict) and isinstance(turn.get("value"), str):
-        return turn | {"value": PLACEHOLDER.join(map(trainer_safe, turn["value"].split(PLACEHOLDER)))}
+        return turn | {"value": PLACEHOLDER.join(map(make_trainer_safe, turn["value"].split(PLACEHOLDER)))}
     return turn
 
 
 @dataclass(slots=True)
-class Checker:
+class RecordChecker:
     """Checks the records of one annotation file whose picture paths are relative to ``root``."""
 
     root: Path
     ruler: Ruler
     _sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def check(self, record: object) -> int:
+    def check_record(self, record: object) -> int:
         """The tokens of a record that the trainer reads as itself. Raises :class:`BadRecord` for any other."""
         if not isinstance(record, dict):
             raise BadRecord("not a JSON object")
         if "video" in record:
             raise BadRecord("`video` is not supported; leave it out")
-        images, talk = _images(record), _turns(record)
+        images, talk = _record_images(record), _record_turns(record)
         _check_order(talk)
         _check_placeholders(talk, len(images))
-        if any(trainer_safe(part) != part for _, value in talk for part in value.split(PLACEHOLDER)):
+        if any(make_trainer_safe(part) != part for _, value in talk for part in value.split(PLACEHOLDER)):
             raise BadRecord("a control token or `!` in a text")
-        tokens = self.ruler.measure(talk, [self._size(image) for image in images])
+        tokens = self.ruler.count_tokens(talk, [self._picture_size(image) for image in images])
         most = self.ruler.config.max_seq_length
         if tokens > most:
             raise BadRecord(f"{tokens} tokens, at most {most} (length.max_seq_length)")
         return tokens
 
-    def _size(self, image: str) -> tuple[int, int]:
+    def _picture_size(self, image: str) -> tuple[int, int]:
         if image not in self._sizes:
-            size, problem = problem_of_file(self.root / image)
+            size, problem = check_picture_file(self.root / image)
             if size is None:
                 raise BadRecord(str(problem))
             self._sizes[image] = size
         return self._sizes[image]
 
 
-def _images(record: Mapping[str, Any]) -> Sequence[str]:
+def _record_images(record: Mapping[str, Any]) -> Sequence[str]:
     """The picture paths; a text-only record has no key ``image``."""
     if "image" not in record:
         return ()
@@ -104,7 +104,7 @@ def _images(record: Mapping[str, Any]) -> Sequence[str]:
     return images
 
 
-def _turns(record: Mapping[str, Any]) -> Turns:
+def _record_turns(record: Mapping[str, Any]) -> Turns:
     """The turns as (from, value)."""
     found = record.get("conversations")
     if not isinstance(found, list) or not found:

@@ -4,7 +4,7 @@ Records are in the form that TRL's trainers read for vision models: ``prompt``, 
 messages whose content is a list of parts, one ``{"type": "image"}`` for each of ``images``, before the text. Paths are
 relative to the export, so there: ``load_dataset("json", ...).cast_column("images", List(Image()))``.
 
-:func:`for_mpo` turns a record into the one that InternVL's MPO trainer reads. One record cannot be both: MPO takes
+:func:`to_mpo_record` turns a record into the one that InternVL's MPO trainer reads. One cannot be both: MPO takes
 ``chosen`` as a plain string, and TRL puts a key ``image`` in the place of ``images``.
 """
 
@@ -15,8 +15,8 @@ from typing import Any
 from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.text import format_chain, format_steps, parse_continuation
 from mics_ray.core.types import Continuation
-from train.export.samples import Node, Sample, asked, prefix, scored
-from train.export.tokens import Ruler, trainer_safe
+from train.export.samples import Node, Sample, intern_question, scored_nodes, steps_down_to
+from train.export.tokens import Ruler, make_trainer_safe
 
 
 def step_pairs(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[dict[str, Any]]:
@@ -25,14 +25,16 @@ def step_pairs(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[di
     The prompt holds the chain so far, ``chosen`` and ``rejected`` the steps that go on from it.
     """
     for sample in samples:
-        for siblings in _rounds(sample):
+        for siblings in _group_rounds(sample):
             best = max(siblings, key=lambda node: (node["score"], node["chosen"], -node["id"]))
             worst = min(siblings, key=lambda node: (node["score"], node["id"]))
-            before = prefix(sample, best["parent"])
-            texts = [trainer_safe(format_steps(node["steps"], len(before) + 1)) for node in (best, worst)]
+            before = steps_down_to(sample, best["parent"])
+            texts = [make_trainer_safe(format_steps(node["steps"], len(before) + 1)) for node in (best, worst)]
             if worst["score"] < best["score"] and texts[0] != texts[1]:
-                record = _record(sample, f"{best['id']}-{worst['id']}", asked(sample, prompts, before), *texts)
-                yield record | _origin(best["score"], best["mentor"], worst)
+                record = _pair_record(
+                    sample, f"{best['id']}-{worst['id']}", intern_question(sample, prompts, before), *texts
+                )
+                yield record | _pair_origin(best["score"], best["mentor"], worst)
 
 
 def chain_pairs(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[dict[str, Any]]:
@@ -43,16 +45,16 @@ def chain_pairs(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[d
     rejected candidate's.
     """
     for sample in samples:
-        for node in sorted(scored(sample), key=lambda node: (node["score"], node["id"])):
-            rejected = _complete(sample, node)
+        for node in sorted(scored_nodes(sample), key=lambda node: (node["score"], node["id"])):
+            rejected = _complete_chain(sample, node)
             if rejected and rejected != sample.completion:
                 if node["score"] < sample.score:
-                    record = _record(sample, str(node["id"]), sample.prompt, sample.completion, rejected)
-                    yield record | _origin(sample.score, sample.mentors[-1], node)
+                    record = _pair_record(sample, str(node["id"]), sample.prompt, sample.completion, rejected)
+                    yield record | _pair_origin(sample.score, sample.mentors[-1], node)
                 break
 
 
-def for_mpo(pair: Mapping[str, Any]) -> dict[str, Any]:
+def to_mpo_record(pair: Mapping[str, Any]) -> dict[str, Any]:
     """A pair as InternVL's ``internvl_chat_mpo.py`` reads it: plain strings, and ``image`` only where there is one.
 
     That trainer sorts by length only with a ``length`` in each record: train with ``--group_by_length False``.
@@ -68,49 +70,49 @@ def for_mpo(pair: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def pair_tokens(pair: Mapping[str, Any], sample: Sample, ruler: Ruler) -> int:
+def count_pair_tokens(pair: Mapping[str, Any], sample: Sample, ruler: Ruler) -> int:
     """Tokens of the longer side of a pair of ``sample``, measured as a record is."""
-    told = for_mpo(pair)
+    told = to_mpo_record(pair)
     question = pair["prompt"][0]["content"][-1]["text"]
-    own = ruler.texts([("human", sample.prompt), ("gpt", sample.completion)])
-    longer = max(ruler.texts([("gpt", told[side])]) for side in ("chosen", "rejected"))
-    return sample.tokens - own + ruler.texts([("human", question)]) + longer
+    own = ruler.count_text_tokens([("human", sample.prompt), ("gpt", sample.completion)])
+    longer = max(ruler.count_text_tokens([("gpt", told[side])]) for side in ("chosen", "rejected"))
+    return sample.tokens - own + ruler.count_text_tokens([("human", question)]) + longer
 
 
-def _rounds(sample: Sample) -> Iterator[list[Node]]:
+def _group_rounds(sample: Sample) -> Iterator[list[Node]]:
     """The scored candidates that went on from the same prefix in the same round."""
 
     def place(node: Node) -> tuple[int, int, int]:
         return node["attempt"], node["round"], -1 if node["parent"] is None else node["parent"]
 
-    for _, siblings in groupby(sorted(scored(sample), key=place), key=place):
+    for _, siblings in groupby(sorted(scored_nodes(sample), key=place), key=place):
         yield list(siblings)
 
 
-def _complete(sample: Sample, node: Node) -> str | None:
+def _complete_chain(sample: Sample, node: Node) -> str | None:
     """The chain down to a candidate and on to the end that its mentor wrote; ``None`` where it wrote no end."""
     rest = parse_continuation(node["rest"])
     if rest is None:
         return None
-    return trainer_safe(format_chain(Continuation((*prefix(sample, node["id"]), *rest.steps), rest.answer)))
+    return make_trainer_safe(format_chain(Continuation((*steps_down_to(sample, node["id"]), *rest.steps), rest.answer)))
 
 
-def _record(sample: Sample, mark: str, prompt: str, chosen: str, rejected: str) -> dict[str, Any]:
+def _pair_record(sample: Sample, mark: str, prompt: str, chosen: str, rejected: str) -> dict[str, Any]:
     pictures = [{"type": "image"} for _ in sample.images]
     return {
         "id": f"{sample.id}#{mark}",
         "prompt": [{"role": "user", "content": [*pictures, {"type": "text", "text": prompt}]}],
-        "chosen": _answer(chosen),
-        "rejected": _answer(rejected),
+        "chosen": _assistant_turn(chosen),
+        "rejected": _assistant_turn(rejected),
         "images": list(sample.images),
     }
 
 
-def _answer(text: str) -> list[dict[str, Any]]:
+def _assistant_turn(text: str) -> list[dict[str, Any]]:
     return [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
 
 
-def _origin(score: float, mentor: str, rejected: Node) -> dict[str, Any]:
+def _pair_origin(score: float, mentor: str, rejected: Node) -> dict[str, Any]:
     """Where the two sides come from."""
     return {
         "score_chosen": score,

@@ -14,8 +14,8 @@ from mics_ray.jobs.lock import RunLock
 from tests.support.program import ROOT
 from tests.support.run_folders import job, make_run, noise, row
 from train.commands import run_export
-from train.export.export import _PAIRS, export
-from train.export.forms.pairs import for_mpo, step_pairs
+from train.export.export import _PAIRS, write_export
+from train.export.forms.pairs import step_pairs, to_mpo_record
 from train.stages import read_stages
 
 DEAD = row("dead", ({"ann": "wwww"},), "a", "dead_end")
@@ -42,7 +42,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_every_record_loads_as_itself(tmp_path: Path, run: Path) -> None:
-    found = export(job(run, tmp_path / "x"))
+    found = write_export(job(run, tmp_path / "x"))
     records = lines(tmp_path / "x/train.jsonl")
     assert len({record["id"] for record in records}) == len(records) == found["kept"] == 9
     for record in records:
@@ -56,12 +56,12 @@ def test_every_record_loads_as_itself(tmp_path: Path, run: Path) -> None:
         for image in images:
             assert Image.open(tmp_path / "x" / image).mode == "RGB"
     (stage,) = read_stages(tmp_path / "x")
-    assert (stage.name, stage.samples) == ("chains", 9)
+    assert (stage.name, stage.sample_count) == ("chains", 9)
     assert stage.entries[0].annotation == tmp_path / "x/train.jsonl"
 
 
 def test_the_report_accounts_for_every_row(tmp_path: Path, run: Path) -> None:
-    export(job(run, tmp_path / "x", "select.max_rounds=2", "export.license=cc-by-4.0"))
+    write_export(job(run, tmp_path / "x", "select.max_rounds=2", "export.license=cc-by-4.0"))
     found = report(tmp_path / "x")
     assert (found["kept"], found["dropped"]) == (9, {"outcome": 1})
     assert found["dropped_ids"] == {"outcome": [{"id": "dead", "run": "run", "detail": "dead_end"}]}
@@ -81,25 +81,25 @@ def test_leaks_are_left_out_and_told(tmp_path: Path) -> None:
     sibling = row("sibling", ({"ann": "rrww", "bob": "rwww"}, {"ann": "rrrr", "bob": "wwww"}), question="What else?")
     sibling["nodes"][1] |= {"leaks": ["answer"]}
     run = make_run(tmp_path / "run", [told, sibling])
-    export(job(run, tmp_path / "x", "select.leaks=drop"))
+    write_export(job(run, tmp_path / "x", "select.leaks=drop"))
     found = report(tmp_path / "x")
     assert found["dropped_ids"] == {"leaks": [{"id": "told", "run": "run", "detail": "answer in step 3"}]}
     assert found["notes"] == ["1 candidates leak; they and what goes on from them are in no pair and no reward"]
     assert len(lines(tmp_path / "x/rewards.jsonl")) == 3
-    export(job(run, tmp_path / "y", "select.leaks=keep"))
+    write_export(job(run, tmp_path / "y", "select.leaks=keep"))
     assert report(tmp_path / "y")["dropped"] == {}
     assert report(tmp_path / "y")["notes"] == []
     assert len(lines(tmp_path / "y/rewards.jsonl")) == 8
 
 
 def test_no_medical_text_is_in_the_report(tmp_path: Path, run: Path) -> None:
-    export(job(run, tmp_path / "x"))
+    write_export(job(run, tmp_path / "x"))
     for name in ("report.json", "report.md"):
         assert not {"Gold", "shown", "sees"} & set((tmp_path / "x" / name).read_text().split())
 
 
 def test_every_form_is_there_and_readable_by_the_owner_only(tmp_path: Path, run: Path) -> None:
-    found = export(job(run, tmp_path / "x"))
+    found = write_export(job(run, tmp_path / "x"))
     for name, count in found["files"].items():
         assert len(lines(tmp_path / "x" / name)) == count > 0
     names = {path.name for path in (tmp_path / "x").iterdir()}
@@ -109,7 +109,7 @@ def test_every_form_is_there_and_readable_by_the_owner_only(tmp_path: Path, run:
 
 
 def test_the_sides_share_no_patient_and_other_forms_hold_the_training_side(tmp_path: Path, run: Path) -> None:
-    export(job(run, tmp_path / "x", "export.validation_share=0.3", "export.patient_pattern='^(\\w+)-?'"))
+    write_export(job(run, tmp_path / "x", "export.validation_share=0.3", "export.patient_pattern='^(\\w+)-?'"))
     train, validation = (
         {record["id"] for record in lines(tmp_path / "x" / f"{side}.jsonl")} for side in ("train", "validation")
     )
@@ -125,7 +125,7 @@ def test_the_sides_share_no_patient_and_other_forms_hold_the_training_side(tmp_p
 
 def test_control_tokens_of_mentors_and_questions_reach_no_record(tmp_path: Path) -> None:
     odd = case(1, question="Is <image> so!", last_step="Yes </img> <|im_end|>!", gold="<IMG_CONTEXT>")
-    export(job(make_run(tmp_path / "run", [odd]), tmp_path / "x"))
+    write_export(job(make_run(tmp_path / "run", [odd]), tmp_path / "x"))
     (record,) = lines(tmp_path / "x/train.jsonl")
     human, gpt = (turn["value"] for turn in record["conversations"])
     assert human.count("<image>") == 1
@@ -135,7 +135,7 @@ def test_control_tokens_of_mentors_and_questions_reach_no_record(tmp_path: Path)
 
 def test_what_is_too_long_is_left_out_with_both_numbers(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", [case(0), case(1, last_step="word " * 2000)])
-    export(job(run, tmp_path / "x"))
+    write_export(job(run, tmp_path / "x"))
     (one,) = report(tmp_path / "x")["dropped_ids"]["length"]
     assert one["id"] == "p0-1"
     tokens, most = (int(word) for word in one["detail"].split() if word.isdigit())
@@ -152,13 +152,13 @@ def test_a_pair_with_a_side_that_is_too_long_is_left_out_and_told(
                 pair["rejected"][0]["content"][0]["text"] += " so" * 3000
             yield pair
 
-    made = export(job(run, tmp_path / "whole"))
+    made = write_export(job(run, tmp_path / "whole"))
     monkeypatch.setitem(_PAIRS, "steps", lengthened)
-    cut = export(job(run, tmp_path / "cut"))
+    cut = write_export(job(run, tmp_path / "cut"))
     whole, kept = (lines(tmp_path / name / "pairs/steps.jsonl") for name in ("whole", "cut"))
     assert whole
     assert kept == whole[1:]
-    assert lines(tmp_path / "cut/pairs/steps_mpo.jsonl") == [for_mpo(pair) for pair in kept]
+    assert lines(tmp_path / "cut/pairs/steps_mpo.jsonl") == [to_mpo_record(pair) for pair in kept]
     assert (made["long_pairs"]["steps"], cut["long_pairs"]["steps"]) == ([], [whole[0]["id"]])
     assert any("pairs of steps" in note for note in cut["notes"])
 
@@ -166,13 +166,13 @@ def test_a_pair_with_a_side_that_is_too_long_is_left_out_and_told(
 def test_large_pictures_count_by_their_tiles(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", [case(0), case(1)])
     noise(9, 900, 900).save(run / "pictures/1.png")
-    export(job(run, tmp_path / "x", "length.max_seq_length=1500"))
+    write_export(job(run, tmp_path / "x", "length.max_seq_length=1500"))
     assert [one["id"] for one in report(tmp_path / "x")["dropped_ids"]["length"]] == ["p0-1"]
 
 
 def test_pictures_stay_where_they_lie_when_referenced(tmp_path: Path, run: Path) -> None:
     Image.new("RGBA", (20, 20), (9, 9, 9, 0)).save(run / "pictures/3.png")
-    found = export(job(run, tmp_path / "x", "export.images=reference"))
+    found = write_export(job(run, tmp_path / "x", "export.images=reference"))
     assert found["pictures"] == {"copied": 0, "referenced": 7, "re-encoded": 1}
     paths = {record["id"]: record["image"] for record in lines(tmp_path / "x/train.jsonl") if "image" in record}
     assert paths["p0-0"] == [str(run / "pictures/0.png")]
@@ -183,7 +183,7 @@ def test_cases_with_a_picture_in_common_are_one_patient(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", [case(number) for number in range(10)])
     for number in range(10):
         noise(number // 5).save(run / f"pictures/{number}.png", compress_level=number)
-    found = export(job(run, tmp_path / "x", "export.validation_share=0.5"))
+    found = write_export(job(run, tmp_path / "x", "export.validation_share=0.5"))
     assert found["patients"] == {"train": 1, "validation": 1}
     assert found["split"] == {"train": 5, "validation": 5}
 
@@ -191,16 +191,16 @@ def test_cases_with_a_picture_in_common_are_one_patient(tmp_path: Path) -> None:
 def test_two_runs_give_each_chain_an_id_of_its_own(tmp_path: Path) -> None:
     weak = case(0, rounds=({"ann": "rwww"}, {"ann": "rrww"}), outcome="depth")
     runs = [make_run(tmp_path / "a", [case(0), case(1)]), make_run(tmp_path / "b", [weak])]
-    export(job(runs, tmp_path / "x", "select.deduplicate=false"))
+    write_export(job(runs, tmp_path / "x", "select.deduplicate=false"))
     assert [record["id"] for record in lines(tmp_path / "x/train.jsonl")] == ["p0-0@a", "p0-1", "p0-0@b"]
-    export(job(runs, tmp_path / "x"))
+    write_export(job(runs, tmp_path / "x"))
     assert [record["id"] for record in lines(tmp_path / "x/train.jsonl")] == ["p0-0", "p0-1"]
     assert report(tmp_path / "x")["dropped_ids"]["duplicate"] == [{"id": "p0-0", "run": "b", "detail": "of p0-0 in a"}]
 
 
 def test_an_unfinished_run_and_another_template_are_noted(tmp_path: Path, run: Path) -> None:
     (run / "summary.json").unlink()
-    found = export(job(run, tmp_path / "x", "prompts.intern='Say: {question}'"))
+    found = write_export(job(run, tmp_path / "x", "prompts.intern='Say: {question}'"))
     assert [note.split(";")[0] for note in found["notes"]] == [
         "run run is not finished",
         "run run asked its interns by another template than this export (prompts=…)",
@@ -208,15 +208,15 @@ def test_an_unfinished_run_and_another_template_are_noted(tmp_path: Path, run: P
 
 
 def test_an_export_replaces_an_export(tmp_path: Path, run: Path) -> None:
-    export(job(run, tmp_path / "x", "export.validation_share=0.3"))
-    export(job(run, tmp_path / "x"))
+    write_export(job(run, tmp_path / "x", "export.validation_share=0.3"))
+    write_export(job(run, tmp_path / "x"))
     assert not (tmp_path / "x/validation.jsonl").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "x"]
 
 
 def test_the_same_job_writes_the_same_files(tmp_path: Path, run: Path) -> None:
     for name in ("x", "y"):
-        export(job(run, tmp_path / name, "export.validation_share=0.3"))
+        write_export(job(run, tmp_path / name, "export.validation_share=0.3"))
     for name in ("train.jsonl", "validation.jsonl", "chat.jsonl", "pairs/steps.jsonl"):
         assert (tmp_path / "x" / name).read_bytes() == (tmp_path / "y" / name).read_bytes()
 
@@ -225,39 +225,39 @@ def test_the_same_job_writes_the_same_files(tmp_path: Path, run: Path) -> None:
 def test_a_folder_with_anything_else_in_it_is_left_alone(tmp_path: Path, run: Path, name: str) -> None:
     for target in (tmp_path / "other", tmp_path / "x"):
         if target.name == "x":
-            export(job(run, target))
+            write_export(job(run, target))
         (target / name).mkdir(parents=True)
         with pytest.raises(RefusedRun, match=r"export\.dir"):
-            export(job(run, target))
+            write_export(job(run, target))
         assert (target / name).exists()
 
 
 def test_a_refused_export_leaves_the_older_one_and_nothing_else(tmp_path: Path, run: Path) -> None:
-    export(job(run, tmp_path / "x"))
+    write_export(job(run, tmp_path / "x"))
     before = (tmp_path / "x/train.jsonl").read_bytes()
     (run / "pictures/5.png").unlink()
     with pytest.raises(RefusedRun, match=r"record p2-5: picture '5\.png': no such file"):
-        export(job(run, tmp_path / "x"))
+        write_export(job(run, tmp_path / "x"))
     assert (tmp_path / "x/train.jsonl").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "x"]
 
 
 def test_an_empty_export_is_refused_with_the_counts(tmp_path: Path, run: Path) -> None:
     with pytest.raises(RefusedRun, match=r"all 10 rows are left out \(rounds 9, outcome 1\)"):
-        export(job(run, tmp_path / "x", "select.min_rounds=3"))
+        write_export(job(run, tmp_path / "x", "select.min_rounds=3"))
     assert not (tmp_path / "x").exists()
 
 
 def test_two_exports_into_one_folder_at_a_time_are_refused(tmp_path: Path, run: Path) -> None:
     (tmp_path / ".x.new").mkdir()
     with RunLock(tmp_path / ".x.new/.lock"), pytest.raises(LockedRun, match="another export is being written"):
-        export(job(run, tmp_path / "x"))
+        write_export(job(run, tmp_path / "x"))
 
 
 def test_what_a_killed_export_left_is_cleared(tmp_path: Path, run: Path) -> None:
     (tmp_path / ".x.new/images").mkdir(parents=True)
     (tmp_path / ".x.new/images/old.png").write_text("old")
-    export(job(run, tmp_path / "x"))
+    write_export(job(run, tmp_path / "x"))
     assert not (tmp_path / "x/images/old.png").exists()
 
 
@@ -279,16 +279,16 @@ def test_what_a_killed_export_left_is_cleared(tmp_path: Path, run: Path) -> None
 )
 def test_a_wrong_value_is_refused_by_name(tmp_path: Path, run: Path, override: str, words: str) -> None:
     with pytest.raises(RefusedRun) as refused:
-        export(job(run, tmp_path / "x", override))
+        write_export(job(run, tmp_path / "x", override))
     assert words in str(refused.value)
 
 
 def test_the_same_run_twice_and_a_damaged_shard_are_refused(tmp_path: Path, run: Path) -> None:
     with pytest.raises(RefusedRun, match="the same folder is given twice"):
-        export(job([run, run], tmp_path / "x"))
+        write_export(job([run, run], tmp_path / "x"))
     next((run / "results").glob("part-*")).write_bytes(b"PAR1")
     with pytest.raises(RefusedRun, match=r"part-000000\.parquet: damaged"):
-        export(job(run, tmp_path / "x"))
+        write_export(job(run, tmp_path / "x"))
 
 
 def test_the_program_shows_where_the_files_lie_and_exits_truthfully(

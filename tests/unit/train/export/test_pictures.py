@@ -9,7 +9,7 @@ from mics_ray.errors import RefusedRun
 from mics_ray.models.pictures.reading import load_picture
 from tests.support.run_folders import noise
 from train.export.config import ImageMode
-from train.export.pictures import COPIED, RE_ENCODED, REFERENCED, Picture, PictureStore, problem_of_file
+from train.export.pictures import COPIED, RE_ENCODED, REFERENCED, Picture, PictureStore, check_picture_file
 
 ORIENTATION = 0x0112
 
@@ -61,7 +61,7 @@ OTHERS = {
 def export(tmp_path: Path, name: str, data: bytes, mode: ImageMode = ImageMode.copy) -> tuple[Picture, Path]:
     """The exported picture, and the file that a trainer would open."""
     (tmp_path / name).write_bytes(data)
-    picture = PictureStore(tmp_path / "export", mode).export("r", tmp_path, name)
+    picture = PictureStore(tmp_path / "export", mode).export_picture("r", tmp_path, name)
     return picture, tmp_path / "export" / picture.path
 
 
@@ -119,18 +119,18 @@ def test_a_picture_that_cannot_be_used_is_refused_with_record_and_path(tmp_path:
     if data is not None:
         (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(RefusedRun, match=r"record case-7: picture 'a\.png': .+image_root="):
-        PictureStore(tmp_path / "export", ImageMode.copy).export("case-7", tmp_path, "a.png")
+        PictureStore(tmp_path / "export", ImageMode.copy).export_picture("case-7", tmp_path, "a.png")
 
 
 def test_unused_pictures_are_removed_again(tmp_path: Path) -> None:
     store = PictureStore(tmp_path / "export", ImageMode.copy)
     for number in (1, 2):
         noise(number).save(tmp_path / f"{number}.png")
-    one, two = (store.export("r", tmp_path, f"{number}.png") for number in (1, 2))
+    one, two = (store.export_picture("r", tmp_path, f"{number}.png") for number in (1, 2))
     store.drop_unused({one.path})
     assert (tmp_path / "export" / one.path).exists()
     assert not (tmp_path / "export" / two.path).exists()
-    assert store.fates({one.path}) == {COPIED: 1, REFERENCED: 0, RE_ENCODED: 0}
+    assert store.count_fates({one.path}) == {COPIED: 1, REFERENCED: 0, RE_ENCODED: 0}
 
 
 @pytest.mark.parametrize(
@@ -147,10 +147,10 @@ def test_a_file_that_a_trainer_would_misread_is_named(tmp_path: Path, name: str,
     data = OTHERS.get(name, b"text" if name == "text.png" else None)
     if data is not None:
         (tmp_path / name).write_bytes(data)
-    assert words in str(problem_of_file(tmp_path / name)[1])
+    assert words in str(check_picture_file(tmp_path / name)[1])
 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_the_size_of_a_good_file_comes_from_its_header(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(PLAIN[name])
-    assert problem_of_file(tmp_path / name) == ((60, 50), None)
+    assert check_picture_file(tmp_path / name) == ((60, 50), None)

@@ -13,7 +13,7 @@ from mics_ray.testing import CASE, MENTORS
 from tests.support.fake_panel import chancy
 from tests.support.searched_samples import prompts, sample
 from train.export.forms.pairs import step_pairs
-from train.export.samples import Sample, prefix, scored, split_samples
+from train.export.samples import Sample, scored_nodes, split_samples, steps_down_to
 from train.export.select import unite_patients
 
 few = st.sampled_from("abcdefgh")
@@ -101,8 +101,8 @@ def test_rows_of_real_searches_are_read_as_the_search_meant_them(preset: str) ->
         for tree in result.attempts:
             for one in tree.nodes:
                 parent = None if one.parent is None else one.parent + shift
-                assert prefix(read, parent) == tree.prefix_to(one.parent)
+                assert steps_down_to(read, parent) == tree.prefix_to(one.parent)
             shift += len(tree.nodes)
-        assert len(scored(read)) == sum(one.score is not None for tree in result.attempts for one in tree.nodes)
+        assert len(scored_nodes(read)) == sum(one.score is not None for tree in result.attempts for one in tree.nodes)
         compared += len(list(step_pairs([read], prompts())))
     assert compared > 10

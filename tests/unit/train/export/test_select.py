@@ -8,7 +8,7 @@ from tests.support.run_folders import make_run, row
 from train.export.config import LeakFilter, SelectionConfig
 from train.export.pictures import Picture
 from train.export.runs import open_runs
-from train.export.select import Dropped, Kept, deduplicate, select
+from train.export.select import Dropped, Kept, drop_duplicates, select_rows
 
 DEPTH = row("depth", ({"ann": "rwww", "bob": "wwww"}, {"ann": "rrww", "bob": "wwww"}), "aa", "depth")
 ROWS = [
@@ -24,7 +24,7 @@ ROWS = [
 def found(tmp_path: Path, rows: list[dict[str, Any]] = ROWS, **config: Any) -> dict[str, str]:
     """Case id to ``kept``, or to reason and detail."""
     runs = open_runs(str(make_run(tmp_path / "run", rows)), None)
-    judged = list(select(runs, SelectionConfig(**config), lambda case_id: case_id))
+    judged = list(select_rows(runs, SelectionConfig(**config), lambda case_id: case_id))
     return {
         **{one.row["case_id"]: "kept" for one in judged if isinstance(one, Kept)},
         **{one.case_id: f"{one.reason}: {one.detail}" for one in judged if isinstance(one, Dropped)},
@@ -98,7 +98,7 @@ def test_a_candidate_that_leaks_or_goes_on_from_one_has_no_score_to_train_on(tmp
         (LeakFilter.drop, [None, 0.25, None, None, 1.0]),
         (LeakFilter.keep, [0.5, 0.25, 1.0, 0.5, 1.0]),
     ):
-        (one,) = select(runs, SelectionConfig(leaks=filtered), lambda case_id: case_id)
+        (one,) = select_rows(runs, SelectionConfig(leaks=filtered), lambda case_id: case_id)
         assert isinstance(one, Kept)
         assert [node["score"] for node in one.row["nodes"]] == scores
 
@@ -110,14 +110,14 @@ def test_an_unknown_mentor_is_refused_with_the_nearest(tmp_path: Path) -> None:
 
 def test_an_id_without_a_patient_is_left_out(tmp_path: Path) -> None:
     runs = open_runs(str(make_run(tmp_path / "run", [row()])), None)
-    (one,) = select(runs, SelectionConfig(), lambda case_id: None)
+    (one,) = select_rows(runs, SelectionConfig(), lambda case_id: None)
     assert isinstance(one, Dropped)
     assert (one.case_id, one.reason) == ("case-1", "patient")
 
 
 def test_the_votes_texts_are_not_carried_along(tmp_path: Path) -> None:
     runs = open_runs(str(make_run(tmp_path / "run", [row()])), None)
-    (one,) = select(runs, SelectionConfig(), lambda case_id: case_id)
+    (one,) = select_rows(runs, SelectionConfig(), lambda case_id: case_id)
     assert isinstance(one, Kept)
     assert one.row["nodes"][0]["votes"][0] == {"intern": "intern0", "temperature": 0.3, "verdict": "right"}
 
@@ -146,7 +146,7 @@ def test_of_equal_questions_on_equal_pictures_the_best_score_stays(tmp_path: Pat
         ("d", "What is shown?", 0.1, "x"),
         ("e", "What is not shown?", 0.1, "xy"),
     )
-    judged = list(deduplicate(rows))
+    judged = list(drop_duplicates(rows))
     assert [one.row["case_id"] for one in judged if isinstance(one, Kept)] == ["b", "d", "e"]
     assert [(one.case_id, one.reason, one.detail) for one in judged if isinstance(one, Dropped)] == [
         ("a", "duplicate", "of b in run"),
@@ -155,5 +155,5 @@ def test_of_equal_questions_on_equal_pictures_the_best_score_stays(tmp_path: Pat
 
 
 def test_signs_inside_a_question_make_it_another(tmp_path: Path) -> None:
-    judged = list(deduplicate(kept(tmp_path, ("a", "Is T2+ seen?", 1.0, "x"), ("b", "Is T2- seen?", 1.0, "x"))))
+    judged = list(drop_duplicates(kept(tmp_path, ("a", "Is T2+ seen?", 1.0, "x"), ("b", "Is T2- seen?", 1.0, "x"))))
     assert all(isinstance(one, Kept) for one in judged)

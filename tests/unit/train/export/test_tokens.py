@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mics_ray.assemble.locations import resolve_embedded
 from mics_ray.errors import RefusedRun
 from train.export.config import LengthConfig
-from train.export.tokens import SYSTEM_TOKENS, ruler, tiles, trainer_safe
+from train.export.tokens import SYSTEM_TOKENS, count_tiles, make_ruler, make_trainer_safe
 
 TOKENS = [
     "<image>", "<img>", "</img>", "<IMG_CONTEXT>", "<quad>", "</quad>", "<ref>", "</ref>", "<box>", "</box>", "<video>",
@@ -25,29 +25,29 @@ pieces = st.sampled_from(
 
 @pytest.mark.parametrize("token", TOKENS)
 def test_a_control_token_becomes_words(token: str) -> None:
-    assert trainer_safe(f"see {token} here").lower() == f"see ({token.strip('<>[]|').lower()}) here"
+    assert make_trainer_safe(f"see {token} here").lower() == f"see ({token.strip('<>[]|').lower()}) here"
 
 
 @given(st.lists(pieces, max_size=14).map("".join))
 def test_nothing_that_a_tokenizer_takes_for_control_survives(text: str) -> None:
-    safe = trainer_safe(text)
+    safe = make_trainer_safe(text)
     assert "!" not in safe
     assert not [token for token in TOKENS if token.lower() in safe.lower()]
-    assert trainer_safe(safe) == safe
+    assert make_trainer_safe(safe) == safe
 
 
 @given(st.text())
 def test_plain_text_is_left_alone(text: str) -> None:
     if not re.search(r"[!<>\[\]]", text):
-        assert trainer_safe(text) == text
+        assert make_trainer_safe(text) == text
 
 
 def test_exclamation_marks_become_full_stops_and_unequal_signs_stay_unequal() -> None:
-    assert trainer_safe("Air! No vessels!! a != b, 3 < 4 > 2") == "Air. No vessels. a ≠ b, 3 < 4 > 2"
+    assert make_trainer_safe("Air! No vessels!! a != b, 3 < 4 > 2") == "Air. No vessels. a ≠ b, 3 < 4 > 2"
 
 
 def test_a_token_does_not_come_out_of_what_an_exclamation_mark_leaves() -> None:
-    assert "<|im.end|>" not in trainer_safe("<|im!end|>")
+    assert "<|im.end|>" not in make_trainer_safe("<|im!end|>")
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_a_token_does_not_come_out_of_what_an_exclamation_mark_leaves() -> None:
     ],
 )
 def test_pictures_are_cut_as_the_trainer_cuts_them(width: int, height: int, most: int, count: int) -> None:
-    assert tiles(width, height, most, 448) == count
+    assert count_tiles(width, height, most, 448) == count
 
 
 def test_pictures_share_the_tiles() -> None:
-    measure = ruler(LengthConfig()).measure
+    measure = make_ruler(LengthConfig()).count_tokens
     talk = [("system", "s"), ("human", "<image>\nq"), ("gpt", "a")]
     text = measure(talk, [])
     assert measure(talk, [(448, 448)]) - text == 256 + 2
@@ -81,7 +81,7 @@ def test_pictures_share_the_tiles() -> None:
 
 
 def test_without_a_tokenizer_every_byte_counts_in_the_longer_form() -> None:
-    measure = ruler(LengthConfig()).measure
+    measure = make_ruler(LengthConfig()).count_tokens
     one = measure([("human", "a"), ("gpt", "b")], [])
     assert one == SYSTEM_TOKENS + len("<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n")
     assert measure([("human", "aé"), ("gpt", "b")], []) == one + 2
@@ -101,11 +101,11 @@ def test_a_tokenizer_counts_what_the_trainer_makes_of_the_whole_conversation(mon
         f"<|im_start|>{role}\n{value.replace('<image>', shown)}<|im_end|>\n"
         for role, (_, value) in zip(("user", "assistant"), talk, strict=True)
     )
-    measured = ruler(LengthConfig(tokenizer="embedded:interns/internvl")).measure(talk, [(56, 56)] * 2)
+    measured = make_ruler(LengthConfig(tokenizer="embedded:interns/internvl")).count_tokens(talk, [(56, 56)] * 2)
     assert measured == SYSTEM_TOKENS + len(tokenizer.encode(whole, add_special_tokens=False).ids)
 
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(RefusedRun, match=f"length.tokenizer: cannot load {tmp_path}"):
-        ruler(LengthConfig(tokenizer=str(tmp_path)))
+        make_ruler(LengthConfig(tokenizer=str(tmp_path)))

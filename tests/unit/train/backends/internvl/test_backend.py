@@ -12,8 +12,14 @@ from mics_ray.config.compose import compose_job
 from mics_ray.errors import RefusedRun
 from tests.support.fake_internvl import make_checkout, make_export, make_model
 from train.backends.internvl.backend import InternVLTrainer
-from train.backends.internvl.commands import Rendezvous, accumulation, environment, paths, train_command
-from train.backends.internvl.output import checkpoints, tidy, trained, write_losses
+from train.backends.internvl.commands import (
+    Rendezvous,
+    accumulation_steps,
+    stage_paths,
+    train_command,
+    trainer_environment,
+)
+from train.backends.internvl.output import is_trained, remove_partial_checkpoints, whole_checkpoints, write_losses
 from train.config import TrainJob
 from train.stages import read_stages
 
@@ -36,7 +42,7 @@ def job(folder: Path, *more: str, recipe: str = "internvl3_2b") -> TrainJob:
 
 def refusal(folder: Path, *more: str) -> str:
     with pytest.raises(RefusedRun) as refused:
-        InternVLTrainer().check(job(folder, *more))
+        InternVLTrainer().check_training(job(folder, *more))
     assert "\n" not in str(refused.value)
     assert not (folder / "out").exists()
     return str(refused.value)
@@ -45,10 +51,10 @@ def refusal(folder: Path, *more: str) -> str:
 @pytest.mark.parametrize("recipe", ["internvl3_2b", "internvl3_8b"])
 def test_both_recipes_pass_their_check_and_fill_a_batch_of_16(folder: Path, recipe: str) -> None:
     checked = job(folder, recipe=recipe)
-    InternVLTrainer().check(checked)
+    InternVLTrainer().check_training(checked)
     upstream = checked.train.upstream
     processes = upstream.nodes * upstream.gpus_per_node
-    assert processes * checked.train.batch_per_device * accumulation(checked.train) == 16
+    assert processes * checked.train.batch_per_device * accumulation_steps(checked.train) == 16
 
 
 @pytest.mark.parametrize("name", ["checkout", "python"])
@@ -152,8 +158,8 @@ def test_weights_that_cannot_be_found_or_read_are_refused(folder: Path, model: s
 
 def test_a_hub_id_is_left_to_the_trainer(folder: Path) -> None:
     asked = job(folder, "train.model=OpenGVLab/InternVL3-2B")
-    InternVLTrainer().check(asked)
-    first, *_ = [line for line in InternVLTrainer().commands(asked) if "--model_name_or_path" in line]
+    InternVLTrainer().check_training(asked)
+    first, *_ = [line for line in InternVLTrainer().list_commands(asked) if "--model_name_or_path" in line]
     assert "--model_name_or_path OpenGVLab/InternVL3-2B " in first
 
 
@@ -198,7 +204,7 @@ def test_the_trainers_variables_are_the_nodes_without_ours_rays_and_secrets(fold
     }  # fmt: skip
     config = job(folder).train
     config = replace(config, upstream=replace(config.upstream, python="/theirs/bin/python"))
-    assert environment(config, inherited, ["OPENAI_API_KEY"], Path("/our/venv/bin")) == {
+    assert trainer_environment(config, inherited, ["OPENAI_API_KEY"], Path("/our/venv/bin")) == {
         "HOME": "/home/me",
         "PATH": "/theirs/bin:/usr/bin",
         "CUDA_VISIBLE_DEVICES": "2,3",
@@ -220,24 +226,24 @@ def test_only_whole_checkpoints_stay_for_the_trainer_to_go_on_from(tmp_path: Pat
         tmp_path / "o", "checkpoint-90/trainer_state.json", "checkpoint-100/trainer_state.json",
         "checkpoint-200/half", "tmp-checkpoint-300/half", "runs/events",
     )  # fmt: skip
-    tidy(place)
-    assert [path.name for path in checkpoints(place)] == ["checkpoint-90", "checkpoint-100"]
+    remove_partial_checkpoints(place)
+    assert [path.name for path in whole_checkpoints(place)] == ["checkpoint-90", "checkpoint-100"]
     assert sorted(path.name for path in place.iterdir()) == ["checkpoint-100", "checkpoint-90", "runs"]
 
 
 def test_a_folder_without_a_whole_checkpoint_goes_since_upstream_refuses_it(tmp_path: Path) -> None:
     place = output(tmp_path / "o", "checkpoint-200/half", "runs/events")
-    tidy(place)
+    remove_partial_checkpoints(place)
     assert not place.exists()
 
 
 def test_losses_are_read_from_the_trainers_state(folder: Path) -> None:
     described = job(folder)
-    where = paths(described, read_stages(described.export.dir), 0)
+    where = stage_paths(described, read_stages(described.export.dir), 0)
     where.output.mkdir(parents=True)
-    assert not trained(where)
+    assert not is_trained(where)
     history = [{"step": 1, "loss": 2.5, "learning_rate": 4e-5, "epoch": 0.1}, {"step": 1, "train_loss": 2.5}]
     (where.output / "trainer_state.json").write_text(json.dumps({"log_history": history}))
-    assert trained(where)
+    assert is_trained(where)
     assert write_losses(where) == 1
     assert (where.folder / "log.jsonl").read_text() == '{"step": 1, "loss": 2.5, "learning_rate": 4e-05}\n'

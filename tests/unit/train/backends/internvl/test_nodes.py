@@ -36,7 +36,7 @@ def program(text: str) -> list[str]:
 
 
 def test_a_node_names_the_files_that_it_does_not_see(node: TrainerNode, tmp_path: Path) -> None:
-    facts = node.look([str(tmp_path), str(tmp_path / "gone")])
+    facts = node.report_facts([str(tmp_path), str(tmp_path / "gone")])
     assert facts.missing == [str(tmp_path / "gone")]
     assert 0 < facts.port < 65536
 
@@ -44,12 +44,14 @@ def test_a_node_names_the_files_that_it_does_not_see(node: TrainerNode, tmp_path
 def test_output_is_added_to_a_private_log_whose_end_is_shown(node: TrainerNode, tmp_path: Path) -> None:
     log = tmp_path / "node-0.log"
     for word in ("first", "second"):
-        node.start(program(f"import sys; print('x' * 50_000); print('{word}', file=sys.stderr); sys.exit(3)"), str(log))
-        until(lambda: node.poll() is not None, 30)
-    assert node.poll() == 3
+        node.start_process(
+            program(f"import sys; print('x' * 50_000); print('{word}', file=sys.stderr); sys.exit(3)"), str(log)
+        )
+        until(lambda: node.poll_process() is not None, 30)
+    assert node.poll_process() == 3
     assert "first" in log.read_text()
-    assert node.tail()[-1] == "second"
-    assert sum(map(len, node.tail())) < 20_000
+    assert node.read_log_tail()[-1] == "second"
+    assert sum(map(len, node.read_log_tail())) < 20_000
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
@@ -59,20 +61,20 @@ def test_a_process_runs_in_the_checkout_with_the_trainers_variables(
     monkeypatch.setenv("SOME_API_KEY", "secret")
     monkeypatch.setenv("RAY_SOMETHING", "1")
     text = "import os; print(os.getcwd(), os.environ['LAUNCHER'], {'SOME_API_KEY', 'RAY_SOMETHING'} & set(os.environ))"
-    node.start(program(text), str(tmp_path / "log"))
-    until(lambda: node.poll() == 0, 30)
-    assert node.tail() == [f"{tmp_path}/InternVL/internvl_chat pytorch set()"]
+    node.start_process(program(text), str(tmp_path / "log"))
+    until(lambda: node.poll_process() == 0, 30)
+    assert node.read_log_tail() == [f"{tmp_path}/InternVL/internvl_chat pytorch set()"]
 
 
 def test_a_process_that_will_not_end_is_killed_with_what_it_started(
     node: TrainerNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nodes, "STOP_S", 0.1)
-    node.start(program(IGNORES_SIGTERM), str(tmp_path / "log"))
-    until(lambda: node.tail(), 30)
-    child = int(node.tail()[0].split()[1])
-    node.stop()
-    assert node.poll() == -signal.SIGKILL
+    node.start_process(program(IGNORES_SIGTERM), str(tmp_path / "log"))
+    until(lambda: node.read_log_tail(), 30)
+    child = int(node.read_log_tail()[0].split()[1])
+    node.stop_process()
+    assert node.poll_process() == -signal.SIGKILL
     until(lambda: not alive(child) or Path(f"/proc/{child}/stat").read_text().split()[2] == "Z", 30)
 
 
@@ -89,8 +91,8 @@ checkout, *logs = sys.argv[1:]
 upstream = UpstreamConfig(checkout=checkout, python=sys.executable)
 nodes = [TrainerNode(TrainConfig(backend=Backend.internvl, model="m", dir="out", upstream=upstream)) for _ in logs]
 for node, log in zip(nodes, logs):
-    node.start([sys.executable, "-c", LAUNCHER], log)
-    while not node.tail():
+    node.start_process([sys.executable, "-c", LAUNCHER], log)
+    while not node.read_log_tail():
         time.sleep(0.02)
 os.kill(nodes[0]._process.pid, signal.SIGKILL)
 while not Path(logs[0]).read_text().endswith("SIGTERM\\n"):
@@ -116,13 +118,13 @@ def test_launchers_end_in_good_order_where_ray_kills_the_actor_or_its_child(node
 
 def test_a_stop_reaches_the_launcher_once(node: TrainerNode, tmp_path: Path) -> None:
     hears = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: print('heard', flush=True)); "
-    node.start(program(hears + "print('up', flush=True); time.sleep(0.5)"), str(tmp_path / "log"))
-    until(lambda: node.tail() == ["up"], 30)
-    node.stop()
-    assert node.tail() == ["up", "heard"]
-    assert node.poll() == 0
+    node.start_process(program(hears + "print('up', flush=True); time.sleep(0.5)"), str(tmp_path / "log"))
+    until(lambda: node.read_log_tail() == ["up"], 30)
+    node.stop_process()
+    assert node.read_log_tail() == ["up", "heard"]
+    assert node.poll_process() == 0
 
 
 def test_stopping_what_has_not_begun_is_nothing(node: TrainerNode) -> None:
-    node.stop()
-    assert node.poll() is None
+    node.stop_process()
+    assert node.poll_process() is None

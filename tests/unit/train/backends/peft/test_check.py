@@ -31,14 +31,14 @@ def change(path: Path, **values: Any) -> None:
 
 def refused(export: Path, **changed: Any) -> str:
     with pytest.raises(RefusedRun) as error:
-        PeftLora().check(job(export, export.parent / "run", **changed))
+        PeftLora().check_training(job(export, export.parent / "run", **changed))
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
 def test_the_recipe_tiny_passes(export: Path) -> None:
     ((stage, records),) = check_job(job(export, export.parent / "run"))
-    assert (stage.name, stage.samples, len(records)) == ("chains", 4, 4)
+    assert (stage.name, stage.sample_count, len(records)) == ("chains", 4, 4)
     assert not (export.parent / "run").exists(), "a check writes nothing"
 
 
@@ -86,11 +86,11 @@ def test_an_empty_stage_is_refused(export: Path) -> None:
 
 
 def test_the_dry_run_names_stages_steps_and_targets(export: Path) -> None:
-    (line,) = PeftLora().commands(job(export, export.parent / "run", epochs=8.0))
+    (line,) = PeftLora().list_commands(job(export, export.parent / "run", epochs=8.0))
     assert "stage chains, 4 samples, 2 steps of 16" in line
     assert line.endswith(str(export.parent / "run" / "merged"))
     write_stage(export, [record(9)], "more")
-    assert [line.rpartition("/run/")[2] for line in PeftLora().commands(job(export, export.parent / "run"))] == [
+    assert [line.rpartition("/run/")[2] for line in PeftLora().list_commands(job(export, export.parent / "run"))] == [
         "chains/merged",
         "more/merged",
     ]

@@ -10,8 +10,8 @@ from mics_ray.models.engine.vllm_engine import build_conversation
 from mics_ray.models.pictures.reading import decode_picture
 from mics_ray.models.types import Request
 from tests.support.tiny_training import record, write_stage
-from train.backends.peft.data import IGNORED, EncodedRecords, Encoder, collate
-from train.backends.peft.records import Record, Records, Turn
+from train.backends.peft.data import IGNORED, EncodedRecords, Encoder, collate_samples
+from train.backends.peft.records import Records, TrainingRecord, Turn
 from train.stages import read_stages
 
 ANSWER = "### Step 1: White.\n\n### The final answer is: Pneumonia"
@@ -28,8 +28,8 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "images/1.png"
 
 
-def talk(*turns: tuple[str, str], pictures: tuple[Path, ...] = ()) -> Record:
-    return Record("r7", pictures, tuple(Turn(role, text) for role, text in turns))
+def talk(*turns: tuple[str, str], pictures: tuple[Path, ...] = ()) -> TrainingRecord:
+    return TrainingRecord("r7", pictures, tuple(Turn(role, text) for role, text in turns))
 
 
 def encoder(processor: Any, max_length: int = 4096, max_tiles: int = 1) -> Encoder:
@@ -37,7 +37,9 @@ def encoder(processor: Any, max_length: int = 4096, max_tiles: int = 1) -> Encod
 
 
 def test_only_the_answer_and_its_end_token_are_learnt(processor: Any, picture: Path) -> None:
-    sample = encoder(processor).encode(talk(("user", "<image>\nWhat?"), ("assistant", ANSWER), pictures=(picture,)))
+    sample = encoder(processor).encode_record(
+        talk(("user", "<image>\nWhat?"), ("assistant", ANSWER), pictures=(picture,))
+    )
     ids = processor.tokenizer
     prompt = ids("<|im_start|>user\n<img>" + "<IMG_CONTEXT>" * 4 + "</img>\nWhat?<|im_end|>\n<|im_start|>assistant\n")
     answer = ids(ANSWER)["input_ids"] + [ids.convert_tokens_to_ids("<|im_end|>")]
@@ -57,7 +59,7 @@ def test_the_prompt_is_token_for_token_what_an_intern_is_asked(processor: Any, p
             part |= {"type": "image", "image": part.pop("image_pil")}
     served = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=True)
     turns = (("user", "<image>\n" * pictures + asked.text), ("assistant", ANSWER))
-    sample = encoder(processor).encode(talk(*turns, pictures=(picture,) * pictures))
+    sample = encoder(processor).encode_record(talk(*turns, pictures=(picture,) * pictures))
     prompt = sample.ids[sample.labels == IGNORED].tolist()
     expected = served["input_ids"]
     assert prompt == list(expected[0] if isinstance(expected[0], list) else expected)
@@ -65,7 +67,7 @@ def test_the_prompt_is_token_for_token_what_an_intern_is_asked(processor: Any, p
 
 def test_every_answer_of_a_longer_talk_is_learnt_and_the_system_is_not(processor: Any, picture: Path) -> None:
     turns = (("system", "Be brief."), ("user", "<image>\nA?"), ("assistant", "one"), ("user", "<image>\nB?"))
-    sample = encoder(processor).encode(talk(*turns, ("assistant", "two"), pictures=(picture, picture)))
+    sample = encoder(processor).encode_record(talk(*turns, ("assistant", "two"), pictures=(picture, picture)))
     learnt = processor.tokenizer.decode(sample.ids[sample.labels != IGNORED])
     assert learnt == "one<|im_end|>two<|im_end|>"
     whole = processor.tokenizer.decode(sample.ids)
@@ -79,7 +81,7 @@ def test_pictures_are_cut_into_the_tiles_that_are_asked_for(processor: Any, pict
     decode_picture(picture.read_bytes()).resize((224, 112)).save(wide)
     turns = (("user", "<image>\nWhat?"), ("assistant", ANSWER))
     for most, tiles in ((1, 1), (2, 3), (6, 3)):  # a thumbnail beside the tiles
-        sample = encoder(processor, max_tiles=most).encode(talk(*turns, pictures=(wide,)))
+        sample = encoder(processor, max_tiles=most).encode_record(talk(*turns, pictures=(wide,)))
         assert sample.tiles is not None
         assert len(sample.tiles) == tiles
         assert int((sample.ids == processor.image_token_id).sum()) == 4 * tiles
@@ -87,7 +89,7 @@ def test_pictures_are_cut_into_the_tiles_that_are_asked_for(processor: Any, pict
 
 def test_a_record_that_does_not_fit_is_refused_with_its_id(processor: Any, picture: Path) -> None:
     long = talk(("user", "<image>\nWhat?"), ("assistant", ANSWER), pictures=(picture,))
-    tokens = len(encoder(processor).encode(long).ids)
+    tokens = len(encoder(processor).encode_record(long).ids)
     encoder(processor, tokens).check_length(long)
     with pytest.raises(RefusedRun, match=rf"record r7: {tokens} tokens, train.max_seq_length is {tokens - 1}"):
         encoder(processor, tokens - 1).check_length(long)
@@ -96,7 +98,7 @@ def test_a_record_that_does_not_fit_is_refused_with_its_id(processor: Any, pictu
 def test_text_that_adds_a_picture_token_is_refused_without_being_quoted(processor: Any, picture: Path) -> None:
     odd = talk(("user", "<image>\nSECRET <IMG_CONTEXT>"), ("assistant", ANSWER), pictures=(picture,))
     with pytest.raises(RefusedRun, match=r"record r7: text and pictures do not fit") as refused:
-        encoder(processor).encode(odd)
+        encoder(processor).encode_record(odd)
     assert "SECRET" not in str(refused.value)
 
 
@@ -104,14 +106,14 @@ def test_a_broken_picture_is_refused_with_record_and_path(processor: Any, pictur
     picture.write_bytes(picture.read_bytes()[:200])
     broken = talk(("user", "<image>\nWhat?"), ("assistant", ANSWER), pictures=(picture,))
     with pytest.raises(RefusedRun, match=r"record r7: cannot read picture .*1\.png"):
-        encoder(processor).encode(broken)
+        encoder(processor).encode_record(broken)
 
 
 def test_a_batch_is_padded_on_the_right(processor: Any, tmp_path: Path) -> None:
     write_stage(tmp_path, [record(1), record(2, 0, answer="short"), record(3, 2)])
     found = EncodedRecords(Records(read_stages(tmp_path)[0].entries), encoder(processor))
     samples = [found[number] for number in range(3)]
-    batch = collate(samples, pad=0)
+    batch = collate_samples(samples, pad=0)
     for row, sample in enumerate(samples):
         assert not isinstance(sample, RefusedRun)
         length = len(sample.ids)
@@ -120,7 +122,7 @@ def test_a_batch_is_padded_on_the_right(processor: Any, tmp_path: Path) -> None:
         assert set(batch["input_ids"][row, length:].tolist()) <= {0}
         assert set(batch["labels"][row, length:].tolist()) <= {IGNORED}
     assert batch["pixel_values"].shape == (3, 3, 56, 56)
-    assert "pixel_values" not in collate([samples[1]], pad=0)
+    assert "pixel_values" not in collate_samples([samples[1]], pad=0)
     assert found[0] is samples[0]
 
 
@@ -128,5 +130,5 @@ def test_a_refusal_inside_a_batch_is_raised_from_it(processor: Any, tmp_path: Pa
     write_stage(tmp_path, [record(1), record(2)])
     found = EncodedRecords(Records(read_stages(tmp_path)[0].entries), encoder(processor, max_length=10))
     with pytest.raises(RefusedRun, match="record phantom-1"):
-        collate([found[0]], pad=0)
+        collate_samples([found[0]], pad=0)
     assert isinstance(found[1], RefusedRun)

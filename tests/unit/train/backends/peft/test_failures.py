@@ -3,13 +3,13 @@ from ray.train import ControllerError, WorkerGroupError
 from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 
 from mics_ray.errors import RefusedRun
-from train.backends.peft.backend import why
+from train.backends.peft.backend import explain_failure
 
 
 def test_a_worker_s_refusal_is_told_in_its_own_words() -> None:
     refused = UserExceptionWithTraceback(RefusedRun("record r7: too long"), "Traceback")
     other = UserExceptionWithTraceback(ConnectionError("peer gone"), "Traceback")
-    assert why(WorkerGroupError("several", {1: other, 0: refused})) == "record r7: too long"
+    assert explain_failure(WorkerGroupError("several", {1: other, 0: refused})) == "record r7: too long"
 
 
 @pytest.mark.parametrize(
@@ -20,5 +20,5 @@ def test_a_worker_s_refusal_is_told_in_its_own_words() -> None:
     ],
 )
 def test_of_other_errors_only_the_kind_is_told(error: Exception) -> None:
-    assert "ValueError" in why(error)
-    assert "SECRET" not in why(error)
+    assert "ValueError" in explain_failure(error)
+    assert "SECRET" not in explain_failure(error)

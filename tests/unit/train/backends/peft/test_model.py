@@ -9,7 +9,7 @@ from transformers import AutoModelForImageTextToText
 
 from mics_ray.assemble.locations import resolve_embedded
 from tests.support.tiny_training import job, record, write_stage
-from train.backends.peft.data import EncodedRecords, Encoder, collate
+from train.backends.peft.data import EncodedRecords, Encoder, collate_samples
 from train.backends.peft.model import AnswerLoss, learnt_tokens, load_model, load_processor, save_weights
 from train.backends.peft.records import Records
 from train.stages import read_stages
@@ -21,7 +21,7 @@ TINY = Path(resolve_embedded("embedded:interns/internvl"))
 def batch(tmp_path: Path) -> dict[str, torch.Tensor]:
     write_stage(tmp_path, [record(0), record(1, 2), record(2, 0, answer="no picture")])
     records = EncodedRecords(Records(read_stages(tmp_path)[0].entries), Encoder(load_processor(TINY), 1, 4096))
-    return collate([records[number] for number in range(3)], pad=0)
+    return collate_samples([records[number] for number in range(3)], pad=0)
 
 
 def adapted(tmp_path: Path, **changed: Any) -> PeftModel:

@@ -6,7 +6,7 @@ import pytest
 
 from mics_ray.errors import RefusedRun
 from tests.support.tiny_training import record, write_stage
-from train.backends.peft.records import Record, Records, Turn, parse
+from train.backends.peft.records import Records, TrainingRecord, Turn, parse_training_record
 from train.stages import read_stages
 
 
@@ -16,7 +16,7 @@ def records(folder: Path, *found: dict[str, Any], repeat: int = 1) -> Records:
 
 
 def test_a_record_is_read_with_its_pictures_and_turns(tmp_path: Path) -> None:
-    assert records(tmp_path, record(3, 2))[0] == Record(
+    assert records(tmp_path, record(3, 2))[0] == TrainingRecord(
         "phantom-3",
         (tmp_path / "images/3.png",) * 2,
         (
@@ -29,9 +29,9 @@ def test_a_record_is_read_with_its_pictures_and_turns(tmp_path: Path) -> None:
 def test_repeats_come_as_samples_of_one_line(tmp_path: Path) -> None:
     found = records(tmp_path, record(0), record(1, 2), repeat=3)
     assert [found[number].id for number in range(len(found))] == ["phantom-0"] * 3 + ["phantom-1"] * 3
-    assert [found.line(number) for number in range(6)] == [0, 0, 0, 1, 1, 1]
+    assert [found.line_number(number) for number in range(6)] == [0, 0, 0, 1, 1, 1]
     assert found.sizes[:, 0].tolist() == [1, 1, 1, 2, 2, 2]
-    assert [one.id for one in found.lines()] == ["phantom-0", "phantom-1"]
+    assert [one.id for one in found.iter_lines()] == ["phantom-0", "phantom-1"]
 
 
 def test_several_data_sets_of_a_stage_are_one_row_of_samples(tmp_path: Path) -> None:
@@ -69,10 +69,10 @@ def test_a_conversation_that_cannot_be_learnt_is_refused_with_the_id(
 ) -> None:
     content = {"id": "r7", "image": ["p.png"] * pictures, "conversations": [{"from": r, "value": v} for r, v in turns]}
     with pytest.raises(RefusedRun, match=rf"record r7 .*{problem}"):
-        parse(json.dumps(content).encode(), Path("/root"), "x.jsonl, line 1")
+        parse_training_record(json.dumps(content).encode(), Path("/root"), "x.jsonl, line 1")
 
 
 @pytest.mark.parametrize("line", [b"", b"[]", b"{}", b'{"id": 1', b'"text"'])
 def test_a_line_without_an_id_is_refused_with_its_place(line: bytes) -> None:
     with pytest.raises(RefusedRun, match=r"x\.jsonl, line 4: no JSON record with an id"):
-        parse(line, Path("/root"), "x.jsonl, line 4")
+        parse_training_record(line, Path("/root"), "x.jsonl, line 4")

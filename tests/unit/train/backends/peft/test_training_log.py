@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from train.backends.peft.training_log import StepLine, TrainingLog, last_line
+from train.backends.peft.training_log import ProgressLine, TrainingLog, read_last_line
 
 
 def steps(folder: Path) -> list[int]:
@@ -11,7 +11,7 @@ def steps(folder: Path) -> list[int]:
 def write(folder: Path, first: int, last: int, done: int) -> None:
     with TrainingLog(folder, done, True) as log:
         for step in range(first, last + 1):
-            log.write(step, step / 10, 2.0, 1e-3, 0.5)
+            log.log_step(step, step / 10, 2.0, 1e-3, 0.5)
 
 
 def test_a_resumed_training_takes_back_the_steps_that_it_repeats(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_resumed_training_takes_back_the_steps_that_it_repeats(tmp_path: Path)
 
 def test_a_line_holds_what_the_curves_need(tmp_path: Path) -> None:
     write(tmp_path, 3, 3, 0)
-    assert last_line(tmp_path / "log.jsonl") == {
+    assert read_last_line(tmp_path / "log.jsonl") == {
         "step": 3,
         "epoch": 0.3,
         "loss": 2.0,
@@ -36,22 +36,22 @@ def test_a_line_holds_what_the_curves_need(tmp_path: Path) -> None:
 
 def test_workers_beside_the_first_write_nothing(tmp_path: Path) -> None:
     with TrainingLog(tmp_path, 0, False) as log:
-        log.write(1, 0.1, 2.0, 1e-3, 0.5)
+        log.log_step(1, 0.1, 2.0, 1e-3, 0.5)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_terminal_progress_is_said_at_most_ten_times(tmp_path: Path) -> None:
     said: list[str] = []
-    with StepLine(tmp_path, 100, said.append) as line:
-        line.refresh()
+    with ProgressLine(tmp_path, 100, said.append) as line:
+        line.show_last_step()
         for step in range(1, 101):
             write(tmp_path, step, step, step - 1)
-            line.refresh()
+            line.show_last_step()
     assert len(said) == 10
     assert said[-1] == "step 100/100, loss 2.000"
 
 
 def test_half_a_line_is_not_read(tmp_path: Path) -> None:
-    assert last_line(tmp_path / "log.jsonl") is None
+    assert read_last_line(tmp_path / "log.jsonl") is None
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"st')
-    assert last_line(tmp_path / "log.jsonl") == {"step": 1}
+    assert read_last_line(tmp_path / "log.jsonl") == {"step": 1}

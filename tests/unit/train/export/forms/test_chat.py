@@ -1,9 +1,9 @@
 from tests.support.searched_samples import prompts, sample, samples
-from train.export.forms.chat import DATASET_INFO, chat
+from train.export.forms.chat import DATASET_INFO, chat_records
 
 
 def test_a_conversation_is_the_question_and_the_kept_chain() -> None:
-    (record,) = chat([sample()], prompts())
+    (record,) = chat_records([sample()], prompts())
     user, assistant = record["messages"]
     assert (user["role"], assistant["role"]) == ("user", "assistant")
     assert user["content"] == f"<image><image>{sample().prompt}"
@@ -12,7 +12,7 @@ def test_a_conversation_is_the_question_and_the_kept_chain() -> None:
 
 
 def test_placeholders_are_as_many_as_pictures() -> None:
-    records = list(chat(samples(), prompts()))
+    records = list(chat_records(samples(), prompts()))
     assert [record["id"] for record in records] == [one.id for one in samples()]
     assert {len(record["images"]) for record in records} >= {0, 2}
     for record in records:
@@ -20,7 +20,7 @@ def test_placeholders_are_as_many_as_pictures() -> None:
 
 
 def test_the_description_for_llama_factory_names_what_is_there() -> None:
-    (record,) = chat([sample()], prompts())
+    (record,) = chat_records([sample()], prompts())
     (entry,) = DATASET_INFO.values()
     assert set(entry["columns"].values()) <= set(record)
     tags = entry["tags"]

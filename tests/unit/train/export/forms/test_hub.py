@@ -118,7 +118,7 @@ def test_the_card_says_where_the_data_comes_from(export: Path) -> None:
 
 @pytest.mark.parametrize(("total", "name"), [(999, "n<1K"), (1000, "1K<n<10K"), (10**6, "n>1M")])
 def test_the_size_category_is_the_hubs(total: int, name: str) -> None:
-    assert hub._header({}, total, {})["size_categories"] == [name]
+    assert hub._card_header({}, total, {})["size_categories"] == [name]
 
 
 def test_what_is_not_known_is_called_so(export: Path) -> None:

@@ -10,8 +10,8 @@ from PIL import Image
 from tests.support.run_folders import noise
 from tests.support.searched_samples import sample
 from train.export.config import LengthConfig
-from train.export.forms.internvl import BadRecord, Checker, made_safe, to_record
-from train.export.tokens import ruler
+from train.export.forms.internvl import BadRecord, RecordChecker, make_record_safe, to_record
+from train.export.tokens import make_ruler
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def text_only(*turns: tuple[str, Any]) -> dict[str, Any]:
 
 
 def check(root: Path, found: object, **length: Any) -> int:
-    return Checker(root, ruler(LengthConfig(**length))).check(found)
+    return RecordChecker(root, make_ruler(LengthConfig(**length))).check_record(found)
 
 
 GOOD = {
@@ -59,7 +59,7 @@ GOOD = {
 @pytest.mark.parametrize("name", GOOD)
 def test_a_good_record_passes_as_it_is(root: Path, name: str) -> None:
     assert check(root, GOOD[name]) > 0
-    assert made_safe(GOOD[name]) == GOOD[name]
+    assert make_record_safe(GOOD[name]) == GOOD[name]
 
 
 TRAPS = {
@@ -118,25 +118,25 @@ def test_the_tiles_of_the_pictures_as_they_are_count(root: Path) -> None:
 
 
 def test_texts_of_others_are_made_safe_around_their_placeholders(root: Path) -> None:
-    found = made_safe(record("<image>\nIs <s> that </img>!", image="a.png"))
+    found = make_record_safe(record("<image>\nIs <s> that </img>!", image="a.png"))
     assert found["image"] == ["a.png"]
     assert found["conversations"][0]["value"] == "<image>\nIs (s) that (/img)."
     assert check(root, found)
 
 
 def test_a_single_picture_without_a_placeholder_gets_it_where_the_trainer_puts_it(root: Path) -> None:
-    found = made_safe(record("What?", image="a.png"))
+    found = make_record_safe(record("What?", image="a.png"))
     assert found["conversations"][0]["value"] == "<image>\nWhat?"
     assert check(root, found)
 
 
 def test_an_empty_list_of_pictures_is_left_out() -> None:
-    assert made_safe(record("What?", image=[])) == text_only(("human", "What?"), ("gpt", "### Step 1: Air."))
+    assert make_record_safe(record("What?", image=[])) == text_only(("human", "What?"), ("gpt", "### Step 1: Air."))
 
 
 def test_what_has_no_form_is_left_to_the_check() -> None:
     odd: dict[str, Any] = {"image": "a.png", "conversations": [3, {"from": "human", "value": None}]}
-    assert made_safe(odd) == odd | {"image": ["a.png"]}
+    assert make_record_safe(odd) == odd | {"image": ["a.png"]}
 
 
 def test_a_sample_has_all_its_pictures_first_and_then_the_prompt() -> None:

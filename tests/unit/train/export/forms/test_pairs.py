@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.support.searched_samples import node, prompts, sample, samples
-from train.export.forms.pairs import chain_pairs, for_mpo, step_pairs
+from train.export.forms.pairs import chain_pairs, step_pairs, to_mpo_record
 from train.export.samples import Sample
 
 
@@ -120,7 +120,7 @@ def test_a_chain_pair_needs_a_strictly_lower_score() -> None:
 
 def test_no_text_adds_a_picture_placeholder() -> None:
     for pair in [*steps_of(*samples()), *chains_of(*samples())]:
-        record = for_mpo(pair)
+        record = to_mpo_record(pair)
         assert record["question"].count("<image>") == len(pair["images"])
         assert "<image>" not in record["chosen"] + record["rejected"] + said(pair, "prompt")
 
@@ -155,7 +155,7 @@ def test_trl_finds_a_part_for_each_picture_once_the_records_are_loaded(
 
 
 def test_mpo_reads_strings_and_pictures_only_where_there_are_some() -> None:
-    with_pictures, without = (for_mpo(pair) for pair in chains_of(sample(), sample(images=())))
+    with_pictures, without = (to_mpo_record(pair) for pair in chains_of(sample(), sample(images=())))
     assert with_pictures["image"] == list(sample().images)
     assert "image" not in without
     for record in (with_pictures, without):
