@@ -208,3 +208,42 @@ async def test_contract_the_openai_sdk_sends_the_same_and_reads_the_same() -> No
     assert theirs.usage is not None
     assert (ours.text, ours.finish) == (theirs.choices[0].message.content, theirs.choices[0].finish_reason)
     assert (ours.prompt_tokens, ours.completion_tokens) == (theirs.usage.prompt_tokens, theirs.usage.completion_tokens)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user@host/v1",
+        "https://:pass-word@host/v1",
+        "https://host/v1?a=b",
+        "https://host/v1#part",
+        "https:///v1",
+        "https://host:port/v1",
+    ],
+)
+def test_each_part_that_an_address_may_not_have_is_refused_alone(url: str) -> None:
+    with pytest.raises(ValueError, match="base_url"):
+        check_base_url(url)
+
+
+async def test_a_session_keeps_connections_and_no_cookies_and_is_closed() -> None:
+    offering = answer(completion(), headers={"Set-Cookie": "of=canary; Path=/"})
+    async with FaultyServer([offering] * 3) as server:
+        chat = ChatClient(server.url, SECRET, connections=2)
+        for _ in range(3):
+            assert isinstance(await chat.attempt_call(REQUEST, None, 5), Reply)
+        session = chat._session
+        assert session is not None
+        assert session.connector is not None
+        assert session.connector.limit == 2
+        await chat.close()
+        assert session.closed
+    assert [seen.headers.get("cookie") for seen in server.seen] == [None] * 3
+    assert {seen.headers["accept-encoding"] for seen in server.seen} == {"identity"}, "a body's size is what is read"
+    assert {seen.headers["content-type"] for seen in server.seen} == {"application/json"}
+
+
+async def test_a_client_that_was_never_used_closes() -> None:
+    chat = ChatClient("https://host/v1", SECRET)
+    await chat.close()
+    assert chat._session is None

@@ -578,3 +578,38 @@ async def test_a_disk_that_takes_no_reply_ends_the_calls_of_everybody(tmp_path: 
         assert len(server.seen) == 1, "its permit was held until the disk had refused the reply"
     assert sum(isinstance(end, OSError) for end in ends) == len(server.seen)
     assert {end.failure.kind for end in ends if isinstance(end, Refused)} == {"disk"}
+
+
+async def test_a_probes_reply_is_not_kept(tmp_path: Path) -> None:
+    """It would answer the first real call, which may be of another run."""
+    store = ReplyStore(tmp_path, "a")
+    async with served(cache=store) as (endpoint, server):
+        await endpoint.probe_entry(request())
+        assert store.find_reply(request().key) is None
+        assert len(server.seen) == 1
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "usd"),
+    [
+        ({"prompt_tokens": 0, "completion_tokens": 20}, 20 * 10 / 1e6),
+        ({"prompt_tokens": 100, "completion_tokens": 0}, 100 * 2 / 1e6),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, None),
+    ],
+)
+async def test_a_reply_whose_usage_is_not_told_is_taken_to_have_cost_what_was_held(
+    told: dict[str, int], usd: float | None, tmp_path: Path
+) -> None:
+    async with served(answer(completion() | {"usage": told}), ledger=Ledger(tmp_path, "a", None)) as (endpoint, _):
+        await endpoint.complete(request(10), None)
+    assert read_spent_usd(tmp_path) == pytest.approx(MOST if usd is None else usd)
+
+
+async def test_calls_that_wait_out_an_outage_are_not_sent_after_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mics_ray.models.chat.breaker.PROBE_EVERY_S", 0.2)
+    async with served(*[error(500)] * 8, error(401, "invalid_api_key")) as (endpoint, server):
+        asked = [endpoint.complete(request(number), None) for number in range(8)]
+        ends = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(end) for end in ends] == [Refused] * 8
+        assert len(server.seen) == 9, "the refusal closes the breaker, and still nobody else may go"

@@ -128,3 +128,26 @@ def test_refusals(body: object, evidence: str) -> None:
 )
 def test_error_bodies(body: str, error: ErrorBody | None) -> None:
     assert parse_error(body.encode()) == error
+
+
+def test_pictures_larger_than_the_whole_room_are_kept_until_others_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = []
+    real = base64.b64encode
+    monkeypatch.setattr(base64, "b64encode", lambda data: encoded.append(data) or real(data))
+    parts = PictureParts(capacity=100)
+    large, other = (Pictures(name, (PNG + name.encode() * 500,)) for name in "ab")
+    for pictures in (large, large, other, other, large):
+        assert len(parts.encode_pictures(pictures)) == 1
+    assert [data[-1:] for data in encoded] == [b"a", b"b", b"a"]
+
+
+def test_the_room_that_went_to_pictures_let_go_is_free_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = []
+    real = base64.b64encode
+    monkeypatch.setattr(base64, "b64encode", lambda data: encoded.append(data) or real(data))
+    parts = PictureParts(capacity=2000)  # room for two
+    for number in range(20):
+        parts.encode_pictures(Pictures(f"{number}", (PNG + b"x" * 500,)))
+    assert len(encoded) == 20
+    parts.encode_pictures(Pictures("18", (PNG + b"x" * 500,)))
+    assert len(encoded) == 20, "the last two are kept however many came before"

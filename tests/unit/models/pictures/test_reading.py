@@ -684,3 +684,21 @@ def test_check_is_no_slower_than_load(tmp_path: Path) -> None:
 
 def test_the_size_of_an_encoded_picture_is_read_from_its_head() -> None:
     assert reading.read_encoded_size(reading.encode_picture(Image.new("RGB", (60, 40)), 512)) == (60, 40)
+
+
+@pytest.mark.parametrize(("side", "magic"), [(256, b"\x89PNG"), (257, b"\xff\xd8\xff")])
+def test_the_largest_picture_that_is_kept_exactly(side: int, magic: bytes) -> None:
+    assert reading.encode_picture(colours().resize((side, 8)), 2048).startswith(magic)
+    assert reading.encode_picture(colours().resize((8, side)), 2048).startswith(magic)
+
+
+def test_a_jpeg_keeps_its_colours_and_is_of_quality_92() -> None:
+    picture = colours().resize((300, 300))
+    reference = io.BytesIO()
+    picture.save(reference, "JPEG", quality=92, subsampling="4:4:4")
+    assert reading.encode_picture(picture, 2048) == reference.getvalue()
+
+
+def test_a_tiffs_tile_is_held_against_the_limit_by_its_own_size(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(tiff_with_a_huge_tile())
+    assert "12000 x 12000 pixels" in refusal(tmp_path, "a.tif")
