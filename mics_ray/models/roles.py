@@ -31,7 +31,7 @@ class UsageMeter:
 
 @dataclass(frozen=True, slots=True)
 class BoundModel:
-    """One model of the configuration speaking about one case: where to ask, with what, on whose account."""
+    """A model bound to one case: its request template, the pictures that go along, the meter that counts its calls."""
 
     model: Model
     template: Request

@@ -1,4 +1,4 @@
-"""One OpenAI-compatible provider: cache, coalescing, quotas, attempts and money around the chat client."""
+"""One OpenAI-compatible provider: stored replies, coalescing, quotas, retries and money around the chat client."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from mics_ray.models.replies.pricing import bill_reply, bound_cost, estimate_tok
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.types import Failure, Pictures, Refused, Reply, Request
 
-PROBE_S = 8.0
+PROBE_S = 8.0  # a check before the run must not hold its start up for long; a slow provider is no bad one
 KEY_WIDE_KINDS = ("auth", "quota")  # refusals that concern every model behind the key
 LEDGER_POLL_S = 0.05  # between two looks at a ledger whose rest is held back for calls under way
 
@@ -30,7 +30,7 @@ class _EntryState:
         self.refusal: Failure | None = None
         self.calls = self.cached = self.retries = 0
         self.underestimate = 1.0
-        """How many times what was reserved for a call the dearest one really cost; at least 1."""
+        """The largest ratio of a bill to its reservation, at least 1; later reservations are multiplied by it."""
 
     def bill_attempt(self, outcome: Reply | Fault, held: float) -> float:
         """What an attempt is taken to have cost: what was held for it, where nobody tells and it may be charged."""
@@ -53,7 +53,8 @@ class _CallUnderWay:
 class Endpoint:
     """Entries that share an address and a key. Lives in one event loop.
 
-    ``complete`` and ``probe`` raise :class:`Refused` and :class:`LostCall`; ``OSError`` where no reply can be stored.
+    ``complete`` and ``probe_entry`` raise :class:`Refused` and :class:`LostCall`, and ``OSError`` where the reply store
+    cannot be written.
     """
 
     def __init__(
@@ -122,11 +123,11 @@ class Endpoint:
         return {name: entry.limiter.waited_s for name, entry in self._entries.items()}
 
     def stop_sending(self) -> None:
-        """Send nothing more: whoever waits for a permit is turned away, calls under way come home."""
+        """Send nothing more: calls that wait for a permit are refused, those that were sent end as usual."""
         self._refuse_entries(self._entries.values(), Failure("stopped", "the run is stopping"))
 
     async def close(self) -> None:
-        """End the calls under way and close the connections; the cache stays open, it is its maker's."""
+        """End the calls under way and close the connections; the reply store stays open, it is the caller's."""
         tasks = [call.task for call in self._under_way.values()]
         for task in tasks:
             task.cancel()
@@ -137,7 +138,7 @@ class Endpoint:
     async def _await_reply(self, key: bytes, call: _CallUnderWay) -> Reply:
         call.waiters += 1
         try:
-            return await asyncio.shield(call.task)
+            return await asyncio.shield(call.task)  # one waiter that is cancelled must not end it for the others
         finally:
             call.waiters -= 1
             if not call.waiters:  # the call is over, or nobody wants its reply any more
@@ -242,13 +243,13 @@ class Endpoint:
 
     @staticmethod
     def _refuse_entries(entries: Iterable[_EntryState], failure: Failure) -> None:
-        """Take no calls any more, and turn away whoever waits for a permit."""
+        """Take no more calls, and refuse those that wait for a permit."""
         for entry in entries:
             entry.refusal = failure
             entry.limiter.reject_waiting(failure)
 
     def _apply_to_entries(self, entry: _EntryState, fault: Fault) -> None:
-        """What a fault means for other calls, before the place becomes free for the next of them."""
+        """Pause or refuse the calls that a fault concerns too, before its permit goes to the next of them."""
         if fault.retry_after is not None:
             entry.limiter.pause_for(fault.retry_after)
         if fault.action is Action.STOP:

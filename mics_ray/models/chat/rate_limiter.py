@@ -1,4 +1,7 @@
-"""A provider's quota that calls can wait for: the pure state machine of ``budget.py`` on the running loop's clock."""
+"""Quotas of one entry: windows and queue as a pure state machine, and a limiter that calls can await.
+
+The pure part takes the time as an argument, so that a plan simulates a job with the very rules of a run.
+"""
 
 import asyncio
 from collections import deque
@@ -60,7 +63,7 @@ class _RateWindow:
         if self._logged + cost > self._limit and self._log:
             return self._log[0].at + WINDOW_S
         debt_s = -self._level / self._rate
-        return now + debt_s if debt_s > TICK_S else now
+        return now + debt_s if debt_s > TICK_S else now  # or the loop would spin on a debt too small to sleep for
 
     def charge_call(self, now: float, cost: float) -> _Charge:
         """Charge an admitted call."""
@@ -76,9 +79,9 @@ class _RateWindow:
         self._level += charge.cost - cost
         if not wanted:
             self._level = min(self._level, self._rate * SLACK_S)
-        if charge.at + WINDOW_S > now:
+        if charge.at + WINDOW_S > now:  # otherwise the log has let it go, at its estimate
             self._logged += cost - charge.cost
-        charge.cost = cost
+        charge.cost = cost  # what the log subtracts when the call leaves the window
 
     def _advance_to(self, now: float) -> None:
         elapsed = 0.0 if self._now is None else max(0.0, now - self._now)
@@ -124,6 +127,7 @@ class AdmissionQueue:
         """Who may call at ``now``, in order, and when to ask again (``None``: after the next change)."""
         admitted: list[Ticket] = []
         while self._queue and (self._max_in_flight is None or self.in_flight < self._max_in_flight):
+            # The head of the queue alone: a small call that overtook a large one would keep it waiting for ever.
             opens = max([self._paused_until, *self._opening_times(now, self._queue[0])])
             if opens > now:
                 return admitted, opens

@@ -15,7 +15,7 @@ from math import isfinite
 from mics_ray.models.types import Failure, LostCall, Refused
 
 MAX_PAID = 3  # attempts at a call whose replies are broken: each of them was probably paid for
-MAX_LONG_WAITS = 24  # long waits of one call
+MAX_LONG_WAITS = 24  # of one call: a day, where each is an hour
 BASE_S, CAP_S = 0.5, 30.0  # of the backoff without a header
 RETRY_AFTER_CAP_S = 86_400.0  # a Retry-After beyond a day is garbage
 
@@ -67,7 +67,7 @@ def broken_reply(what: str, text: str = "") -> Fault:
 
 
 def classify_exception(error: Exception, sent: bool = True) -> Fault:
-    """No answer: timeout, reset, refused, DNS, TLS. Only the error's type is told; its text may hold anything.
+    """No answer: timeout, reset, refused, DNS, TLS. Only the error's type is reported; its text may hold anything.
 
     ``sent`` is false where no connection came about.
     """
@@ -87,6 +87,7 @@ def _action_and_kind(status: int, error: ErrorBody | None) -> tuple[Action, str]
     said = "" if error is None else f"{error.code} {error.message}"
     if status == 402 or (status == 429 and error is not None and error.code.lower() in QUOTA):
         return Action.STOP, "quota"
+    # The order decides: a 403 about content loses one call, any other 403 ends the run.
     if status in (400, 403) and FILTERED.search(said):
         return Action.LOSE, "refused"
     if status in (401, 403) or (status == 400 and BAD_KEY.search(said)):
@@ -151,7 +152,7 @@ class RetryState:
         self._left -= seconds
 
     def delay_after(self, fault: Fault) -> float:
-        """Seconds to sleep before asking again; 0 where the provider named the moment, for then its entry is parked.
+        """Seconds to sleep before asking again; 0 where the provider named the moment, for then its entry is paused.
 
         Raises :class:`Refused` if no call can succeed, :class:`LostCall` to give this one up.
         """

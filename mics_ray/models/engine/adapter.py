@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-_SAMPLE_BYTES, _SAMPLES = 1 << 20, 16
+_SAMPLE_BYTES, _SAMPLES = 1 << 20, 16  # to read tens of GB whole would take minutes
 _FINGERPRINTED = (".json", ".jinja", ".safetensors", ".model", ".txt")
 
 RANKS = (16, 32, 64, 128, 256, 320, 512)
@@ -64,6 +64,7 @@ def find_served_rank(folder: str) -> int:
     if widest > RANKS[-1]:
         raise ValueError(f"{folder}: a LoRA adapter of rank {widest}; at most {RANKS[-1]} can be served")
     _check_tensor_places(folder)
+    # vLLM takes no max_lora_rank between these.
     return next(room for room in RANKS if room >= widest)
 
 

@@ -74,6 +74,7 @@ def fetch_small_files(model: str, revision: str | None = None) -> Path:
     path = Path(model)
     if path.is_dir():
         return path
+    # An id of the hub is `owner/name` or `name`; anything else was meant as a folder.
     if path.is_absolute() or len(path.parts) > 2 or model.startswith("."):
         raise RefusedRun(f"{model}: no such folder; give a folder with a model, or the id of one on the hub")
     from huggingface_hub import snapshot_download
@@ -165,6 +166,7 @@ def _read_token_ids(folder: Path) -> dict[str, int]:
     added = {token["content"]: token["id"] for token in whole.get("added_tokens", [])}
     decoder = _read_optional_json(folder, "tokenizer_config.json").get("added_tokens_decoder", {})
     named = {token["content"]: int(number) for number, token in decoder.items()}
+    # What was added to a tokenizer overrules its vocabulary, so it comes last.
     return {**vocabulary, **_read_optional_json(folder, "added_tokens.json"), **named, **added}
 
 

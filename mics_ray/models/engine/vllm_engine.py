@@ -58,7 +58,7 @@ def check_picture_places(prompt: Mapping[str, Any], sent: int) -> None:
     for place in places:
         mask = place.is_embed
         inside.update(i + place.offset for i in range(place.length) if mask is None or mask[i])
-    tokens = {ids[i] for i in inside}
+    tokens = {ids[i] for i in inside}  # the ids that stand for pictures, whatever the model calls them
     strays = sum(1 for i, token in enumerate(ids) if token in tokens and i not in inside)
     if len(places) != sent or strays:
         message = f"{sent} pictures sent, {len(places)} places in the prompt, {strays} stray picture tokens"
@@ -203,6 +203,7 @@ class VllmEngine:
         known = self._decoded
         if pictures.digest not in known:
             work = asyncio.to_thread(lambda: [decode_picture(data) for data in pictures.files])
+            # A future, not its result: the other requests of the case come while the first is still decoding.
             known[pictures.digest] = asyncio.ensure_future(work)
             while len(known) > DECODED_CASES:
                 known.popitem(last=False)

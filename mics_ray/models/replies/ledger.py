@@ -79,7 +79,7 @@ class Ledger:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
-            finally:
+            finally:  # after an error too: a statement that failed wrote nothing
                 self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise OSError(errno.EIO, str(error), LEDGER_FILE) from None

@@ -45,7 +45,7 @@ class ReplyStoreFull(OSError):
 class ReplyStore:
     """The replies under ``folder``; this process writes ``<folder>/<name>.sqlite``. Used from one event loop.
 
-    With ``max_bytes`` nobody is told to ask for a new reply once the whole folder is that large: :meth:`get` raises.
+    With ``max_bytes`` no new reply is bought once the whole folder is that large: :meth:`find_reply` raises.
     Replies that are under way are stored all the same, for they are paid; nothing is ever dropped to make room.
     """
 

@@ -138,10 +138,10 @@ def _check_file(path: Path) -> FileCheck:
     try:
         connection = connect_reader(path)
         try:
-            told = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            report = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
         finally:
             connection.close()
-        found.problem = None if told == "ok" else "the database is damaged (integrity check)"
+        found.problem = None if report == "ok" else "the database is damaged (integrity check)"
         for row in _read_raw_rows(path):
             found.rows += 1
             found.damaged += _find_row_problem(row) is not None
@@ -170,10 +170,10 @@ def _find_row_problem(row: tuple[Any, ...]) -> str | None:
         return "number"
     try:
         model.decode()
-        told = text.decode(), finish.decode()
+        content = text.decode(), finish.decode()
     except (UnicodeDecodeError, AttributeError):
         return "text"
-    return None if crc == reply_checksum(key, *told, prompt_tokens, completion_tokens) else "checksum"
+    return None if crc == reply_checksum(key, *content, prompt_tokens, completion_tokens) else "checksum"
 
 
 CHUNK = 5000

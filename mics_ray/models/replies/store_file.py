@@ -33,8 +33,8 @@ Row = tuple[bytes, str, int, int, int, int, int, str, str]
 
 def reply_checksum(key: bytes, text: str, finish: str, prompt_tokens: int, completion_tokens: int) -> int:
     """CRC-32 of a reply with its key: SQLite would hand a flipped bit in a text out as it lies."""
-    told = f"{finish}\0{prompt_tokens}\0{completion_tokens}\0{text}"
-    return zlib.crc32(told.encode("utf-8", "surrogatepass"), zlib.crc32(key))
+    content = f"{finish}\0{prompt_tokens}\0{completion_tokens}\0{text}"
+    return zlib.crc32(content.encode("utf-8", "surrogatepass"), zlib.crc32(key))
 
 
 class DamagedReply(Exception):
