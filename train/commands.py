@@ -6,8 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mics_ray.command_line import parse_command, run_program
-from mics_ray.config.compose import compose_job
+from mics_ray.command_line import JobCommand, run_job
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK
 from train.config import TrainJob
 from train.export.config import ExportJob
@@ -22,14 +21,12 @@ def run_train(argv: Sequence[str]) -> int:
     """Compose, check, train; returns the exit code."""
     from train.launch import launch_training
 
-    command = parse_command(argv, TRAIN, "train")
-    return run_program(lambda: launch_training(compose_job("train", TrainJob, command.overrides, command.config_dir)))
+    return run_job(argv, TRAIN, JobCommand("train", TrainJob, launch_training, "train.dir"))
 
 
 def run_export(argv: Sequence[str]) -> int:
     """Compose, check, export; returns the exit code."""
-    command = parse_command(argv, EXPORT, "export")
-    return run_program(lambda: write_export(compose_job("export", ExportJob, command.overrides, command.config_dir)))
+    return run_job(argv, EXPORT, JobCommand("export", ExportJob, write_export, "export.dir"))
 
 
 def write_export(job: ExportJob) -> int:

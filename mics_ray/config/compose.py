@@ -36,8 +36,20 @@ def compose_job(job: str, schema: type[T], overrides: Sequence[str], config_dir:
 
     Raises :class:`RefusedRun` naming what is wrong and the nearest valid name, never a value that looks like a key.
     """
+    return _compose_checked(job, schema, overrides, config_dir)[0]
+
+
+def show_config(job: str, schema: type[Any], overrides: Sequence[str], config_dir: Path | None, resolve: bool) -> str:
+    """The configuration as YAML, its ``${…}`` filled in or as they are written. Raises :class:`RefusedRun`."""
+    composed = _compose_checked(job, schema, overrides, config_dir)[1]
+    return OmegaConf.to_yaml(composed, resolve=resolve)
+
+
+def _compose_checked(
+    job: str, schema: type[T], overrides: Sequence[str], config_dir: Path | None
+) -> tuple[T, DictConfig]:
     _store_schema(schema)
-    searchpath = [f"hydra.searchpath=[{_quote_value(f'file://{config_dir.resolve()}')}]"] if config_dir else []
+    searchpath = [f"hydra.searchpath=[{quote_value(f'file://{config_dir.resolve()}')}]"] if config_dir else []
     if config_dir and not config_dir.is_dir():
         raise RefusedRun(f"--config-dir {config_dir}: no such folder")
     known = list_groups(job)
@@ -51,10 +63,7 @@ def compose_job(job: str, schema: type[T], overrides: Sequence[str], config_dir:
     except MissingConfigException as error:
         raise RefusedRun(_explain_unknown_choice(error)) from None
     except OverrideParseException as error:
-        raise RefusedRun(
-            f"cannot read the override {redact(error.override)!r}; write key=value, and key='\"value\"' where the "
-            "value holds = , : or brackets"
-        ) from None
+        raise RefusedRun(explain_override(error)) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise RefusedRun(_explain_error(error, known)) from None
     except yaml.YAMLError as error:
@@ -71,7 +80,15 @@ def compose_job(job: str, schema: type[T], overrides: Sequence[str], config_dir:
     if not isinstance(config, schema):
         raise RefusedRun(f"{job}.yaml does not begin with the schema")
     _refuse_unknown(config, composed)
-    return config
+    return config, composed
+
+
+def explain_override(error: OverrideParseException) -> str:
+    """What to write where Hydra's grammar does not take an override."""
+    return (
+        f"cannot read the override {redact(error.override)!r}; write key=value, and key='\"value\"' where the value "
+        "holds = , : or brackets"
+    )
 
 
 def _store_schema(schema: type) -> None:
@@ -192,7 +209,7 @@ def _refuse_unknown_choices(overrides: Sequence[str], known: Sequence[str], conf
                     )
 
 
-def _quote_value(text: str) -> str:
+def quote_value(text: str) -> str:
     """``text`` as a value of Hydra's override grammar."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 

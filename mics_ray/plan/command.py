@@ -8,16 +8,14 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from mics_ray.command_line import parse_command, run_program
-from mics_ray.config.compose import compose_job
+from mics_ray.command_line import JobCommand, run_job
 from mics_ray.errors import EXIT_OK
 from mics_ray.plan.config import PlanJob
 
 
 def main(argv: Sequence[str]) -> int:
     """Compose, simulate, print; returns the exit code."""
-    command = parse_command(argv, __doc__ or "", "plan")
-    return run_program(lambda: show_plan(compose_job("plan", PlanJob, command.overrides, command.config_dir)))
+    return run_job(argv, __doc__ or "", JobCommand("plan", PlanJob, show_plan))
 
 
 def show_plan(job: PlanJob) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 
 from aiohttp import web
 
-from benchmarks.latency_server import text_of
+from benchmarks.latency_server import prompt_text
 from tests.support.provider import Provider
 
 Act = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
@@ -146,7 +146,7 @@ def _densest(times: list[float], seconds: float) -> int:
 
 def is_probe(body: dict[str, Any]) -> bool:
     """Whether a request is the start-up check."""
-    return "## " not in text_of(body)
+    return "## " not in prompt_text(body)
 
 
 def _error(status: int, code: str, **headers: str) -> web.Response:

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from benchmarks.latency_server import reply, text_of
+from benchmarks.latency_server import compose_reply, prompt_text
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Provider:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = json.loads(await request.read())
-        prompt, model = text_of(body), body["model"]
+        prompt, model = prompt_text(body), body["model"]
         probe = "## " not in prompt
         self.log.append(
             {"model": model, "prompt": prompt, "probe": probe, "seed": body.get("seed"), "body": body,
@@ -87,9 +87,9 @@ class Provider:
 
     def completion(self, body: dict[str, Any]) -> dict[str, Any]:
         """What the model of a request answers: the same for the same request."""
-        prompt = text_of(body)
+        prompt = prompt_text(body)
         rng = random.Random(f"{body.get('seed')}{body['temperature']}{prompt}")
-        text = reply(body["model"].split("-")[0], prompt, rng)
+        text = compose_reply(body["model"].split("-")[0], prompt, rng)
         usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": len(text) // 4}
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         return {"object": "chat.completion", "choices": [choice], "usage": usage}

@@ -1,30 +1,18 @@
-"""`scripts/cache.py` on a run's folder: exit codes, what it prints, what it refuses."""
+"""`mics cache` on a run's folder: exit codes, what it prints, what it refuses."""
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pyarrow.parquet as pq
 import pytest
 
+from mics_ray.commands.cache import run_cache
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_LOCKED, EXIT_OK, EXIT_REFUSED, EXIT_USAGE
 from mics_ray.jobs.lock import RunLock
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.types import Reply
 
-SCRIPT = Path(__file__).parents[3] / "scripts/cache.py"
 SECRET = "a lesion in the left lung"
-
-
-@pytest.fixture(scope="module")
-def program() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("cache_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -41,62 +29,60 @@ async def run(tmp_path: Path) -> Path:
     return root
 
 
-def test_stats_for_programs(program: ModuleType, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert program.main(["stats", f"run.dir={run}", "--json"]) == EXIT_OK
+def test_stats_for_programs(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cache(["stats", f"run.dir={run}", "--json"]) == EXIT_OK
     told = json.loads(capsys.readouterr().out)
     assert told["entries"] == 5
     assert (told["models"]["judge-m"]["entries"], told["models"]["gone-m"]["prompt_tokens"]) == (3, 20)
-    assert program.main(["stats", str(run / "cache")]) == EXIT_OK
+    assert run_cache(["stats", str(run / "cache")]) == EXIT_OK
     printed = capsys.readouterr().out
     assert "judge-m" in printed
     assert SECRET not in printed
 
 
-def test_verify_names_the_damaged_file(program: ModuleType, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert program.main(["verify", str(run)]) == EXIT_OK
+def test_verify_names_the_damaged_file(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cache(["verify", str(run)]) == EXIT_OK
     path = run / "cache/endpoint-0.sqlite"
     path.write_bytes(path.read_bytes().replace(SECRET.encode(), SECRET.upper().encode(), 1))
-    assert program.main(["verify", str(run)]) == EXIT_CANNOT_WRITE
+    assert run_cache(["verify", str(run)]) == EXIT_CANNOT_WRITE
     printed = capsys.readouterr().out
     assert "endpoint-0.sqlite: 5 replies, 1 damaged" in printed
-    assert program.main(["verify", str(run), "--json"]) == EXIT_CANNOT_WRITE
+    assert run_cache(["verify", str(run), "--json"]) == EXIT_CANNOT_WRITE
     assert json.loads(capsys.readouterr().out)["files"][0]["damaged"] == 1
     (run / "cache/endpoint-9.sqlite.damaged-1").touch()
-    assert program.main(["export", str(run), "--out", str(run / "replies.jsonl")]) == EXIT_OK
+    assert run_cache(["export", str(run), "--out", str(run / "replies.jsonl")]) == EXIT_OK
     printed = capsys.readouterr().out
     assert "4 replies in" in printed
     assert "left out: 1 damaged" in printed
     assert "left out: endpoint-9.sqlite.damaged-1" in printed
 
 
-def test_what_the_run_needs_goes_only_when_asked(
-    program: ModuleType, run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert program.main(["prune", str(run), "--model", "gone-m"]) == EXIT_OK
+def test_what_the_run_needs_goes_only_when_asked(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cache(["prune", str(run), "--model", "gone-m"]) == EXIT_OK
     everything = ["prune", str(run), "--max-gb", "0"]
-    assert program.main([*everything, "--dry-run"]) == EXIT_OK
+    assert run_cache([*everything, "--dry-run"]) == EXIT_OK
     assert "judge-m" in capsys.readouterr().out
-    assert program.main(everything) == EXIT_REFUSED
+    assert run_cache(everything) == EXIT_REFUSED
     assert "is not finished; it goes on from replies of judge-m" in capsys.readouterr().err
     (run / "summary.json").write_text('{"finished": true}')
-    assert program.main(everything) == EXIT_REFUSED
+    assert run_cache(everything) == EXIT_REFUSED
     assert "repaired and replayed" in capsys.readouterr().err
-    assert program.main([*everything, "--pay-again"]) == EXIT_OK
+    assert run_cache([*everything, "--pay-again"]) == EXIT_OK
     capsys.readouterr()
-    assert program.main(["stats", str(run), "--json"]) == EXIT_OK
+    assert run_cache(["stats", str(run), "--json"]) == EXIT_OK
     assert json.loads(capsys.readouterr().out)["entries"] == 0
 
 
-def test_a_run_that_is_writing_is_left_alone(program: ModuleType, run: Path) -> None:
+def test_a_run_that_is_writing_is_left_alone(run: Path) -> None:
     with RunLock(run / ".lock"):
-        assert program.main(["prune", str(run), "--max-gb", "0", "--pay-again"]) == EXIT_LOCKED
-        assert program.main(["stats", str(run)]) == EXIT_OK
+        assert run_cache(["prune", str(run), "--max-gb", "0", "--pay-again"]) == EXIT_LOCKED
+        assert run_cache(["stats", str(run)]) == EXIT_OK
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
-def test_an_export_is_whole_and_private(program: ModuleType, run: Path, tmp_path: Path, suffix: str) -> None:
+def test_an_export_is_whole_and_private(run: Path, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"replies.{suffix}"
-    assert program.main(["export", str(run), "--out", str(out)]) == EXIT_OK
+    assert run_cache(["export", str(run), "--out", str(out)]) == EXIT_OK
     rows = (
         pq.read_table(out).to_pylist() if suffix == "parquet" else [json.loads(line) for line in out.open()]
     )  # fmt: skip
@@ -118,5 +104,5 @@ def test_an_export_is_whole_and_private(program: ModuleType, run: Path, tmp_path
         ([], EXIT_USAGE),
     ],
 )
-def test_wrong_commands(program: ModuleType, run: Path, arguments: list[str], code: int) -> None:
-    assert program.main([argument.format(run=run) for argument in arguments]) == code
+def test_wrong_commands(run: Path, arguments: list[str], code: int) -> None:
+    assert run_cache([argument.format(run=run) for argument in arguments]) == code
