@@ -98,14 +98,14 @@ def _preflight(config: Config, job: Any, console: Console) -> int:
 
 
 def _close(console: Console, job: Any, end: Any, simulated: bool) -> None:
-    from mics_ray.io.summary import summarise
+    from mics_ray.io.summary import summarise_results
     from mics_ray.models.replies.ledger import read_spent_usd
     from mics_ray.private_files import read_json_object
     from mics_ray.runtime.monitor.run_summary_view import print_run_summary
 
     path = job.folder.summary
     earlier = read_json_object(path).get("search_seconds", 0.0)
-    summary = summarise(job.folder.results, read_spent_usd(job.folder.cache)) | {
+    summary = summarise_results(job.folder.results, read_spent_usd(job.folder.cache)) | {
         "finished": end.code == EXIT_OK,
         "search_seconds": round(earlier + end.search_seconds, 3),
         "simulated": simulated,

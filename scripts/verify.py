@@ -25,7 +25,7 @@ from mics_ray.command_line import run_program
 from mics_ray.core.display import make_one_line
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, LockedRun, RefusedRun
 from mics_ray.io.cases import InputError
-from mics_ray.io.results_check import EXAMPLES, Check, check_results, set_aside
+from mics_ray.io.results_check import EXAMPLES, ResultsCheck, check_results, set_shard_aside
 from mics_ray.jobs.lock import LockHeld, RunLock
 
 
@@ -91,7 +91,7 @@ def _verify(run: Path, repair: bool, console: Console) -> int:
     return EXIT_STOPPED
 
 
-def _repair(run: Path, found: Check, console: Console) -> None:
+def _repair(run: Path, found: ResultsCheck, console: Console) -> None:
     """Set damaged shards aside and rebuild what the record holds; says what could not be."""
     from mics_ray.jobs.run_folder import RunFolder
     from mics_ray.replay.recorded import recorded_config
@@ -99,7 +99,7 @@ def _repair(run: Path, found: Check, console: Console) -> None:
     from mics_ray.runtime.monitor.progress import Progress
 
     for path in found.damaged:
-        console.print(f"set aside as {set_aside(path).name}")
+        console.print(f"set aside as {set_shard_aside(path).name}")
     try:
         ends = rebuild(recorded_config(run), RunFolder(run), Progress())
     except RefusedRun as refused:
@@ -115,7 +115,7 @@ def _repair(run: Path, found: Check, console: Console) -> None:
         console.print(f"the record does not reach {len(ends)} cases", style="yellow")
 
 
-def _show(console: Console, found: Check) -> None:
+def _show(console: Console, found: ResultsCheck) -> None:
     table = Table(show_header=False)
     table.add_row("shards", f"{len(found.rows)} whole, {sum(found.rows.values())} rows")
     for path, problem in found.damaged.items():

@@ -6,7 +6,7 @@ from eval.benchmarks.base import Source
 from eval.types import Item, Kind
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
-from mics_ray.io.cases import InputError, read_span, scan
+from mics_ray.io.cases import InputError, read_span, survey_cases
 
 
 def read(source: Source) -> Iterator[Item]:
@@ -16,7 +16,7 @@ def read(source: Source) -> Iterator[Item]:
     """
     file = source.named_file(f"{source.config.split}.jsonl")
     try:
-        for span in scan(str(file)).spans:
+        for span in survey_cases(str(file)).spans:
             for found in read_span(span):
                 if not isinstance(found, Case):
                     raise RefusedRun(f"{source.name}: {found.reason}")

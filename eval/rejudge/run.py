@@ -25,7 +25,7 @@ from mics_ray.assemble.probe import probe_models
 from mics_ray.config.schema import Config, SearchConfig
 from mics_ray.core.types import Usage
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, find_exit_code
-from mics_ray.io.shards import ShardError, iter_rows, shards
+from mics_ray.io.shards import ShardError, iter_rows, list_shards
 from mics_ray.jobs.generation import serve_simulated_models
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
 from mics_ray.models.replies.ledger import Ledger, read_spent_usd
@@ -56,7 +56,7 @@ class _Work:
 def rejudge(job: RejudgeJob) -> int:
     """Ask about every recorded answer and write the report; returns the exit code. Raises :class:`RefusedRun`."""
     run = Path(job.run.dir)
-    if not shards(run / "results"):
+    if not list_shards(run / "results"):
         raise RefusedRun(f"run.dir: no results in {run}; is it a run.dir of scripts/generate.py?")
     found = rules(run)
     config = _config(job, found)

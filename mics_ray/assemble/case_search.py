@@ -10,14 +10,16 @@ from mics_ray.core.ports import Panel, Strategy
 from mics_ray.core.search import SearchResult, search_case
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Case, Outcome, Quality
-from mics_ray.io.cases import Place, Rejection
+from mics_ray.io.cases import RecordPlace, Rejection
 from mics_ray.models.pictures.reading import PictureError, load_for_roles
 from mics_ray.models.types import Pictures
 
 log = logging.getLogger(__name__)
 
 
-def load_pictures(config: Config, root: Path, place: Place, case: Case) -> Mapping[str, Pictures | None] | Rejection:
+def load_pictures(
+    config: Config, root: Path, place: RecordPlace, case: Case
+) -> Mapping[str, Pictures | None] | Rejection:
     """The case's pictures under ``root`` as ``mentor`` and ``intern`` see them, or why the record cannot be used."""
     sides = {"mentor": config.pictures.mentor_max_side, "intern": config.pictures.intern_max_side}
     try:

@@ -7,11 +7,21 @@ from dataclasses import dataclass, replace
 
 from mics_ray.core.types import Case
 from mics_ray.io.readers import InputError, Raw
-from mics_ray.io.records import Place, Rejection, as_duplicate, parse_record
+from mics_ray.io.records import RecordPlace, Rejection, parse_record, reject_duplicate
 from mics_ray.io.shards import IdSet
-from mics_ray.io.sources import Format, detect, read_records
+from mics_ray.io.sources import Format, detect_format, read_raw_records
 
-__all__ = ["InputError", "Place", "Rejection", "Span", "Survey", "read_places", "read_span", "scan", "undone"]
+__all__ = [
+    "InputError",
+    "RecordPlace",
+    "Rejection",
+    "Span",
+    "Survey",
+    "drop_done",
+    "read_places",
+    "read_span",
+    "survey_cases",
+]
 
 LEAST_SPAN, MOST_SPAN = 16, 256
 """Positions that one span covers at most: few at first, so that a short file is shared out evenly too; more later."""
@@ -59,18 +69,18 @@ class Survey:
         return sum(span.count for span in self.spans)
 
 
-def scan(path: str, done: Container[str] = ()) -> Survey:
+def survey_cases(path: str, done: Container[str] = ()) -> Survey:
     """Read the whole file once, keeping no text; ``done`` are the ids that need no work. Raises :class:`InputError`."""
     path = os.path.abspath(path)
-    form = detect(path)
-    plan, seen = _Plan(path, form, os.path.getsize(path)), IdSet()
+    form = detect_format(path)
+    plan, seen = _SpanPlanner(path, form, os.path.getsize(path)), IdSet()
     records, rejections = 0, 0
     examples: list[str] = []
-    for raw in read_records(path, form):
-        found = _parse(raw, place := _place(path, form, raw))
+    for raw in read_raw_records(path, form):
+        found = _parse_raw(raw, place := _locate_record(path, form, raw))
         if duplicate := not seen.add(found.id):
-            found = as_duplicate(found, place)
-        plan.add(raw, _SKIP if found.id in done else _DUPLICATE if duplicate else _PENDING)
+            found = reject_duplicate(found, place)
+        plan.add_record(raw, _SKIP if found.id in done else _DUPLICATE if duplicate else _PENDING)
         records += 1
         if isinstance(found, Rejection):
             rejections += 1
@@ -78,7 +88,7 @@ def scan(path: str, done: Container[str] = ()) -> Survey:
                 examples.append(f"{found.id}: {found.reason}")
     if not records:
         raise InputError(f"{path}: holds no records; it should hold at least one")
-    return Survey(path, _sha256(path), records, rejections, tuple(examples), plan.close())
+    return Survey(path, _hash_file(path), records, rejections, tuple(examples), plan.close())
 
 
 def read_span(span: Span) -> Iterator[Case | Rejection]:
@@ -86,21 +96,21 @@ def read_span(span: Span) -> Iterator[Case | Rejection]:
     return (found for _, found in read_places(span))
 
 
-def read_places(span: Span) -> Iterator[tuple[Place, Case | Rejection]]:
+def read_places(span: Span) -> Iterator[tuple[RecordPlace, Case | Rejection]]:
     """:func:`read_span`, each record with the place where it stands."""
-    if _size(span.path) != span.size:
+    if _file_size(span.path) != span.size:
         raise InputError(f"{span.path}: changed since the run began; put it back, or start a run of its own")
-    for raw in read_records(span.path, span.form, span.start, span.first):
+    for raw in read_raw_records(span.path, span.form, span.start, span.first):
         at = raw.position - span.first
         if at >= len(span.marks):
             return
         if mark := span.marks[at]:
-            place = _place(span.path, span.form, raw)
-            found = _parse(raw, place)
-            yield place, as_duplicate(found, place) if mark == _DUPLICATE else found
+            place = _locate_record(span.path, span.form, raw)
+            found = _parse_raw(raw, place)
+            yield place, reject_duplicate(found, place) if mark == _DUPLICATE else found
 
 
-def undone(span: Span, done: Container[str]) -> Span | None:
+def drop_done(span: Span, done: Container[str]) -> Span | None:
     """What is left of a span without the ids in ``done``; ``None``: nothing. Raises :class:`InputError`."""
     marks = bytearray(span.marks)
     for place, found in read_places(span):
@@ -110,29 +120,29 @@ def undone(span: Span, done: Container[str]) -> Span | None:
     return left if left.count else None
 
 
-def _place(path: str, form: Format, raw: Raw) -> Place:
-    return Place(os.path.basename(path), form.unit, raw.position)
+def _locate_record(path: str, form: Format, raw: Raw) -> RecordPlace:
+    return RecordPlace(os.path.basename(path), form.unit, raw.position)
 
 
-def _parse(raw: Raw, place: Place) -> Case | Rejection:
+def _parse_raw(raw: Raw, place: RecordPlace) -> Case | Rejection:
     if raw.fault:
         return Rejection(place.position, place.own_id, f"{place}: {raw.fault}")
     return parse_record(raw.value, place)
 
 
-def _size(path: str) -> int:
+def _file_size(path: str) -> int:
     try:
         return os.path.getsize(path)
     except OSError:
         raise InputError(f"{path}: cannot be read any more; is it on every machine of the cluster?") from None
 
 
-def _sha256(path: str) -> str:
+def _hash_file(path: str) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class _Plan:
+class _SpanPlanner:
     """Collects spans; a span begins and ends with a record that is not done."""
 
     def __init__(self, path: str, form: Format, size: int) -> None:
@@ -141,7 +151,7 @@ class _Plan:
         self._first = self._start = 0
         self._marks = bytearray()
 
-    def add(self, raw: Raw, mark: int) -> None:
+    def add_record(self, raw: Raw, mark: int) -> None:
         """Take the next record; positions between it and the last one hold none."""
         if self._marks and raw.position - self._first >= min(MOST_SPAN, max(LEAST_SPAN, self._first // 64)):
             self.close()

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from mics_ray.io import readers
-from mics_ray.io.readers import BOM, InputError, Raw, decode, too_long
+from mics_ray.io.readers import BOM, InputError, Raw, decode_record, too_long
 
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[][{}",]', re.S)
 _INK = re.compile(rb"\S")
@@ -19,11 +19,11 @@ def read_json(path: str, start: int, first: int) -> Iterator[Raw]:
     """Elements from the one at byte ``start`` on (0: all), numbered from ``first``. Raises :class:`InputError`."""
     with open(path, "rb") as file:  # mapped, so that only one element is in memory at a time
         view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    for position, (begin, end) in enumerate(_elements(path, view, start or _list_start(path, view)), first):
+    for position, (begin, end) in enumerate(_find_elements(path, view, start or _list_start(path, view)), first):
         if end - begin > readers.MAX_RECORD:
             yield too_long(position, begin)
         else:
-            yield decode(position, begin, view[begin:end].strip())
+            yield decode_record(position, begin, view[begin:end].strip())
 
 
 def _list_start(path: str, view: mmap.mmap) -> int:
@@ -33,16 +33,16 @@ def _list_start(path: str, view: mmap.mmap) -> int:
         kind = view[token.start()]
         if kind == ord("[") and depth <= 1:
             return token.end()
-        depth += _nesting(kind)
+        depth += _depth_change(kind)
     raise InputError(f"{path}: holds no list of records; give a list, or an object with one list")
 
 
-def _elements(path: str, view: mmap.mmap, begin: int) -> Iterator[tuple[int, int]]:
+def _find_elements(path: str, view: mmap.mmap, begin: int) -> Iterator[tuple[int, int]]:
     """Where each element starts and ends, from the one at ``begin`` to the closing bracket."""
     depth = 0
     for token in _TOKEN.finditer(view, begin):
         at, kind = token.start(), view[token.start()]
-        if _unclosed(kind, at, token.end()) or (depth == 0 and kind == ord("}")):
+        if _is_unclosed(kind, at, token.end()) or (depth == 0 and kind == ord("}")):
             break
         if depth == 0 and kind in b",]":
             if kind == ord(",") or _INK.search(view, begin, at):
@@ -51,7 +51,7 @@ def _elements(path: str, view: mmap.mmap, begin: int) -> Iterator[tuple[int, int
             if kind == ord("]"):
                 _check_tail(path, view, begin)
                 return
-        depth += _nesting(kind)
+        depth += _depth_change(kind)
     raise InputError(f"{path}: the list of records does not end; is the file whole?")
 
 
@@ -63,16 +63,16 @@ def _check_tail(path: str, view: mmap.mmap, end: int) -> None:
     for token in _TOKEN.finditer(view, end):
         kind = view[token.start()]
         extra = extra or (kind == ord("[") and depth == 1)
-        depth += _nesting(kind)
+        depth += _depth_change(kind)
     if extra or depth != 0:
         raise InputError(f"{path}: should hold one list of records and nothing behind it")
 
 
-def _nesting(kind: int) -> int:
+def _depth_change(kind: int) -> int:
     """What a token does to the depth."""
     return (kind in b"[{") - (kind in b"]}")
 
 
-def _unclosed(kind: int, start: int, end: int) -> bool:
+def _is_unclosed(kind: int, start: int, end: int) -> bool:
     """Whether a token is a quote that opens a string without an end."""
     return kind == ord('"') and end - start == 1

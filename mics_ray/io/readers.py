@@ -33,7 +33,7 @@ class Raw:
     fault: str = ""
 
 
-def decode(position: int, start: int, text: bytes) -> Raw:
+def decode_record(position: int, start: int, text: bytes) -> Raw:
     """A JSON record from its bytes; faults quote nothing of it."""
     try:
         return Raw(position, start, json.loads(text.decode()))
@@ -62,7 +62,7 @@ def read_jsonl(path: str, start: int, first: int) -> Iterator[Raw]:
                 while (more := file.readline(2**20)) and not more.endswith(b"\n"):
                     pass
             elif text := (line if start else line.removeprefix(BOM)).strip():
-                yield decode(position, start, text)
+                yield decode_record(position, start, text)
             position, start = position + 1, file.tell()
 
 
@@ -76,16 +76,16 @@ def read_parquet(path: str, start: int, first: int) -> Iterator[Raw]:
             row, group = row + sizes[group], group + 1
         for batch in file.iter_batches(_BATCH, list(range(group, len(sizes))), columns):
             begin = min(max(row, start), row + batch.num_rows)
-            for at, (value, fault) in enumerate(_rows(batch.slice(begin - row)), begin):
+            for at, (value, fault) in enumerate(_list_batch_rows(batch.slice(begin - row)), begin):
                 yield Raw(first + at - start, at, value, fault)
             row += batch.num_rows
 
 
-def _rows(batch: Any) -> list[tuple[object, str]]:
+def _list_batch_rows(batch: Any) -> list[tuple[object, str]]:
     """The rows of a batch; where one holds bytes that are no text, only that one is lost."""
     try:
         return [(row, "") for row in batch.to_pylist()]
     except UnicodeDecodeError:
         if batch.num_rows == 1:
             return [(None, "not UTF-8 text")]
-        return [row for at in range(batch.num_rows) for row in _rows(batch.slice(at, 1))]
+        return [row for at in range(batch.num_rows) for row in _list_batch_rows(batch.slice(at, 1))]

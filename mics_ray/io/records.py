@@ -22,7 +22,7 @@ _MARKUP = re.compile(r"<image>|<br\s*/?>", re.I)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RecordPlace:
     """Where a record stands: file name, ``line`` or ``record``, and its number from 1."""
 
     file: str
@@ -54,7 +54,7 @@ class _Unusable(ValueError):
     """What is wrong with one field, without its text."""
 
 
-def parse_record(record: object, place: Place) -> Case | Rejection:
+def parse_record(record: object, place: RecordPlace) -> Case | Rejection:
     """Read one record; every record is exactly one of the two, and no record raises."""
     if not isinstance(record, dict):
         return Rejection(place.position, place.own_id, f"{place}: the record is not an object")
@@ -67,25 +67,25 @@ def parse_record(record: object, place: Place) -> Case | Rejection:
             faults.append(str(fault))
             return None
 
-    case_id = take(lambda: _id(record, place)) or place.own_id
-    question = take(lambda: _said(record, "user")) or ""
-    answer = take(lambda: _said(record, "assistant")) or ""
-    paths = take(lambda: _images(record)) or ()
-    take(lambda: _stay_inside(paths))
-    notes = take(lambda: _notes(record)) or ()
+    case_id = take(lambda: _read_id(record, place)) or place.own_id
+    question = take(lambda: _read_message(record, "user")) or ""
+    answer = take(lambda: _read_message(record, "assistant")) or ""
+    paths = take(lambda: _read_images(record)) or ()
+    take(lambda: _check_inside(paths))
+    notes = take(lambda: _read_notes(record)) or ()
     images = tuple(map(make_storable, paths))
     if not faults:
         return Case(case_id, question, answer, images, notes)
     return Rejection(place.position, case_id, f"{place}: {'; '.join(faults)}", question, answer, images)
 
 
-def as_duplicate(found: Case | Rejection, place: Place) -> Rejection:
+def reject_duplicate(found: Case | Rejection, place: RecordPlace) -> Rejection:
     """The same record as one whose id an earlier record has already."""
-    reason = f"{place}: the id {_quoted(found.id)} is that of an earlier record"
+    reason = f"{place}: the id {_quote_text(found.id)} is that of an earlier record"
     return Rejection(place.position, place.own_id, reason, found.question, found.answer, found.images)
 
 
-def _id(record: dict[str, Any], place: Place) -> str:
+def _read_id(record: dict[str, Any], place: RecordPlace) -> str:
     """The first id field that is there and not null."""
     value = next((record[name] for name in ID_FIELDS if record.get(name) is not None), None)
     if value is None:
@@ -96,11 +96,11 @@ def _id(record: dict[str, Any], place: Place) -> str:
     if not text.strip():
         raise _Unusable("the id is empty")
     if _RESERVED.fullmatch(text) and text != place.own_id:
-        raise _Unusable(f"the id {_quoted(text)} is reserved for the record at that place")
+        raise _Unusable(f"the id {_quote_text(text)} is reserved for the record at that place")
     return text
 
 
-def _said(record: dict[str, Any], role: str) -> str:
+def _read_message(record: dict[str, Any], role: str) -> str:
     """The content of the first message of ``role``, without its label."""
     what = "question" if role == "user" else "answer"
     messages = record.get("messages")
@@ -114,7 +114,7 @@ def _said(record: dict[str, Any], role: str) -> str:
     raise _Unusable(f"the {what} is empty")
 
 
-def _images(record: dict[str, Any]) -> tuple[str, ...]:
+def _read_images(record: dict[str, Any]) -> tuple[str, ...]:
     """The picture paths as they stand."""
     images = record.get("images")
     if images is None:
@@ -125,16 +125,16 @@ def _images(record: dict[str, Any]) -> tuple[str, ...]:
     return tuple(paths)
 
 
-def _stay_inside(paths: tuple[str, ...]) -> None:
+def _check_inside(paths: tuple[str, ...]) -> None:
     """Refuse paths that can be seen to lead out of the image folder; links are followed where files are opened."""
     for path in paths:
         if not path.strip():
             raise _Unusable("an image path is empty")
-        if _climbs(path) or path[0] in "/\\" or "\0" in path or _SCHEME_OR_DRIVE.match(path):
-            raise _Unusable(f"path leaves the image folder: {_quoted(path)}")
+        if _climbs_out(path) or path[0] in "/\\" or "\0" in path or _SCHEME_OR_DRIVE.match(path):
+            raise _Unusable(f"path leaves the image folder: {_quote_text(path)}")
 
 
-def _climbs(path: str) -> bool:
+def _climbs_out(path: str) -> bool:
     """Whether ``..`` leads above the start at any point of the path, also on a machine of the other slash."""
     depth = 0
     for part in re.split(r"[/\\]", path):
@@ -144,18 +144,18 @@ def _climbs(path: str) -> bool:
     return False
 
 
-def _notes(record: dict[str, Any]) -> tuple[Note, ...]:
+def _read_notes(record: dict[str, Any]) -> tuple[Note, ...]:
     """The case notes in reading order; missing and empty ones are left out."""
     notes = []
     for label, name in NOTE_FIELDS:
         value = record.get(name)
         for item in value if isinstance(value, list) else [value]:
-            if text := _note(item, name):
+            if text := _clean_note(item, name):
                 notes.append(Note(label, text))
     return tuple(notes)
 
 
-def _note(value: object, name: str) -> str:
+def _clean_note(value: object, name: str) -> str:
     """One note's text without picture placeholders and markup, on one line. NaN is a missing number of a table."""
     if value is None or value != value:
         return ""
@@ -167,6 +167,6 @@ def _note(value: object, name: str) -> str:
     return " ".join(text.split())
 
 
-def _quoted(text: str) -> str:
+def _quote_text(text: str) -> str:
     """An id or path as messages show it: escaped and cut."""
     return ascii(text if len(text) <= 200 else text[:200] + "…")

@@ -32,12 +32,12 @@ def write_replies(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
 
     Returns how many they were. Raises ``OSError``.
     """
-    write = _parquet if path.suffix == ".parquet" else _json_lines
+    write = _write_parquet if path.suffix == ".parquet" else _write_json_lines
     with replace_file(path) as file:
         return write(file, rows)
 
 
-def _parquet(file: BinaryIO, rows: Iterable[Mapping[str, Any]]) -> int:
+def _write_parquet(file: BinaryIO, rows: Iterable[Mapping[str, Any]]) -> int:
     count = 0
     with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
         waiting = iter(rows)
@@ -47,7 +47,7 @@ def _parquet(file: BinaryIO, rows: Iterable[Mapping[str, Any]]) -> int:
     return count
 
 
-def _json_lines(file: BinaryIO, rows: Iterable[Mapping[str, Any]]) -> int:
+def _write_json_lines(file: BinaryIO, rows: Iterable[Mapping[str, Any]]) -> int:
     count = 0
     for row in rows:
         file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")

@@ -4,21 +4,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mics_ray.io.cases import read_span, scan
-from mics_ray.io.shards import CASES, IdSet, RowKind, ShardError, read_shard, shards
+from mics_ray.io.cases import read_span, survey_cases
+from mics_ray.io.shards import CASES, IdSet, RowKind, ShardError, list_shards, read_shard
 
 EXAMPLES = 10
 """Ids of each kind that are kept as examples."""
 
 
 @dataclass(slots=True)
-class Ids:
+class IdExamples:
     """How many ids, and the first of them."""
 
     count: int
     examples: list[str]
 
-    def note(self, case_id: str) -> None:
+    def count_id(self, case_id: str) -> None:
         """Count one."""
         self.count += 1
         if self.count <= EXAMPLES:
@@ -26,14 +26,14 @@ class Ids:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class ResultsCheck:
     """What was found: rows per readable shard, problem per damaged one, and ids that are not there exactly once."""
 
     rows: dict[Path, int]
     damaged: dict[Path, str]
-    twice: Ids
-    unasked: Ids
-    missing: Ids
+    twice: IdExamples
+    unasked: IdExamples
+    missing: IdExamples
 
     @property
     def sound(self) -> bool:
@@ -41,15 +41,15 @@ class Check:
         return not (self.damaged or self.twice.count or self.unasked.count or self.missing.count)
 
 
-def check_results(results: Path, cases: Path, kind: RowKind = CASES) -> Check:
+def check_results(results: Path, cases: Path, kind: RowKind = CASES) -> ResultsCheck:
     """Read every column of every shard of ``results``, then the input. Raises :class:`mics_ray.io.cases.InputError`."""
     asked = IdSet()
-    for case_id in input_ids(cases):
+    for case_id in read_input_ids(cases):
         asked.add(case_id)
     rows: dict[Path, int] = {}
     damaged: dict[Path, str] = {}
-    twice, unasked, missing, seen = Ids(0, []), Ids(0, []), Ids(0, []), IdSet()
-    for path in shards(results):
+    twice, unasked, missing, seen = IdExamples(0, []), IdExamples(0, []), IdExamples(0, []), IdSet()
+    for path in list_shards(results):
         try:
             found = [row[kind.key] for row in read_shard(path, kind.schema.names, kind)]
         except ShardError as error:
@@ -58,22 +58,22 @@ def check_results(results: Path, cases: Path, kind: RowKind = CASES) -> Check:
         rows[path] = len(found)
         for case_id in found:
             if not seen.add(case_id):
-                twice.note(case_id)
+                twice.count_id(case_id)
             elif case_id not in asked:
-                unasked.note(case_id)
-    for case_id in input_ids(cases):
+                unasked.count_id(case_id)
+    for case_id in read_input_ids(cases):
         if case_id not in seen:
-            missing.note(case_id)
-    return Check(rows, damaged, twice, unasked, missing)
+            missing.count_id(case_id)
+    return ResultsCheck(rows, damaged, twice, unasked, missing)
 
 
-def input_ids(cases: Path) -> Iterator[str]:
+def read_input_ids(cases: Path) -> Iterator[str]:
     """The ids of all records, rejected ones too. Raises :class:`mics_ray.io.cases.InputError`."""
-    for span in scan(str(cases)).spans:
+    for span in survey_cases(str(cases)).spans:
         for found in read_span(span):
             yield found.id
 
 
-def set_aside(path: Path) -> Path:
+def set_shard_aside(path: Path) -> Path:
     """Rename a damaged shard so that its cases count as not done; its number is not used again."""
     return path.rename(path.with_name(f"{path.name}.damaged"))

@@ -102,7 +102,7 @@ class Stamp:
 def result_row(result: SearchResult, usage: Mapping[str, Usage], seconds: float, stamp: Stamp) -> dict[str, Any]:
     """The row of a searched case; ``usage`` is by model. Rounds, mentors and scores are those of the last attempt."""
     tree, chain, guard = result.tree, result.chain, LeakGuard(result.case)
-    return _row(
+    return _stamp_row(
         stamp,
         case_id=result.case.id,
         question=result.case.question,
@@ -118,7 +118,7 @@ def result_row(result: SearchResult, usage: Mapping[str, Usage], seconds: float,
         rounds=tree.rounds,
         mentors=[node.mentor for node in tree.path_to(result.leaf)],
         scores={name: tree.scores_of(name) for name in dict.fromkeys(node.mentor for node in tree.nodes)},
-        nodes=_nodes(result.attempts, result.leaf, guard),
+        nodes=_make_node_rows(result.attempts, result.leaf, guard),
         usage={model: asdict(used) for model, used in usage.items()},
         attempts=len(result.attempts),
         seconds=seconds,
@@ -127,7 +127,7 @@ def result_row(result: SearchResult, usage: Mapping[str, Usage], seconds: float,
 
 def rejected_row(rejection: Rejection, stamp: Stamp) -> dict[str, Any]:
     """The row of an input record for which no call was made."""
-    return _row(
+    return _stamp_row(
         stamp,
         case_id=rejection.id,
         question=rejection.question,
@@ -150,13 +150,13 @@ def rejected_row(rejection: Rejection, stamp: Stamp) -> dict[str, Any]:
     )
 
 
-def _row(stamp: Stamp, **columns: object) -> dict[str, Any]:
+def _stamp_row(stamp: Stamp, **columns: object) -> dict[str, Any]:
     """The columns in the schema's order, every string storable."""
     columns |= {**asdict(stamp), "schema_version": SCHEMA_VERSION}
     return {name: make_value_storable(columns[name]) for name in SCHEMA.names}
 
 
-def _nodes(attempts: Sequence[SearchTree], leaf: int | None, guard: LeakGuard) -> list[dict[str, Any]]:
+def _make_node_rows(attempts: Sequence[SearchTree], leaf: int | None, guard: LeakGuard) -> list[dict[str, Any]]:
     """The candidates of all attempts; ids go on from one attempt to the next, so that they are unique in a row."""
     rows: list[dict[str, Any]] = []
     for number, tree in enumerate(attempts, 1):
@@ -166,11 +166,11 @@ def _nodes(attempts: Sequence[SearchTree], leaf: int | None, guard: LeakGuard) -
         for node in tree.nodes:
             kinds = [kind.value for step in node.steps for kind in guard.find_in_step(step)]
             found = {"chosen": node.id in chosen, "leaks": list(dict.fromkeys(kinds))}
-            rows.append(_node(tree, node, number, shift) | found)
+            rows.append(_make_node_row(tree, node, number, shift) | found)
     return rows
 
 
-def _node(tree: SearchTree, node: Node, attempt: int, shift: int) -> dict[str, Any]:
+def _make_node_row(tree: SearchTree, node: Node, attempt: int, shift: int) -> dict[str, Any]:
     """One candidate as a struct, all but ``chosen`` and ``leaks``."""
     before = len(tree.prefix_to(node.parent)) + len(node.steps)
     return {
@@ -184,11 +184,11 @@ def _node(tree: SearchTree, node: Node, attempt: int, shift: int) -> dict[str, A
         "rest": _format_rest(node.rest, before),
         "score": node.score,
         "failure": _text_or_none(node.failure),
-        "votes": [_vote(vote) for vote in node.votes],
+        "votes": [_make_vote_row(vote) for vote in node.votes],
     }
 
 
-def _vote(vote: Vote) -> dict[str, Any]:
+def _make_vote_row(vote: Vote) -> dict[str, Any]:
     return asdict(vote) | {"verdict": vote.verdict.value, "failure": _text_or_none(vote.failure)}
 
 

@@ -26,17 +26,17 @@ class IdSet:
     def add(self, case_id: str) -> bool:
         """Add an id; whether it was not there before."""
         before = len(self._hashes)
-        self._hashes.add(_hash(case_id))
+        self._hashes.add(_hash_id(case_id))
         return len(self._hashes) > before
 
     def __contains__(self, case_id: object) -> bool:
-        return isinstance(case_id, str) and _hash(case_id) in self._hashes
+        return isinstance(case_id, str) and _hash_id(case_id) in self._hashes
 
     def __len__(self) -> int:
         return len(self._hashes)
 
 
-def _hash(case_id: str) -> int:
+def _hash_id(case_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(case_id.encode(), digest_size=8).digest(), "big")
 
 
@@ -123,7 +123,7 @@ class ShardStore:
         for row in rows:
             known = row[key] in self._ids or not batch.add(row[key])
             (skipped if known else fresh).append(row)
-        path = self._write(self._kind.to_table(fresh)) if fresh else None
+        path = self._write_shard(self._kind.to_table(fresh)) if fresh else None
         written = tuple(row[key] for row in fresh)
         for one in written:
             self._ids.add(one)
@@ -131,7 +131,7 @@ class ShardStore:
             sync_folder(self._folder)
         return Commit(path, written, tuple(row[key] for row in skipped))
 
-    def _write(self, table: pa.Table) -> Path:
+    def _write_shard(self, table: pa.Table) -> Path:
         """A temporary file beside the shard, brought to the disk, then renamed."""
         path = self._folder / f"part-{self._next:06d}.parquet"
         with replace_file(path, sync=True) as file:
@@ -140,7 +140,7 @@ class ShardStore:
         return path
 
 
-def shards(folder: Path) -> list[Path]:
+def list_shards(folder: Path) -> list[Path]:
     """The committed shards in the order of their numbers."""
     names = [match for name in os.listdir(folder) if (match := _SHARD.fullmatch(name))] if folder.is_dir() else []
     return [folder / match[0] for match in sorted(names, key=lambda match: int(match[1]))]
@@ -167,17 +167,17 @@ def read_rows(run_dir: str | Path) -> Iterator[dict[str, Any]]:
 
 def iter_rows(folder: Path, columns: Sequence[str] | None = None, kind: RowKind = CASES) -> Iterator[dict[str, Any]]:
     """All committed rows, a few at a time, page checksums verified. Raises :class:`ShardError`."""
-    for path in shards(folder):
+    for path in list_shards(folder):
         yield from read_shard(path, columns or kind.schema.names, kind)
 
 
 def read_shard(path: Path, columns: Sequence[str], kind: RowKind = CASES) -> Iterator[dict[str, Any]]:
     """The rows of one shard, a few at a time, page checksums verified. Raises :class:`ShardError`."""
-    for rows in _read(path, list(columns), kind):
+    for rows in _read_batches(path, list(columns), kind):
         yield from rows
 
 
-def _read(path: Path, columns: list[str], kind: RowKind) -> Iterator[list[dict[str, Any]]]:
+def _read_batches(path: Path, columns: list[str], kind: RowKind) -> Iterator[list[dict[str, Any]]]:
     """The rows of one shard in batches."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:

@@ -30,9 +30,9 @@ class Format(StrEnum):
 _READERS = {Format.JSONL: read_jsonl, Format.JSON: read_json, Format.PARQUET: read_parquet}
 
 
-def detect(path: str) -> Format:
+def detect_format(path: str) -> Format:
     """The format of a file, by its content where the name leaves it open. Raises :class:`InputError`."""
-    head = _head(path)
+    head = _read_head(path)
     suffix = os.path.splitext(path)[1].lower()
     if head.startswith(b"PAR1"):
         return Format.PARQUET
@@ -46,7 +46,7 @@ def detect(path: str) -> Format:
     raise InputError(f"{path}: neither JSONL, JSON (a list of records) nor Parquet; convert it to one of them")
 
 
-def read_records(path: str, form: Format, start: int = 0, first: int = 1) -> Iterator[Raw]:
+def read_raw_records(path: str, form: Format, start: int = 0, first: int = 1) -> Iterator[Raw]:
     """All records from ``start`` on, the first of them numbered ``first``. Raises :class:`InputError`."""
     try:
         yield from _READERS[form](path, start, first)
@@ -54,7 +54,7 @@ def read_records(path: str, form: Format, start: int = 0, first: int = 1) -> Ite
         raise InputError(f"{path}: cannot be read as {form} ({type(error).__name__}); is the file whole?") from None
 
 
-def _head(path: str) -> bytes:
+def _read_head(path: str) -> bytes:
     """The first bytes of a regular file with something in it."""
     try:
         # Looked at before it is opened: opening a FIFO would wait for a writer.

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 
 from mics_ray.core.leaks import Leak
 from mics_ray.core.types import KEPT_OUTCOMES, Usage
-from mics_ray.io.shards import iter_rows, shards
+from mics_ray.io.shards import iter_rows, list_shards
 
 TALLY_COLUMNS = ["outcome", "quality", "usage"]
 
 
 @dataclass
-class Tally:
+class ResultsTally:
     """Totals over the shards in ``folder``: cases by outcome, kept chains by quality, usage by model."""
 
     folder: Path
@@ -32,12 +32,12 @@ class Tally:
 
     def update(self) -> None:
         """Read the shards that are new."""
-        for path in shards(self.folder):
+        for path in list_shards(self.folder):
             if path.name not in self._read:
                 self._read.add(path.name)
-                self._add(path)
+                self._add_shard(path)
 
-    def _add(self, path: Path) -> None:
+    def _add_shard(self, path: Path) -> None:
         try:
             rows = pq.read_table(path, columns=TALLY_COLUMNS, page_checksum_verification=True).to_pylist()
             self.newest = max(self.newest, path.stat().st_mtime)
@@ -55,7 +55,7 @@ class Tally:
 SUMMARY_COLUMNS = ["outcome", "quality", "rounds", "mentors", "usage", "attempts", "leaks"]
 
 
-def summarise(results: Path, spent_usd: float = 0.0) -> dict[str, Any]:
+def summarise_results(results: Path, spent_usd: float = 0.0) -> dict[str, Any]:
     """Counts over all committed rows: outcomes, quality and rounds of kept chains, chosen steps, usage per model.
 
     ``leaks`` are kept chains with a leak of ``any`` kind, and of each.
@@ -72,7 +72,7 @@ def summarise(results: Path, spent_usd: float = 0.0) -> dict[str, Any]:
             quality[row["quality"]] += 1
             rounds[str(row["rounds"])] += 1
             chosen.update(row["mentors"])
-            leaks.update(_kinds(row["leaks"]))
+            leaks.update(_leak_labels(row["leaks"]))
         for name, used in row["usage"].items():
             usage[name] = usage.get(name, Usage()) + Usage(**used)
     kept = sum(outcomes[outcome] for outcome in KEPT_OUTCOMES)
@@ -87,17 +87,17 @@ def summarise(results: Path, spent_usd: float = 0.0) -> dict[str, Any]:
         "chosen_steps": dict(chosen),
         "chosen_share": {name: count / chosen.total() for name, count in chosen.items()},
         "leaks": dict(leaks),
-        "usage": {name: _plain(used) for name, used in sorted(usage.items())},
+        "usage": {name: _list_usage_columns(used) for name, used in sorted(usage.items())},
         "cost_usd": cost,
         "spent_usd": spent,
         "cost_usd_per_kept_chain": spent / kept if kept else None,
     }
 
 
-def _kinds(leaks: Sequence[Mapping[str, Any]]) -> set[str]:
+def _leak_labels(leaks: Sequence[Mapping[str, Any]]) -> set[str]:
     """What a chain is counted under; ``leaks`` as rows hold them."""
     return {leak["kind"] for leak in leaks} | ({"any"} if leaks else set())
 
 
-def _plain(used: Usage) -> dict[str, float]:
+def _list_usage_columns(used: Usage) -> dict[str, float]:
     return {name: getattr(used, name) for name in used.__dataclass_fields__}

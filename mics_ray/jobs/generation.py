@@ -11,9 +11,9 @@ from mics_ray.config.identity import build_identity, digest_identity, find_code_
 from mics_ray.config.schema import Config
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
-from mics_ray.io.cases import EXAMPLES, InputError, Place, Survey, read_places, scan
+from mics_ray.io.cases import EXAMPLES, InputError, RecordPlace, Survey, read_places, survey_cases
 from mics_ray.io.rows import Stamp
-from mics_ray.io.shards import ShardError, committed_ids, shards
+from mics_ray.io.shards import ShardError, committed_ids, list_shards
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
 from mics_ray.local.launch import simulated_server
 from mics_ray.models.pictures.reading import PictureError, check_picture
@@ -61,9 +61,9 @@ def survey_again(job: GenerationJob) -> GenerationJob:
 
 def _job(config: Config, folder: RunFolder) -> GenerationJob:
     try:
-        survey = scan(str(locate_cases(config)), committed_ids(folder.results))
+        survey = survey_cases(str(locate_cases(config)), committed_ids(folder.results))
         view = build_identity(config, survey.sha256)
-        if shards(folder.results):
+        if list_shards(folder.results):
             folder.refuse_other(view, "run.dir")
     except (InputError, ShardError) as error:
         raise RefusedRun(str(error)) from None
@@ -86,7 +86,7 @@ def _refuse_rejections(config: Config, survey: Survey) -> None:
         raise RefusedRun(f"data.strict: some of the {survey.records} records cannot be used:\n{shown}")
 
 
-def find_picture_problem(config: Config, place: Place, case: Case) -> str | None:
+def find_picture_problem(config: Config, place: RecordPlace, case: Case) -> str | None:
     """What is wrong with the first picture of ``case`` that cannot be used; ``None`` when all can."""
     try:
         for picture in case.images:

@@ -14,7 +14,7 @@ from mics_ray.config.schema import Config
 from mics_ray.core.ports import Move, Strategy
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Case
-from mics_ray.io.cases import Place, Rejection, Span, read_places
+from mics_ray.io.cases import RecordPlace, Rejection, Span, read_places
 from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.io.shards import ShardStore
 from mics_ray.models.replies.recorded_replies import RecordedReplies, RecordedReplyDamaged, ReplyNotRecorded
@@ -84,7 +84,7 @@ class Replayer:
             store.commit(rows)
         return ends
 
-    async def _row(self, place: Place, record: Case | Rejection) -> dict[str, Any] | RecordEnd:
+    async def _row(self, place: RecordPlace, record: Case | Rejection) -> dict[str, Any] | RecordEnd:
         """An error of ours fails its case and no other, as in the run."""
         if isinstance(record, Rejection):
             return rejected_row(record, self._stamp)

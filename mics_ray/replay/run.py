@@ -18,10 +18,10 @@ from mics_ray.config.compose import dump_yaml
 from mics_ray.config.identity import build_identity, digest_identity, find_code_version
 from mics_ray.config.schema import Config
 from mics_ray.errors import RefusedRun
-from mics_ray.io.cases import InputError, Survey, scan
+from mics_ray.io.cases import InputError, Survey, survey_cases
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import ShardError, ShardStore, committed_ids
-from mics_ray.io.summary import summarise
+from mics_ray.io.summary import summarise_results
 from mics_ray.jobs.generation import uses_simulated_models
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
 from mics_ray.models.replies.recorded_replies import RecordedReplies
@@ -62,7 +62,7 @@ def rebuild(config: Config, folder: RunFolder, progress: Progress) -> list[Recor
     """
     check_replay(config)
     with _refusing():
-        survey = scan(str(locate_cases(config)), committed_ids(folder.results))
+        survey = survey_cases(str(locate_cases(config)), committed_ids(folder.results))
         view = build_identity(config, survey.sha256)
         folder.refuse_other(view, "run.dir")
         stamp = Stamp(config.seed, digest_identity(view), find_code_version())
@@ -72,12 +72,12 @@ def rebuild(config: Config, folder: RunFolder, progress: Progress) -> list[Recor
 
 def _replay(config: Config, folder: RunFolder, progress: Progress) -> Account:
     run = committed(folder.results)
-    survey = scan(str(locate_cases(config)))
+    survey = survey_cases(str(locate_cases(config)))
     view = build_identity(config, survey.sha256)
     changed = folder.list_changes(view)
     stamp, started = Stamp(config.seed, digest_identity(view), find_code_version()), time.monotonic()
     target = _target(folder, stamp, progress)
-    survey = scan(survey.path, committed_ids(target.results))
+    survey = survey_cases(survey.path, committed_ids(target.results))
     progress.show_phase(f"{survey.pending} of {survey.records} cases from the record in {folder.cache}")
     with _opened(folder) as record:
         ends = _search(Replayer(config, stamp, record, run.lost), survey, ShardStore(target.results), progress)
@@ -141,7 +141,7 @@ def _write(target: RunFolder, config: Config, view: dict[str, Any], account: Acc
     target.write_identity(view, dump_yaml(replace(config, replay=False)))
     lines = (json.dumps({name: getattr(end, name) for name in RecordEnd.__slots__}) for end in account.ends)
     target.write(ENDS, "".join(f"{line}\n" for line in lines))
-    summary = summarise(target.results) | {
+    summary = summarise_results(target.results) | {
         "finished": not account.ends,
         "search_seconds": round(account.seconds, 3),
         "simulated": uses_simulated_models(config),

@@ -18,7 +18,7 @@ from mics_ray.command_line import run_program
 from mics_ray.core.display import make_one_line, make_printable
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
-from mics_ray.io.results_check import Check, check_results
+from mics_ray.io.results_check import ResultsCheck, check_results
 from mics_ray.replay.account import Account, print_account
 from mics_ray.replay.committed import Comparison
 from mics_ray.runtime.monitor.logs import CASE_LOG, CaseLog, log_into_folder
@@ -81,7 +81,7 @@ def test_a_replay_and_a_check_name_cases_as_text(text: str, tmp_path: Path) -> N
     screen = io.StringIO()
     console = Console(file=screen, width=400, force_terminal=True, color_system=None, highlight=False)
     print_account(console, account)
-    found: Check = check_results(tmp_path, cases_of(tmp_path, text))
+    found: ResultsCheck = check_results(tmp_path, cases_of(tmp_path, text))
     assert found.missing.count == 1
     _show(console, found)
     assert_harmless(screen.getvalue(), text)

@@ -19,7 +19,7 @@ from mics_ray.core.text import format_chain, neutralise_placeholders, parse_answ
 from mics_ray.core.types import Case, Note, Verdict
 from mics_ray.core.verdict import parse_verdict
 from mics_ray.errors import RefusedRun
-from mics_ray.io.cases import InputError, read_span, scan
+from mics_ray.io.cases import InputError, read_span, survey_cases
 from mics_ray.models.chat.retry import Fault, classify_status, parse_retry_after
 from mics_ray.models.chat.wire_format import parse_error, parse_reply
 from mics_ray.models.pictures.reading import PictureError, check_picture, load_picture
@@ -111,7 +111,7 @@ def cases(folder: Path) -> Check:
         with open(path, "wb") as file:
             file.write(data)
         try:
-            survey = scan(path)
+            survey = survey_cases(path)
         except InputError:
             return
         found = [item for span in survey.spans for item in read_span(span)]

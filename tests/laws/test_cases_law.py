@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mics_ray.core.types import Case
 from mics_ray.io import cases
-from mics_ray.io.cases import InputError, Survey, read_span, scan
+from mics_ray.io.cases import InputError, Survey, read_span, survey_cases
 
 TEXT = st.text(st.characters(), max_size=8)
 IDS = st.one_of(st.sampled_from(["a", "b", "", " ", "line-1", "line-2", "line-3", 1, None, 2.5, True]), TEXT)
@@ -57,13 +57,13 @@ def test_json_lines(lines: list[bytes], done: set[int], span: int) -> None:
         path = Path(folder) / "x.jsonl"
         path.write_bytes(text)
         try:
-            survey = scan(str(path))
+            survey = survey_cases(str(path))
         except InputError:
             assert records == 0 or text[:1] in b"\x1f\xff\xfeP\x28B\xfd"
             return
         ids = agreed(survey, records)
         committed = {case_id for at, case_id in enumerate(sorted(ids)) if at in done}
-        rest = scan(str(path), committed)
+        rest = survey_cases(str(path), committed)
         assert {item.id for part in rest.spans for item in read_span(part)} == ids - committed
         assert (rest.records, rest.rejections) == (survey.records, survey.rejections)
 
@@ -74,7 +74,7 @@ def test_json(records: list[Any], wrapped: bool, span: int) -> None:
     with tempfile.TemporaryDirectory() as folder, spans_of(span):
         path = Path(folder) / "x.json"
         path.write_text(json.dumps({"cases": records} if wrapped else records, indent=1 if wrapped else None))
-        agreed(scan(str(path)), len(records))
+        agreed(survey_cases(str(path)), len(records))
 
 
 @given(text=st.binary(max_size=60).map(lambda tail: b"[" + tail))
@@ -84,7 +84,7 @@ def test_any_bytes_as_json(text: bytes) -> None:
         path = Path(folder) / "x.json"
         path.write_bytes(text)
         try:
-            survey = scan(str(path))
+            survey = survey_cases(str(path))
         except InputError:
             return
         agreed(survey, survey.records)
@@ -99,7 +99,7 @@ def test_parquet(ids: list[str | None], span: int) -> None:
     with tempfile.TemporaryDirectory() as folder, spans_of(span):
         path = Path(folder) / "x.parquet"
         pq.write_table(pa.table({"rid": pa.array(ids, pa.string())}), path, row_group_size=4)
-        agreed(scan(str(path)), len(ids))
+        agreed(survey_cases(str(path)), len(ids))
 
 
 @contextmanager

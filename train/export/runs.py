@@ -9,7 +9,7 @@ import yaml
 
 from mics_ray.assemble.locations import resolve_embedded
 from mics_ray.errors import RefusedRun
-from mics_ray.io.shards import ShardError, iter_rows, shards
+from mics_ray.io.shards import ShardError, iter_rows, list_shards
 from mics_ray.private_files import read_json_object
 
 
@@ -49,7 +49,7 @@ def _number_names(folders: Sequence[Path]) -> list[str]:
 
 
 def _open_run(folder: Path, name: str, image_root: str | None) -> Run:
-    if not shards(folder / "results"):
+    if not list_shards(folder / "results"):
         raise RefusedRun(f"run.dir: no results in {folder}; is it a run.dir of scripts/generate.py?")
     config = _read_run_config(folder / "config.yaml")
     images = Path(resolve_embedded(image_root)) if image_root else _find_pictures(config.get("data") or {})

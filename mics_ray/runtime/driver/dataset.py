@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Generator, Sequence
 import ray
 
 from mics_ray.core.types import Case
-from mics_ray.io.cases import Place, Rejection, Span, read_places
+from mics_ray.io.cases import RecordPlace, Rejection, Span, read_places
 
 MOST_BLOCKS = 1024  # Ray Data plans each block by itself: a million spans need not be a million blocks
 
-PlacedRecord = tuple[Place, Case | Rejection]
+PlacedRecord = tuple[RecordPlace, Case | Rejection]
 """An input record and where it stands."""
 
 

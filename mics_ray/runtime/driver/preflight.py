@@ -12,7 +12,7 @@ from mics_ray.assemble.locations import list_endpoints
 from mics_ray.config.schema import Config
 from mics_ray.core.display import make_one_line
 from mics_ray.core.types import Case
-from mics_ray.io.cases import Place, read_places
+from mics_ray.io.cases import RecordPlace, read_places
 from mics_ray.jobs.generation import GenerationJob, find_picture_problem
 from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.serving.model_actors import plan_placement
@@ -45,7 +45,7 @@ def print_report(console: Console, job: GenerationJob) -> None:
     console.print(_models_table(job.config), _estimate_table(job, sample, usable))
 
 
-def _iter_pending_cases(job: GenerationJob) -> Iterator[tuple[Place, Case]]:
+def _iter_pending_cases(job: GenerationJob) -> Iterator[tuple[RecordPlace, Case]]:
     for place, found in (pair for span in job.survey.spans for pair in read_places(span)):
         if isinstance(found, Case):
             yield place, found

@@ -16,7 +16,7 @@ from mics_ray.assemble.locations import group_by_provider, locate_images
 from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.config.schema import Config
 from mics_ray.core.types import Case, Failure, Usage
-from mics_ray.io.cases import Place, Rejection, Span
+from mics_ray.io.cases import RecordPlace, Rejection, Span
 from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.models.roles import UsageMeter
 from mics_ray.models.types import Model, Pictures, Refused
@@ -148,7 +148,7 @@ class SearchWorker:
         if row is not None:
             await self._commit_row(row)
 
-    async def _build_row(self, place: Place, record: Case | Rejection) -> dict[str, Any]:
+    async def _build_row(self, place: RecordPlace, record: Case | Rejection) -> dict[str, Any]:
         if isinstance(record, Rejection):
             return rejected_row(record, self._stamp)
         pictures = await asyncio.to_thread(load_pictures, self._config, self._root, place, record)

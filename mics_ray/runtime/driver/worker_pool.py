@@ -15,7 +15,7 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from mics_ray.errors import RefusedRun
-from mics_ray.io.cases import InputError, Span, undone
+from mics_ray.io.cases import InputError, Span, drop_done
 from mics_ray.io.shards import ShardError, committed_ids
 from mics_ray.jobs.generation import GenerationJob
 from mics_ray.runtime.driver.dataset import stream_spans
@@ -212,7 +212,7 @@ class WorkerPool:
         """Take back what the worker has no rows for; its calls are in the cache. One that died is waited for."""
         self._calls = {ref: call for ref, call in self._calls.items() if call.worker != worker}
         try:
-            self._queue.requeue_lost(worker, partial(undone, done=committed_ids(self._results)))
+            self._queue.requeue_lost(worker, partial(drop_done, done=committed_ids(self._results)))
         except (InputError, ShardError) as problem:
             raise RefusedRun(str(problem)) from None
         self._calls_of_lost += _count_calls(self.states[worker])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mics_ray.errors import RefusedRun
-from mics_ray.io.summary import Tally
+from mics_ray.io.summary import ResultsTally
 from mics_ray.private_files import read_json_object
 from mics_ray.runtime.monitor import scrape
 from mics_ray.runtime.monitor.logs import CASE_LOG, LIVE_FILE, modified_ns
@@ -29,7 +29,7 @@ class FolderWatch:
         if not (folder / "identity.json").is_file():
             raise RefusedRun(f"run.dir: there is no run in {folder}")
         self._folder = folder
-        self._tally = Tally(folder / "results")
+        self._tally = ResultsTally(folder / "results")
         self._lines = CaseLogReader(folder / "logs" / CASE_LOG)
         self._pulse = _HeartbeatAge()
         self._unreachable: set[str] = set()

@@ -4,7 +4,7 @@ import pytest
 
 from mics_ray.core.leaks import LeakGuard
 from mics_ray.core.types import Case, Note
-from mics_ray.io.records import Place, parse_record
+from mics_ray.io.records import RecordPlace, parse_record
 from mics_ray.local.findings import FINDINGS, REGIONS
 from mics_ray.local.mentors import SKILLS, reply
 from mics_ray.local.phantoms import make_cases
@@ -158,7 +158,7 @@ def test_other_notes_than_captions_may_be_told() -> None:
 
 def test_the_captions_are_those_of_the_input() -> None:
     said = [{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "Bulla"}]
-    case = parse_record({"rid": "c", "messages": said, "caption": [CAPTION]}, Place("f", "line", 1))
+    case = parse_record({"rid": "c", "messages": said, "caption": [CAPTION]}, RecordPlace("f", "line", 1))
     assert isinstance(case, Case)
     assert [kind.value for kind in LeakGuard(case).find_in_step(CAPTION)] == ["caption"]
 
@@ -175,7 +175,7 @@ def test_simulated_mentors_give_nothing_away() -> None:
     from mics_ray.models.prompts import fill_mentor_prompt
 
     for record in make_cases(24, 5):
-        case = parse_record(record, Place("f", "line", 1))
+        case = parse_record(record, RecordPlace("f", "line", 1))
         assert isinstance(case, Case)
         for seed, model in enumerate(SKILLS):
             chain = parse_continuation(reply(model, fill_mentor_prompt(prompts(), case, ()), 1.2, seed))

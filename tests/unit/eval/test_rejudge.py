@@ -26,7 +26,7 @@ from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, Verdict, Vote
 from mics_ray.errors import EXIT_OK, EXIT_REFUSED, EXIT_STOPPED
 from mics_ray.io.rows import Stamp, read_trees, result_row
-from mics_ray.io.shards import ShardStore, iter_rows, shards
+from mics_ray.io.shards import ShardStore, iter_rows, list_shards
 from mics_ray.models.replies.ledger import LEDGER_FILE, read_spent_usd
 from scripts import rejudge as program
 from tests.support.damage import flip
@@ -226,7 +226,7 @@ def test_the_judge_s_bill_stays_within_the_budget_and_a_larger_one_goes_on(
         case, tree = Case(f"c{number}", f"What is it, number {number}?", "gold"), replace(TREE, case_id=f"c{number}")
         results.append(result_row(replace(RESULT, case=case, attempts=(tree,)), {}, 1.0, Stamp(SEED, "digest", "1")))
     run, folder = make_run(tmp_path / "run"), tmp_path / "run/rejudge/other"
-    shards(run / "results")[0].unlink()
+    list_shards(run / "results")[0].unlink()
     ShardStore(run / "results").commit(results)
     budget, most = 2.5, 1.0  # the whole bill is 2.9, and `most` more than one call can cost
     with FaultyProvider(price=(1000.0, 1000.0), rates={"null_content": 0.15}) as provider:
@@ -277,7 +277,7 @@ def test_without_its_key_nothing_is_asked(tmp_path: Path, judge: Judge, capsys: 
 def test_a_damaged_shard_is_found_before_anything_is_asked(
     tmp_path: Path, judge: Judge, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flip(shards(make_run(tmp_path / "run") / "results")[0], "nodes")
+    flip(list_shards(make_run(tmp_path / "run") / "results")[0], "nodes")
     assert program.main(arguments(tmp_path, judge.url)) == EXIT_REFUSED
     assert "verify.py run.dir=… --repair" in capsys.readouterr().err
     assert judge.asked == 0

@@ -13,7 +13,7 @@ from eval.types import Answered, Item, Kind
 from eval.window import ROWS_PER_SHARD, Batches, Stopped, answer_all
 from mics_ray.core.types import Usage, Verdict
 from mics_ray.io.rows import Stamp
-from mics_ray.io.shards import ShardStore, iter_rows, shards
+from mics_ray.io.shards import ShardStore, iter_rows, list_shards
 
 STAMP = Stamp(0, "d", "v")
 
@@ -50,7 +50,7 @@ async def test_every_question_has_one_row_in_few_shards(tmp_path: Path) -> None:
     await answer_all(questions(150), answer, batches, 7, going_on)
     assert ids(tmp_path) == sorted(f"b/{n}" for n in range(150))
     assert batches.verdicts == {"right": 150}
-    assert len(shards(tmp_path)) <= 150 // ROWS_PER_SHARD + 2
+    assert len(list_shards(tmp_path)) <= 150 // ROWS_PER_SHARD + 2
 
 
 async def test_the_window_is_full_and_never_overfull_and_a_slow_item_holds_nobody_up(tmp_path: Path) -> None:

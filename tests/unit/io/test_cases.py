@@ -12,7 +12,7 @@ import pytest
 
 from mics_ray.core.types import Case
 from mics_ray.io import cases, readers
-from mics_ray.io.cases import InputError, Rejection, Survey, read_span, scan, undone
+from mics_ray.io.cases import InputError, Rejection, Survey, drop_done, read_span, survey_cases
 
 DEMO = Path(__file__).parents[4] / "shared/data/chiron_demo/demo.jsonl"
 
@@ -43,7 +43,7 @@ def ids(survey: Survey) -> list[str]:
 
 def test_lines_are_counted_with_blank_ones_and_a_byte_order_mark(tmp_path: Path) -> None:
     text = "\ufeff" + lines(record("a"), "", "  \t", record(7), "{broken", record("c")).replace("\n", "\r\n")
-    survey = scan(write(tmp_path / "x.jsonl", text))
+    survey = survey_cases(write(tmp_path / "x.jsonl", text))
     assert ids(survey) == ["a", "7", "line-5", "c"]
     assert (survey.records, survey.rejections, survey.pending) == (4, 1, 4)
     assert survey.examples == (read(survey)[2].id + ": " + read(survey)[2].reason,)  # type: ignore[union-attr]
@@ -52,7 +52,7 @@ def test_lines_are_counted_with_blank_ones_and_a_byte_order_mark(tmp_path: Path)
 
 
 def test_the_last_line_needs_no_end(tmp_path: Path) -> None:
-    assert ids(scan(write(tmp_path / "x.jsonl", lines(record("a"), record("b")).rstrip()))) == ["a", "b"]
+    assert ids(survey_cases(write(tmp_path / "x.jsonl", lines(record("a"), record("b")).rstrip()))) == ["a", "b"]
 
 
 def test_every_record_without_an_id_of_its_own_gets_its_line(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_every_record_without_an_id_of_its_own_gets_its_line(tmp_path: Path) -> 
         record("a\u2400"),
         '{"rid": "x", "rid2": \ud83d}'.encode("utf-8", "replace").decode(),
     )
-    survey = scan(write(tmp_path / "x.jsonl", text))
+    survey = survey_cases(write(tmp_path / "x.jsonl", text))
     expected = ["a", "line-2", "line-3", "line-4", "line-5", "b", "line-7", "line-8", "a␀", "line-10", "line-11"]
     assert ids(survey) == expected
     found = dict(zip(expected, read(survey), strict=True))
@@ -95,7 +95,9 @@ def test_every_record_without_an_id_of_its_own_gets_its_line(tmp_path: Path) -> 
     ],
 )
 def test_no_line_can_raise_and_no_reason_quotes_it(tmp_path: Path, line: bytes) -> None:
-    survey = scan(write(tmp_path / "x.jsonl", lines(record("a")).encode() + line + b"\n" + lines(record("b")).encode()))
+    survey = survey_cases(
+        write(tmp_path / "x.jsonl", lines(record("a")).encode() + line + b"\n" + lines(record("b")).encode())
+    )
     found = ids(survey)
     assert found[0] == "a"
     assert found[-1] == "b"
@@ -104,7 +106,9 @@ def test_no_line_can_raise_and_no_reason_quotes_it(tmp_path: Path, line: bytes) 
 
 
 def test_lone_surrogates_in_ids_are_replaced(tmp_path: Path) -> None:
-    survey = scan(write(tmp_path / "x.jsonl", r'{"rid": "\ud800x", "messages": []}' + "\n" + lines(record("😀"))))
+    survey = survey_cases(
+        write(tmp_path / "x.jsonl", r'{"rid": "\ud800x", "messages": []}' + "\n" + lines(record("😀")))
+    )
     assert ids(survey) == ["�x", "😀"]
 
 
@@ -116,7 +120,7 @@ def test_a_line_over_the_limit_is_rejected_in_flat_memory(tmp_path: Path) -> Non
             file.write("x" * 2**20)
         file.write('"}\n' + lines(record("b")))
     tracemalloc.start()
-    survey = scan(str(path))
+    survey = survey_cases(str(path))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert ids(survey) == ["a", "line-2", "b"]
@@ -130,7 +134,7 @@ def test_a_record_of_exactly_the_limit_is_read(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(readers, "MAX_RECORD", len(fits))
     parts = [fits, json.dumps(record("too long")), json.dumps(record("b"))]
     text = "[" + ",".join(parts) + "]" if name == "x.json" else "\n".join(parts)
-    assert ids(scan(write(tmp_path / name, text))) == ["fits", "line-2", "b"]
+    assert ids(survey_cases(write(tmp_path / name, text))) == ["fits", "line-2", "b"]
 
 
 def test_json_lists_and_objects_with_one_list(tmp_path: Path) -> None:
@@ -138,7 +142,7 @@ def test_json_lists_and_objects_with_one_list(tmp_path: Path) -> None:
     for number, (text, indent) in enumerate(
         [(records, None), ({"version": [1][0], "m": {"k": [2]}, "cases": records}, 2)]
     ):
-        survey = scan(write(tmp_path / f"{number}.json", "\ufeff \n" + json.dumps(text, indent=indent)))
+        survey = survey_cases(write(tmp_path / f"{number}.json", "\ufeff \n" + json.dumps(text, indent=indent)))
         assert ids(survey) == ["a", "b", "line-3", "line-4", "c"]
         assert survey.rejections == 2
         assert f"{number}.json, record 3: the record is not an object" in survey.examples[0]
@@ -146,7 +150,7 @@ def test_json_lists_and_objects_with_one_list(tmp_path: Path) -> None:
 
 def test_a_broken_element_costs_only_itself(tmp_path: Path) -> None:
     text = f'[{json.dumps(record("a"))}, {{"rid": nonsense}}, , {json.dumps(record("b"))},]'
-    assert ids(scan(write(tmp_path / "x.json", text))) == ["a", "line-2", "line-3", "b"]
+    assert ids(survey_cases(write(tmp_path / "x.json", text))) == ["a", "line-2", "line-3", "b"]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +176,7 @@ def test_a_broken_element_costs_only_itself(tmp_path: Path) -> None:
 def test_files_that_are_no_list_of_records_are_refused(tmp_path: Path, text: str) -> None:
     path = write(tmp_path / "x.json", text)
     with pytest.raises(InputError, match=r"x\.json"):
-        scan(path)
+        survey_cases(path)
 
 
 def test_parquet(tmp_path: Path) -> None:
@@ -182,7 +186,7 @@ def test_parquet(tmp_path: Path) -> None:
     rows[999]["messages"] = None
     path = tmp_path / "x.parquet"
     pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=300)
-    survey = scan(str(path))
+    survey = survey_cases(str(path))
     found = read(survey)
     assert (survey.records, survey.rejections) == (1000, 3)
     assert [item.id for item in found if isinstance(item, Rejection)] == ["line-4", "line-501", "c999"]
@@ -198,43 +202,43 @@ def test_parquet(tmp_path: Path) -> None:
 
 def test_parquet_with_whole_numbers_and_other_types(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": [1, 2, 1], "question": ["a", "b", "c"]}), tmp_path / "x.parquet")
-    assert ids(scan(str(tmp_path / "x.parquet"))) == ["1", "2", "line-3"]
+    assert ids(survey_cases(str(tmp_path / "x.parquet"))) == ["1", "2", "line-3"]
     pq.write_table(pa.table({"unrelated": [1, 2]}), tmp_path / "y.parquet")
-    assert ids(scan(str(tmp_path / "y.parquet"))) == ["line-1", "line-2"]
+    assert ids(survey_cases(str(tmp_path / "y.parquet"))) == ["line-1", "line-2"]
     raw = pa.array([b"ok", b"\xff"]).cast(pa.binary()).view(pa.string())
     pq.write_table(pa.table({"rid": raw}), tmp_path / "z.parquet")
-    assert ids(scan(str(tmp_path / "z.parquet"))) == ["ok", "line-2"]
+    assert ids(survey_cases(str(tmp_path / "z.parquet"))) == ["ok", "line-2"]
 
 
 def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([record("a")]), tmp_path / "x.parquet")
     path = write(tmp_path / "y.parquet", (tmp_path / "x.parquet").read_bytes()[:-9])
     with pytest.raises(InputError, match=r"y\.parquet: cannot be read as parquet"):
-        scan(path)
+        survey_cases(path)
 
 
 @pytest.mark.parametrize("name", ["x.json", "x.txt", "x"])
 def test_json_lines_are_known_under_other_names(tmp_path: Path, name: str) -> None:
-    assert ids(scan(write(tmp_path / name, lines(record("a"), "{", record("b"))))) == ["a", "line-2", "b"]
+    assert ids(survey_cases(write(tmp_path / name, lines(record("a"), "{", record("b"))))) == ["a", "line-2", "b"]
 
 
 def test_parquet_is_known_by_its_content(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([record("a")]), tmp_path / "x.jsonl")
-    assert ids(scan(str(tmp_path / "x.jsonl"))) == ["a"]
+    assert ids(survey_cases(str(tmp_path / "x.jsonl"))) == ["a"]
 
 
 @pytest.mark.parametrize("head", [b"\x1f\x8b", "{}".encode("utf-16"), b"PK\x03\x04", b"\x89PNG\r\n"])
 def test_foreign_files_are_refused(tmp_path: Path, head: bytes) -> None:
     name = "x.jsonl" if head[:1] != b"\x89" else "x.png"
     with pytest.raises(InputError, match=name):
-        scan(write(tmp_path / name, head + b"rest"))
+        survey_cases(write(tmp_path / name, head + b"rest"))
 
 
 def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path / "fifo", tmp_path, Path("/dev/zero"), tmp_path / "missing.jsonl", tmp_path / "a\0b"):
         with pytest.raises(InputError):
-            scan(str(path))
+            survey_cases(str(path))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -242,7 +246,7 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "x.jsonl", lines(record("a")))
     os.chmod(path, 0)
     with pytest.raises(InputError, match="Permission denied"):
-        scan(path)
+        survey_cases(path)
 
 
 @pytest.mark.parametrize("form", ["jsonl", "json", "parquet"])
@@ -254,15 +258,15 @@ def test_what_is_done_is_left_out_and_the_rest_keeps_its_ids(tmp_path: Path, for
     else:
         write(path, lines(*rows) if form == "jsonl" else json.dumps(rows))
     done = {f"c{number}" for number in range(1000) if number % 300 != 7} | {"line-1001"}
-    survey = scan(str(path), done)
+    survey = survey_cases(str(path), done)
     assert ids(survey) == ["c7", "c307", "c607", "c907", "line-1002"]
     assert (survey.records, survey.rejections, survey.pending) == (1002, 2, 5)
-    assert scan(str(path), {*done, *ids(survey)}).spans == ()
+    assert survey_cases(str(path), {*done, *ids(survey)}).spans == ()
 
 
 def test_spans_are_small_at_first_and_compact_in_all(tmp_path: Path) -> None:
     numbers = [record(number) for number in range(20_000)]
-    survey = scan(write(tmp_path / "x.jsonl", lines(*numbers, *[""] * 5000, record("z"))))
+    survey = survey_cases(write(tmp_path / "x.jsonl", lines(*numbers, *[""] * 5000, record("z"))))
     counts = [span.count for span in survey.spans]
     assert counts[0] == cases.LEAST_SPAN
     assert counts[-3] == cases.MOST_SPAN == max(counts)
@@ -273,7 +277,7 @@ def test_spans_are_small_at_first_and_compact_in_all(tmp_path: Path) -> None:
 
 def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
     path = write(tmp_path / "x.jsonl", lines(record("a")))
-    survey = scan(path)
+    survey = survey_cases(path)
     write(tmp_path / "x.jsonl", lines(record("b"), record("a")))
     with pytest.raises(InputError, match="changed since"):
         read(survey)
@@ -285,13 +289,13 @@ def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
 def test_spans_hold_an_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "x.jsonl", lines(record("a")))
     monkeypatch.chdir(tmp_path)
-    survey = scan("x.jsonl")
+    survey = survey_cases("x.jsonl")
     monkeypatch.chdir("/")
     assert ids(survey) == ["a"]
 
 
 def test_the_first_rejections_are_kept_as_examples(tmp_path: Path) -> None:
-    survey = scan(write(tmp_path / "x.jsonl", "{\n" * 50))
+    survey = survey_cases(write(tmp_path / "x.jsonl", "{\n" * 50))
     assert (survey.records, survey.rejections, len(survey.examples)) == (50, 50, cases.EXAMPLES)
 
 
@@ -301,7 +305,7 @@ def test_no_text_is_kept(tmp_path: Path) -> None:
         for number in range(10_000):
             file.write(lines(record(f"case {number}", "Q" * 2000)))
     tracemalloc.start()
-    survey = scan(str(path))
+    survey = survey_cases(str(path))
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert survey.records == 10_000
@@ -314,7 +318,7 @@ def test_reading_a_span_leaves_no_file_open(tmp_path: Path) -> None:
     write(tmp_path / "x.jsonl", lines(*rows))
     write(tmp_path / "x.json", json.dumps(rows))
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet")
-    surveys = [scan(str(tmp_path / name)) for name in ("x.jsonl", "x.json", "x.parquet")]
+    surveys = [survey_cases(str(tmp_path / name)) for name in ("x.jsonl", "x.json", "x.parquet")]
     before = len(os.listdir("/proc/self/fd"))
     for survey in surveys:
         for span in survey.spans:
@@ -325,7 +329,7 @@ def test_reading_a_span_leaves_no_file_open(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not DEMO.exists(), reason="the demo cases are not on this machine")
 def test_the_ten_real_cases_are_read_unmodified() -> None:
-    survey = scan(str(DEMO))
+    survey = survey_cases(str(DEMO))
     found = read(survey)
     assert (survey.records, survey.rejections) == (10, 0)
     for case, line in zip(found, DEMO.read_text().splitlines(), strict=True):
@@ -345,8 +349,8 @@ def test_the_ten_real_cases_are_read_unmodified() -> None:
 
 def test_what_is_undone_of_a_span_keeps_its_places_ids_and_duplicates(tmp_path: Path) -> None:
     text = lines(record("a"), record("b"), "", record("a"), "{broken", record("c"))
-    (span,) = scan(write(tmp_path / "x.jsonl", text)).spans
-    left = undone(span, {"b", "line-5"})
+    (span,) = survey_cases(write(tmp_path / "x.jsonl", text)).spans
+    left = drop_done(span, {"b", "line-5"})
     assert left is not None
     assert [item.id for item in read_span(left)] == ["a", "line-4", "c"]
-    assert undone(left, {"a", "line-4", "c"}) is None
+    assert drop_done(left, {"a", "line-4", "c"}) is None

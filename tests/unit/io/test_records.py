@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 
 from mics_ray.core.types import Case, Note
-from mics_ray.io.records import Place, Rejection, as_duplicate, parse_record
+from mics_ray.io.records import RecordPlace, Rejection, parse_record, reject_duplicate
 
-PLACE = Place("some.jsonl", "line", 7)
+PLACE = RecordPlace("some.jsonl", "line", 7)
 
 
 def record(**changes: Any) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def test_paths_inside_are_left_as_they_are(path: str) -> None:
 def test_reasons_and_reprs_hold_no_medical_text() -> None:
     canary = "CANARY"
     faulty = rejected(messages=messages(canary, canary), images=["/x"], presentation={"a": canary}, caption=[canary])
-    twin = as_duplicate(accepted(messages=messages(canary, canary)), PLACE)
+    twin = reject_duplicate(accepted(messages=messages(canary, canary)), PLACE)
     assert (faulty.question, twin.answer) == (canary, canary)
     assert canary not in repr(faulty) + repr(twin)
 
@@ -183,7 +183,7 @@ def test_several_faults_are_named_together() -> None:
 
 
 def test_a_duplicate_is_named_by_its_line_and_keeps_its_texts() -> None:
-    twin = as_duplicate(accepted(), PLACE)
+    twin = reject_duplicate(accepted(), PLACE)
     reason = "some.jsonl, line 7: the id 'r1' is that of an earlier record"
     assert twin == Rejection(7, "line-7", reason, "What is it?", "A cyst.", ("a/0.png",))
 

@@ -3,8 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mics_ray.io.results_check import check_results, set_aside
-from mics_ray.io.shards import ShardStore, shards
+from mics_ray.io.results_check import check_results, set_shard_aside
+from mics_ray.io.shards import ShardStore, list_shards
 from mics_ray.jobs.lock import RunLock
 from tests.support.run_folders import make_run, row
 
@@ -63,18 +63,18 @@ def test_an_id_in_two_shards_is_told(tmp_path: Path) -> None:
     run_of(tmp_path, "a", "b", "c")
     other = tmp_path / "other"
     ShardStore(other).commit([row("b")])
-    shards(other)[0].rename(tmp_path / "results" / "part-000009.parquet")
+    list_shards(other)[0].rename(tmp_path / "results" / "part-000009.parquet")
     assert check_results(tmp_path / "results", tmp_path / "cases.jsonl").twice.examples == ["b"]
 
 
 def test_a_flipped_bit_is_found_and_its_cases_become_missing(tmp_path: Path) -> None:
     run_of(tmp_path, "a", "b", "c")
-    first = shards(tmp_path / "results")[0]
+    first = list_shards(tmp_path / "results")[0]
     flip_a_bit(first)
     found = check_results(tmp_path / "results", tmp_path / "cases.jsonl")
     assert list(found.damaged) == [first]
     assert found.missing.examples == ["a", "b"]
-    assert set_aside(first).exists()
+    assert set_shard_aside(first).exists()
     commit = ShardStore(tmp_path / "results").commit([row("a"), row("b"), row("c")])
     assert commit.written == ("a", "b")
     assert check_results(tmp_path / "results", tmp_path / "cases.jsonl").sound
@@ -83,7 +83,7 @@ def test_a_flipped_bit_is_found_and_its_cases_become_missing(tmp_path: Path) -> 
 def test_the_program_finds_damage_sets_it_aside_and_says_what_goes_on(tmp_path: Path) -> None:
     run_of(tmp_path, "a", "b", "c")
     assert verify(tmp_path).returncode == 0
-    first = shards(tmp_path / "results")[0]
+    first = list_shards(tmp_path / "results")[0]
     flip_a_bit(first)
     told = verify(tmp_path)
     assert (told.returncode, first.exists()) == (74, True)

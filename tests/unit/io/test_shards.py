@@ -13,7 +13,7 @@ import pytest
 
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import Stamp, rejected_row
-from mics_ray.io.shards import ShardError, ShardStore, committed_ids, iter_rows, shards
+from mics_ray.io.shards import ShardError, ShardStore, committed_ids, iter_rows, list_shards
 
 
 def row(case_id: str, text: str = "") -> dict[str, Any]:
@@ -77,7 +77,7 @@ def test_shard_numbers_are_not_used_again(tmp_path: Path) -> None:
     (tmp_path / "part-000008.parquet").unlink()
     path = ShardStore(tmp_path).commit([row("b")]).path
     assert path == tmp_path / "part-1000001.parquet"
-    assert [shard.name for shard in shards(tmp_path)] == ["part-1000000.parquet", "part-1000001.parquet"]
+    assert [shard.name for shard in list_shards(tmp_path)] == ["part-1000000.parquet", "part-1000001.parquet"]
 
 
 @pytest.mark.parametrize("mask", [0, 0o777])

@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 
 from mics_ray.io.shards import ShardStore
-from mics_ray.io.summary import summarise
+from mics_ray.io.summary import summarise_results
 from tests.support.run_folders import row
 
 
 def test_each_mentors_share_of_the_chosen_steps_is_told(tmp_path: Path) -> None:
     ShardStore(tmp_path).commit([row("a", chosen="aa"), row("b", chosen="ab"), row("c", outcome="dead_end")])
-    found = summarise(tmp_path)
+    found = summarise_results(tmp_path)
     assert found["chosen_steps"] == {"ann": 3, "bob": 1}
     assert found["chosen_share"] == {"ann": pytest.approx(0.75), "bob": pytest.approx(0.25)}
     assert found["outcomes"] == {"solved": 2, "dead_end": 1}
@@ -19,16 +19,16 @@ def test_chains_with_leaks_are_counted_by_kind(tmp_path: Path) -> None:
     both, once = (row(name, last_step=step, gold="Bulla") for name, step in (("a", "Answer: bulla"), ("b", "A bulla.")))
     lost = row("c", outcome="dead_end", last_step="A bulla.", gold="Bulla")
     ShardStore(tmp_path).commit([both, once, lost, row("d")])
-    found = summarise(tmp_path)["leaks"]
+    found = summarise_results(tmp_path)["leaks"]
     assert found == {"any": 2, "answer": 2, "caption": 0, "final_answer": 1}
 
 
 def test_an_empty_folder_has_an_account_too(tmp_path: Path) -> None:
-    found = summarise(tmp_path)
+    found = summarise_results(tmp_path)
     assert (found["cases"], found["chosen_share"], found["cost_usd_per_kept_chain"]) == (0, {}, None)
 
 
 def test_a_kept_chain_costs_what_was_spent_for_all_of_them(tmp_path: Path) -> None:
     ShardStore(tmp_path).commit([row("a", chosen="aa"), row("b", chosen="ab"), row("c", outcome="dead_end")])
-    found = summarise(tmp_path, spent_usd=5.0)
+    found = summarise_results(tmp_path, spent_usd=5.0)
     assert (found["spent_usd"], found["cost_usd_per_kept_chain"]) == (5.0, 2.5)

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from mics_ray.core.types import Usage
 from mics_ray.io.shards import ShardStore
-from mics_ray.io.summary import Tally, summarise
+from mics_ray.io.summary import ResultsTally, summarise_results
 from tests.support.run_folders import row
 
 USED = {"calls": 3, "cached_calls": 1, "prompt_tokens": 9, "completion_tokens": 4, "cost_usd": 0.5}
 
 
 def test_totals_grow_with_the_shards_and_agree_with_the_summary(tmp_path: Path) -> None:
-    store, tally = ShardStore(tmp_path), Tally(tmp_path)
+    store, tally = ShardStore(tmp_path), ResultsTally(tmp_path)
     tally.update()
     assert not tally.outcomes
     store.commit([row("a") | {"usage": {"gpt": USED}}, row("b", outcome="dead_end")])
@@ -21,7 +21,7 @@ def test_totals_grow_with_the_shards_and_agree_with_the_summary(tmp_path: Path) 
     store.commit([row("c") | {"usage": {"gpt": USED}}])
     tally.update()
     assert tally.usage == {"gpt": Usage(6, 2, 18, 8, 1.0)}
-    whole = summarise(tmp_path)
+    whole = summarise_results(tmp_path)
     assert tally.outcomes == whole["outcomes"]
     assert tally.quality == whole["quality"]
 
@@ -31,7 +31,7 @@ def test_a_damaged_shard_is_named_and_the_others_count(tmp_path: Path) -> None:
     for name in "ab":
         store.commit([row(name)])
     (tmp_path / "part-000000.parquet").write_bytes(b"PAR1 no more")
-    tally = Tally(tmp_path)
+    tally = ResultsTally(tmp_path)
     tally.update()
     assert tally.outcomes == {"solved": 1}
     assert [path.name for path in tally.damaged] == ["part-000000.parquet"]

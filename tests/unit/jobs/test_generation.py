@@ -10,7 +10,7 @@ from mics_ray.config.schema import Config
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import rejected_row
-from mics_ray.io.shards import ShardStore, shards
+from mics_ray.io.shards import ShardStore, list_shards
 from mics_ray.jobs.generation import prepare_generation, uses_simulated_models
 from mics_ray.jobs.run_folder import RunFolder
 from mics_ray.models.replies.ledger import Ledger
@@ -80,7 +80,7 @@ def test_an_identity_that_is_lost_beside_damaged_rows_is_refused_with_what_repai
     with prepare_generation(config(tmp_path)) as job:
         ShardStore(job.folder.results).commit([rejected_row(Rejection(1, "phantom-001", "for the test"), job.stamp)])
     (tmp_path / "run/identity.json").unlink()
-    flip(shards(tmp_path / "run/results")[0], "config_digest")
+    flip(list_shards(tmp_path / "run/results")[0], "config_digest")
     with pytest.raises(RefusedRun, match=r"verify\.py run\.dir=… --repair"):
         prepare_generation(config(tmp_path)).__enter__()
 

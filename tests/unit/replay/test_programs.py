@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.io.shards import iter_rows, shards
+from mics_ray.io.shards import iter_rows, list_shards
 from mics_ray.private_files import read_json_object
 from mics_ray.replay.committed import NOT_CANONICAL
 from tests.support.damage import flip
@@ -47,7 +47,7 @@ def results(run: Path) -> dict[str, dict[str, object]]:
 
 
 def damage(run: Path) -> Path:
-    path = shards(run / "results")[0]
+    path = list_shards(run / "results")[0]
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 1
     path.write_bytes(data)
@@ -133,7 +133,7 @@ def test_a_stopped_replay_ends_with_75_and_the_same_command_goes_on(number: int,
 
 def test_a_stopped_repair_ends_with_75_and_the_same_command_goes_on(run: Path, tmp_path: Path) -> None:
     before = results(run)
-    for path in shards(run / "results"):
+    for path in list_shards(run / "results"):
         path.unlink()
     code, told = stopped(signal.SIGTERM, tmp_path / "reached", "verify.py", f"run.dir={run}", "--repair")
     assert code == 75, told
@@ -159,7 +159,7 @@ def test_verify_rebuilds_the_rows_of_a_damaged_shard(run: Path) -> None:
 
 
 def test_the_run_of_a_damaged_shard_ends_with_74_and_says_what_repairs_it(made: Path, run: Path) -> None:
-    flip(shards(run / "results")[0], "steps")
+    flip(list_shards(run / "results")[0], "steps")
     told = generate(made, run)
     assert told.returncode == 74, told.stdout + told.stderr
     assert "verify.py run.dir=… --repair" in told.stderr

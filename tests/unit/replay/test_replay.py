@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mics_ray.core.types import Case, Failure, LostCall
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, LockedRun, RefusedRun
-from mics_ray.io.shards import iter_rows, shards
+from mics_ray.io.shards import iter_rows, list_shards
 from mics_ray.jobs.lock import RunLock
 from mics_ray.models.replies.store_care import check_files
 from mics_ray.replay.account import Account, print_account
@@ -192,7 +192,7 @@ def test_a_stopped_replay_keeps_its_rows_and_goes_on(
 def test_a_row_that_differs_from_the_run_s_is_named(run: Path) -> None:
     from mics_ray.io.shards import ShardStore
 
-    first = shards(run / "results")[0]
+    first = list_shards(run / "results")[0]
     rows = list(iter_rows(run / "results"))[:5]
     first.unlink()
     spoilt = next(row for row in rows if row["nodes"])
@@ -225,7 +225,7 @@ def test_a_run_that_is_being_written_is_left_alone(run: Path) -> None:
 
 
 def test_a_damaged_shard_is_refused_with_what_repairs_it(run: Path) -> None:
-    shards(run / "results")[0].write_bytes(b"PAR1")
+    list_shards(run / "results")[0].write_bytes(b"PAR1")
     with pytest.raises(RefusedRun, match=r"verify\.py run\.dir=… --repair"):
         again(run)
 
