@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from mics_ray.core import ports, search, tree, types, usage
+from mics_ray.core import ports, search, tree, types
 from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.mics import Mics
 
@@ -16,7 +16,7 @@ NODE = tree.Node(0, None, 1, "m", ("s",), CHAIN, (VOTE,), FAILURE)
 TREE = tree.SearchTree("c", 1, (NODE,))
 THINGS = [
     FAILURE, VOTE, CASE, CHAIN, NODE, TREE, types.Finish("t", "a"), types.Judgement(types.Verdict.WRONG, "No"),
-    *types.Outcome, *types.Quality, *types.Verdict, usage.Usage(1, 2, 3, 4, 5.0), ports.Expand(0, ("m",), None),
+    *types.Outcome, *types.Quality, *types.Verdict, types.Usage(1, 2, 3, 4, 5.0), ports.Expand(0, ("m",), None),
     ports.Stop(types.Outcome.DEPTH, 0, "r"), Mics(("m",)), BestOfN(("m",)),
     search.SearchResult(CASE, types.Outcome.DEPTH, "r", types.Quality.KEEP, CHAIN, 0, (TREE,)),
 ]  # fmt: skip
