@@ -157,3 +157,12 @@ def test_the_first_of_several_compressed_frames(tmp_path: Path, table: bool) -> 
         PixelData=encapsulate(frames, has_bot=table),
     )
     assert np.asarray(reading.load_picture(tmp_path, "a.dcm"))[8, 8].tolist() == [40, 40, 40]
+
+
+@pytest.mark.parametrize("told", [{}, {"NumberOfFrames": None}, {"NumberOfFrames": 1}])
+def test_a_compressed_picture_that_does_not_say_how_many_frames_it_has(tmp_path: Path, told: dict[str, Any]) -> None:
+    stream = io.BytesIO()
+    Image.new("L", (16, 16), 40).save(stream, "JPEG", quality=98)
+    pixels = encapsulate([stream.getvalue()], has_bot=False)
+    dicom_file(tmp_path / "a.dcm", np.zeros((16, 16), np.uint8), JPEGBaseline8Bit, PixelData=pixels, **told)
+    assert np.asarray(reading.load_picture(tmp_path, "a.dcm"))[8, 8].tolist() == [40, 40, 40]
