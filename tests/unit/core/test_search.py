@@ -10,7 +10,7 @@ from mics_ray.core.mics import NO_STEP, Mics
 from mics_ray.core.ports import Stop, Strategy
 from mics_ray.core.search import SearchResult, run_search, search_case
 from mics_ray.core.tree import SearchTree
-from mics_ray.core.types import Continuation, Outcome, Quality, Verdict
+from mics_ray.core.types import Continuation, Failure, LostCall, Outcome, Quality, Verdict
 from mics_ray.testing import CASE, MENTORS, Call, ScriptedPanel, lose_call, script_panel, votes_by_table, write_steps
 from tests.support.virtual_loop import VirtualLoop
 
@@ -272,3 +272,23 @@ async def test_the_judge_is_asked_about_the_answer_and_not_the_text() -> None:
     result = await search(fake)
     assert {call.answer for call in fake.calls if call.role == "judge"} == {"gold", "other"}
     assert {vote.verdict for node in result.tree.nodes for vote in node.votes} == {Verdict.RIGHT, Verdict.WRONG}
+
+
+async def test_the_text_of_a_lost_vote_is_kept_as_evidence() -> None:
+    def cut_off(prefix: tuple[str, ...], intern: str, temperature: float, seed: int) -> str:
+        raise LostCall(Failure("cut", "ended at the token limit"), f"half a text of {intern}")
+
+    fake = ScriptedPanel({"a": write_steps("a")}, cut_off)
+    (node,) = (await search(fake, Mics(("a",), max_rounds=1))).tree.nodes
+    assert {vote.text for vote in node.votes} == {"half a text of x", "half a text of y", "half a text of z"}
+    assert {(vote.verdict, vote.answer, str(vote.failure)) for vote in node.votes} == {
+        (Verdict.UNKNOWN, "", "cut: ended at the token limit")
+    }
+
+
+async def test_what_a_mentor_without_a_step_answered_is_kept() -> None:
+    fake = ScriptedPanel({"a": lambda prefix, seed: Continuation((), "its answer")}, votes_by_table({}))
+    (node,) = (await search(fake, Mics(("a",)))).tree.nodes
+    assert (node.steps, node.rest, node.votes) == ((), Continuation((), "its answer"), ())
+    assert str(node.failure) == "no_step: nothing left before the final answer"
+    assert fake.count("intern") == 0

@@ -158,3 +158,20 @@ def test_neutralise(text: str, plain: str) -> None:
 def test_a_step_of_nothing_but_half_a_pair_of_stars_is_no_step() -> None:
     text = "### Step 1: **\n### Step 2: ** Look.\n### The final answer is: x"
     assert parse_continuation(text) == Continuation(("Look.",), "x")
+
+
+@pytest.mark.parametrize(
+    ("written", "answer"),
+    [
+        ("a **b** c", "a b c"),
+        ("*x*\n", "x"),
+        ("* x *", "x"),
+        ("** *x* **", "x"),
+        ("2 * 3", "2 * 3"),
+        ("x\n\n# More\ny", "x"),
+        ("**", None),
+        ("* *", None),
+    ],
+)
+def test_an_answer_loses_its_stars_and_blanks_and_nothing_else(written: str, answer: str | None) -> None:
+    assert parse_answer(f"### The final answer is: {written}") == answer

@@ -147,3 +147,21 @@ def test_no_never_reads_as_right() -> None:
     for tail in [*RIGHT, *UNKNOWN]:
         for opening in ("No, ", "No. ", "**No** ", "No\n", "Not "):
             assert parse_verdict(opening + tail) is not Verdict.RIGHT, opening + tail
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        ("Do they match? No, they differ.", Verdict.WRONG),
+        ("Is it the same? Yes, it is.", Verdict.RIGHT),
+        ("Yes. No difference in meaning.", Verdict.RIGHT),
+        ("No. Yes would need the side as well.", Verdict.WRONG),
+        ("No? Yes.", Verdict.UNKNOWN),
+        ("Yes? No.", Verdict.UNKNOWN),
+        ("Yes.\nNo.", Verdict.UNKNOWN),
+        ("???", Verdict.UNKNOWN),
+        ("", Verdict.UNKNOWN),
+    ],
+)
+def test_a_question_is_passed_over_and_only_what_leads_may_go_on(reply: str, verdict: Verdict) -> None:
+    assert parse_verdict(reply) is verdict

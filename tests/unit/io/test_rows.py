@@ -158,3 +158,11 @@ def test_a_table_has_the_schema_and_refuses_other_columns() -> None:
         CASES.to_table([{name: value for name, value in row.items() if name != "seconds"}])
     with pytest.raises(pa.ArrowInvalid):
         CASES.to_table([row | {"rounds": "two"}])
+
+
+def test_a_rejected_row_counts_nothing() -> None:
+    made = rejected_row(Rejection(3, "bad", "x.jsonl, line 3: no id", "Q", "A", ("p.png",)), STAMP)
+    assert (made["outcome"], made["reason"], made["quality"]) == ("rejected", "x.jsonl, line 3: no id", "zero")
+    assert (made["seconds"], made["attempts"], made["rounds"], made["usage"]) == (0.0, 0, 0, {})
+    assert (made["question"], made["answer"], made["images"], made["nodes"]) == ("Q", "A", ["p.png"], [])
+    assert (made["steps"], made["final_answer"], made["reasoning"], made["leaks"]) == ([], "", "", [])

@@ -164,3 +164,33 @@ def test_a_shard_of_another_schema_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"case_id": ["a"]}), tmp_path / "part-000000.parquet")
     with pytest.raises(ShardError, match="another schema"):
         committed_ids(tmp_path)
+
+
+def test_a_folder_in_a_folder_that_is_not_there_is_made_and_private(tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "results"
+    ShardStore(folder).commit([row("a")])
+    assert (names(folder), mode(folder)) == (["part-000000.parquet"], 0o700)
+
+
+def test_a_commit_leaves_no_file_open_and_syncs_the_shard_and_then_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ShardStore(tmp_path)
+    store.commit([row("warm")])
+    real, synced = os.fsync, []
+
+    def record_sync(descriptor: int) -> None:
+        synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), names(tmp_path)))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record_sync)
+    before = names(Path("/proc/self/fd"))
+    for number in range(5):
+        store.commit([row(f"c{number}")])
+    assert len(names(Path("/proc/self/fd"))) == len(before)
+    assert len(synced) == 10
+    for number in range(5):
+        shard = f"part-{number + 1:06d}.parquet"
+        (first, listed), (second, renamed) = synced[2 * number : 2 * number + 2]
+        assert (first, shard in listed) == (str(tmp_path / f"{shard}.tmp"), False)
+        assert (second, shard in renamed) == (str(tmp_path), True)
