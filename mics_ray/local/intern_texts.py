@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from mics_ray.local import phrases
+from mics_ray.local.case_sentences import choose_sentences
 from mics_ray.local.findings import FINDINGS, REGIONS
 from mics_ray.local.mentors import Skill, write_chain
 from mics_ray.local.phantoms import NEUTRAL_REMARKS, question
 from mics_ray.local.reading import CaseNotes
-from mics_ray.local.tellers import teller_of
 
 KINDS = ("none", "neutral", "narrowing", "hedged", "naming", "misleading", "misplaced", "corrected", "concluding")
 WEIGHTS = (16, 14, 18, 8, 20, 9, 5, 6, 4)
@@ -217,7 +217,7 @@ def writing(finding: int, rng: random.Random) -> Sample:
     asked, age, sex, complaint = question(np.random.default_rng(rng.getrandbits(48)))
     told = FINDINGS[finding]
     notes = CaseNotes(complaint, f"{age} years", sex, (rng.choice(told.evidence),), told.answer, (), 1)
-    chain = write_chain(teller_of(notes), FAULTLESS, False, 1.0, rng.choice(LENGTHS), rng)
+    chain = write_chain(choose_sentences(notes), FAULTLESS, False, 1.0, rng.choice(LENGTHS), rng)
     return _chain(f"{WRITING_PROMPT}\n\n{asked}", finding, [step.text for step in chain])
 
 

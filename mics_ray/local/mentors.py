@@ -9,11 +9,11 @@ import random
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from mics_ray.local.case_sentences import CaseSentences, StepKind, choose_sentences
 from mics_ray.local.reading import CaseNotes, read_case
-from mics_ray.local.tellers import Kind, Teller, teller_of
 
 LENGTHS = (2, 3, 3, 4, 4, 5)
-KINDS = tuple(Kind)
+KINDS = tuple(StepKind)
 MISREAD_SHARE = 0.5
 
 
@@ -31,7 +31,7 @@ class Skill:
 class Step:
     """One step as written, and how much it reveals."""
 
-    kind: Kind
+    kind: StepKind
     text: str
 
 
@@ -46,11 +46,11 @@ def reply(model: str, prompt: str, temperature: float, seed: int | None) -> str:
     """The reply of ``model`` (a key of ``SKILLS``) to ``prompt``; the same for the same seed, model and prompt."""
     rng = random.Random(_digest(f"{seed}\n{model}\n{prompt}"))
     notes = read_case(prompt)
-    teller = teller_of(notes)
+    sentences = choose_sentences(notes)
     length = max(2, rng.choice(LENGTHS) - len(notes.steps)) if len(notes.steps) < 4 else 1
-    chain = write_chain(teller, SKILLS[model], is_misread(notes), temperature, length, rng)
+    chain = write_chain(sentences, SKILLS[model], is_misread(notes), temperature, length, rng)
     blocks = [f"### Step {number}: {step.text}" for number, step in enumerate(chain, notes.next_step)]
-    return "\n\n".join([*blocks, f"### The final answer is: {teller.answer}"])
+    return "\n\n".join([*blocks, f"### The final answer is: {sentences.answer}"])
 
 
 def is_misread(notes: CaseNotes) -> bool:
@@ -62,31 +62,31 @@ def is_misread(notes: CaseNotes) -> bool:
 
 
 def write_chain(
-    teller: Teller, skill: Skill, misread: bool, temperature: float, length: int, rng: random.Random
+    sentences: CaseSentences, skill: Skill, misread: bool, temperature: float, length: int, rng: random.Random
 ) -> tuple[Step, ...]:
     """``length`` steps that end with the evidence named, whatever went astray before."""
     steps: list[Step] = []
     for left in range(length, 0, -1):
-        owed = left == 1 and (teller.mistaken or not teller.named)
-        kind = Kind.NAMING if owed else _draw(_weights(teller, skill, misread), temperature, rng)
-        steps.append(Step(kind, teller.say(kind, rng)))
+        owed = left == 1 and (sentences.mistaken or not sentences.named)
+        kind = StepKind.NAMING if owed else _draw(_weights(sentences, skill, misread), temperature, rng)
+        steps.append(Step(kind, sentences.say(kind, rng)))
     return tuple(steps)
 
 
-def _weights(teller: Teller, skill: Skill, misread: bool) -> tuple[float, ...]:
+def _weights(sentences: CaseSentences, skill: Skill, misread: bool) -> tuple[float, ...]:
     """The skill's weights as the chain stands: nobody narrows twice, or goes astray once the evidence is named."""
     neutral, narrowing, naming, misleading = skill.weights
     again = skill.misread if misread else 1.0
-    if teller.mistaken:
-        return (0.2, 0.0 if teller.narrowed else narrowing, naming + 0.2, skill.stubborn * again)
-    if teller.named:
+    if sentences.mistaken:
+        return (0.2, 0.0 if sentences.narrowed else narrowing, naming + 0.2, skill.stubborn * again)
+    if sentences.named:
         return (1.0, 0.0, 0.0, 0.0)
-    if teller.narrowed:
+    if sentences.narrowed:
         return (neutral, 0.0, naming + narrowing, misleading / 2)
     return (neutral, narrowing, naming, misleading * again)
 
 
-def _draw(weights: tuple[float, ...], temperature: float, rng: random.Random) -> Kind:
+def _draw(weights: tuple[float, ...], temperature: float, rng: random.Random) -> StepKind:
     """A kind by weight; a low temperature favours the most probable one, zero takes it."""
     top = max(weights)
     if temperature < 0.05:

@@ -11,11 +11,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mics_ray.local.case_sentences import StepKind, choose_sentences
 from mics_ray.local.findings import FINDINGS, REGIONS, Finding
 from mics_ray.local.judge import gives_away
 from mics_ray.local.mentors import SKILLS, is_misread, reply, write_chain
 from mics_ray.local.reading import read_case, sections
-from mics_ray.local.tellers import Kind, teller_of
 
 TEMPLATE = yaml.safe_load(Path("conf/prompts/default.yaml").read_text(encoding="utf-8"))["mentor"]
 ATTENDING, RESIDENT, STUDENT = SKILLS
@@ -80,35 +80,35 @@ def test_same_request_same_reply_other_seed_or_model_another() -> None:
     assert any(reply(RESIDENT, asked, 1.2, seed) != reply(STUDENT, asked, 1.2, seed) for seed in range(5))
 
 
-def first_kinds(model: str, temperature: float, seed: int) -> list[tuple[bool, Kind]]:
+def first_kinds(model: str, temperature: float, seed: int) -> list[tuple[bool, StepKind]]:
     """(easily misread, kind of the first step) over 400 phantom cases."""
     found = []
     for number in range(400):
         finding = FINDINGS[number % 8]
         notes = read_case(prompt(finding.evidence[0], finding.answer, age=f"{20 + number // 8} years"))
         rng = random.Random(1000 * seed + number)
-        chain = write_chain(teller_of(notes), SKILLS[model], is_misread(notes), temperature, 3, rng)
+        chain = write_chain(choose_sentences(notes), SKILLS[model], is_misread(notes), temperature, 3, rng)
         found.append((is_misread(notes), chain[0].kind))
     return found
 
 
 def test_mentors_differ_in_skill() -> None:
     shares = [Counter(kind for _, kind in first_kinds(model, 1.2, 1)) for model in (ATTENDING, RESIDENT, STUDENT)]
-    astray = [share[Kind.MISLEADING] for share in shares]
-    telling = [share[Kind.NAMING] + share[Kind.NARROWING] for share in shares]
+    astray = [share[StepKind.MISLEADING] for share in shares]
+    telling = [share[StepKind.NAMING] + share[StepKind.NARROWING] for share in shares]
     assert astray[0] < astray[1] < astray[2]
     assert telling[0] > telling[1] > telling[2]
-    assert all(share[kind] for share in shares for kind in Kind)
+    assert all(share[kind] for share in shares for kind in StepKind)
 
 
 def test_temperature_zero_takes_the_most_probable_kind() -> None:
     for misread, kind in first_kinds(ATTENDING, 0.0, 1):
-        assert kind is (Kind.MISLEADING if misread else Kind.NEUTRAL)
+        assert kind is (StepKind.MISLEADING if misread else StepKind.NEUTRAL)
 
 
 def test_a_lower_temperature_is_less_erratic() -> None:
     cold, warm = (Counter(k for m, k in first_kinds(ATTENDING, t, 1) if not m) for t in (0.3, 1.2))
-    assert cold[Kind.NEUTRAL] > warm[Kind.NEUTRAL]
+    assert cold[StepKind.NEUTRAL] > warm[StepKind.NEUTRAL]
 
 
 def test_a_continuation_goes_on_from_the_prefix() -> None:

@@ -1,7 +1,7 @@
 """What a simulated mentor can say about one case, sentence by sentence, and what has been said already.
 
 Two kinds of case: a phantom (its notes hold the evidence sentence of one of the eight findings) and any other case,
-whose captions are told in portions. A teller is used for one reply and keeps track of it.
+whose captions are told in portions. One object serves one reply and keeps track of it.
 """
 
 import random
@@ -14,7 +14,7 @@ from mics_ray.local.judge import gives_away, same_meaning
 from mics_ray.local.reading import CaseNotes
 
 
-class Kind(StrEnum):
+class StepKind(StrEnum):
     """How much a step reveals to an intern."""
 
     NEUTRAL = "neutral"
@@ -23,8 +23,8 @@ class Kind(StrEnum):
     MISLEADING = "misleading"
 
 
-class Teller(Protocol):
-    """The teller of one case, for one reply."""
+class CaseSentences(Protocol):
+    """The sentences of one case, for one reply."""
 
     @property
     def answer(self) -> str:
@@ -46,52 +46,52 @@ class Teller(Protocol):
         """Whether the last thing said of the pictures is wrong."""
         ...
 
-    def say(self, kind: Kind, rng: random.Random) -> str:
+    def say(self, kind: StepKind, rng: random.Random) -> str:
         """One or two sentences of ``kind`` that are not in the chain yet; they count as said from then on."""
         ...
 
 
-class PhantomTeller:
+class PhantomSentences:
     """Tells of one of the eight findings; ``seen`` is what the notes say of it."""
 
     def __init__(self, notes: CaseNotes, finding: Finding, seen: str) -> None:
         self._finding, self._seen = finding, seen
-        self._said = _Said(notes, finding)
+        self._said = _SaidSoFar(notes, finding)
         self._belief: Finding | None = None
         self.answer = notes.answer or finding.answer
         self.narrowed = self.named = False
         for step in notes.steps:
-            self._hear(step.casefold())
+            self._note_step(step.casefold())
 
     @property
     def mistaken(self) -> bool:
-        """See ``Teller``."""
+        """See ``CaseSentences``."""
         return self._belief is not None
 
-    def say(self, kind: Kind, rng: random.Random) -> str:
-        """See ``Teller``."""
-        if kind is Kind.NEUTRAL:
+    def say(self, kind: StepKind, rng: random.Random) -> str:
+        """See ``CaseSentences``."""
+        if kind is StepKind.NEUTRAL:
             pool = phrases.CLOSINGS if self.named and not self.mistaken else self._said.openings + phrases.SURVEY_FILM
-            return self._said.fresh(pool, rng)
-        if kind is Kind.MISLEADING:
+            return self._said.pick_unsaid(pool, rng)
+        if kind is StepKind.MISLEADING:
             text = self._mislead(rng)
         else:
             leads = phrases.CORRECTION_LEADS if self.mistaken else phrases.EVIDENCE_LEADS
-            truth = self._seen if kind is Kind.NAMING else rng.choice(REGIONS[self._finding.region])
-            text = phrases.after(rng.choice(leads) if kind is Kind.NAMING or self.mistaken else "", truth)
-        self._hear(text.casefold())
+            truth = self._seen if kind is StepKind.NAMING else rng.choice(REGIONS[self._finding.region])
+            text = phrases.after(rng.choice(leads) if kind is StepKind.NAMING or self.mistaken else "", truth)
+        self._note_step(text.casefold())
         return self._said.add(text)
 
     def _mislead(self, rng: random.Random) -> str:
         """Evidence or region of the finding that the mentor takes it for; a region only where it is the wrong one."""
-        wrong = self._belief or rng.choice([f for f in FINDINGS if self._fits(f)])
+        wrong = self._belief or rng.choice([f for f in FINDINGS if self._could_be_mistaken(f)])
         pool = [*wrong.evidence, *(REGIONS[wrong.region] if wrong.region != self._finding.region else ())]
-        return phrases.after(rng.choice(phrases.MISTAKEN_LEADS), self._said.fresh(tuple(pool), rng))
+        return phrases.after(rng.choice(phrases.MISTAKEN_LEADS), self._said.pick_unsaid(tuple(pool), rng))
 
-    def _fits(self, other: Finding) -> bool:
+    def _could_be_mistaken(self, other: Finding) -> bool:
         return other is not self._finding and (not self.narrowed or other.region == self._finding.region)
 
-    def _hear(self, text: str) -> None:
+    def _note_step(self, text: str) -> None:
         """Takes in one step, ``text`` in lower case: what it reveals, and whether it goes astray or sets right."""
         for finding in FINDINGS:
             shown = any(sentence.casefold() in text for sentence in finding.evidence)
@@ -106,44 +106,44 @@ class PhantomTeller:
                 self._belief = None if right else next(f for f in FINDINGS if f.region == region)
 
 
-class CaptionTeller:
+class CaptionSentences:
     """Tells of a case that is no phantom: its captions in portions, or generic steps where it has none."""
 
     def __init__(self, notes: CaseNotes) -> None:
         self.answer = notes.answer or "undetermined"
-        self._said = _Said(notes, None)
-        self._left = [s for s in notes.findings if not self._said.holds(s) and not gives_away(s, notes.answer)]
-        self.narrowed = any(self._said.holds(s) for s in notes.findings)
+        self._said = _SaidSoFar(notes, None)
+        self._left = [s for s in notes.findings if not self._said.has_said(s) and not gives_away(s, notes.answer)]
+        self.narrowed = any(self._said.has_said(s) for s in notes.findings)
         self.named = not self._left
         self.mistaken = False
 
-    def say(self, kind: Kind, rng: random.Random) -> str:
-        """See ``Teller``; narrowing is one sentence of the captions, naming two; all are told once it is named."""
-        if kind is Kind.MISLEADING and not self.narrowed:
+    def say(self, kind: StepKind, rng: random.Random) -> str:
+        """See ``CaseSentences``; narrowing is one sentence of the captions, naming two; all are out once named."""
+        if kind is StepKind.MISLEADING and not self.narrowed:
             self.mistaken = True
-            return self._said.fresh(phrases.MISTAKEN_PICTURES, rng)
-        if kind in (Kind.NEUTRAL, Kind.MISLEADING) or not self._left:
+            return self._said.pick_unsaid(phrases.MISTAKEN_PICTURES, rng)
+        if kind in (StepKind.NEUTRAL, StepKind.MISLEADING) or not self._left:
             pool = phrases.CLOSINGS if self.named else self._said.openings + phrases.SURVEY_PICTURES
-            return self._said.fresh(pool, rng)
-        count = 2 if kind is Kind.NAMING else 1
+            return self._said.pick_unsaid(pool, rng)
+        count = 2 if kind is StepKind.NAMING else 1
         portion, self._left = self._left[:count], self._left[count:]
         self.narrowed, self.named = True, not self._left
         lead, self.mistaken = (rng.choice(phrases.CORRECTION_LEADS) if self.mistaken else ""), False
         return self._said.add(phrases.after(lead, " ".join(portion)))
 
 
-def teller_of(notes: CaseNotes) -> Teller:
-    """The teller for a case: a phantom where the notes hold the evidence of a finding (of several, the one that the
+def choose_sentences(notes: CaseNotes) -> CaseSentences:
+    """The source for a case: a phantom where the notes hold the evidence of a finding (of several, the one that the
     reference answer names), otherwise one that goes by the captions."""
     text = " ".join(notes.findings).casefold()
     shown = [(f, s) for f in FINDINGS for s in f.evidence if s.casefold() in text]
     if not shown:
-        return CaptionTeller(notes)
+        return CaptionSentences(notes)
     finding, seen = next((pair for pair in shown if same_meaning(notes.answer, pair[0].answer)), shown[0])
-    return PhantomTeller(notes, finding, seen)
+    return PhantomSentences(notes, finding, seen)
 
 
-class _Said:
+class _SaidSoFar:
     """Everything said in the chain so far, and the neutral sentences that the notes give."""
 
     def __init__(self, notes: CaseNotes, finding: Finding | None) -> None:
@@ -154,16 +154,16 @@ class _Said:
     @property
     def openings(self) -> tuple[str, ...]:
         """Ways to restate who comes with what; none once that has been said."""
-        return () if any(self.holds(s) for s in self._openings) else self._openings
+        return () if any(self.has_said(s) for s in self._openings) else self._openings
 
-    def holds(self, sentence: str) -> bool:
+    def has_said(self, sentence: str) -> bool:
         return sentence.casefold() in self._text
 
     def add(self, text: str) -> str:
         self._text += " " + text.casefold()
         return text
 
-    def fresh(self, pool: tuple[str, ...], rng: random.Random) -> str:
+    def pick_unsaid(self, pool: tuple[str, ...], rng: random.Random) -> str:
         """One of ``pool`` that was not said and does not give the answer away; a fixed one where none is left."""
-        left = [s for s in pool if not self.holds(s) and not gives_away(s, self._answer, self._finding)]
+        left = [s for s in pool if not self.has_said(s) and not gives_away(s, self._answer, self._finding)]
         return self.add(rng.choice(left) if left else phrases.PAUSE)
