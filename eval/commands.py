@@ -1,4 +1,7 @@
-"""The programs `infer` and `compare`: from a command line to an exit code. Heavy imports wait until they are used."""
+"""The programs `evaluate`, `rejudge`, `infer` and `compare`: from a command line to an exit code.
+
+Heavy imports wait until they are used.
+"""
 
 import argparse
 import asyncio
@@ -12,7 +15,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
-from eval.config import InferJob
+from eval.config import EvaluateJob, InferJob
+from eval.rejudge.config import RejudgeJob
+from eval.run import evaluate
 from mics_ray.command_line import parse_command, run_program
 from mics_ray.config.compose import compose_job
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_USAGE
@@ -24,6 +29,41 @@ INFER = "Ask a model one question, with no, one or many pictures: its reasoning 
 COMPARE = (
     "Compare two evaluations item by item: paired difference with interval, exact McNemar test, the items that flipped."
 )
+
+
+EVALUATE = (
+    "Evaluate a model on benchmarks: it answers as an intern does, rules or a judge check, a report says how well."
+)
+REJUDGE = """\
+Ask another judge about the answers that a run recorded: agreement, flipped verdicts, steps chosen otherwise.
+
+``python scripts/rejudge.py run.dir=FOLDER judge=NAME [rejudge.name=NAME] [budget_usd=N]`` writes
+``run.dir/rejudge/NAME/`` (verdicts.parquet, report.json, report.md). The judge does not sample; its replies are kept in
+``run.dir/cache``, so the same command goes on where a stopped one ended. ``budget_usd`` caps what its sessions spend
+together, whatever the run itself has spent. Exit codes: 0 done, 73 a run is writing there, 74 cannot write, 75 stopped,
+78 refused before anything is asked.
+"""
+
+
+def run_evaluate(argv: Sequence[str]) -> int:
+    """Compose, check, evaluate; returns the exit code."""
+    command = parse_command(argv, EVALUATE, "evaluate")
+    return run_program(lambda: evaluate(compose_job("evaluate", EvaluateJob, command.overrides, command.config_dir)))
+
+
+def run_rejudge(argv: Sequence[str]) -> int:
+    """Compose, check, ask; returns the exit code."""
+    command = parse_command(argv, REJUDGE, "rejudge")
+    return run_program(lambda: _ask_other_judge(command.overrides, command.config_dir))
+
+
+def _ask_other_judge(overrides: Sequence[str], config_dir: Path | None) -> int:
+    job = compose_job("rejudge", RejudgeJob, overrides, config_dir)
+    chosen = [one.removeprefix("judge=") for one in overrides if one.startswith("judge=")]
+    job.rejudge.name = job.rejudge.name or chosen[-1]
+    from eval.rejudge.run import rejudge
+
+    return rejudge(job)
 
 
 def run_infer(argv: Sequence[str]) -> int:

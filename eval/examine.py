@@ -7,18 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eval.answer import Examiner
+from eval.answer_writer import AnswerWriter, Score
 from eval.bert_score import scores
 from eval.prepare import Work
 from eval.progress import line
 from eval.rows import ANSWERS
-from eval.window import POLL_S, Batches, Score, Stopped, answer_all
 from mics_ray.assemble.locations import group_by_provider
-from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun
+from mics_ray.errors import EXIT_OK, RefusedRun
 from mics_ray.io.shards import ShardStore
+from mics_ray.jobs.job_end import ENDS, JobEnd, describe_end
 from mics_ray.jobs.stop_signal import StopSignal
-from mics_ray.models.types import Model, Refused
+from mics_ray.jobs.window import POLL_S, make_rows
+from mics_ray.models.types import Model
 from mics_ray.runtime.driver.endpoint_actors import RemoteEndpoint, start_endpoint
-from mics_ray.runtime.driver.run import DRAIN_S, End, StartInterns, describe_refusal
+from mics_ray.runtime.driver.run import DRAIN_S, StartInterns
 from mics_ray.runtime.monitor.progress import Progress
 from mics_ray.runtime.serving.model_actors import RayReplica, connect_routers, start_interns
 from mics_ray.runtime.serving.picture_refs import PictureRefs
@@ -26,51 +28,45 @@ from mics_ray.runtime.serving.replica_state import ReplicaDown
 from mics_ray.runtime.serving.router import Router
 
 
-def examine(work: Work, progress: Progress, interns: StartInterns = start_interns) -> End:
+def examine(work: Work, progress: Progress, interns: StartInterns = start_interns) -> JobEnd:
     """Answer every pending item, in the Ray that this process is connected to; ``interns`` gives the replicas' handles.
 
     Raises :class:`RefusedRun` when the cluster cannot hold the models or an engine does not start.
     """
-    stopper = StopSignal()
-    with stopper.listening():
+    stop = StopSignal()
+    with stop.listening():
         try:
-            return asyncio.run(_examine(work, progress, interns, stopper))
+            return asyncio.run(_examine(work, progress, interns, stop))
         finally:
             progress.close()
 
 
-async def _examine(work: Work, progress: Progress, interns: StartInterns, stopper: StopSignal) -> End:
+async def _examine(work: Work, progress: Progress, interns: StartInterns, stop: StopSignal) -> JobEnd:
     began = time.monotonic()
     hall = _Hall.start(work, interns)
-    batches = Batches(ShardStore(work.folder.results, ANSWERS), _score(work))
+    answers = AnswerWriter(ShardStore(work.folder.results, ANSWERS), _score(work))
     try:
         progress.show_phase(f"loading {', '.join(hall.replicas) or 'no engine'}")
-        await _ready(hall.engines(), stopper, str(work.folder.logs))
+        await _ready(hall.engines(), stop, str(work.folder.logs))
         progress.show_phase(f"asking {len(work.pending)} items")
         began = time.monotonic()
-        await _ask_all(work, hall, batches, progress, stopper)
-        return End(EXIT_OK, "", time.monotonic() - began)
-    except Stopped:
-        return End(EXIT_STOPPED, "stopped; the same command goes on", time.monotonic() - began)
-    except Refused as refused:
-        return End(*describe_refusal(refused.failure), time.monotonic() - began)
-    except OSError as error:
-        broken = f"cannot write results: {error.strerror} ({error.filename})"
-        return End(EXIT_CANNOT_WRITE, broken, time.monotonic() - began)
+        await _answer_items(work, hall, answers, progress, stop)
+        return JobEnd(EXIT_OK, "", time.monotonic() - began)
+    except ENDS as error:
+        return describe_end(error, time.monotonic() - began)
     finally:
         await hall.leave()
 
 
-async def _ask_all(work: Work, hall: "_Hall", batches: Batches, progress: Progress, stopper: StopSignal) -> None:
+async def _answer_items(work: Work, hall: "_Hall", answers: AnswerWriter, progress: Progress, stop: StopSignal) -> None:
     began, before = time.monotonic(), work.total - len(work.pending)
 
-    def look(running: int) -> bool:
-        text = line(work.total, before, batches.verdicts, running, time.monotonic() - began)
-        progress.show_line(before + sum(batches.verdicts.values()), work.total, text)
-        return stopper.asked
+    def show_progress(running: int) -> None:
+        text = line(work.total, before, answers.verdicts, running, time.monotonic() - began)
+        progress.show_line(before + sum(answers.verdicts.values()), work.total, text)
 
     examiner = Examiner(work, hall.models_for)
-    await answer_all(work.pending, examiner.row, batches, work.job.window, look)
+    await make_rows(work.pending, examiner.row, answers.rows, work.job.window, stop, show_progress)
 
 
 def _score(work: Work) -> Score | None:
@@ -127,7 +123,7 @@ async def _awaited(reference: Any) -> Any:
     return await reference
 
 
-async def _ready(engines: Iterable[RayReplica], stopper: StopSignal, logs: str) -> None:
+async def _ready(engines: Iterable[RayReplica], stop: StopSignal, logs: str) -> None:
     """Wait for all engines; one that cannot start, or a stop, ends the wait."""
     waiting = {asyncio.ensure_future(engine.ready()) for engine in engines}
     while waiting:
@@ -137,5 +133,4 @@ async def _ready(engines: Iterable[RayReplica], stopper: StopSignal, logs: str) 
                 one.result()
             except ReplicaDown as error:
                 raise RefusedRun(f"the engine of a model did not start ({error}); see {logs}") from None
-        if stopper.asked:
-            raise Stopped
+        stop.check()

@@ -11,14 +11,14 @@ from mics_ray.errors import EXIT_OK
 
 if TYPE_CHECKING:
     from eval.prepare import Work
-    from mics_ray.runtime.driver.run import End
+    from mics_ray.jobs.job_end import JobEnd
     from mics_ray.runtime.monitor.progress import Progress
 
-Answering = Callable[["Work", "Progress"], "End"]
+Answering = Callable[["Work", "Progress"], "JobEnd"]
 """How pending items are answered and committed."""
 
 
-def on_ray(work: "Work", progress: "Progress") -> "End":
+def on_ray(work: "Work", progress: "Progress") -> "JobEnd":
     """Answer on a Ray cluster, with the simulated judge beside it where one is configured. Raises ``RefusedRun``."""
     from mics_ray.assemble.probe import probe_models
     from mics_ray.jobs.generation import serve_simulated_models

@@ -9,6 +9,14 @@ from mics_ray import __version__
 from mics_ray.errors import EXIT_OK, EXIT_USAGE
 
 COMMANDS = {
+    "generate": (
+        "mics_ray.commands.generate:run_generate",
+        "search reasoning chains for medical cases, or replay a run",
+    ),
+    "preflight": ("mics_ray.commands.generate:run_preflight", "check a job and estimate it before anything is spent"),
+    "verify": ("mics_ray.commands.verify:run_verify", "check a run's results, and repair them from its record"),
+    "rejudge": ("eval.commands:run_rejudge", "ask another judge about the answers of a run"),
+    "evaluate": ("eval.commands:run_evaluate", "evaluate a model on benchmarks"),
     "plan": ("mics_ray.plan.command:main", "plan a job on paper: places, hours, money"),
     "watch": ("mics_ray.runtime.monitor.watch_command:main", "watch a run that works elsewhere"),
     "cache": ("mics_ray.commands.cache:run_cache", "look after the paid replies of a run"),

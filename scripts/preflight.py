@@ -2,7 +2,7 @@
 
 import sys
 
-from generate import main
+from mics_ray.commands.generate import run_preflight
 
 if __name__ == "__main__":
-    sys.exit(main([*sys.argv[1:], "preflight=true"]))
+    sys.exit(run_preflight(sys.argv[1:]))

@@ -12,9 +12,9 @@ from typing import Any
 from rich.console import Console
 
 from mics_ray.config.identity import list_differences
-from mics_ray.errors import EXIT_OK, LockedRun, RefusedRun
+from mics_ray.errors import EXIT_OK, LockedRun, RefusedRun, Stopped
 from mics_ray.private_files import make_private_folder, read_json_object
-from train.backends.base import StoppedEarly, TrainBackend
+from train.backends.base import TrainBackend
 from train.config import Backend, TrainJob
 from train.stages import read_stages
 
@@ -60,7 +60,7 @@ def _run_trainer(job: TrainJob, root: Path, trainer: TrainBackend) -> int:
     progress = Progress()
     try:
         weights = trainer.train_stages(job, progress.show_phase)
-    except StoppedEarly as stopped:
+    except Stopped as stopped:
         Console(stderr=True).out(str(stopped), highlight=False)
         return stopped.code
     Console().out(str(weights), highlight=False)

@@ -1,10 +1,8 @@
 """Asking the judge about every recorded answer: one endpoint in this process, no Ray, a window of cases open."""
 
 import asyncio
-import contextlib
-import signal
-from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,17 +15,16 @@ from mics_ray.config.schema import Config
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Case, LostCall, Verdict
 from mics_ray.io.rows import read_trees
+from mics_ray.jobs.stop_signal import StopSignal
+from mics_ray.jobs.window import make_rows
 from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.replies.ledger import Ledger
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.roles import BoundModel, ModelJudge, UsageMeter
+from mics_ray.models.types import Pictures, Reply, Request
 
 DRAIN_S = 15.0
-"""How long paid calls may take to come home when the program is stopped."""
-
-
-class Stopped(Exception):
-    """The person asked for a stop."""
+"""How long paid calls under way may take to be stored when the program is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,74 +43,78 @@ def endpoint(config: Config, cache: ReplyStore, ledger: Ledger) -> Endpoint:
     return Endpoint(entries, read_key(variable) if variable else None, cache, ledger)
 
 
-async def hear(
-    rows: Iterable[Mapping[str, Any]], config: Config, judge: Endpoint, meter: UsageMeter
-) -> AsyncGenerator[Heard, None]:
-    """The cases in their order, ``config.window`` open at a time.
+class PaidCalls:
+    """An endpoint whose calls outlive the case that made them: a reply that is paid for must reach the cache."""
 
-    Ctrl-C or SIGTERM raises :class:`Stopped` once the calls under way have come home. Raises also
-    :class:`mics_ray.models.types.Refused`, ``OSError``.
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._running: set[asyncio.Task[Reply]] = set()
+
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
+        """See :class:`mics_ray.models.types.Model`."""
+        call = asyncio.create_task(self._endpoint.complete(request, pictures))
+        self._running.add(call)
+        call.add_done_callback(self._running.discard)
+        return await asyncio.shield(call)
+
+    async def drain(self) -> None:
+        """Send nothing more, and wait for what is under way, :data:`DRAIN_S` at most; then close."""
+        self._endpoint.stop_sending()
+        if self._running:
+            await asyncio.wait(self._running, timeout=DRAIN_S)
+        await self._endpoint.close()
+
+
+class _Turns:
+    """Lets cases pass in their order, however long each takes: the verdicts of a run are always in one order."""
+
+    def __init__(self) -> None:
+        self._next, self._moved = 0, asyncio.Condition()
+
+    @asynccontextmanager
+    async def take(self, number: int) -> AsyncIterator[None]:
+        """The turn of case ``number``, counted from 0."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._next == number)
+            yield
+            self._next += 1
+            self._moved.notify_all()
+
+
+async def ask_judge(
+    rows: Iterable[Mapping[str, Any]],
+    config: Config,
+    judge: PaidCalls,
+    meter: UsageMeter,
+    stop: StopSignal,
+    keep: Callable[[Heard], None],
+) -> None:
+    """Ask about the cases, ``config.window`` at a time; ``keep`` gets them in their order.
+
+    Raises :class:`mics_ray.errors.Stopped`, :class:`mics_ray.models.types.Refused`, ``OSError``, and what reading
+    ``rows`` raises.
     """
-    voice = ModelJudge(BoundModel(judge, build_judge_template(config), None, config.prompts, meter))
-    stop, waiting = asyncio.Event(), deque[asyncio.Task[Heard]]()
-    with _listening(stop):
-        asked = asyncio.create_task(stop.wait())
-        try:
-            for row in rows:
-                waiting.append(asyncio.create_task(_case(row, voice)))
-                if len(waiting) >= config.window:
-                    yield await _first(waiting, asked)
-            while waiting:
-                yield await _first(waiting, asked)
-        finally:
-            judge.stop_sending()
-            if waiting:
-                await asyncio.wait(waiting, timeout=DRAIN_S)
-            for task in [asked, *waiting]:
-                task.cancel()
-            await asyncio.gather(asked, *waiting, return_exceptions=True)
+    model, turns = ModelJudge(BoundModel(judge, build_judge_template(config), None, config.prompts, meter)), _Turns()
+
+    async def keep_in_order(numbered: tuple[int, Mapping[str, Any]]) -> None:
+        number, row = numbered
+        heard = await _ask_case(row, model)
+        async with turns.take(number):  # with its place in the window: no more than those wait in memory
+            keep(heard)
+
+    await make_rows(enumerate(rows), keep_in_order, None, config.window, stop)
 
 
-async def _first(waiting: "deque[asyncio.Task[Heard]]", asked: "asyncio.Task[bool]") -> Heard:
-    """The oldest open case when it is done."""
-    await asyncio.wait([waiting[0], asked], return_when=asyncio.FIRST_COMPLETED)
-    if asked.done():
-        raise Stopped
-    return waiting.popleft().result()
-
-
-async def _case(row: Mapping[str, Any], judge: ModelJudge) -> Heard:
+async def _ask_case(row: Mapping[str, Any], judge: ModelJudge) -> Heard:
     case, found = Case(row["case_id"], row["question"], row["answer"]), read_trees(row)
     texts = answers(found)
-    # A refusal of one does not end the wait for the others: one of them may be a paid call on its way home.
-    said = await asyncio.gather(*(_answer(judge, case, text) for text in texts), return_exceptions=True)
-    if broken := next((one for one in said if isinstance(one, BaseException)), None):
-        raise broken
-    return Heard(case.id, found, {text: one for text, one in zip(texts, said, strict=True) if isinstance(one, Said)})
+    said = await asyncio.gather(*(_ask_answer(judge, case, text) for text in texts))
+    return Heard(case.id, found, dict(zip(texts, said, strict=True)))
 
 
-async def _answer(judge: ModelJudge, case: Case, text: str) -> Said:
+async def _ask_answer(judge: ModelJudge, case: Case, text: str) -> Said:
     try:
         found = await judge.compare(case, text, 0)
     except LostCall as lost:
         return Said(Verdict.UNKNOWN, lost.text, str(lost.failure))
     return Said(found.verdict, found.reply)
-
-
-@contextlib.contextmanager
-def _listening(stop: asyncio.Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask for a stop; the second one ends the program at once."""
-    loop, numbers = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
-
-    def heard() -> None:
-        stop.set()
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-    for number in numbers:
-        loop.add_signal_handler(number, heard)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import aclosing, closing
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from eval.rejudge.account import SCHEMA, Account
-from eval.rejudge.ask import Stopped, endpoint, hear
+from eval.rejudge.ask import Heard, PaidCalls, ask_judge, endpoint
 from eval.rejudge.config import RejudgeJob
 from eval.rejudge.recorded import COLUMNS, Rules, rules
 from eval.rejudge.report import markdown
@@ -24,14 +24,15 @@ from mics_ray.assemble.locations import JUDGE
 from mics_ray.assemble.probe import probe_models
 from mics_ray.config.schema import Config, SearchConfig
 from mics_ray.core.types import Usage
-from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, find_exit_code
+from mics_ray.errors import EXIT_OK, RefusedRun
 from mics_ray.io.shards import ShardError, iter_rows, list_shards
 from mics_ray.jobs.generation import serve_simulated_models
+from mics_ray.jobs.job_end import ENDS, JobEnd, describe_end
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
+from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.models.replies.ledger import Ledger, read_spent_usd
 from mics_ray.models.replies.reply_store import GB, ReplyStore
 from mics_ray.models.roles import UsageMeter
-from mics_ray.models.types import Refused
 from mics_ray.private_files import make_private_folder, replace_file, write_private
 from mics_ray.runtime.monitor.logs import log_into_folder
 from mics_ray.runtime.monitor.progress import Progress
@@ -72,8 +73,9 @@ def rejudge(job: RejudgeJob) -> int:
             closing(Ledger(place, ACCOUNT, config.budget_usd)) as ledger,
         ):
             asyncio.run(probe_models(served, ledger))
-            work = _Work(served, found, folder, place, cases)
-            return asyncio.run(_rejudge(work, job, ledger, Progress()))
+            work, stop = _Work(served, found, folder, place, cases), StopSignal()
+            with stop.listening():
+                return asyncio.run(_rejudge(work, job, ledger, Progress(), stop))
 
 
 def _config(job: RejudgeJob, found: Rules) -> Config:
@@ -84,51 +86,49 @@ def _config(job: RejudgeJob, found: Rules) -> Config:
     return replace(limits, mentors={}, interns={}, judge=judge, search=search, prompts=found.prompts)
 
 
-async def _rejudge(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progress) -> int:
+async def _rejudge(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progress, stop: StopSignal) -> int:
     limit = work.config.cache.max_gb
     cache = ReplyStore(work.folder.cache, f"rejudge-{work.place.name}", None if limit is None else round(limit * GB))
-    judge, meter = endpoint(work.config, cache, ledger), UsageMeter()
-    account = Account(work.rules.policy)
-    code, message = EXIT_OK, ""
+    judge, meter = PaidCalls(endpoint(work.config, cache, ledger)), UsageMeter()
+    account, end = Account(work.rules.policy), JobEnd(EXIT_OK, "")
     progress.show_phase(f"asking {job.judge.model} about the answers of {work.cases} cases")
     try:
-        await _write(work, judge, meter, account, progress)
-    except Stopped:
-        code, message = EXIT_STOPPED, "stopped; what was paid is kept, the same command goes on"
-    except Refused as refused:
-        code, message = find_exit_code(refused.failure.kind), f"{refused}; what was paid is kept"
-        message += "; with more the same command goes on" if refused.failure.kind == "budget" else ""
-    except OSError as error:
-        code, message = EXIT_CANNOT_WRITE, f"cannot write: {error.strerror}"
+        await _write_verdicts(work, judge, meter, account, progress, stop)
+    except ENDS as error:
+        end = describe_end(error)
     except ShardError as error:
         raise RefusedRun(str(error)) from None
     finally:
         progress.close()
-        await judge.close()
+        await judge.drain()
         await cache.close()
-    if code == EXIT_OK:
+    if end.code == EXIT_OK:
         _report(work, job, account, meter)
     else:
-        told = f"{message}\n{_spent(read_spent_usd(work.place), job)}"
+        told = f"{end.message}\n{_spent(read_spent_usd(work.place), job)}"
         Console(stderr=True, soft_wrap=True, highlight=False).print(told, style="yellow", markup=False)
-    return code
+    return end.code
 
 
-async def _write(work: _Work, judge: Any, meter: UsageMeter, account: Account, progress: Progress) -> None:
+async def _write_verdicts(
+    work: _Work, judge: PaidCalls, meter: UsageMeter, account: Account, progress: Progress, stop: StopSignal
+) -> None:
     """Verdicts case by case into a file that is there whole or not at all."""
     rows: list[dict[str, Any]] = []
     with (
         replace_file(work.place / "verdicts.parquet") as file,
         pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer,
     ):
-        async with aclosing(hear(_recorded(work.folder.results), work.config, judge, meter)) as heard:
-            async for one in heard:
-                rows += account.add(one.case_id, one.trees, one.said)
-                if len(rows) >= GROUP:
-                    writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
-                    rows = []
-                told = f"{account.votes} votes  {account.flips.total()} flips"
-                progress.show_line(account.cases, work.cases, Text(f"{account.cases}/{work.cases} cases  {told}"))
+
+        def keep(one: Heard) -> None:
+            rows.extend(account.add(one.case_id, one.trees, one.said))
+            if len(rows) >= GROUP:
+                writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+                rows.clear()
+            told = f"{account.votes} votes  {account.flips.total()} flips"
+            progress.show_line(account.cases, work.cases, Text(f"{account.cases}/{work.cases} cases  {told}"))
+
+        await ask_judge(_recorded(work.folder.results), work.config, judge, meter, stop, keep)
         writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
 
 

@@ -111,6 +111,11 @@ class ShardStore:
         self._ids = committed_ids(folder, kind)
         self._next = 1 + max((int(match[1]) for match in map(_NUMBER.match, os.listdir(folder)) if match), default=-1)
 
+    @property
+    def key(self) -> str:
+        """The column that is unique over all rows of the folder."""
+        return self._kind.key
+
     def commit(self, rows: Sequence[Mapping[str, Any]]) -> Commit:
         """Write the rows whose key has no committed row; nothing is visible unless all of them are on the disk.
 

@@ -4,8 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any
 
 from mics_ray.assemble.case_search import failed_result, load_pictures, run_case
 from mics_ray.assemble.locations import JUDGE, locate_images
@@ -17,13 +15,17 @@ from mics_ray.core.types import Case
 from mics_ray.io.cases import RecordPlace, Rejection, Span, read_places
 from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.io.shards import ShardStore
+from mics_ray.jobs.row_writer import CommitPolicy, Row, RowWriter
+from mics_ray.jobs.stop_signal import StopSignal
+from mics_ray.jobs.window import make_rows
 from mics_ray.models.replies.recorded_replies import RecordedReplies, RecordedReplyDamaged, ReplyNotRecorded
 from mics_ray.models.roles import UsageMeter
 from mics_ray.replay.lost import Lost, losing
 
-OPEN = 32
+OPEN_CASES = 32
 """Cases at a time: their pictures are decoded side by side and held in memory."""
-SHARD_ROWS = 256
+POLICY = CommitPolicy(rows_per_shard=256)
+"""Recorded replies come fast: with the shards of a run there would be many a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +64,30 @@ class Replayer:
         self._strategy = build_strategy(config.search, tuple(config.mentors))
         self._cast = PanelBuilder(config, dict.fromkeys([*config.mentors, *config.interns, JUDGE], record))
 
-    async def fill(self, store: ShardStore, spans: Iterable[Span], told: Callable[[int], None]) -> list[RecordEnd]:
-        """Commit a row for every pending case that the record reaches; the others are returned.
+    async def replay_cases(
+        self, spans: Iterable[Span], store: ShardStore, stop: StopSignal, count_case: Callable[[], None]
+    ) -> list[RecordEnd]:
+        """Commit a row for every pending case that the record reaches; the others are returned in the input's order.
 
-        ``told`` hears how many cases are through. Stopped early, it keeps the rows that it has. Raises
-        :class:`mics_ray.io.cases.InputError`, ``OSError``.
+        ``count_case`` is called when a case is through. Stopped early, it keeps the rows that it has. Raises
+        :class:`mics_ray.errors.Stopped`, :class:`mics_ray.io.cases.InputError`, ``OSError``.
         """
-        places = (pair for span in spans for pair in read_places(span))
-        ends: list[RecordEnd] = []
-        rows: list[dict[str, Any]] = []
-        try:
-            while batch := list(islice(places, OPEN)):
-                found = await asyncio.gather(*(self._row(*pair) for pair in batch))
-                rows += [one for one in found if not isinstance(one, RecordEnd)]
-                ends += [one for one in found if isinstance(one, RecordEnd)]
-                told(len(batch))
-                if len(rows) >= SHARD_ROWS:
-                    full, rows = rows, []
-                    store.commit(full)
-        finally:
-            store.commit(rows)
-        return ends
+        ends: dict[int, RecordEnd] = {}
 
-    async def _row(self, place: RecordPlace, record: Case | Rejection) -> dict[str, Any] | RecordEnd:
+        async def make_row(numbered: tuple[int, tuple[RecordPlace, Case | Rejection]]) -> Row | None:
+            number, (place, record) = numbered
+            found = await self._replay_case(place, record)
+            count_case()
+            if isinstance(found, RecordEnd):
+                ends[number] = found
+                return None
+            return found
+
+        records = enumerate(pair for span in spans for pair in read_places(span))
+        await make_rows(records, make_row, RowWriter(store, POLICY), OPEN_CASES, stop)
+        return [ends[number] for number in sorted(ends)]
+
+    async def _replay_case(self, place: RecordPlace, record: Case | Rejection) -> Row | RecordEnd:
         """An error of ours fails its case and no other, as in the run."""
         if isinstance(record, Rejection):
             return rejected_row(record, self._stamp)

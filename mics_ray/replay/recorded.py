@@ -37,12 +37,12 @@ def compose_replay(overrides: Sequence[str], config_dir: Path | None = None) -> 
         return compose_config(overrides, config_dir)
     if "run.dir" not in given:
         raise RefusedRun("replay=true: give run.dir=FOLDER, the folder of the run, or the run's experiment=NAME")
-    return _compose(_own_settings(Path(given["run.dir"].strip("\"'"))), overrides, config_dir)
+    return _compose(read_run_settings(Path(given["run.dir"].strip("\"'"))), overrides, config_dir)
 
 
 def recorded_config(run: Path) -> Config:
     """The configuration that made the run in ``run``, wherever that folder stood then. Raises :class:`RefusedRun`."""
-    return replace(_compose(_own_settings(run), (), None), run=RunConfig(str(run)))
+    return replace(_compose(read_run_settings(run), (), None), run=RunConfig(str(run)))
 
 
 def _compose(own: dict[str, Any], overrides: Sequence[str], config_dir: Path | None) -> Config:
@@ -66,7 +66,7 @@ def _given(overrides: Sequence[str]) -> dict[str, str]:
     return {name.lstrip("+"): value for name, _, value in (one.partition("=") for one in overrides)}
 
 
-def _own_settings(run: Path) -> dict[str, Any]:
+def read_run_settings(run: Path) -> dict[str, Any]:
     """A run's configuration as its folder holds it."""
     try:
         found = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))

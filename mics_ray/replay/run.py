@@ -24,6 +24,7 @@ from mics_ray.io.shards import ShardError, ShardStore, committed_ids
 from mics_ray.io.summary import summarise_results
 from mics_ray.jobs.generation import uses_simulated_models
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
+from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.models.replies.recorded_replies import RecordedReplies
 from mics_ray.private_files import make_private_folder
 from mics_ray.replay.account import Account
@@ -37,12 +38,12 @@ ENDS = "record_ends.jsonl"
 _MADE_BY = "made_by.json"
 
 
-def replay(config: Config, progress: Progress) -> Account:
+def replay(config: Config, progress: Progress, stop: StopSignal) -> Account:
     """Search every case of ``config`` again from the record of ``run.dir``; the run's own results stay as they are.
 
     The rows go to a folder of their own for each configuration, ``run.dir/replay/DIGEST``. A replay that was stopped
-    goes on; one that had ended is replaced. Raises :class:`RefusedRun`, :class:`mics_ray.errors.LockedRun`, ``OSError``
-    where its rows cannot be written.
+    goes on; one that had ended is replaced. Raises :class:`RefusedRun`, :class:`mics_ray.errors.LockedRun`,
+    :class:`mics_ray.errors.Stopped`, ``OSError`` where its rows cannot be written.
     """
     run = Path(config.run.dir)
     if not (run / "identity.json").is_file():
@@ -51,14 +52,14 @@ def replay(config: Config, progress: Progress) -> Account:
     with hold_folder(config.run.dir, "run.dir") as folder:
         log_into_folder(folder.logs, "replay")
         with _refusing():
-            return _replay(config, folder, progress)
+            return _replay(config, folder, progress, stop)
 
 
-def rebuild(config: Config, folder: RunFolder, progress: Progress) -> list[RecordEnd]:
+def rebuild(config: Config, folder: RunFolder, progress: Progress, stop: StopSignal) -> list[RecordEnd]:
     """Commit the rows that a run lacks, as far as its record reaches; the other cases are returned.
 
     The caller holds the run's lock. Raises :class:`RefusedRun` where the record is not that of this configuration and
-    input, ``OSError``.
+    input, :class:`mics_ray.errors.Stopped`, ``OSError``.
     """
     check_replay(config)
     with _refusing():
@@ -67,10 +68,11 @@ def rebuild(config: Config, folder: RunFolder, progress: Progress) -> list[Recor
         folder.refuse_other(view, "run.dir")
         stamp = Stamp(config.seed, digest_identity(view), find_code_version())
         with _opened(folder) as record:
-            return _search(Replayer(config, stamp, record, {}), survey, ShardStore(folder.results), progress)
+            replayer = Replayer(config, stamp, record, {})
+            return _search_again(replayer, survey, ShardStore(folder.results), progress, stop)
 
 
-def _replay(config: Config, folder: RunFolder, progress: Progress) -> Account:
+def _replay(config: Config, folder: RunFolder, progress: Progress, stop: StopSignal) -> Account:
     run = committed(folder.results)
     survey = survey_cases(str(locate_cases(config)))
     view = build_identity(config, survey.sha256)
@@ -80,7 +82,8 @@ def _replay(config: Config, folder: RunFolder, progress: Progress) -> Account:
     survey = survey_cases(survey.path, committed_ids(target.results))
     progress.show_phase(f"{survey.pending} of {survey.records} cases from the record in {folder.cache}")
     with _opened(folder) as record:
-        ends = _search(Replayer(config, stamp, record, run.lost), survey, ShardStore(target.results), progress)
+        replayer = Replayer(config, stamp, record, run.lost)
+        ends = _search_again(replayer, survey, ShardStore(target.results), progress, stop)
         problems = dict(record.problems)
     account = Account(
         folder=target.root,
@@ -97,18 +100,20 @@ def _replay(config: Config, folder: RunFolder, progress: Progress) -> Account:
     return account
 
 
-def _search(again: Replayer, survey: Survey, store: ShardStore, progress: Progress) -> list[RecordEnd]:
+def _search_again(
+    replayer: Replayer, survey: Survey, store: ShardStore, progress: Progress, stop: StopSignal
+) -> list[RecordEnd]:
     done, started, records = survey.records - survey.pending, time.monotonic(), survey.records
     before = done
 
-    def told(more: int) -> None:
+    def count_case() -> None:
         nonlocal done
-        done += more
+        done += 1
         left = (records - done) * (time.monotonic() - started) / (done - before)
         progress.show_line(done, records, Text(f"{done}/{records} cases from the record  {format_clock(left)} left"))
 
     try:
-        return asyncio.run(again.fill(store, survey.spans, told))
+        return asyncio.run(replayer.replay_cases(survey.spans, store, stop, count_case))
     finally:
         progress.close()
 

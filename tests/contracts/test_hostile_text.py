@@ -15,6 +15,7 @@ from eval.rejudge.report import markdown
 from eval.reports.markdown import as_markdown
 from mics_ray.assemble.case_search import failed_result
 from mics_ray.command_line import run_program
+from mics_ray.commands.verify import print_check
 from mics_ray.core.display import make_one_line, make_printable
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
@@ -25,7 +26,6 @@ from mics_ray.runtime.monitor.logs import CASE_LOG, CaseLog, log_into_folder
 from mics_ray.runtime.monitor.run_summary_view import chain_view
 from mics_ray.runtime.monitor.watch_screen import Pace, draw_screen
 from mics_ray.runtime.monitor.watch_view import RunView
-from scripts.verify import _show
 from tests.support.run_folders import row
 
 FORGED = "2026-01-01 00:00:00,000 ERROR forged"
@@ -83,7 +83,7 @@ def test_a_replay_and_a_check_name_cases_as_text(text: str, tmp_path: Path) -> N
     print_account(console, account)
     found: ResultsCheck = check_results(tmp_path, cases_of(tmp_path, text))
     assert found.missing.count == 1
-    _show(console, found)
+    print_check(console, found)
     assert_harmless(screen.getvalue(), text)
     assert screen.getvalue().count(make_one_line(text)) == 2
 

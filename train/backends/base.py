@@ -4,20 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from mics_ray.errors import EXIT_REFUSED, EXIT_STOPPED
+from mics_ray.errors import EXIT_REFUSED, Stopped
 from train.config import TrainJob
 
 Say = Callable[[str], None]
 """Tells the person what begins, one line; never text of a sample."""
 
 
-class StoppedEarly(Exception):
-    """The person asked for a stop; what was trained is in a checkpoint, and the same command goes on. Exit code 75."""
-
-    code = EXIT_STOPPED
-
-
-class TrainerFailed(StoppedEarly):
+class TrainerFailed(Stopped):
     """A trainer's process ended by itself with an error; its log tells why. Exit code 78."""
 
     code = EXIT_REFUSED
@@ -44,6 +38,6 @@ class TrainBackend(Protocol):
     def train_stages(self, job: TrainJob, say: Say) -> Path:
         """Train every stage, going on where an earlier call ended; returns the folder of the final weights.
 
-        Raises :class:`~mics_ray.errors.RefusedRun` when the cluster is too small, :class:`StoppedEarly`.
+        Raises :class:`~mics_ray.errors.RefusedRun` when the cluster is too small, :class:`Stopped`.
         """
         ...

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -15,9 +15,9 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from mics_ray.assemble.locations import group_by_provider
 from mics_ray.config.schema import Config
 from mics_ray.core.display import make_one_line
-from mics_ray.core.types import Failure
-from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, find_exit_code
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, Stopped, find_exit_code
 from mics_ray.jobs.generation import GenerationJob, survey_again
+from mics_ray.jobs.job_end import JobEnd, describe_refusal
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.driver.endpoint_actors import start_endpoint
@@ -47,35 +47,22 @@ MAX_LOSSES_WITHOUT_ROW = 10
 """Worker losses in a row without a committed row between them: a case or the machine kills workers every time."""
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """How a run ended: the exit code, a line for the person, and the seconds of search."""
-
-    code: int
-    message: str
-    search_seconds: float
-
-
-class _StopRequested(Exception):
-    """The person asked for a stop."""
-
-
-def run(job: GenerationJob, progress: Progress) -> End:
+def run(job: GenerationJob, progress: Progress) -> JobEnd:
     """Search every pending case of ``job``. Raises :class:`RefusedRun` when the cluster cannot hold the interns."""
     with join_cluster(job.config.ray):
         return search_job(job, progress)
 
 
-def search_job(job: GenerationJob, progress: Progress, interns: StartInterns = start_interns) -> End:
+def search_job(job: GenerationJob, progress: Progress, interns: StartInterns = start_interns) -> JobEnd:
     """:func:`run` in the Ray that this process is connected to; ``interns`` gives the replicas' handles."""
-    stopper = StopSignal()
-    with stopper.listening(), watch_head() as head:
-        driver = _Driver(job, progress, stopper, head)
+    stop = StopSignal()
+    with stop.listening(), watch_head() as head:
+        driver = _Driver(job, progress, stop, head)
         try:
             driver.start_actors(interns)
             return driver.search_cases()
-        except _StopRequested:
-            return driver.end_run(EXIT_STOPPED, "stopped; the same command goes on")
+        except Stopped as stopped:
+            return driver.end_run(stopped.code, str(stopped))
         except HeadLost as lost:
             abandon_ray()
             return driver.end_run(EXIT_STOPPED, str(lost))
@@ -96,8 +83,8 @@ def search_job(job: GenerationJob, progress: Progress, interns: StartInterns = s
 class _Driver:
     """The actors of one run and the loop that watches them."""
 
-    def __init__(self, job: GenerationJob, progress: Progress, stopper: StopSignal, head: HeadWatch) -> None:
-        self._job, self._progress, self._stopper, self._head = job, progress, stopper, head
+    def __init__(self, job: GenerationJob, progress: Progress, stop: StopSignal, head: HeadWatch) -> None:
+        self._job, self._progress, self._stop, self._head = job, progress, stop, head
         self._before = job.survey.records - job.survey.pending
         self._workers: WorkerPool | None = None
         self._handles: ActorHandles | None = None
@@ -138,7 +125,7 @@ class _Driver:
                     raise HeadLost(self._head.message) from None
                 raise RefusedRun(f"an intern's engine did not start ({_describe_error(error)}); see {logs}") from None
 
-    def search_cases(self) -> End:
+    def search_cases(self) -> JobEnd:
         """Assign spans to the workers until every record has its row."""
         self._began = time.monotonic()
         self._progress.show_phase(f"searching {self._job.survey.pending} cases, {len(self._pool.actors)} worker(s)")
@@ -160,7 +147,7 @@ class _Driver:
                 return self._give_up(left)
             self._pool.queue_spans(self._job.survey.spans)
 
-    def _search_spans(self) -> End | None:
+    def _search_spans(self) -> JobEnd | None:
         """Assign spans until each one is searched; returns the end where the run has to end early."""
         pool, due = self._pool, 0.0
         while not pool.finished:
@@ -176,7 +163,7 @@ class _Driver:
                 return self._give_up(survey_again(self._job).survey.pending)
         return self._find_early_end()
 
-    def _give_up(self, left: int) -> End:
+    def _give_up(self, left: int) -> JobEnd:
         return self.end_run(EXIT_STOPPED, f"{left} cases without a row; see {self._job.folder.logs}")
 
     def _refresh_progress(self) -> None:
@@ -219,19 +206,19 @@ class _Driver:
             self._progress.show_phase(line)
         self._fleet.changes.clear()
 
-    def _find_early_end(self) -> End | None:
+    def _find_early_end(self) -> JobEnd | None:
         """Why the workers ended before their spans did, if they did."""
         refused = next((state.refused for state in self._pool.states if state.refused), None)
         write_error = next((state.write_error for state in self._pool.states if state.write_error), self._failure)
         if write_error:
             return self.end_run(EXIT_CANNOT_WRITE, f"cannot write results: {write_error}")
         if refused:
-            return self.end_run(*describe_refusal(refused))
+            return self.end_run(find_exit_code(refused.kind), describe_refusal(refused))
         return None
 
-    def end_run(self, code: int, message: str) -> End:
+    def end_run(self, code: int, message: str) -> JobEnd:
         """The end, with the seconds of search so far."""
-        return End(code, message, self._search_seconds())
+        return JobEnd(code, message, self._search_seconds())
 
     def shut_down(self) -> None:
         """Stop the workers; wait until paid calls are in the cache and finished rows on disk."""
@@ -286,8 +273,7 @@ class _Driver:
 
     def _check_stop(self) -> None:
         """Raises where a stop was requested or the head is lost."""
-        if self._stopper.asked:
-            raise _StopRequested
+        self._stop.check()
         self._head.raise_if_lost()
 
     def _write_heartbeat(self) -> None:
@@ -301,9 +287,3 @@ def _describe_error(error: RayError) -> str:
     cause = getattr(error, "cause", None) or error
     said = str(cause).strip().partition("\n")[0]
     return make_one_line(f"{type(cause).__name__}: {said[:200]}")
-
-
-def describe_refusal(failure: Failure) -> tuple[int, str]:
-    """Exit code and message of a run that a provider or a full disk ended."""
-    more = "the same command with more budget_usd" if failure.kind == "budget" else "the same command"
-    return find_exit_code(failure.kind), f"{failure}; what was paid is kept, {more} goes on"

@@ -16,8 +16,10 @@ from mics_ray.assemble.locations import group_by_provider, locate_images
 from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.config.schema import Config
 from mics_ray.core.types import Case, Failure, Usage
-from mics_ray.io.cases import RecordPlace, Rejection, Span
+from mics_ray.io.cases import Rejection, Span
 from mics_ray.io.rows import Stamp, rejected_row, result_row
+from mics_ray.jobs.row_writer import Row
+from mics_ray.jobs.window import Window
 from mics_ray.models.roles import UsageMeter
 from mics_ray.models.types import Model, Pictures, Refused
 from mics_ray.runtime.driver.dataset import PlacedRecord, iter_records
@@ -68,15 +70,11 @@ class SearchWorker:
         self._routers: dict[str, Router] = {}
         self._writer: Any = None
         self._pictures = PictureRefs()
-        self._slots = asyncio.Semaphore(window)  # one for each open search
+        self._window = Window(window, self._build_row, self._commit_row)
         self._spans: dict[int, set[asyncio.Task[None]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._meters: dict[str, UsageMeter] = {}
         self._usage: dict[str, Usage] = {}
         self._latencies: defaultdict[str, Counter[int]] = defaultdict(Counter)
-        self._refused: Failure | None = None
-        self._write_error: str | None = None
-        self._ended = False
         self._metrics = metrics.RunMetrics(Path(config.run.dir).name, self._set_gauges).start()
 
     async def open_span(self, handles: ActorHandles, number: int, span: Span) -> bool:
@@ -88,28 +86,21 @@ class SearchWorker:
         self._connect_actors(handles)
         tasks = self._spans[number] = set()
         async for record in iter_records(span):
-            await self._slots.acquire()
-            # Asked again after the wait, which may last for minutes.
-            if self._ended:
-                self._slots.release()
+            if (task := await self._window.begin(record)) is None:
                 break
-            task = asyncio.create_task(self._process_record(record))
-            for kept in (tasks, self._tasks):
-                kept.add(task)
-                task.add_done_callback(kept.discard)
-        return not self._ended
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        return not self._window.ended
 
     async def finish_span(self, number: int) -> bool:
         """Wait for the searches of a span that was opened; returns whether each of its records has its row."""
         if tasks := self._spans.pop(number):
             await asyncio.wait(set(tasks))
-        return not self._ended
+        return not self._window.ended
 
     async def stop(self) -> None:
         """Start no further search and cancel the open ones; their replies are in the cache."""
-        self._ended = True
-        for task in self._tasks:
-            task.cancel()
+        self._window.end()
 
     async def report_state(self) -> WorkerState:
         """Where the worker stands; ``usage`` counts open searches too."""
@@ -117,7 +108,10 @@ class SearchWorker:
         for meter in self._meters.values():
             _add_usage(usage, meter.usage)
         queued = {name: router.queued for name, router in self._routers.items()}
-        return WorkerState(len(self._meters), usage, self._refused, self._write_error, queued, self._latencies)
+        error = self._window.error
+        refused = error.failure if isinstance(error, Refused) else None
+        write_error = str(error) if error is not None and refused is None else None
+        return WorkerState(len(self._meters), usage, refused, write_error, queued, self._latencies)
 
     async def update_replicas(self, replicas: Mapping[str, list[Any]]) -> None:
         """Send calls to these replicas from here on; returns when those left out have answered everything."""
@@ -134,29 +128,25 @@ class SearchWorker:
             self._models |= dict.fromkeys(entries, handle)
         self._routers = connect_routers(handles.replicas, pictures)
 
-    async def _process_record(self, record: PlacedRecord) -> None:
-        """One record to its one row; an error of ours fails that case and no other."""
-        row: dict[str, Any] | None = None
+    async def _build_row(self, placed: PlacedRecord) -> Row:
+        """One record to its one row; an error of ours fails that case and no other. Raises :class:`Refused`."""
+        place, record = placed
         try:
-            row = await self._build_row(*record)
+            if isinstance(record, Rejection):
+                return rejected_row(record, self._stamp)
+            pictures = await asyncio.to_thread(load_pictures, self._config, self._root, place, record)
+            if isinstance(pictures, Rejection):
+                return rejected_row(pictures, self._stamp)
+            return await self._search_pictured(record, pictures)
         except BaseExceptionGroup as group:
-            row = self._handle_search_errors(record[1], group)
+            # A refusing provider would refuse every other case, too, so it ends the window.
+            if (refusals := group.subgroup(Refused)) is not None:
+                raise first_error(refusals) from None
+            return self._failed_row(record, group)
         except Exception as error:
-            row = self._failed_row(record[1], error)
-        finally:
-            self._slots.release()
-        if row is not None:
-            await self._commit_row(row)
+            return self._failed_row(record, error)
 
-    async def _build_row(self, place: RecordPlace, record: Case | Rejection) -> dict[str, Any]:
-        if isinstance(record, Rejection):
-            return rejected_row(record, self._stamp)
-        pictures = await asyncio.to_thread(load_pictures, self._config, self._root, place, record)
-        if isinstance(pictures, Rejection):
-            return rejected_row(pictures, self._stamp)
-        return await self._search_pictured(record, pictures)
-
-    async def _search_pictured(self, case: Case, pictures: Mapping[str, Pictures | None]) -> dict[str, Any]:
+    async def _search_pictured(self, case: Case, pictures: Mapping[str, Pictures | None]) -> Row:
         started = time.monotonic()
         meter = self._meters[case.id] = UsageMeter()
         models = self._models | {name: router.bind_case(case.id) for name, router in self._routers.items()}
@@ -168,24 +158,15 @@ class SearchWorker:
             _add_usage(self._usage, self._meters.pop(case.id).usage)
         return result_row(result, meter.usage, time.monotonic() - started, self._stamp)
 
-    def _handle_search_errors(
-        self, record: Case | Rejection, group: BaseExceptionGroup[BaseException]
-    ) -> dict[str, Any] | None:
-        """A search that ended in errors: a refusing provider stops the worker, anything else fails the case."""
-        refusals = group.subgroup(Refused)
-        if refusals is None:
-            return self._failed_row(record, group)
-        refused = first_error(refusals)
-        self._refused = refused.failure if isinstance(refused, Refused) else None
-        self._stop_early()
-        return None
-
-    def _failed_row(self, record: Case | Rejection, error: BaseException) -> dict[str, Any]:
+    def _failed_row(self, record: Case | Rejection, error: BaseException) -> Row:
         failed = failed_result(record, error, self._stamp.seed)
         return result_row(failed, {}, 0.0, self._stamp)
 
-    async def _commit_row(self, row: dict[str, Any]) -> None:
-        """Send the row to the writer; one that died is restarted by Ray and refuses what it had committed."""
+    async def _commit_row(self, row: Row) -> None:
+        """Send the row to the writer; one that died is restarted by Ray and refuses what it had committed.
+
+        Raises ``OSError`` when nothing can be written.
+        """
         ended = time.monotonic()
         while True:
             try:
@@ -194,23 +175,12 @@ class SearchWorker:
                 return
             except RayActorError:
                 await asyncio.sleep(0.5)  # Ray turns calls away until the restart is done
-            except OSError as error:
-                self._write_error = str(error)
-                self._stop_early()
-                return
 
     def _set_gauges(self, meters: metrics.RunMetrics) -> None:
         """Set the gauges that are read once a second."""
         meters.set_level(metrics.OPEN, len(self._meters), str(self._number))
         for name, router in list(self._routers.items()):
             meters.set_level(metrics.INTERN_QUEUE, router.queued, name)
-
-    def _stop_early(self) -> None:
-        """Stop by itself, after an error that every further case would meet: no further search, open ones cancelled."""
-        self._ended = True
-        # The current task still has its own case to end; a cancelled one could not.
-        for task in self._tasks - {asyncio.current_task()}:
-            task.cancel()
 
 
 def _add_usage(total: dict[str, Usage], more: Mapping[str, Usage]) -> None:

@@ -1,8 +1,8 @@
 """The one committer: rows gather in it and are written as shards; a sender waits until its row is on disk."""
 
-import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,11 @@ import ray
 
 from mics_ray.io.shards import ShardStore, iter_rows
 from mics_ray.jobs.lock import LockHeld, RunLock
+from mics_ray.jobs.row_writer import Row, RowWriter
 from mics_ray.runtime.driver.cluster import own_node
 from mics_ray.runtime.monitor import metrics
 from mics_ray.runtime.monitor.logs import CaseLog, count_lost_calls
 
-ROWS_PER_SHARD = 64  # more: a crash repeats more searches (from the cache); fewer: more files and syncs
-FIRST_AGE_S, LAST_AGE_S, AGE_SHARE = 2.0, 60.0, 0.02
-"""A waiting row leaves after 2 s at first and after 60 s in long runs: 2 % of the run's age, so shards stay few."""
 LOCK_PATIENCE_S = 30.0
 
 
@@ -31,15 +29,9 @@ class WriterActor:
         self._case_log = CaseLog(Path(log_folder))
         self._meters = metrics.RunMetrics(metrics.run_name(folder)).start()
         self._lock = self._take_over()
-        self._store = ShardStore(self._folder)
-        self._rows: list[tuple[dict[str, Any], asyncio.Future[None]]] = []
-        self._started = time.monotonic()
-        self._oldest = 0.0
-        self._flusher: asyncio.Task[None] | None = None
-        self._committing = asyncio.Lock()
+        self._rows = RowWriter(ShardStore(self._folder), report=self._report_committed)
         # Read, not begun at 0: this process may have followed one that was killed.
         self._outcomes = Counter(row["outcome"] for row in iter_rows(self._folder, ["outcome"]))
-        self._failure: OSError | None = None
 
     def _take_over(self) -> RunLock:
         """Take the folder's lock. The writer of a driver that was just killed may hold it for a moment."""
@@ -52,43 +44,17 @@ class WriterActor:
                     raise
                 time.sleep(0.1)
 
-    async def add_row(self, row: dict[str, Any]) -> None:
+    async def add_row(self, row: Row) -> None:
         """Take a row; returns when it is committed. Raises ``OSError`` when nothing can be written."""
-        if self._failure is not None:
-            raise self._failure
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if not self._rows:
-            self._oldest = time.monotonic()
-        self._rows.append((row, future))
-        if len(self._rows) >= ROWS_PER_SHARD:
-            await self.flush_rows()
-        elif self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush_by_age())
-        await future
+        await self._rows.add(row)
 
     async def flush_rows(self) -> None:
         """Commit all waiting rows, in one shard."""
-        async with self._committing:
-            batch, self._rows = self._rows, []
-            if not batch:
-                return
-            rows = [row for row, _ in batch]
-            try:
-                commit = await asyncio.to_thread(self._store.commit, rows)
-            except OSError as error:
-                self._failure = error
-                for _, future in batch:
-                    future.set_exception(error)
-                return
-            for _, future in batch:
-                future.set_result(None)
-            written = set(commit.written)
-            fresh = [row for row in rows if row["case_id"] in written]
-            self._outcomes.update(row["outcome"] for row in fresh)
-            await asyncio.to_thread(self._report_committed, fresh)
+        await self._rows.flush()
 
-    def _report_committed(self, rows: list[dict[str, Any]]) -> None:
-        """Log and count cases that were just committed."""
+    def _report_committed(self, rows: Sequence[Row]) -> None:
+        """Count and log cases that were just committed."""
+        self._outcomes.update(row["outcome"] for row in rows)
         self._case_log.append_rows(rows)
         for row in rows:
             self._meters.add_count(metrics.CASES, 1, row["outcome"], row["quality"])
@@ -97,19 +63,9 @@ class WriterActor:
 
     async def read_counts(self) -> dict[str, Any]:
         """The committed rows of the folder by outcome, and whether writing failed."""
-        return {
-            "outcomes": dict(self._outcomes),
-            "failure": None if self._failure is None else f"{self._failure.strerror} ({self._failure.filename})",
-        }
-
-    async def _flush_by_age(self) -> None:
-        while self._rows:
-            age = min(LAST_AGE_S, max(FIRST_AGE_S, AGE_SHARE * (time.monotonic() - self._started)))
-            wait = self._oldest + age - time.monotonic()
-            if wait > 0:
-                await asyncio.sleep(wait)
-            else:
-                await self.flush_rows()
+        failure = self._rows.failure
+        told = f"{failure.strerror} ({failure.filename})" if isinstance(failure, OSError) else failure and repr(failure)
+        return {"outcomes": dict(self._outcomes), "failure": told}
 
 
 def start_writer(folder: Path, log_folder: Path) -> Any:

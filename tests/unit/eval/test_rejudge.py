@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from eval.commands import run_rejudge
 from eval.rejudge.account import Account, Said
 from eval.rejudge.agreement import agreement, table
 from eval.rejudge.recorded import COLUMNS, rules
@@ -28,7 +29,6 @@ from mics_ray.errors import EXIT_OK, EXIT_REFUSED, EXIT_STOPPED
 from mics_ray.io.rows import Stamp, read_trees, result_row
 from mics_ray.io.shards import ShardStore, iter_rows, list_shards
 from mics_ray.models.replies.ledger import LEDGER_FILE, read_spent_usd
-from scripts import rejudge as program
 from tests.support.damage import flip
 from tests.support.faulty_provider import FaultyProvider
 
@@ -236,15 +236,15 @@ def test_the_judge_s_bill_stays_within_the_budget_and_a_larger_one_goes_on(
             "judge.price={input_per_mtok: 1000, output_per_mtok: 1000}",
         ]
         start = arguments(tmp_path, provider.url, *given)
-        assert program.main([*start, f"budget_usd={budget}"]) == EXIT_STOPPED
+        assert run_rejudge([*start, f"budget_usd={budget}"]) == EXIT_STOPPED
         stopped = capsys.readouterr().err
-        assert "with more the same command goes on" in stopped
+        assert "the same command with more budget_usd goes on" in stopped
         assert 0 < provider.bill_usd <= read_spent_usd(folder) <= budget < read_spent_usd(folder) + most
         assert f"spent ${read_spent_usd(folder):.4f} of budget_usd=2.5" in stopped
         assert not (folder / "verdicts.parquet").exists()
         calls = len(provider.times)
 
-        assert program.main([*start, f"budget_usd={100 * budget}"]) == EXIT_OK
+        assert run_rejudge([*start, f"budget_usd={100 * budget}"]) == EXIT_OK
     assert 0 < calls < len(provider.times)
     assert provider.injected["null_content"]
     assert provider.repaid() == 0
@@ -261,14 +261,14 @@ def test_a_budget_over_a_judge_behind_a_key_without_a_price_is_refused(
     make_run(tmp_path / "run")
     monkeypatch.setenv("JUDGE_KEY", "canary")
     start = arguments(tmp_path, judge.url, "judge.api_key_env=JUDGE_KEY", "budget_usd=1")
-    assert program.main(start) == EXIT_REFUSED
+    assert run_rejudge(start) == EXIT_REFUSED
     assert "budget_usd cannot count its calls" in capsys.readouterr().err
     assert judge.asked == 0
 
 
 def test_without_its_key_nothing_is_asked(tmp_path: Path, judge: Judge, capsys: pytest.CaptureFixture[str]) -> None:
     make_run(tmp_path / "run")
-    assert program.main(arguments(tmp_path, judge.url, "judge.api_key_env=NOT_SET_ANYWHERE")) == EXIT_REFUSED
+    assert run_rejudge(arguments(tmp_path, judge.url, "judge.api_key_env=NOT_SET_ANYWHERE")) == EXIT_REFUSED
     assert "NOT_SET_ANYWHERE is not set" in capsys.readouterr().err
     assert judge.asked == 0
     assert not (tmp_path / "run/rejudge").exists()
@@ -278,7 +278,7 @@ def test_a_damaged_shard_is_found_before_anything_is_asked(
     tmp_path: Path, judge: Judge, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flip(list_shards(make_run(tmp_path / "run") / "results")[0], "nodes")
-    assert program.main(arguments(tmp_path, judge.url)) == EXIT_REFUSED
+    assert run_rejudge(arguments(tmp_path, judge.url)) == EXIT_REFUSED
     assert "verify.py run.dir=… --repair" in capsys.readouterr().err
     assert judge.asked == 0
 
@@ -286,6 +286,6 @@ def test_a_damaged_shard_is_found_before_anything_is_asked(
 def test_a_folder_without_a_run_is_refused_and_not_made(
     tmp_path: Path, judge: Judge, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert program.main(arguments(tmp_path, judge.url)) == EXIT_REFUSED
+    assert run_rejudge(arguments(tmp_path, judge.url)) == EXIT_REFUSED
     assert "no results" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

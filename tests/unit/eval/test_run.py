@@ -10,14 +10,16 @@ import pytest
 import yaml
 
 from eval.answer import Examiner
+from eval.answer_writer import AnswerWriter
 from eval.prepare import Work
 from eval.progress import line, unspecified
 from eval.rows import ANSWERS
 from eval.run import evaluate
-from eval.window import Batches, Stopped, answer_all
-from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
+from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun, Stopped
 from mics_ray.io.shards import ShardStore, iter_rows
-from mics_ray.runtime.driver.run import End
+from mics_ray.jobs.job_end import JobEnd, describe_end
+from mics_ray.jobs.stop_signal import StopSignal
+from mics_ray.jobs.window import make_rows
 from mics_ray.runtime.monitor.progress import Progress
 from tests.support.examinees import Scripted, chain, job, models
 
@@ -31,16 +33,11 @@ class Script:
         self.most, self.model = most, Scripted(lambda request: chain("gold", "Look."))
         self.judge = Scripted(lambda request: "Yes" if request.seed % 2 else "No")
 
-    def __call__(self, work: Work, progress: Progress) -> End:
+    def __call__(self, work: Work, progress: Progress) -> JobEnd:
         examiner = Examiner(work, models(model=self.model, judge=self.judge))
-        batches = Batches(ShardStore(work.folder.results, ANSWERS), None)
-        try:
-            asyncio.run(answer_all(work.pending[: self.most], examiner.row, batches, 4, lambda running: False))
-            if self.most < len(work.pending):
-                raise Stopped
-        except Stopped:
-            return End(EXIT_STOPPED, "stopped; the same command goes on", 1.0)
-        return End(EXIT_OK, "", 1.0)
+        answers = AnswerWriter(ShardStore(work.folder.results, ANSWERS), None)
+        asyncio.run(make_rows(work.pending[: self.most], examiner.row, answers.rows, 4, StopSignal()))
+        return describe_end(Stopped()) if self.most < len(work.pending) else JobEnd(EXIT_OK, "")
 
 
 def test_a_stopped_evaluation_goes_on_and_asks_nothing_twice(
@@ -94,13 +91,13 @@ def test_a_wrong_command_is_refused_before_anything_heavy_is_loaded(tmp_path: Pa
     program = """
 import sys
 from pathlib import Path
-import evaluate
-code = evaluate.main(sys.argv[1:])
+from eval.commands import run_evaluate
+code = run_evaluate(sys.argv[1:])
 print(code, sorted({"ray", "torch", "vllm", "transformers", "matplotlib"} & set(sys.modules)))
 """
     arguments = ["eval=phantom", "judge=local", "model=/no/model", f"eval.dir={tmp_path}/out", "eval.root=x"]
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=ROOT / "scripts", capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "78 []"
     assert done.stderr.strip().startswith("refused: /no/model: no such folder")

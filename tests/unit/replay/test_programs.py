@@ -84,19 +84,21 @@ SLOW = """
 import asyncio, os, runpy, signal, sys
 import mics_ray.replay.cases as cases
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-cases.OPEN = 4
-real = cases.searched
+cases.OPEN_CASES = 4
+real, hanging = cases.run_case, []
 async def slow(config, strategy, case, panel):
-    if case.id == "case-5":
-        open(os.environ["REACHED"], "x").close()
+    if int(case.id.removeprefix("case-")) >= 4:
+        hanging.append(case.id)
+        if len(hanging) == 4:
+            open(os.environ["REACHED"], "x").close()
         await asyncio.sleep(600)
     return await real(config, strategy, case, panel)
-cases.searched = slow
+cases.run_case = slow
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-"""A program, started with Ctrl-C ignored as in the background of a shell, whose replay hangs in its second batch of
-cases and makes a file there."""
+"""A program, started with Ctrl-C ignored as in the background of a shell, whose replay hangs after four cases
+and makes a file when its window is full of others."""
 
 
 def stopped(number: int, reached: Path, *command: str) -> tuple[int, str]:
@@ -122,7 +124,7 @@ def stopped(number: int, reached: Path, *command: str) -> tuple[int, str]:
 def test_a_stopped_replay_ends_with_75_and_the_same_command_goes_on(number: int, run: Path, tmp_path: Path) -> None:
     code, told = stopped(number, tmp_path / "reached", "generate.py", "replay=true", f"run.dir={run}")
     assert code == 75, told
-    assert "the rows so far are kept, and the same command goes on" in told
+    assert "the same command goes on; the rows so far are kept" in told
     assert "Traceback" not in told
     assert len(results(next((run / "replay").iterdir()))) == 4
     again = program("generate.py", "replay=true", f"run.dir={run}")

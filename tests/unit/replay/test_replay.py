@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from mics_ray.config.schema import Config
+from mics_ray.core.ports import Panel, Strategy
+from mics_ray.core.search import SearchResult
 from mics_ray.core.types import Case, Failure, LostCall
-from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, LockedRun, RefusedRun
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, LockedRun, RefusedRun, Stopped
 from mics_ray.io.shards import iter_rows, list_shards
 from mics_ray.jobs.lock import RunLock
+from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.models.replies.store_care import check_files
+from mics_ray.replay import cases
 from mics_ray.replay.account import Account, print_account
-from mics_ray.replay.cases import OPEN, Replayer
 from mics_ray.replay.committed import NOT_CANONICAL, canonical
 from mics_ray.replay.recorded import composed
 from mics_ray.replay.run import ENDS, replay
@@ -24,7 +28,7 @@ from tests.unit.replay.conftest import CASES
 
 
 def again(run: Path, *more: str) -> Account:
-    return replay(composed(["replay=true", f"run.dir={run}", *more]), Progress())
+    return replay(composed(["replay=true", f"run.dir={run}", *more]), Progress(), StopSignal())
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -167,25 +171,29 @@ def test_each_configuration_has_a_folder_and_an_ended_replay_is_replaced_aloud(
 def test_a_stopped_replay_keeps_its_rows_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = recorded_run(tmp_path, OPEN + 4)
-    row = Replayer._row
+    run = recorded_run(tmp_path, 12)
+    real, stop = cases.run_case, StopSignal()
+    hanging: set[str] = set()
 
-    async def interrupted(self: Replayer, place: object, record: Case) -> object:
-        if record.id == f"case-{OPEN + 1}":
-            os.kill(os.getpid(), signal.SIGINT)
+    async def hang(config: Config, strategy: Strategy, case: Case, panel: Panel) -> SearchResult:
+        if int(case.id.removeprefix("case-")) >= 6:
+            hanging.add(case.id)
+            if len(hanging) == 4:  # every place of the window is taken: each earlier case has its row
+                os.kill(os.getpid(), signal.SIGINT)
             await asyncio.sleep(60)
-        return await row(self, place, record)
+        return await real(config, strategy, case, panel)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Replayer, "_row", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            again(run)
+        patch.setattr(cases, "run_case", hang)
+        patch.setattr(cases, "OPEN_CASES", 4)
+        with pytest.raises(Stopped), stop.listening():
+            replay(composed(["replay=true", f"run.dir={run}"]), Progress(), stop)
     stopped = next((run / "replay").iterdir())
-    assert len(found(stopped)) == OPEN
+    assert set(found(stopped)) == {f"case-{number}" for number in range(6)}
     assert not (stopped / "summary.json").exists()
     account = again(run)
-    assert f"5 of {OPEN + 5} cases" in capsys.readouterr().err
-    assert (account.code, account.comparison.same) == (EXIT_OK, OPEN + 5)
+    assert "7 of 13 cases" in capsys.readouterr().err
+    assert (account.code, account.comparison.same) == (EXIT_OK, 13)
     assert found(stopped) == found(run)
 
 
@@ -213,7 +221,7 @@ def test_what_holds_no_run_is_refused_and_made_nothing_of(tmp_path: Path) -> Non
     with pytest.raises(RefusedRun, match="no run in"):
         again(tmp_path / "none")
     with pytest.raises(RefusedRun, match="no run in"):
-        replay(composed(["replay=true", *overrides(tmp_path)]), Progress())
+        replay(composed(["replay=true", *overrides(tmp_path)]), Progress(), StopSignal())
     with pytest.raises(RefusedRun, match=r"give run\.dir"):
         composed(["replay=true"])
     assert not list(tmp_path.iterdir())

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from mics_ray.config.compose import compose_job
-from mics_ray.errors import LockedRun, RefusedRun
+from mics_ray.errors import LockedRun, RefusedRun, Stopped
 from mics_ray.jobs.lock import RunLock
 from tests.support.fake_internvl import make_checkout, make_export, make_model
 from tests.support.program import ROOT
 from train import launch as launching
-from train.backends.base import Say, StoppedEarly, TrainerFailed
+from train.backends.base import Say, TrainerFailed
 from train.config import Backend, TrainJob
 from train.launch import launch_training, training_identity
 
@@ -73,7 +73,7 @@ def test_a_finished_job_prints_where_the_weights_are(
 
 
 @pytest.mark.parametrize(
-    ("end", "code"), [(StoppedEarly("stopped; goes on"), 75), (TrainerFailed("failed on [node] 1"), 78)]
+    ("end", "code"), [(Stopped("stopped; goes on"), 75), (TrainerFailed("failed on [node] 1"), 78)]
 )
 def test_an_early_end_says_why_and_has_its_code(
     tmp_path: Path, stub: StubTrainer, capsys: pytest.CaptureFixture[str], end: Exception, code: int

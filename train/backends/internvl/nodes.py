@@ -18,11 +18,11 @@ from ray.exceptions import RayError
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from mics_ray.errors import RefusedRun
+from mics_ray.errors import RefusedRun, Stopped
 from mics_ray.private_files import open_append
 from mics_ray.runtime.serving.model_actors import cluster_nodes
 from mics_ray.runtime.serving.replica import secret_names
-from train.backends.base import Say, StoppedEarly, TrainerFailed
+from train.backends.base import Say, TrainerFailed
 from train.backends.internvl.commands import Rendezvous, chat_folder, trainer_environment
 from train.backends.internvl.guard import signal_at_parents_end
 from train.config import TrainConfig
@@ -126,7 +126,7 @@ class NodeGroup:
     def run_commands(self, what: str, commands: Mapping[int, Sequence[str]], logs: Mapping[int, Path]) -> None:
         """Run one command on each of some nodes, all at the same time, until all have ended.
 
-        Raises :class:`TrainerFailed` with the log's last lines when one fails, :class:`StoppedEarly`; the others are
+        Raises :class:`TrainerFailed` with the log's last lines when one fails, :class:`Stopped`; the others are
         ended first.
         """
         used = {node: self._handles[node] for node in commands}
@@ -157,19 +157,19 @@ class NodeGroup:
     def _wait_or_stop(self) -> None:
         time.sleep(POLL_S)
         if self._asked():
-            raise StoppedEarly("stopped; the same command goes on from the last checkpoint")
+            raise Stopped("stopped; the same command goes on from the last checkpoint")
 
     def _gather(self, refs: Sequence[Any]) -> list[Any]:
-        """Wait for replies, watching for a stop. Raises :class:`StoppedEarly` when a node is lost."""
+        """Wait for replies, watching for a stop. Raises :class:`Stopped` when a node is lost."""
         waiting = list(refs)
         try:
             while waiting:
                 _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=POLL_S)
                 if waiting and self._asked():
-                    raise StoppedEarly("stopped; the same command goes on from the last checkpoint")
+                    raise Stopped("stopped; the same command goes on from the last checkpoint")
             return list(ray.get(list(refs)))
         except RayError as error:
-            raise StoppedEarly(
+            raise Stopped(
                 f"a node was lost ({type(error).__name__}); the same command goes on from the last checkpoint"
             ) from None
 
@@ -189,7 +189,7 @@ def open_node_group(config: TrainConfig, asked: Callable[[], bool], say: Say) ->
         ready = group.ready()
         while not ray.wait([ready], timeout=POLL_S)[0]:
             if asked():
-                raise StoppedEarly("stopped while waiting for GPUs; the same command tries again")
+                raise Stopped("stopped while waiting for GPUs; the same command tries again")
         yield NodeGroup([_start_node(config, group, node) for node in range(nodes)], asked)
     finally:
         remove_placement_group(group)

@@ -6,8 +6,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from mics_ray.errors import RefusedRun
-from train.backends.base import Say, StoppedEarly
+from mics_ray.errors import RefusedRun, Stopped
+from train.backends.base import Say
 from train.backends.peft.check import check_folder, check_job
 from train.backends.peft.order import step_count
 from train.backends.peft.records import Records
@@ -110,7 +110,7 @@ def _train_stage(job: TrainJob, stage: Stage, records: Records, base: str, folde
     say(f"stage {stage.name}: {len(records)} samples, {plan.steps} steps of {job.train.batch_size}")
     _fit_with_progress(plan, say)
     if not (folder / "merged").exists():
-        raise StoppedEarly(f"stopped in stage {stage.name}; the same command goes on from the last checkpoint")
+        raise Stopped(f"stopped in stage {stage.name}; the same command goes on from the last checkpoint")
 
 
 def _fit_with_progress(plan: Any, say: Say) -> None:

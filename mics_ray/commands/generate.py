@@ -1,0 +1,127 @@
+"""Search reasoning chains for medical cases: mentors propose steps, interns finish from them, a judge compares."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from mics_ray.command_line import parse_command, run_program
+from mics_ray.config.schema import Config
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, Stopped
+from mics_ray.replay.recorded import composed
+
+if TYPE_CHECKING:
+    from mics_ray.jobs.generation import GenerationJob
+    from mics_ray.jobs.job_end import JobEnd
+
+
+def run_generate(argv: Sequence[str]) -> int:
+    """Compose, check, search; returns the exit code."""
+    command = parse_command(argv, __doc__ or "")
+    return run_program(lambda: generate(composed(command.overrides, command.config_dir)))
+
+
+def run_preflight(argv: Sequence[str]) -> int:
+    """The same job, checked and estimated only."""
+    return run_generate([*argv, "preflight=true"])
+
+
+def generate(config: Config) -> int:
+    """Run the job that ``config`` describes."""
+    if config.replay:
+        return _replay_run(config)
+    # Each import waits until it is needed: a wrong configuration is refused before the HTTP client and Ray are loaded.
+    from mics_ray.assemble.checks import check_job
+
+    check_job(config)
+    from mics_ray.io.shards import ShardError
+    from mics_ray.jobs.generation import prepare_generation, serve_simulated_models, uses_simulated_models
+    from mics_ray.jobs.job_end import JobEnd
+    from mics_ray.runtime.driver.run import run
+    from mics_ray.runtime.monitor.logs import log_into_folder
+    from mics_ray.runtime.monitor.progress import Progress
+
+    progress, console = Progress(), Console()
+    with prepare_generation(config) as job:
+        log_into_folder(job.folder.logs, "driver")
+        survey = job.survey
+        progress.show_phase(
+            f"{survey.records} records in {survey.path}: {survey.pending} to do, {survey.rejections} unusable"
+        )
+        if config.preflight:
+            return _report_preflight(config, job, console)
+        end = JobEnd(EXIT_OK, "")
+        if survey.pending:
+            with serve_simulated_models(job.config, job.folder) as served:
+                progress.show_phase("asking every model for one word")
+                _probe_models(served, job)
+                end = run(job.at(served), progress)
+        progress.show_phase(f"ended with exit code {end.code} {end.message}")
+        try:
+            _close_run(console, job, end, uses_simulated_models(config))
+        except ShardError as error:
+            Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False)
+            return end.code or EXIT_CANNOT_WRITE
+    return end.code
+
+
+def _replay_run(config: Config) -> int:
+    from mics_ray.jobs.stop_signal import StopSignal
+    from mics_ray.replay.account import print_account
+    from mics_ray.replay.run import replay
+    from mics_ray.runtime.monitor.progress import Progress
+
+    console, stop = Console(highlight=False), StopSignal()
+    try:
+        with stop.listening(), stop.interrupting():
+            account = replay(config, Progress(), stop)
+    except Stopped as stopped:
+        console.print(f"{stopped}; the rows so far are kept", style="yellow", soft_wrap=True)
+        return stopped.code
+    except OSError as error:
+        console.print(f"cannot write {error.filename or config.run.dir}: {error.strerror}", style="red", markup=False)
+        return EXIT_CANNOT_WRITE
+    print_account(console, account)
+    return account.code
+
+
+def _probe_models(served: Config, job: "GenerationJob") -> None:
+    from mics_ray.assemble.probe import probe_models
+    from mics_ray.models.replies.ledger import Ledger
+
+    with closing(Ledger(job.folder.cache, "probe", served.budget_usd)) as ledger:
+        asyncio.run(probe_models(served, ledger))
+
+
+def _report_preflight(config: Config, job: "GenerationJob", console: Console) -> int:
+    from mics_ray.jobs.generation import serve_simulated_models
+    from mics_ray.runtime.driver.preflight import print_report
+
+    with serve_simulated_models(job.config, job.folder) as served:
+        _probe_models(served, job)
+    print_report(console, job)
+    return EXIT_OK
+
+
+def _close_run(console: Console, job: "GenerationJob", end: "JobEnd", simulated: bool) -> None:
+    from mics_ray.io.summary import summarise_results
+    from mics_ray.models.replies.ledger import read_spent_usd
+    from mics_ray.private_files import read_json_object
+    from mics_ray.runtime.monitor.run_summary_view import print_run_summary
+
+    path = job.folder.summary
+    earlier = read_json_object(path).get("search_seconds", 0.0)
+    summary = summarise_results(job.folder.results, read_spent_usd(job.folder.cache)) | {
+        "finished": end.code == EXIT_OK,
+        "search_seconds": round(earlier + end.seconds, 3),
+        "simulated": simulated,
+        "config_digest": job.stamp.config_digest,
+        "code_version": job.stamp.code_version,
+    }
+    job.folder.write("summary.json", json.dumps(summary, indent=1))
+    print_run_summary(console, job.folder, summary)
+    if end.message:
+        console.print(end.message, style="yellow", markup=False)

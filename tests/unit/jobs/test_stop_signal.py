@@ -1,0 +1,38 @@
+import os
+import signal
+
+import pytest
+
+from mics_ray.errors import EXIT_STOPPED, Stopped
+from mics_ray.jobs.stop_signal import StopSignal
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_a_wish_first_and_an_end_the_second_time(number: int) -> None:
+    before = signal.getsignal(number)
+    stop = StopSignal()
+    with stop.listening():
+        stop.check()
+        os.kill(os.getpid(), number)
+        assert stop.asked
+        with pytest.raises(Stopped, match="the same command goes on") as told:
+            stop.check()
+        assert told.value.code == EXIT_STOPPED
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
+
+
+def test_it_interrupts_what_only_reads_and_waits_where_that_is_deferred() -> None:
+    stop = StopSignal()
+    with stop.listening(), stop.interrupting():
+        with stop.deferred():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.asked
+    stop = StopSignal()
+    with stop.listening():
+        with pytest.raises(Stopped), stop.interrupting():
+            os.kill(os.getpid(), signal.SIGTERM)
+        stop.asked = False
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.asked
