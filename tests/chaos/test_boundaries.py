@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.chaos.conftest import PRICE, SETTINGS
+from tests.support.commit_points import Striker
 from tests.support.faulty_provider import FaultyProvider
 from tests.support.killer import Killer
 from tests.support.processes import until
 from tests.support.ray_nodes import RayNodes, ray_nodes
-from tests.support.striker import Striker
 from tests.support.whole_run import WholeRun
 
 pytestmark = [pytest.mark.chaos, pytest.mark.long]

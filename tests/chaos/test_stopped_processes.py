@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.asking import DEADLINE_S
-from tests.chaos.asking import PER_MINUTE as ASKED_PER_MINUTE
 from tests.chaos.conftest import LATENCY_S, SETTINGS, Calm
+from tests.chaos.endpoint_program import DEADLINE_S
+from tests.chaos.endpoint_program import PER_MINUTE as ASKED_PER_MINUTE
 from tests.support.faulty_provider import FaultyProvider
 from tests.support.killer import Killer
 from tests.support.processes import until
@@ -48,7 +48,7 @@ def test_an_endpoint_asleep_for_a_minute_gets_every_reply_and_asks_nothing_twice
     assert 2 * DEADLINE_S < PAUSE_S
     # Slow replies: at every moment some are under way.
     with FaultyProvider(latency_s=1.5) as provider:
-        program = [sys.executable, "-m", "tests.chaos.asking", provider.url, "200"]
+        program = [sys.executable, "-m", "tests.chaos.endpoint_program", provider.url, "200"]
         with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, cwd=ROOT) as asking:
             until(lambda: len(provider.times) >= 60 or asking.poll() is not None)
             under_way = provider.open

@@ -20,7 +20,7 @@ from mics_ray.jobs.generation import serve_simulated_models
 from mics_ray.local.findings import FINDINGS
 from mics_ray.local.phantoms import write_cases
 from mics_ray.runtime.monitor.progress import Progress
-from tests.support.examinees import job
+from tests.support.evaluation_jobs import job
 from tests.support.processes import kill, until
 from tests.support.provider import Provider
 

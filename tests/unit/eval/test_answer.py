@@ -14,7 +14,7 @@ from eval.types import Item, Kind
 from mics_ray.core.types import Case, Failure, LostCall
 from mics_ray.models.prompts import fill_intern_prompt
 from mics_ray.models.types import Refused
-from tests.support.examinees import Scripted, chain, job, models
+from tests.support.evaluation_jobs import Scripted, chain, job, models
 
 LOST = LostCall(Failure("timeout", "no reply in time"), "half a te")
 

@@ -21,7 +21,7 @@ from mics_ray.jobs.job_end import JobEnd, describe_end
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.jobs.window import make_rows
 from mics_ray.runtime.monitor.progress import Progress
-from tests.support.examinees import Scripted, chain, job, models
+from tests.support.evaluation_jobs import Scripted, chain, job, models
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -1,8 +1,8 @@
-"""In every Python process of a run that a :class:`tests.support.striker.Striker` starts: names its commit points.
+"""In every Python process of a run that a :class:`tests.support.commit_points.Striker` starts: names its commit points.
 
 A point is the moment before or after a call that changes what a run's folder holds. What is wanted stands in the file
-``STRIKE_ORDER`` (see ``striker.Order``): with ``log`` every point becomes a line of that file; at point number ``nth``
-named ``point`` the process leaves ``mark`` and kills the driver and itself. The folder of this file stands on
+``STRIKE_ORDER`` (see ``commit_points.Order``): with ``log`` every point becomes a line of that file; at point number
+``nth`` named ``point`` the process leaves ``mark`` and kills the driver and itself. The folder of this file stands on
 ``PYTHONPATH``.
 """
 

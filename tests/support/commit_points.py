@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tests.support.whole_run import WholeRun
 
-HOOK = Path(__file__).with_name("strike")
+HOOK = Path(__file__).with_name("commit_point_hook")
 
 
 @dataclass(frozen=True)
 class Order:
-    """What `strike/sitecustomize.py` reads: see there. ``driver`` is the process that dies with the one that is struck.
+    """What `commit_point_hook/sitecustomize.py` reads; ``driver`` is the process that dies with the one that is struck.
 
     An empty ``log`` or ``point`` is none.
     """
