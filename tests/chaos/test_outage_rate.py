@@ -67,7 +67,7 @@ class StandIn:
 class Played:
     """A run: the providers by name (``away``, ``beside``, ``interns``), the results by case."""
 
-    group_by_provider: dict[str, StandIn]
+    providers: dict[str, StandIn]
     results: dict[str, SearchResult]
 
     def share(self, name: str) -> float:
