@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 
 from eval.config import EvaluateJob, InferJob
+from eval.prepare import check
 from eval.rejudge.config import RejudgeJob
 from eval.run import evaluate
-from mics_ray.command_line import parse_command, run_program
+from mics_ray.command_line import JobCommand, run_job, run_program
 from mics_ray.config.compose import compose_job
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_USAGE
 
@@ -37,7 +38,7 @@ EVALUATE = (
 REJUDGE = """\
 Ask another judge about the answers that a run recorded: agreement, flipped verdicts, steps chosen otherwise.
 
-``python scripts/rejudge.py run.dir=FOLDER judge=NAME [rejudge.name=NAME] [budget_usd=N]`` writes
+``mics rejudge run.dir=FOLDER judge=NAME [rejudge.name=NAME] [budget_usd=N]`` writes
 ``run.dir/rejudge/NAME/`` (verdicts.parquet, report.json, report.md). The judge does not sample; its replies are kept in
 ``run.dir/cache``, so the same command goes on where a stopped one ended. ``budget_usd`` caps what its sessions spend
 together, whatever the run itself has spent. Exit codes: 0 done, 73 a run is writing there, 74 cannot write, 75 stopped,
@@ -47,20 +48,26 @@ together, whatever the run itself has spent. Exit codes: 0 done, 73 a run is wri
 
 def run_evaluate(argv: Sequence[str]) -> int:
     """Compose, check, evaluate; returns the exit code."""
-    command = parse_command(argv, EVALUATE, "evaluate")
-    return run_program(lambda: evaluate(compose_job("evaluate", EvaluateJob, command.overrides, command.config_dir)))
+    return run_job(argv, EVALUATE, JobCommand("evaluate", EvaluateJob, evaluate, "eval.dir", check))
 
 
 def run_rejudge(argv: Sequence[str]) -> int:
     """Compose, check, ask; returns the exit code."""
-    command = parse_command(argv, REJUDGE, "rejudge")
-    return run_program(lambda: _ask_other_judge(command.overrides, command.config_dir))
+    return run_job(
+        argv, REJUDGE, JobCommand("rejudge", RejudgeJob, _ask_other_judge, "rejudge.name", compose=_compose_rejudge)
+    )
 
 
-def _ask_other_judge(overrides: Sequence[str], config_dir: Path | None) -> int:
+def _compose_rejudge(overrides: Sequence[str], config_dir: Path | None) -> RejudgeJob:
+    """A re-judgement is named after its judge unless it is given a name."""
     job = compose_job("rejudge", RejudgeJob, overrides, config_dir)
     chosen = [one.removeprefix("judge=") for one in overrides if one.startswith("judge=")]
     job.rejudge.name = job.rejudge.name or chosen[-1]
+    return job
+
+
+def _ask_other_judge(job: RejudgeJob) -> int:
+    # Waits until the configuration is known to be right: it loads the HTTP client.
     from eval.rejudge.run import rejudge
 
     return rejudge(job)
@@ -68,8 +75,7 @@ def _ask_other_judge(overrides: Sequence[str], config_dir: Path | None) -> int:
 
 def run_infer(argv: Sequence[str]) -> int:
     """Compose, check, load, ask; returns the exit code, or ends the process with it once an engine was loaded."""
-    command = parse_command(argv, INFER, "infer")
-    return run_program(lambda: ask_question(compose_job("infer", InferJob, command.overrides, command.config_dir)))
+    return run_job(argv, INFER, JobCommand("infer", InferJob, ask_question))
 
 
 def ask_question(job: InferJob) -> int:

@@ -9,20 +9,17 @@ from mics_ray import __version__
 from mics_ray.errors import EXIT_OK, EXIT_USAGE
 
 COMMANDS = {
-    "generate": (
-        "mics_ray.commands.generate:run_generate",
-        "search reasoning chains for medical cases, or replay a run",
-    ),
+    "generate": ("mics_ray.commands.generate:run_generate", "search reasoning chains for cases"),
     "preflight": ("mics_ray.commands.generate:run_preflight", "check a job and estimate it before anything is spent"),
-    "verify": ("mics_ray.commands.verify:run_verify", "check a run's results, and repair them from its record"),
-    "rejudge": ("eval.commands:run_rejudge", "ask another judge about the answers of a run"),
-    "evaluate": ("eval.commands:run_evaluate", "evaluate a model on benchmarks"),
     "plan": ("mics_ray.plan.command:main", "plan a job on paper: places, hours, money"),
     "watch": ("mics_ray.runtime.monitor.watch_command:main", "watch a run that works elsewhere"),
+    "verify": ("mics_ray.commands.verify:run_verify", "check a run's rows against its input, repair damaged shards"),
+    "rejudge": ("eval.commands:run_rejudge", "ask another judge about the answers of a run"),
     "cache": ("mics_ray.commands.cache:run_cache", "look after the paid replies of a run"),
     "export": ("train.commands:run_export", "export chains to training data"),
     "train": ("train.commands:run_train", "fine-tune an intern on an export"),
     "infer": ("eval.commands:run_infer", "ask a model one question"),
+    "evaluate": ("eval.commands:run_evaluate", "evaluate a model on benchmarks"),
     "compare": ("eval.commands:run_compare", "compare two evaluations item by item"),
     "loop": ("mics_ray.commands.loop:run_loop", "the whole loop on phantoms: search, export, train, evaluate, compare"),
     "submit": ("mics_ray.submit.command:main", "submit a job to SLURM, KubeRay, cloud machines or a Ray"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from mics_ray.command_line import parse_command, run_program
+from mics_ray.command_line import JobCommand, run_job
 from mics_ray.config.schema import Config
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, Stopped
 from mics_ray.replay.recorded import composed
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 def run_generate(argv: Sequence[str]) -> int:
     """Compose, check, search; returns the exit code."""
-    command = parse_command(argv, __doc__ or "")
-    return run_program(lambda: generate(composed(command.overrides, command.config_dir)))
+    return run_job(argv, __doc__ or "", JobCommand("generate", Config, generate, "run.dir", _check, composed))
 
 
 def run_preflight(argv: Sequence[str]) -> int:
@@ -29,14 +28,19 @@ def run_preflight(argv: Sequence[str]) -> int:
     return run_generate([*argv, "preflight=true"])
 
 
+def _check(config: Config) -> None:
+    from mics_ray.assemble.checks import check_job
+
+    if not config.replay:  # a replay reaches nobody, so it has checks of its own
+        check_job(config)
+
+
 def generate(config: Config) -> int:
     """Run the job that ``config`` describes."""
     if config.replay:
         return _replay_run(config)
     # Each import waits until it is needed: a wrong configuration is refused before the HTTP client and Ray are loaded.
-    from mics_ray.assemble.checks import check_job
-
-    check_job(config)
+    _check(config)
     from mics_ray.io.shards import ShardError
     from mics_ray.jobs.generation import prepare_generation, serve_simulated_models, uses_simulated_models
     from mics_ray.jobs.job_end import JobEnd

@@ -21,7 +21,7 @@ PLAN = ["experiment=demo", "plan.cases=4", "plan.sample=4", "plan.nodes=[{gpus: 
 def mics(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "mics_ray.cli", *arguments],
-        cwd=REPO, capture_output=True, text=True, check=False, timeout=120,
+        cwd=REPO, capture_output=True, text=True, check=False, timeout=400,
     )  # fmt: skip
 
 
