@@ -8,7 +8,8 @@ import pytest
 
 from mics_ray.config.compose import compose_job
 from mics_ray.errors import RefusedRun
-from mics_ray.plan import measured_run
+from mics_ray.models.chat.rate_limiter import PACE, RateLimits
+from mics_ray.plan import advise, measured_run
 from mics_ray.plan.advise import (
     JobPlan,
     add_replicas,
@@ -20,6 +21,7 @@ from mics_ray.plan.advise import (
 from mics_ray.plan.config import PlanJob
 from mics_ray.plan.measured_run import load_basis
 from mics_ray.plan.shape import Candidate, assume_shapes, count_calls, read_shapes
+from mics_ray.plan.simulate import JobTimeline, Service, ServiceUse
 from mics_ray.runtime.monitor.latency import bucket_seconds, find_bucket
 from mics_ray.runtime.serving.placement import ClusterNode, ReplicaNeed
 
@@ -175,3 +177,47 @@ def test_a_bucket_stands_for_what_falls_into_it() -> None:
         bucket_seconds(find_bucket(seconds)) == pytest.approx(seconds, rel=0.03)
         for seconds in (0.001, 0.1, 1.0, 7.0, 300.0)
     )
+
+
+def test_no_search_is_longer_than_the_search_allows() -> None:
+    longest = max(len(shape) for shape in assume_shapes(job("search.max_rounds=2", "search.restarts=1"), 100))
+    assert longest == 4
+    assert {len(shape) for shape in assume_shapes(job("search.max_rounds=1", "search.restarts=0"), 20)} == {1}
+    assert assume_shapes(job(), 30, 1) == assume_shapes(job(), 30, 1) != assume_shapes(job(), 30, 2)
+
+
+@pytest.mark.parametrize(
+    ("limits", "doubled"),
+    [
+        (RateLimits(), RateLimits()),
+        (RateLimits(requests_per_minute=3), RateLimits(requests_per_minute=6)),
+        (RateLimits(tokens_per_minute=5), RateLimits(tokens_per_minute=10)),
+        (RateLimits(max_in_flight=7), RateLimits(max_in_flight=14)),
+    ],
+)
+def test_a_quota_is_doubled_where_there_is_one(limits: RateLimits, doubled: RateLimits) -> None:
+    assert advise._double_limits(limits) == doubled
+    assert advise._has_limit(limits) is (limits != RateLimits())
+
+
+def test_the_use_of_each_limit_is_a_share_of_all_of_it() -> None:
+    timeline = JobTimeline(tuple(float(second) for second in range(1, 61)), {"m": ServiceUse(60, 120.0)})
+    limits = RateLimits(requests_per_minute=120, tokens_per_minute=12000, max_in_flight=4)
+    use = advise._limit_use({"m": Service(limits, (2.0,), 50.0)}, timeline, {})
+    # A case and a call a second: 60 of 120 requests, 3,000 of 12,000 tokens, two of four places.
+    assert use["m: requests a minute"] == pytest.approx(0.5 / PACE)
+    assert use["m: tokens a minute"] == pytest.approx(0.25 / PACE)
+    assert use["m: in flight"] == pytest.approx(0.5)
+
+
+def test_what_binds_is_the_fullest_limit_from_nine_tenths_on() -> None:
+    assert advise._binding_limit({"a": 0.95, "b": 0.9}) == "a"
+    assert advise._binding_limit({"a": 0.1, "b": 0.9}) == "b"
+    assert advise._binding_limit({"a": 0.89}).startswith("window")
+    assert advise._binding_limit({}).startswith("window")
+
+
+def test_replica_seconds_are_calls_times_their_mean_over_what_a_replica_works_on() -> None:
+    shapes = [((Candidate("m", ("i", "i")),),)]
+    profiles = {"m": measured_run.CallProfile((4.0, 6.0), 1, 0, 1), "i": measured_run.CallProfile((8.0,), 1, 0, 4)}
+    assert advise._replica_seconds(measured_run.PlanBasis(shapes, profiles)) == {"m": 5.0, "i": 4.0}

@@ -66,3 +66,22 @@ def test_the_same_seed_gives_the_same_course() -> None:
 
 def test_a_case_without_rounds_ends_at_once() -> None:
     assert simulate(services(), [(), ONE_ROUND], "judge", 4, 1).ends == (0.0, 7.0, 7.0, 14.0)
+
+
+def test_the_pace_is_that_of_the_middle_without_a_slow_beginning_and_end() -> None:
+    ends = [*range(100, 1100, 100), *range(1010, 1210, 10), *range(1300, 2300, 100)]
+    assert JobTimeline(tuple(map(float, ends)), {}).cases_per_hour == pytest.approx(3600 * 20 / (ends[30] - ends[10]))
+
+
+def test_a_short_job_has_its_mean_pace_and_none_has_none() -> None:
+    assert JobTimeline((1.0, 2.0, 6.0), {}).cases_per_hour == 3600 * 3 / 6
+    assert JobTimeline((5.0,) * 40, {}).cases_per_hour == 3600 * 40 / 5
+    assert (JobTimeline((), {}).cases_per_hour, JobTimeline((), {}).seconds) == (0.0, 0.0)
+
+
+def test_a_call_is_asked_again_once_at_most_and_shares_are_shares() -> None:
+    again = {**services(), "judge": Service(RateLimits(), (1.0,), again=0.5)}
+    sent = simulate(again, [ONE_ROUND], "judge", 500, 10).use["judge"].sent
+    assert sent == pytest.approx(1500, rel=0.05)
+    cached = {**services(), "i": Service(RateLimits(), (2.0,), cached=0.25)}
+    assert simulate(cached, [ONE_ROUND], "judge", 500, 10).use["i"].sent == pytest.approx(750, rel=0.05)

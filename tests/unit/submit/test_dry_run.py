@@ -1,12 +1,10 @@
 """`mics submit … --dry-run`: what is printed is what a submission hands over, and nothing else happens."""
 
-import json
 import os
 import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import yaml
 
 from mics_ray.errors import EXIT_OK, EXIT_REFUSED, EXIT_USAGE
 from mics_ray.submit.command import main
+from tests.support.ray_dashboard import Dashboard
 
 CANARY = "sk-canary-0123456789abcdef"
 KEYS = ("DASHSCOPE_API_KEY", "DEEPSEEK_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY")
@@ -126,47 +125,6 @@ def test_the_launchers_file_is_the_one_that_ray_gets_and_its_commands_are_told(
     told = [line for line in capsysbinary.readouterr().out.splitlines() if line.startswith(b"  ray ")]
     assert commands == told
     assert len(commands) == 4, "up, keys, group files, the job"
-
-
-class Dashboard(ThreadingHTTPServer):
-    """As much of Ray's dashboard as a detached submission speaks with; keeps what it is sent."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.jobs: list[dict[str, Any]] = []
-        self.packages: list[str] = []
-
-
-class Answer(BaseHTTPRequestHandler):
-    server: Dashboard
-
-    def reply(self, content: Any, code: int = 200) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(code)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def read(self) -> bytes:
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-
-    def do_GET(self) -> None:
-        if "/packages/" in self.path:
-            self.reply({}, 404)  # not uploaded yet
-        else:
-            self.reply([] if "/jobs" in self.path else {"version": "4", "ray_version": "2.60.0", "ray_commit": ""})
-
-    def do_PUT(self) -> None:
-        self.read()
-        self.server.packages.append(self.path)
-        self.reply({})
-
-    def do_POST(self) -> None:
-        self.server.jobs.append(json.loads(self.read()))
-        self.reply({"job_id": "1", "submission_id": self.server.jobs[-1]["submission_id"]})
-
-    def log_message(self, *_: Any) -> None: ...
 
 
 @pytest.fixture

@@ -97,3 +97,29 @@ def test_a_file_of_ones_own_that_names_no_kind_is_refused(tmp_path: Path, conten
     (tmp_path / "cluster/mine.yaml").write_bytes(content)
     with pytest.raises(RefusedRun, match=said):
         compose_cluster(("cluster=mine",), tmp_path)
+
+
+@pytest.mark.parametrize(("more", "wanted"), [(["train.use_gpu=true", "train.workers=3"], 3), (["train.workers=3"], 0)])
+def test_training_with_peft_takes_a_gpu_for_each_process_or_none(more: list[str], wanted: int) -> None:
+    job = describe_job(["train", "train=tiny", "export.dir=x", "train.dir=y", *more], None, "/v")
+    assert gpus(job) == wanted
+    assert job.key_names == ()
+
+
+def test_a_removal_is_no_program_and_an_address_is_refused_however_it_is_written() -> None:
+    assert describe_job(["~interns.qwen2_vl_7b", *PAPER], None, "/v").program == "generate"
+    for word in ("ray.address=auto", "+ray.address=auto", "++ray.address=auto"):
+        with pytest.raises(RefusedRun, match="is the cluster's to say"):
+            describe_job([*PAPER, word], None, "/v")
+
+
+def test_what_is_embedded_is_named_by_its_path_alone() -> None:
+    embedded = ("cases/cases.jsonl", "interns/internvl", "interns/qwen25vl")
+    assert describe_job(["experiment=demo"], None, "/v").embedded == embedded
+    assert describe_job(PAPER, None, "/v").embedded == ()
+
+
+def test_the_programs_command_line() -> None:
+    job = SubmittedJob("train", ("a=1", "b=2"), "id", "/o", (), (), ())
+    assert job.program_arguments(None) == ["a=1", "b=2"]
+    assert job.program_arguments("auto", "/conf") == ["--config-dir", "/conf", "a=1", "b=2", "ray.address=auto"]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mics_ray.errors import RefusedRun
-from mics_ray.submit.job import describe_job
+from mics_ray.submit import package
+from mics_ray.submit.job import SubmittedJob, describe_job
 from mics_ray.submit.package import GROUP_FILES, pack_job
 
 WORDS = ["mentors=paper", "interns=paper", "judge=deepseek", "data.cases=cases.jsonl", "run.dir=runs/x"]
@@ -56,3 +57,24 @@ def test_the_same_code_gives_the_same_package(tmp_path: Path) -> None:
     first.mkdir()
     again.mkdir()
     assert pack_job(job, first).name == pack_job(job, again).name
+
+
+def test_hidden_files_links_and_other_kinds_of_files_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("conf/a.yaml", "conf/.hidden.yaml", "conf/deep/b.yaml", "conf/key.pem", "scripts/c.py", "runs/d.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "conf/link.yaml").symlink_to(tmp_path / "conf/a.yaml")
+    monkeypatch.setattr(package, "ROOT", tmp_path)
+    job = SubmittedJob("generate", (), "id", "/o", (), (), ())
+    assert sorted(name for name, _ in package.list_contents(job)) == ["conf/a.yaml", "conf/deep/b.yaml", "scripts/c.py"]
+
+
+def test_another_content_gives_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/a.yaml").write_text("a: 1")
+    monkeypatch.setattr(package, "ROOT", tmp_path)
+    job = SubmittedJob("generate", (), "id", "/o", (), (), ())
+    first = package.package_name(job)
+    assert pack_job(job, tmp_path).name == first
+    (tmp_path / "conf/a.yaml").write_text("a: 2")
+    assert package.package_name(job) != first

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mics_ray.errors import RefusedRun
+from mics_ray.jobs.lock import RunLock
 from mics_ray.submit.config import SlurmConfig
 from mics_ray.submit.job import SubmittedJob, describe_job
 from mics_ray.submit.slurm import BLOCK_PORTS, BLOCKS, FIRST_PORT, Slurm, render_sbatch
@@ -143,3 +144,88 @@ def test_a_missing_key_or_folder_is_refused_before_anything_is_submitted(
     config = SlurmConfig(dir=str(tmp_path / "jobs"), secrets_dir=str(tmp_path / "keys"))
     assert Slurm(config, lambda _: None).submit(keyed, detach=True) == 0
     assert len(queue.calls("sbatch")) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("nodes", 0), ("cpus_per_node", 0), ("gpus_per_node", -1), ("signal_s", 29)]
+)
+def test_numbers_below_their_least_are_refused_and_the_least_is_taken(job: SubmittedJob, name: str, value: int) -> None:
+    with pytest.raises(RefusedRun, match=rf"cluster\.{name}: {value} is below {value + 1}"):
+        render_sbatch(SlurmConfig(dir="/s", **{name: value}), job, "/work")  # type: ignore[arg-type]
+    assert render_sbatch(SlurmConfig(dir="/s", **{name: value + 1}), job, "/work")  # type: ignore[arg-type]
+
+
+def test_every_setting_stands_where_the_script_reads_it(job: SubmittedJob) -> None:
+    config = SlurmConfig(dir="/s", scratch="/local", python="/py", account="a", qos="q", secrets_dir="/k eys")
+    text = render_sbatch(config, job, "/it's here")
+    assert {"account": "a", "qos": "q", "time": "24:00:00"}.items() <= options(text).items()
+    lines = text.splitlines()
+    assert "cd '/it'\"'\"'s here'" in lines
+    assert "python=/py" in lines
+    assert f"files=/s/{job.submission_id}" in lines
+    assert "scratch=/local/mr$SLURM_JOB_ID" in lines
+    assert [line for line in lines if line.endswith("='/k eys'")]
+    assert "--config-dir" not in text
+    assert "/k eys" not in render_sbatch(SlurmConfig(dir="/s"), job, "/work")
+
+
+def test_group_files_are_read_where_they_lie(tmp_path: Path) -> None:
+    keyed = describe_job(WORDS, tmp_path, "/work")
+    assert f"--config-dir {tmp_path} " in render_sbatch(SlurmConfig(dir="/s"), keyed, "/work")
+
+
+def test_interns_run_on_cpus_where_no_gpus_are_asked_for() -> None:
+    words = ["mentors=local", "judge=local", "interns=paper", "data.cases=c", "run.dir=r"]
+    assert "gpus-per-node" not in render_sbatch(SlurmConfig(dir="/s"), describe_job(words, None, "/"), "/")
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "COMPLETING", "SUSPENDED"])
+def test_a_job_with_a_node_is_asked_by_its_batch_script(
+    queue: Queue, job: SubmittedJob, tmp_path: Path, state: str
+) -> None:
+    queue.queue.write_text(f"41 {state}\n")
+    Slurm(SlurmConfig(dir=str(tmp_path)), lambda _: None).stop(job)
+    assert queue.calls("scancel") == ["scancel --batch --signal=TERM 41"]
+
+
+def test_status_tells_of_the_queue_then_of_the_end(queue: Queue, job: SubmittedJob, tmp_path: Path) -> None:
+    said: list[str] = []
+    cluster = Slurm(SlurmConfig(dir=str(tmp_path / "jobs")), said.append)
+    with pytest.raises(RefusedRun, match="neither in the queue nor ended"):
+        cluster.show_status(job)
+    queue.queue.write_text("41 PENDING\n")
+    cluster.show_status(job)
+    queue.queue.write_text("")
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / f"jobs/{job.submission_id}.exit").write_text("73\n")
+    cluster.show_status(job)
+    assert "pending as job 41" in said[0]
+    assert "ended, exit code 73" in said[1]
+
+
+def test_the_end_of_an_earlier_time_is_forgotten_when_a_job_goes_on(
+    queue: Queue, job: SubmittedJob, tmp_path: Path
+) -> None:
+    (tmp_path / "jobs").mkdir()
+    ended = tmp_path / f"jobs/{job.submission_id}.exit"
+    ended.write_text("75")
+    Slurm(SlurmConfig(dir=str(tmp_path / "jobs")), lambda _: None).submit(job, detach=True)
+    assert not ended.exists()
+
+
+def test_a_job_that_goes_on_shows_what_its_log_gains(
+    queue: Queue, job: SubmittedJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "jobs").mkdir()
+    log = tmp_path / f"jobs/{job.submission_id}.log"
+    log.write_text("of the first time\n")
+    (tmp_path / "bin/sbatch").write_text(f"#!/bin/sh\necho of the second >> {log}; echo 42\n")
+    Slurm(SlurmConfig(dir=str(tmp_path / "jobs")), lambda _: None).submit(job, detach=False)
+    assert capsys.readouterr().out == "of the second\n"
+
+
+def test_two_submissions_at_a_time_are_one(queue: Queue, job: SubmittedJob, tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
+    with RunLock(tmp_path / f"jobs/{job.submission_id}.lock"), pytest.raises(RefusedRun, match="just being submitted"):
+        Slurm(SlurmConfig(dir=str(tmp_path / "jobs")), lambda _: None).submit(job, detach=True)
+    assert queue.calls("sbatch") == []

@@ -240,3 +240,36 @@ def test_the_environment_has_no_part_in_the_file(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     made = build_cluster_file(config("aws", tmp_path), described(), "/token")
     assert os.environ["OPENAI_API_KEY"] not in yaml.safe_dump(made)
+
+
+@pytest.mark.parametrize("spot", [True, False])
+def test_only_machines_with_gpus_may_be_taken_back(tmp_path: Path, spot: bool) -> None:
+    more = f"cluster.spot={str(spot).lower()}"
+    aws = build_cluster_file(config("aws", tmp_path, more), described(), "/token")["available_node_types"]
+    assert ("InstanceMarketOptions" in aws["gpu_1"]["node_config"]) is spot
+    assert "InstanceMarketOptions" not in aws["head"]["node_config"]
+    gcp = build_cluster_file(config("gcp", tmp_path, more), described(), "/token")["available_node_types"]
+    assert gcp["gpu_1"]["node_config"]["scheduling"] == [{"onHostMaintenance": "TERMINATE", "preemptible": spot}]
+    assert "scheduling" not in gcp["head"]["node_config"]
+
+
+def test_each_setting_stands_where_the_launcher_reads_it(tmp_path: Path) -> None:
+    more = ("cluster.machine_image=image-1", "cluster.idle_minutes=7", "cluster.disk_gb=33", "cluster.user=me")
+    aws = build_cluster_file(config("aws", tmp_path, *more), described(), "/token")
+    assert (aws["idle_timeout_minutes"], aws["auth"], aws["max_workers"]) == (7, {"ssh_user": "me"}, 3)
+    assert aws["provider"]["cache_stopped_nodes"] is False
+    head = aws["available_node_types"]["head"]["node_config"]
+    assert (head["ImageId"], head["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"]) == ("image-1", 33)
+    gcp = build_cluster_file(config("gcp", tmp_path, *more), described(), "/token")
+    assert gcp["provider"]["project_id"] == "my-project"
+    (disk,) = gcp["available_node_types"]["head"]["node_config"]["disks"]
+    assert disk["initializeParams"] == {"diskSizeGb": 33, "sourceImage": "image-1"}
+    assert "boto3" in aws["head_setup_commands"][0]
+    assert "google-api-python-client" in gcp["head_setup_commands"][0]
+
+
+def test_shares_of_a_gpu_come_from_a_single_one() -> None:
+    two = {"two": MachineType("a", 8, 2)}
+    assert count_machines([ReplicaNeed("third", 1, 1 / 3, 1.0, 7)], two) == {"two": 2}
+    assert count_machines([ReplicaNeed("most", 1, 0.6, 1.0, 3)], two) == {"two": 2}
+    assert count_machines([ReplicaNeed("on_cpu", 1, 0.0, 1.0, 3)], two) == {}
