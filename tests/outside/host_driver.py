@@ -18,7 +18,8 @@ from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config
 from mics_ray.jobs.generation import prepare_generation
 from mics_ray.runtime.driver.cluster import join_cluster
-from mics_ray.runtime.driver.run import StartInterns, search_job
+from mics_ray.runtime.driver.model_clients import StartInterns
+from mics_ray.runtime.driver.run import search_job
 from mics_ray.runtime.monitor.logs import log_into_folder
 from mics_ray.runtime.monitor.progress import Progress
 from mics_ray.runtime.serving.model_actors import (

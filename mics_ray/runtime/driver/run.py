@@ -4,7 +4,6 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any
@@ -12,17 +11,14 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
-from mics_ray.assemble.locations import group_by_provider
-from mics_ray.config.schema import Config
 from mics_ray.core.display import make_one_line
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, Stopped, find_exit_code
 from mics_ray.jobs.generation import GenerationJob, survey_again
 from mics_ray.jobs.job_end import JobEnd, describe_refusal
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.runtime.driver.cluster import join_cluster
-from mics_ray.runtime.driver.endpoint_actors import start_endpoint
 from mics_ray.runtime.driver.head_watch import HeadLost, HeadWatch, abandon_ray, watch_head
-from mics_ray.runtime.driver.search_worker import ActorHandles
+from mics_ray.runtime.driver.model_clients import DRAIN_S, ActorHandles, StartInterns, start_models
 from mics_ray.runtime.driver.worker_pool import WorkerPool
 from mics_ray.runtime.driver.writer import start_writer
 from mics_ray.runtime.monitor.heartbeat import Heartbeat
@@ -34,13 +30,9 @@ from mics_ray.runtime.serving.replica_policy import worker_count
 
 log = logging.getLogger(__name__)
 
-StartInterns = Callable[[Config, str, str], Mapping[str, list[Any]]]
-
 POLL_S = 0.5  # between two looks at the stop signal: what a person who presses Ctrl-C waits at most
-DRAIN_S = 15.0
-"""How long paid calls in flight may take to be answered and stored when a run is stopped."""
 DRAIN_HEADLESS_S = 5.0
-"""The same where the head of the cluster is lost: its nodes end soon too."""
+""":data:`DRAIN_S` where the head of the cluster is lost: its nodes end soon too."""
 RESTART_S = 60.0
 """How long a run may be without any worker."""
 MAX_LOSSES_WITHOUT_ROW = 10
@@ -100,24 +92,20 @@ class _Driver:
         job, config = self._job, self._job.config
         cache, logs = str(job.folder.cache.absolute()), str(job.folder.logs.absolute())
         writer = start_writer(job.folder.results.absolute(), job.folder.logs.absolute())
-        endpoints = {
-            provider: start_endpoint(entries, cache, f"endpoint-{number}", config.budget_usd, config.cache.max_gb)
-            for number, (provider, entries) in enumerate(group_by_provider(config).items())
-        }
-        replicas = interns(config, cache, logs)
-        self._handles = ActorHandles(endpoints, replicas, writer)
-        self._fleet = Fleet(config, replicas, cache, logs)
+        models = start_models(config, cache, logs, interns, config.budget_usd, config.cache.max_gb)
+        self._handles = replace(models, writer=writer)
+        self._fleet = Fleet(config, models.replicas, cache, logs)
         window = min(config.window, job.survey.pending)
         count = config.ray.workers or worker_count(ray.cluster_resources().get("CPU", 1.0), window)
         self._workers = WorkerPool(job, count, window, logs)
         self._workers.queue_spans(job.survey.spans)
         counts = writer.read_counts.remote()
-        self._wait_for([counts, *(endpoint.read_stats.remote() for endpoint in endpoints.values())])
+        self._wait_for([counts, *(endpoint.read_stats.remote() for endpoint in models.endpoints.values())])
         self._at_start = Counter(ray.get(counts)["outcomes"])
         # Waited for last: engines load for minutes, and an actor that cannot start at all should be known before.
-        engines = [replica.ready.remote() for handles in replicas.values() for replica in handles]
+        engines = [replica.ready.remote() for handles in models.replicas.values() for replica in handles]
         if engines:
-            self._progress.show_phase(f"loading {len(engines)} intern engine(s): {', '.join(replicas)}")
+            self._progress.show_phase(f"loading {len(engines)} intern engine(s): {', '.join(models.replicas)}")
             try:
                 self._wait_for(engines)
             except RayError as error:

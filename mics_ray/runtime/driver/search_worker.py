@@ -12,7 +12,7 @@ from typing import Any
 from ray.exceptions import RayActorError
 
 from mics_ray.assemble.case_search import failed_result, first_error, load_pictures, run_case
-from mics_ray.assemble.locations import group_by_provider, locate_images
+from mics_ray.assemble.locations import locate_images
 from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.config.schema import Config
 from mics_ray.core.types import Case, Failure, Usage
@@ -21,31 +21,19 @@ from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.jobs.row_writer import Row
 from mics_ray.jobs.window import Window
 from mics_ray.models.roles import UsageMeter
-from mics_ray.models.types import Model, Pictures, Refused
+from mics_ray.models.types import Pictures, Refused
 from mics_ray.runtime.driver.dataset import PlacedRecord, iter_records
-from mics_ray.runtime.driver.endpoint_actors import RemoteEndpoint
+from mics_ray.runtime.driver.model_clients import ActorHandles, ModelClients
 from mics_ray.runtime.monitor import metrics
 from mics_ray.runtime.monitor.latency import Buckets, TimedModel
 from mics_ray.runtime.monitor.logs import log_into_folder
-from mics_ray.runtime.serving.model_actors import connect_routers, remote_replicas
-from mics_ray.runtime.serving.picture_refs import PictureRefs
-from mics_ray.runtime.serving.router import Router
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ActorHandles:
-    """The actors that a worker works with: endpoints by provider, intern replicas by intern, the writer."""
-
-    endpoints: Mapping[str, Any]
-    replicas: Mapping[str, list[Any]]
-    writer: Any
-
-
-@dataclass(frozen=True, slots=True)
 class WorkerState:
-    """A worker seen from the driver; ``refused`` and ``broken`` say why it stopped by itself.
+    """A worker seen from the driver; ``refused`` and ``write_error`` say why it stopped by itself.
 
     ``queued``: requests without an answer yet, by intern; ``latencies``: calls by model and how long they took.
     """
@@ -66,10 +54,8 @@ class SearchWorker:
         self._number, self._config, self._stamp = number, config, stamp
         self._root = locate_images(config)
         self._strategy = build_strategy(config.search, tuple(config.mentors))
-        self._models: dict[str, Model] = {}
-        self._routers: dict[str, Router] = {}
+        self._models = ModelClients(config)
         self._writer: Any = None
-        self._pictures = PictureRefs()
         self._window = Window(window, self._build_row, self._commit_row)
         self._spans: dict[int, set[asyncio.Task[None]]] = {}
         self._meters: dict[str, UsageMeter] = {}
@@ -83,7 +69,8 @@ class SearchWorker:
         It is not after :meth:`stop`, a refusing provider or a full disk. The handles come here and not to the
         constructor: Ray could not restart an actor whose arguments it lost.
         """
-        self._connect_actors(handles)
+        self._models.connect(handles)
+        self._writer = handles.writer
         tasks = self._spans[number] = set()
         async for record in iter_records(span):
             if (task := await self._window.begin(record)) is None:
@@ -107,26 +94,14 @@ class SearchWorker:
         usage = dict(self._usage)
         for meter in self._meters.values():
             _add_usage(usage, meter.usage)
-        queued = {name: router.queued for name, router in self._routers.items()}
         error = self._window.error
         refused = error.failure if isinstance(error, Refused) else None
         write_error = str(error) if error is not None and refused is None else None
-        return WorkerState(len(self._meters), usage, refused, write_error, queued, self._latencies)
+        return WorkerState(len(self._meters), usage, refused, write_error, self._models.count_queued(), self._latencies)
 
     async def update_replicas(self, replicas: Mapping[str, list[Any]]) -> None:
         """Send calls to these replicas from here on; returns when those left out have answered everything."""
-        views = {name: remote_replicas(handles, self._pictures) for name, handles in replicas.items()}
-        await asyncio.gather(*(router.update_replicas(views[name]) for name, router in self._routers.items()))
-
-    def _connect_actors(self, handles: ActorHandles) -> None:
-        """Connect to the actors, once: routers and endpoint handles keep track of the calls in flight."""
-        if self._writer is not None:
-            return
-        self._writer, pictures = handles.writer, self._pictures
-        for provider, entries in group_by_provider(self._config).items():
-            handle = RemoteEndpoint(handles.endpoints[provider], pictures)
-            self._models |= dict.fromkeys(entries, handle)
-        self._routers = connect_routers(handles.replicas, pictures)
+        await self._models.update_replicas(replicas)
 
     async def _build_row(self, placed: PlacedRecord) -> Row:
         """One record to its one row; an error of ours fails that case and no other. Raises :class:`Refused`."""
@@ -149,8 +124,9 @@ class SearchWorker:
     async def _search_pictured(self, case: Case, pictures: Mapping[str, Pictures | None]) -> Row:
         started = time.monotonic()
         meter = self._meters[case.id] = UsageMeter()
-        models = self._models | {name: router.bind_case(case.id) for name, router in self._routers.items()}
-        models = {name: TimedModel(model, self._latencies[name]) for name, model in models.items()}
+        models = {
+            name: TimedModel(model, self._latencies[name]) for name, model in self._models.bind_case(case.id).items()
+        }
         panel = PanelBuilder(self._config, models).build_panel(pictures["mentor"], pictures["intern"], meter)
         try:
             result = await run_case(self._config, self._strategy, case, panel)
@@ -179,8 +155,8 @@ class SearchWorker:
     def _set_gauges(self, meters: metrics.RunMetrics) -> None:
         """Set the gauges that are read once a second."""
         meters.set_level(metrics.OPEN, len(self._meters), str(self._number))
-        for name, router in list(self._routers.items()):
-            meters.set_level(metrics.INTERN_QUEUE, router.queued, name)
+        for name, queued in self._models.count_queued().items():
+            meters.set_level(metrics.INTERN_QUEUE, queued, name)
 
 
 def _add_usage(total: dict[str, Usage], more: Mapping[str, Usage]) -> None:

@@ -19,7 +19,8 @@ from mics_ray.io.cases import InputError, Span, drop_done
 from mics_ray.io.shards import ShardError, committed_ids
 from mics_ray.jobs.generation import GenerationJob
 from mics_ray.runtime.driver.dataset import stream_spans
-from mics_ray.runtime.driver.search_worker import ActorHandles, SearchWorker, WorkerState
+from mics_ray.runtime.driver.model_clients import ActorHandles
+from mics_ray.runtime.driver.search_worker import SearchWorker, WorkerState
 
 SPANS_AHEAD = 2
 """Spans that a worker has and has not opened to the end: it opens the one and has the other."""

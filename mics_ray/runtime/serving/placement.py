@@ -83,7 +83,7 @@ def usable_nodes(nodes: Sequence[ClusterNode]) -> list[ClusterNode]:
 
 def find_placement_problems(wanted: Sequence[ReplicaNeed], nodes: Sequence[ClusterNode]) -> list[str]:
     """Problems in words, empty where everything can be placed: what is needed, what is there, the biggest node."""
-    if not any(need.gpus for need in wanted) or place_replicas(wanted, nodes) is not None:
+    if place_replicas(wanted, nodes) is not None:
         return []
     open_nodes = usable_nodes(nodes)
     biggest = max(open_nodes, key=lambda node: node.gpus, default=ClusterNode("none", 0, 0))
