@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM: a wish that a job looks up where it can end, or an interruption where it only reads."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -14,6 +14,7 @@ class StopSignal:
     def __init__(self) -> None:
         self.asked = False
         self._interrupts = False
+        self._wake: Callable[[], object] | None = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -33,10 +34,15 @@ class StopSignal:
             yield
 
     @contextmanager
-    def deferred(self) -> Iterator[None]:
-        """Meanwhile a signal only sets ``asked``, which the caller looks up: an event loop would not survive more."""
-        with self._set_interrupts(False):
-            yield
+    def deferred(self, wake: Callable[[], object]) -> Iterator[None]:
+        """Meanwhile a signal sets ``asked``, which the caller looks up, and calls ``wake``; an event loop would not
+        survive an exception. Python's handlers alone do not wake a loop, and until it looks it would pay for calls."""
+        before, self._wake = self._wake, wake
+        try:
+            with self._set_interrupts(False):
+                yield
+        finally:
+            self._wake = before
 
     def check(self) -> None:
         """Raises :class:`Stopped` where a stop was asked for."""
@@ -55,5 +61,7 @@ class StopSignal:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+        if self._wake is not None:
+            self._wake()
         if self._interrupts:
             raise Stopped

@@ -8,7 +8,7 @@ from mics_ray.jobs.row_writer import Row, RowWriter
 from mics_ray.jobs.stop_signal import StopSignal
 
 POLL_S = 0.25
-"""How soon a stop is noticed: Python's signal handlers do not wake an event loop."""
+"""Between two looks at how far a job is."""
 
 Record = TypeVar("Record")
 
@@ -107,11 +107,13 @@ async def make_rows(
     ``OSError`` where rows cannot be committed. However it ends, the rows that were made are committed.
     """
     window = Window(size, make_row, _refuse_rows if writer is None else writer.add)
-    with stop.deferred():
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    with stop.deferred(lambda: loop.call_soon_threadsafe(stopping.set)):
         feeding = asyncio.create_task(_feed(window, records, writer))
+        asked = asyncio.create_task(stopping.wait())
         try:
             while not feeding.done():
-                await asyncio.wait([feeding], timeout=POLL_S)
+                await asyncio.wait([feeding, asked], timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
                 if watch is not None:
                     watch(window.running)
                 stop.check()
@@ -120,9 +122,10 @@ async def make_rows(
                 raise window.error
         finally:
             feeding.cancel()
+            asked.cancel()
             window.end()
             await window.wait_for_commits()
-            await asyncio.gather(feeding, return_exceptions=True)
+            await asyncio.gather(feeding, asked, return_exceptions=True)
             if writer is not None:
                 await writer.close()
 

@@ -26,9 +26,11 @@ def test_a_signal_is_a_wish_first_and_an_end_the_second_time(number: int) -> Non
 def test_it_interrupts_what_only_reads_and_waits_where_that_is_deferred() -> None:
     stop = StopSignal()
     with stop.listening(), stop.interrupting():
-        with stop.deferred():
+        woken: list[bool] = []
+        with stop.deferred(lambda: woken.append(stop.asked)):
             os.kill(os.getpid(), signal.SIGTERM)
         assert stop.asked
+        assert woken == [True]
     stop = StopSignal()
     with stop.listening():
         with pytest.raises(Stopped), stop.interrupting():

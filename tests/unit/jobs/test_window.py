@@ -1,6 +1,8 @@
 """The window of open records: full and never overfull, ended by its first error, and what a stop leaves."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -112,6 +114,19 @@ async def test_a_stop_ends_a_job_that_is_watched_and_gives_up_what_is_open() -> 
     with pytest.raises(Stopped):
         await make_rows(range(9), hang, None, 3, stop, watch)
     assert (seen, sorted(cancelled)) == ([3], [0, 1, 2])
+
+
+async def test_a_signal_ends_a_job_at_once_and_not_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mics_ray.jobs.window.POLL_S", 600.0)
+    stop = StopSignal()
+
+    async def hang(number: int) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    with pytest.raises(Stopped), stop.listening():
+        async with asyncio.timeout(60):
+            await make_rows([1], hang, None, 3, stop)
 
 
 async def test_records_that_cannot_be_read_end_the_job() -> None:
