@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from eval.chains import ItemJudge, mics_score
+from eval.chains import ItemJudge, compute_mics_score
 from eval.prepare import MODEL, Question, Work
 from eval.rows import answer_row
-from eval.scoring import parse, question_text, verdict
+from eval.scoring import check_by_rule, find_answer, question_text
 from eval.types import Answered
 from mics_ray.assemble.panel import PanelBuilder, build_intern_template
 from mics_ray.core.ports import Judge, Panel
@@ -35,7 +35,7 @@ class Examiner:
     work: Work
     models: ModelsFor
 
-    async def row(self, question: Question) -> dict[str, Any]:
+    async def answer_item(self, question: Question) -> dict[str, Any]:
         """The row of an item; a lost call leaves its verdict unknown. Raises :class:`Refused` only."""
         started, meter = time.monotonic(), UsageMeter()
         item = question.item
@@ -47,23 +47,23 @@ class Examiner:
             pictures = await asyncio.to_thread(load_case_pictures, question.root, item.images, side)
             models = self.models(question.id)
             panel = PanelBuilder(self.work.config, models).build_panel(None, pictures, meter)
-            request = self._request(question, prompt, pictures)
+            request = self._make_request(question, prompt, pictures)
             model = BoundModel(models[MODEL], request, pictures, self.work.job.prompts, meter)
-            answered = await _answered(question, case, model, panel.judge)
+            answered = await _ask_and_check(question, case, model, panel.judge)
             if self.work.job.eval.mics_score:
                 score = await self._mics_score(question, case, answered.output, panel)
         except PictureError as error:
             answered = Answered(item, question.benchmark, failure=Failure("pictures", str(error)))
         except BaseExceptionGroup as group:
-            answered = self._broke(question, group)
+            answered = self._failed_answer(question, group)
         except Refused:
             raise
         except Exception as error:  # an error of ours fails this item and no other
-            answered = self._broke(question, error)
+            answered = self._failed_answer(question, error)
         seconds, used = time.monotonic() - started, meter.usage.get(MODEL, Usage())
         return answer_row(answered, prompt, used, seconds, self.work.stamp, mics_score=score)
 
-    def _request(self, question: Question, prompt: str, pictures: Pictures | None) -> Request:
+    def _make_request(self, question: Question, prompt: str, pictures: Pictures | None) -> Request:
         """What the model is asked. The digest of the configuration is in the address of its kept reply: a model that
         was trained anew in the same place is asked anew."""
         return replace(
@@ -72,10 +72,10 @@ class Examiner:
             text=prompt,
             pictures=pictures.digest if pictures else "",
             temperature=self.work.job.eval.temperature,
-            seed=self._seed(question),
+            seed=self._item_seed(question),
         )
 
-    def _seed(self, question: Question) -> int:
+    def _item_seed(self, question: Question) -> int:
         return derive_seed(self.work.job.seed, question.benchmark, question.item.id)
 
     async def _mics_score(self, question: Question, case: Case, output: str, panel: Panel) -> float | None:
@@ -84,11 +84,11 @@ class Examiner:
             return None
         interns = {name: intern for name, intern in panel.interns.items() if name != MODEL}
         alone = replace(panel, interns=interns, judge=ItemJudge(question.item, panel.judge))
-        return await mics_score(case, chain, alone, self._seed(question))
+        return await compute_mics_score(case, chain, alone, self._item_seed(question))
 
-    def _broke(self, question: Question, error: BaseException) -> Answered:
+    def _failed_answer(self, question: Question, error: BaseException) -> Answered:
         """An unforeseen error as a lost call; a refusing provider among several errors is raised."""
-        leaf = _leaf(error)
+        leaf = first_error(error)
         if isinstance(leaf, Refused):
             raise leaf
         # The message of an unforeseen error may quote an item, so only its type is written down.
@@ -97,7 +97,7 @@ class Examiner:
         return Answered(question.item, question.benchmark, failure=failure)
 
 
-async def _answered(question: Question, case: Case, model: BoundModel, judge: Judge) -> Answered:
+async def _ask_and_check(question: Question, case: Case, model: BoundModel, judge: Judge) -> Answered:
     """The model's answer to the template of ``model``, with its verdict by rule or by the judge."""
     item = question.item
     answered = Answered(item, question.benchmark)
@@ -105,8 +105,8 @@ async def _answered(question: Question, case: Case, model: BoundModel, judge: Ju
         reply = await model.request_reply(model.template)
     except LostCall as lost:
         return replace(answered, output=lost.text, failure=lost.failure)
-    answered = replace(answered, output=reply.text, parsed=parse(item, reply.text))
-    said = verdict(item, answered.parsed)
+    answered = replace(answered, output=reply.text, parsed=find_answer(item, reply.text))
+    said = check_by_rule(item, answered.parsed)
     if said is not None:
         return replace(answered, verdict=said)
     try:
@@ -116,8 +116,8 @@ async def _answered(question: Question, case: Case, model: BoundModel, judge: Ju
     return replace(answered, verdict=judged.verdict, judge_reply=judged.reply)
 
 
-def _leaf(error: BaseException) -> BaseException:
+def first_error(error: BaseException) -> BaseException:
     """The error itself; of a group a refusal before anything else."""
     if not isinstance(error, BaseExceptionGroup):
         return error
-    return _leaf((error.subgroup(Refused) or error).exceptions[0])
+    return first_error((error.subgroup(Refused) or error).exceptions[0])

@@ -19,7 +19,7 @@ from mics_ray.models.types import LostCall, Pictures, Request
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PreparedQuestion:
     """A checked question: how its model is served, what is asked, the pictures that go before it."""
 
     config: ModelConfig
@@ -27,7 +27,7 @@ class Asked:
     pictures: Pictures | None
 
 
-def prepare(job: InferJob) -> Asked:
+def prepare_question(job: InferJob) -> PreparedQuestion:
     """Check the model and everything that goes to it. Raises :class:`RefusedRun` before an engine is loaded."""
     if job.serve.engine is not Engine.vllm:
         raise RefusedRun("serve.engine: infer loads a checkpoint here, engine=vllm")
@@ -43,14 +43,14 @@ def prepare(job: InferJob) -> Asked:
         engine_args(config, on_gpu=not is_cpu_build())
     except ValueError as error:
         raise RefusedRun(f"serve: {error}") from None
-    pictures = _pictures(job)
+    pictures = _load_pictures_in_order(job)
     text = fill_intern_prompt(job.prompts, Case("question", job.question, ""), ())
     digest = pictures.digest if pictures else ""
     request = Request("model", job.model, "", "", text, digest, job.temperature, config.max_tokens, job.seed)
-    return Asked(config, request, pictures)
+    return PreparedQuestion(config, request, pictures)
 
 
-async def answer(asked: Asked) -> AsyncIterator[str]:
+async def stream_answer(asked: PreparedQuestion) -> AsyncIterator[str]:
     """Load the model and hand its answer out part after part. Raises :class:`RefusedRun` when there is none."""
     try:
         engine = await VllmEngine.start(asked.config, on_gpu=not is_cpu_build())
@@ -67,7 +67,7 @@ async def answer(asked: Asked) -> AsyncIterator[str]:
         engine.stop()
 
 
-def _pictures(job: InferJob) -> Pictures | None:
+def _load_pictures_in_order(job: InferJob) -> Pictures | None:
     """The pictures in the order given; each may lie anywhere on this machine."""
     given = [job.images] if isinstance(job.images, str) else list(job.images or [])
     seen = []

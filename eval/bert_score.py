@@ -8,15 +8,17 @@ from typing import Any
 from mics_ray.errors import RefusedRun
 
 
-def scores(candidates: Sequence[str], references: Sequence[str], model: str, layers: int | None) -> list[float]:
+def bert_scores(candidates: Sequence[str], references: Sequence[str], model: str, layers: int | None) -> list[float]:
     """F1 of each candidate against its reference, not rescaled; 0 where one of the two is empty.
 
     ``model`` is a hub id, or a folder, for which ``layers`` must say which layer is read; ``None`` takes the library's
     own choice for the hub id. Raises :class:`RefusedRun` when the model is not there or does not fit.
     """
-    pairs = [(place, pair) for place, pair in enumerate(zip(candidates, references, strict=True)) if _both(pair)]
+    pairs = [
+        (place, pair) for place, pair in enumerate(zip(candidates, references, strict=True)) if _has_both_texts(pair)
+    ]
     found = [0.0] * len(candidates)
-    scorer = load(model, layers)
+    scorer = load_scorer(model, layers)
     if pairs:
         _, _, f1 = scorer.score([pair[0] for _, pair in pairs], [pair[1] for _, pair in pairs])
         for (place, _), value in zip(pairs, f1.tolist(), strict=True):
@@ -25,7 +27,7 @@ def scores(candidates: Sequence[str], references: Sequence[str], model: str, lay
 
 
 @lru_cache(maxsize=1)
-def load(model: str, layers: int | None) -> Any:
+def load_scorer(model: str, layers: int | None) -> Any:
     """The library's scorer, loaded once, on the CPU: GPUs are for the engines.
 
     Raises :class:`RefusedRun` before anything is scored when it cannot score.
@@ -63,5 +65,5 @@ def _keep_leading_space(scorer: Any, model: str) -> None:
         scorer._tokenizer = AutoTokenizer.from_pretrained(model, add_prefix_space=True)
 
 
-def _both(pair: tuple[str, str]) -> bool:
+def _has_both_texts(pair: tuple[str, str]) -> bool:
     return all(text.strip() for text in pair)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from eval.scoring import parse, verdict
+from eval.scoring import check_by_rule, find_answer
 from eval.types import Item
 from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.ports import Judge, Panel
@@ -14,7 +14,7 @@ OWN = "own"
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class FixedChain:
     """A mentor that hands in a chain which is there already."""
 
     chain: Continuation
@@ -33,20 +33,20 @@ class ItemJudge:
 
     async def compare(self, case: Case, answer: str, seed: int) -> Judgement:
         """See :class:`mics_ray.core.ports.Judge`; ``answer`` is free text, as interns give it."""
-        parsed = parse(self.item, f"### The final answer is: {answer}")
-        said = verdict(self.item, parsed)
+        parsed = find_answer(self.item, f"### The final answer is: {answer}")
+        said = check_by_rule(self.item, parsed)
         if said is not None:
             return Judgement(said, "")
         return await self.judge.compare(replace(case, question=self.item.question), parsed, seed)
 
 
-async def mics_score(case: Case, chain: Continuation, panel: Panel, seed: int) -> float | None:
+async def compute_mics_score(case: Case, chain: Continuation, panel: Panel, seed: int) -> float | None:
     """Right votes / known votes of the panel's interns that finish from all of the chain's steps, its answer left out.
 
     ``None`` without steps, and where too many calls were lost. It is the search's own score of one complete chain.
     """
     if not chain.steps:
         return None
-    alone = replace(panel, mentors={OWN: Written(chain)})
+    alone = replace(panel, mentors={OWN: FixedChain(chain)})
     tree, _ = await run_search(case, BestOfN((OWN,)), alone, SearchTree(case.id, seed))
     return tree.nodes[0].score

@@ -24,7 +24,7 @@ from mics_ray.config.compose import compose_job
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_USAGE
 
 if TYPE_CHECKING:
-    from eval.ask import Asked
+    from eval.ask import PreparedQuestion
 
 INFER = "Ask a model one question, with no, one or many pictures: its reasoning streams to standard output."
 COMPARE = (
@@ -81,9 +81,9 @@ def run_infer(argv: Sequence[str]) -> int:
 def ask_question(job: InferJob) -> int:
     """Print the model's answer as it comes. Raises :class:`RefusedRun` before an engine is loaded, else ends the
     process."""
-    from eval.ask import prepare
+    from eval.ask import prepare_question
 
-    asked = prepare(job)
+    asked = prepare_question(job)
     adapter = f" with the adapter {job.serve.adapter}" if job.serve.adapter else ""
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"loading {job.model}{adapter}", markup=False)
     # asyncio's own handler would wait for the next await, and loading has none for a minute.
@@ -98,7 +98,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _print_answer(asked: "Asked") -> int:
+def _print_answer(asked: "PreparedQuestion") -> int:
     with _own_output() as output:
         asyncio.run(_stream_answer(asked, output))
     return EXIT_OK
@@ -112,10 +112,10 @@ def _own_output() -> TextIO:
     return output
 
 
-async def _stream_answer(asked: "Asked", output: TextIO) -> None:
-    from eval.ask import answer
+async def _stream_answer(asked: "PreparedQuestion", output: TextIO) -> None:
+    from eval.ask import stream_answer
 
-    async for part in answer(asked):
+    async for part in stream_answer(asked):
         output.write(part)
         output.flush()  # a reader in a pipe sees each part when it is there
     output.write("\n")
@@ -136,11 +136,11 @@ def run_compare(argv: Sequence[str]) -> int:
 
 def print_comparison(first: Path, second: Path, out: Path | None) -> int:
     """Compare, print, and write into ``out`` where it is given."""
-    from eval.reports.comparison import as_markdown, compare, write_comparison
+    from eval.reports.comparison import compare_evaluations, render_comparison, write_comparison
 
     console = Console(highlight=False, soft_wrap=True)
-    found = compare(first, second)
-    console.print(as_markdown(found), markup=False)
+    found = compare_evaluations(first, second)
+    console.print(render_comparison(found), markup=False)
     if out is None:
         return EXIT_OK
     try:

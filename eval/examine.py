@@ -6,9 +6,9 @@ from typing import Any
 
 from eval.answer import Examiner
 from eval.answer_writer import AnswerWriter, Score
-from eval.bert_score import scores
+from eval.bert_score import bert_scores
 from eval.prepare import Work
-from eval.progress import line
+from eval.progress import progress_line
 from eval.rows import ANSWERS
 from mics_ray.errors import EXIT_OK, RefusedRun
 from mics_ray.io.shards import ShardStore
@@ -58,19 +58,19 @@ async def _answer_items(
     began, before = time.monotonic(), work.total - len(work.pending)
 
     def show_progress(running: int) -> None:
-        text = line(work.total, before, answers.verdicts, running, time.monotonic() - began)
+        text = progress_line(work.total, before, answers.verdicts, running, time.monotonic() - began)
         progress.show_line(before + sum(answers.verdicts.values()), work.total, text)
 
     models = ModelClients(work.config)
     models.connect(actors)
     examiner = Examiner(work, models.bind_case)
-    await make_rows(work.pending, examiner.row, answers.rows, work.job.window, stop, show_progress)
+    await make_rows(work.pending, examiner.answer_item, answers.rows, work.job.window, stop, show_progress)
 
 
 def _score(work: Work) -> Score | None:
     """BERTScore with the model that is configured."""
     model, layers = work.job.eval.bert_score_model, work.job.eval.bert_score_layers
-    return None if model is None else lambda candidates, references: scores(candidates, references, model, layers)
+    return None if model is None else lambda candidates, references: bert_scores(candidates, references, model, layers)
 
 
 async def _drain_endpoints(actors: ActorHandles) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from eval.benchmarks import items, open_source
+from eval.benchmarks import open_source, read_items
 from eval.config import EvaluateJob
 from eval.rows import ANSWERS, item_id
 from eval.types import Item
@@ -121,7 +121,7 @@ def _questions(job: EvaluateJob, folder: RunFolder, name: str) -> list[Question]
     """A benchmark's items, or a sample of them that the seed decides, in their order."""
     pictures = (folder.root / "pictures" / name).absolute()
     source = open_source(name, job.eval.benchmarks[name], job.eval.root, pictures)
-    found = items(source)
+    found = read_items(source)
     if job.eval.limit is not None:
         drawn = sorted(found, key=lambda item: derive_seed(job.seed, "sample", name, item.id))[: job.eval.limit]
         chosen = {item.id for item in drawn}

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from eval.config import EvaluateJob
 from eval.prepare import Work
-from eval.reports.markdown import interval, percent
+from eval.reports.markdown import format_interval, format_percent
 from mics_ray.config.schema import Engine
 from mics_ray.core.types import Verdict
 from mics_ray.runtime.monitor.progress import format_clock
@@ -17,7 +17,7 @@ from mics_ray.runtime.monitor.progress import format_clock
 COLOURS = {Verdict.RIGHT: "green", Verdict.WRONG: "yellow", Verdict.UNKNOWN: "red"}
 
 
-def line(total: int, before: int, verdicts: Mapping[str, int], running: int, seconds: float) -> Text:
+def progress_line(total: int, before: int, verdicts: Mapping[str, int], running: int, seconds: float) -> Text:
     """Items done, verdicts of this session, rate and time left, in one line."""
     here = sum(verdicts.values())
     text = Text(f"{before + here}/{total} items  ")
@@ -30,17 +30,17 @@ def line(total: int, before: int, verdicts: Mapping[str, int], running: int, sec
     return text
 
 
-def print_closing(console: Console, work: Work, report: Mapping[str, Any]) -> None:
+def print_evaluation(console: Console, work: Work, report: Mapping[str, Any]) -> None:
     """The account of every benchmark, how pictures were cut, and where the files lie."""
     table = Table(title=str(report["model"]), title_justify="left")
     table.add_column("benchmark", no_wrap=True)
     for name in ("items", "accuracy", "95 % interval", "parse rate", "lost"):
         table.add_column(name, justify="right")
     for name, found in report["benchmarks"].items():
-        shares = percent(found["accuracy"]), interval(found), percent(found["parse_rate"])
+        shares = format_percent(found["accuracy"]), format_interval(found), format_percent(found["parse_rate"])
         table.add_row(name, str(found["items"]), *shares, str(found["lost"]))
     console.print(table)
-    if note := unspecified(work.job, work.tiling):
+    if note := warn_of_tiling(work.job, work.tiling):
         console.print(note, style="yellow", markup=False, soft_wrap=True)
     root = work.folder.root
     console.print(f"rows     {work.folder.results}/part-*.parquet", highlight=False, soft_wrap=True)
@@ -49,7 +49,7 @@ def print_closing(console: Console, work: Work, report: Mapping[str, Any]) -> No
     )
 
 
-def unspecified(job: EvaluateJob, tiling: Mapping[str, Any]) -> str:
+def warn_of_tiling(job: EvaluateJob, tiling: Mapping[str, Any]) -> str:
     """A warning where tiles and pixels are the checkpoint's own: a tuned one may have been saved with others."""
     if job.serve.engine is not Engine.vllm or job.serve.processor_kwargs or not tiling:
         return ""

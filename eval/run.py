@@ -39,15 +39,15 @@ def evaluate(job: EvaluateJob, answering: Answering = on_ray) -> int:
     from eval.prepare import check, prepared
 
     check(job)
-    from eval.progress import print_closing
-    from eval.reports.report import write_report
+    from eval.progress import print_evaluation
+    from eval.reports.report import write_evaluation_report
     from mics_ray.runtime.monitor.logs import log_into_folder
     from mics_ray.runtime.monitor.progress import Progress
 
     if job.eval.bert_score_model is not None:
-        from eval.bert_score import load
+        from eval.bert_score import load_scorer
 
-        load(job.eval.bert_score_model, job.eval.bert_score_layers)
+        load_scorer(job.eval.bert_score_model, job.eval.bert_score_layers)
     progress, console = Progress(), Console()
     with prepared(job) as work:
         log_into_folder(work.folder.logs, "driver")
@@ -58,5 +58,5 @@ def evaluate(job: EvaluateJob, answering: Answering = on_ray) -> int:
             code, message = end.code, end.message
         progress.show_phase(f"ended with exit code {code} {message}")
         if code == EXIT_OK:
-            print_closing(console, work, write_report(work.folder.root))
+            print_evaluation(console, work, write_evaluation_report(work.folder.root))
     return code

@@ -35,12 +35,12 @@ def question_text(item: Item) -> str:
         lines = (f"{letter}. {text}" for letter, text in zip(LETTERS, item.options, strict=False))
         parts += ["\n".join(lines), "Answer with the letter of one option."]
     elif item.kind is Kind.CLOSED:
-        yes_no = normalise(item.answer) in YES_NO
+        yes_no = normalise_words(item.answer) in YES_NO
         parts.append("Answer yes or no." if yes_no else "Answer with one word or a short phrase.")
     return "\n".join(parts)
 
 
-def parse(item: Item, output: str) -> str:
+def find_answer(item: Item, output: str) -> str:
     """The answer found in a model's output; ``""`` when there is none.
 
     It stands behind the final-answer marker, as interns are asked to write. Of a choice it is a letter of the options;
@@ -50,28 +50,28 @@ def parse(item: Item, output: str) -> str:
     if boxed := _BOXED.search(answer):
         answer = boxed[1].strip()
     if item.kind is Kind.CHOICE:
-        return _letter(answer, item.options)
-    if item.kind is Kind.CLOSED and normalise(item.answer) in YES_NO:
+        return _find_letter(answer, item.options)
+    if item.kind is Kind.CLOSED and normalise_words(item.answer) in YES_NO:
         return _yes_no(answer)
     return answer
 
 
-def verdict(item: Item, parsed: str) -> Verdict | None:
+def check_by_rule(item: Item, parsed: str) -> Verdict | None:
     """Whether a parsed answer is right by rule; ``None`` leaves it to the judge. No answer found is wrong."""
     if not parsed:
         return Verdict.WRONG
     if item.kind is Kind.OPEN:
         return None
-    return Verdict.RIGHT if normalise(_without_lead(parsed)) == normalise(item.answer) else Verdict.WRONG
+    return Verdict.RIGHT if normalise_words(_without_lead(parsed)) == normalise_words(item.answer) else Verdict.WRONG
 
 
-def normalise(text: str) -> str:
+def normalise_words(text: str) -> str:
     """Lower-case words, numbers and signs without articles, one space apart; an article alone stays."""
-    words = _words(text)
+    words = _split_words(text)
     return " ".join([word for word in words if word not in _ARTICLES] or words)
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
@@ -86,33 +86,37 @@ def _yes_no(answer: str) -> str:
     return said[1] if said else ""
 
 
-def _letter(answer: str, options: tuple[str, ...]) -> str:
+def _find_letter(answer: str, options: tuple[str, ...]) -> str:
     """The one letter that an answer names: by an option's whole text, at its start, or further on."""
     text = _without_lead(answer)
     named = dict(zip(LETTERS, options, strict=False))
-    if len(_words(text)) > 1 and (same := _same(_words(text), [_words(option) for option in options])):
+    if len(_split_words(text)) > 1 and (
+        same := _match_option(_split_words(text), [_split_words(option) for option in options])
+    ):
         return same
-    found = _leading(text, named) or _same(normalise(text), [normalise(option) for option in options])
-    return (found or _elsewhere(answer, named)) if len(found) < 2 else ""
+    found = _leading_letter(text, named) or _match_option(
+        normalise_words(text), [normalise_words(option) for option in options]
+    )
+    return (found or _letter_elsewhere(answer, named)) if len(found) < 2 else ""
 
 
-def _same(text: Sequence[str], options: Sequence[Sequence[str]]) -> str:
+def _match_option(text: Sequence[str], options: Sequence[Sequence[str]]) -> str:
     """The letter of the one option that equals ``text``."""
     found = [letter for letter, option in zip(LETTERS, options, strict=False) if text and option == text]
     return found[0] if len(found) == 1 else ""
 
 
-def _leading(text: str, named: Mapping[str, str]) -> str:
+def _leading_letter(text: str, named: Mapping[str, str]) -> str:
     """The letter that an answer begins with, followed by another one that it lists beside it."""
     lead = _LEADING.match(text)
     letter, rest = (lead[1].upper(), text[lead.end() :]) if lead else (text[:1], text[1:])
-    if letter not in named or (not lead and _words(rest) != _words(named[letter])):
+    if letter not in named or (not lead and _split_words(rest) != _split_words(named[letter])):
         return ""
-    listed = _LISTED.match(rest) if _words(rest) != _words(named[letter]) else None
+    listed = _LISTED.match(rest) if _split_words(rest) != _split_words(named[letter]) else None
     return letter + (listed[1] if listed and listed[1] in named and listed[1] != letter else "")
 
 
-def _elsewhere(answer: str, named: Mapping[str, str]) -> str:
+def _letter_elsewhere(answer: str, named: Mapping[str, str]) -> str:
     """The one letter that is named further on: ``option B``, ``I choose B.``, ``(B)``."""
     for pattern in (_NAMED, _CHOSEN, _BRACKETED):
         if found := set(pattern.findall(answer)) & set(named):

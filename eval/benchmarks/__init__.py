@@ -3,20 +3,20 @@
 from collections.abc import Mapping
 
 from eval.benchmarks.base import Reader, Source, open_source
-from eval.benchmarks.cases import read as cases
-from eval.benchmarks.chiron import read as chiron
-from eval.benchmarks.medxpertqa_mm import read as medxpertqa_mm
-from eval.benchmarks.mmmu_med import read as mmmu_med
-from eval.benchmarks.path_vqa import read as path_vqa
-from eval.benchmarks.pmc_vqa import read as pmc_vqa
-from eval.benchmarks.slake import read as slake
-from eval.benchmarks.vqa_rad import read as vqa_rad
+from eval.benchmarks.cases import read_case_items as cases
+from eval.benchmarks.chiron import read_chiron as chiron
+from eval.benchmarks.medxpertqa_mm import read_medxpertqa_mm as medxpertqa_mm
+from eval.benchmarks.mmmu_med import read_mmmu_med as mmmu_med
+from eval.benchmarks.path_vqa import read_vqa_rad as path_vqa
+from eval.benchmarks.pmc_vqa import read_pmc_vqa as pmc_vqa
+from eval.benchmarks.slake import read_slake as slake
+from eval.benchmarks.vqa_rad import read_vqa_rad as vqa_rad
 from eval.types import Item
 from mics_ray.config.compose import suggest_nearest
 from mics_ray.errors import RefusedRun
 from mics_ray.models.pictures.file_formats import PictureError, name_errors, open_inside
 
-__all__ = ["READERS", "Reader", "Source", "items", "open_source"]
+__all__ = ["READERS", "Reader", "Source", "open_source", "read_items"]
 
 READERS: Mapping[str, Reader] = {
     "vqa_rad": vqa_rad,
@@ -30,7 +30,7 @@ READERS: Mapping[str, Reader] = {
 }
 
 
-def items(source: Source) -> list[Item]:
+def read_items(source: Source) -> list[Item]:
     """All items of a benchmark in their order; afterwards ``source.picture_root`` is where their pictures lie.
 
     Raises :class:`RefusedRun` for a reader that there is not, a record that cannot be read, an id that is there twice,
@@ -60,12 +60,12 @@ def _refuse_lost_pictures(source: Source, found: list[Item]) -> None:
     checked: set[str] = set()
     for item in found:
         for picture in item.images:
-            if picture not in checked and (problem := _problem(source, picture)):
+            if picture not in checked and (problem := _picture_problem(source, picture)):
                 raise RefusedRun(f"{source.name}: item {item.id!r}: {problem} (looked under {source.picture_root})")
             checked.add(picture)
 
 
-def _problem(source: Source, picture: str) -> str | None:
+def _picture_problem(source: Source, picture: str) -> str | None:
     """Why a picture cannot be opened; its content is looked at when it is asked about."""
     try:
         with name_errors(picture):

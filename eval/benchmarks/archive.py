@@ -7,7 +7,7 @@ from zipfile import BadZipFile, ZipFile
 from mics_ray.errors import RefusedRun
 
 
-def unpack(file: Any, names: Iterable[str], write: Callable[[str, bytes], None]) -> None:
+def unpack_members(file: Any, names: Iterable[str], write: Callable[[str, bytes], None]) -> None:
     """Hand each member whose path is, or ends with, one of ``names`` to ``write``; names that are no member are left.
 
     ``file`` is a seekable binary file; it is closed. Names that climb out of a folder are never written.

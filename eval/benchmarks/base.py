@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from eval.benchmarks.archive import unpack
-from eval.benchmarks.hub import open_file, snapshot
-from eval.benchmarks.record import Record, read_records
+from eval.benchmarks.archive import unpack_members
+from eval.benchmarks.hub import fetch_snapshot, open_file
+from eval.benchmarks.record import BenchmarkRecord, read_benchmark_records
 from eval.config import BenchmarkConfig
 from eval.types import Item
 from mics_ray.errors import RefusedRun
@@ -39,16 +39,16 @@ class Source:
     @cached_property
     def base(self) -> Path:
         """The folder with the records: ``root``, or the hub's files in the cache of ``huggingface_hub``."""
-        return self.root or self._fetched()
+        return self.root or self._fetch_split()
 
-    def table(self, split: str, config: str | None = None) -> Iterator[Record]:
+    def read_table(self, split: str, config: str | None = None) -> Iterator[BenchmarkRecord]:
         """The records of a split (of a configuration) in the order of the files.
 
         Files are ``SPLIT.EXT``, ``SPLIT-*.EXT`` or ``SPLIT/*.EXT`` in the folder, its ``data``, or the configuration's
         folder; EXT is parquet, jsonl, json or csv. Raises :class:`RefusedRun` when there is none, or one is damaged.
         """
-        for file in self._files(split, config):
-            yield from read_records(file)
+        for file in self._split_files(split, config):
+            yield from read_benchmark_records(file)
 
     def named_file(self, name: str) -> Path:
         """A file of records with a name of its own. Raises :class:`RefusedRun` when it is not there."""
@@ -57,15 +57,15 @@ class Source:
             raise RefusedRun(f"{self.name}: {path} is not there; check eval.root and the benchmark's folder")
         return path
 
-    def embedded(self, record: Record, column: str) -> str:
+    def store_embedded_picture(self, record: BenchmarkRecord, column: str) -> str:
         """The picture that a record holds as ``{bytes, path}``, written to ``pictures``; the relative path."""
-        content = record.picture(column)
+        content = record.picture_bytes(column)
         name = hashlib.sha256(content).hexdigest()
         self.picture_root = self.pictures
         write_picture(self.pictures, name, content)
         return name
 
-    def beside(self, names: Sequence[str], folders: Sequence[str], archive: str) -> dict[str, str]:
+    def locate_pictures(self, names: Sequence[str], folders: Sequence[str], archive: str) -> dict[str, str]:
         """Relative paths of pictures that lie as files in one of ``folders``, or else in the zip file ``archive``
         (of the folder, or of the hub), whose members they are unpacked from. A name found nowhere is left as it is."""
         if folder := next((folder for folder in folders if (self.base / folder).is_dir()), None):
@@ -73,10 +73,12 @@ class Source:
             return {name: f"{folder}/{name}" for name in names}
         self.picture_root = self.pictures
         if missing := [name for name in names if not (self.pictures / name).exists()]:
-            unpack(self._archive(archive), missing, lambda name, content: write_picture(self.pictures, name, content))
+            unpack_members(
+                self._open_archive(archive), missing, lambda name, content: write_picture(self.pictures, name, content)
+            )
         return {name: name for name in names}
 
-    def _archive(self, name: str) -> Any:
+    def _open_archive(self, name: str) -> Any:
         """An archive to read from: the local file, or the hub's without fetching all of it."""
         if self.root is None:
             return open_file(str(self.config.hub), self.config.revision, name)
@@ -84,7 +86,7 @@ class Source:
             raise RefusedRun(f"{self.name}: neither a folder of pictures nor {name} in {self.root}")
         return open(self.root / name, "rb")
 
-    def _files(self, split: str, config: str | None) -> list[Path]:
+    def _split_files(self, split: str, config: str | None) -> list[Path]:
         folders = [self.base / config] if config else [self.base, self.base / "data"]
         for folder in folders:
             for suffix in SUFFIXES:
@@ -94,11 +96,11 @@ class Source:
         wanted = f"{split}.parquet, {split}-*.parquet (or jsonl, json, csv)"
         raise RefusedRun(f"{self.name}: no split {split!r} in {folders[0]}; there should be {wanted}")
 
-    def _fetched(self) -> Path:
+    def _fetch_split(self) -> Path:
         """The hub's files of the split: the same layouts that a local folder may have."""
         prefixes = [f"{name}/" for name in self.config.config] or ["", "data/"]
         patterns = [f"{prefix}{self.config.split}{rest}" for prefix in prefixes for rest in (".*", "-*", "/*")]
-        return snapshot(str(self.config.hub), self.config.revision, patterns)
+        return fetch_snapshot(str(self.config.hub), self.config.revision, patterns)
 
 
 Reader = Callable[[Source], Iterator[Item]]

@@ -9,7 +9,7 @@ from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import InputError, read_span, survey_cases
 
 
-def read(source: Source) -> Iterator[Item]:
+def read_case_items(source: Source) -> Iterator[Item]:
     """The cases of `SPLIT.jsonl`, whose pictures are relative to its folder. One case is one cluster.
 
     Raises :class:`RefusedRun` for a record that generation would reject.

@@ -7,18 +7,18 @@ from eval.benchmarks.questions import without_placeholders, yes_no_kind
 from eval.types import Item, Kind
 
 
-def read(source: Source) -> Iterator[Item]:
+def read_chiron(source: Source) -> Iterator[Item]:
     """Open where ``answer_type`` is OPEN, else by the gold answer. One patient (a folder) is one cluster."""
-    for record in source.table(source.config.split):
-        images = record.texts("img_name")
-        answer = record.text("answer")
-        open_ended = record.text_or("answer_type", "OPEN").upper() == "OPEN"
+    for record in source.read_table(source.config.split):
+        images = record.text_list("img_name")
+        answer = record.required_text("answer")
+        open_ended = record.optional_text("answer_type", "OPEN").upper() == "OPEN"
         yield Item(
-            id=record.text("id"),
+            id=record.required_text("id"),
             kind=Kind.OPEN if open_ended else yes_no_kind(answer),
-            question=without_placeholders(record.text("question"), len(images)),
+            question=without_placeholders(record.required_text("question"), len(images)),
             answer=answer,
             images=images,
-            cluster=images[0].rsplit("/", 2)[0] if images else record.text("id"),
-            topic=record.text_or("answer_type"),
+            cluster=images[0].rsplit("/", 2)[0] if images else record.required_text("id"),
+            topic=record.optional_text("answer_type"),
         )

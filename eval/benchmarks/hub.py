@@ -7,7 +7,7 @@ from typing import Any
 from mics_ray.errors import RefusedRun
 
 
-def snapshot(hub: str, revision: str | None, patterns: Sequence[str]) -> Path:
+def fetch_snapshot(hub: str, revision: str | None, patterns: Sequence[str]) -> Path:
     """A folder with the files of the data set ``hub`` that match ``patterns``, in the library's own cache.
 
     Raises :class:`RefusedRun` when the hub cannot be reached and the files are not in the cache.
@@ -15,7 +15,7 @@ def snapshot(hub: str, revision: str | None, patterns: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download
 
     return Path(
-        _reached(
+        _reach_hub(
             hub,
             lambda: snapshot_download(hub, repo_type="dataset", revision=revision, allow_patterns=list(patterns)),
         )
@@ -26,10 +26,10 @@ def open_file(hub: str, revision: str | None, name: str) -> Any:
     """A seekable binary file on the hub, of which only what is read is fetched. Raises :class:`RefusedRun`."""
     from huggingface_hub import HfFileSystem
 
-    return _reached(hub, lambda: HfFileSystem().open(f"datasets/{hub}/{name}", "rb", revision=revision))
+    return _reach_hub(hub, lambda: HfFileSystem().open(f"datasets/{hub}/{name}", "rb", revision=revision))
 
 
-def _reached(hub: str, call: Callable[[], Any]) -> Any:
+def _reach_hub(hub: str, call: Callable[[], Any]) -> Any:
     from httpx import HTTPError
 
     try:

@@ -5,52 +5,54 @@ from collections.abc import Iterator
 
 from eval.benchmarks.base import Source
 from eval.benchmarks.questions import picture_option, without_placeholders
-from eval.benchmarks.record import Record
+from eval.benchmarks.record import BenchmarkRecord
 from eval.types import Item, Kind
 
 _PICTURES = [f"image_{number}" for number in range(1, 8)]
 _LETTERS = "ABCDEFGHIJ"
 
 
-def read(source: Source) -> Iterator[Item]:
+def read_mmmu_med(source: Source) -> Iterator[Item]:
     """All configurations (subjects) in order; ``topic`` is the subject. Open answers go to the judge."""
     for subject in source.config.config:
-        for record in source.table(source.config.split, subject):
-            yield _item(source, record, subject)
+        for record in source.read_table(source.config.split, subject):
+            yield _mmmu_item(source, record, subject)
 
 
-def _item(source: Source, record: Record, subject: str) -> Item:
-    images = tuple(source.embedded(record, name) for name in _PICTURES if record.values.get(name) is not None)
-    options = tuple(picture_option(option) for option in _listed(record, "options"))
-    choice = record.text("question_type") == "multiple-choice"
-    answer = record.text("answer")
+def _mmmu_item(source: Source, record: BenchmarkRecord, subject: str) -> Item:
+    images = tuple(
+        source.store_embedded_picture(record, name) for name in _PICTURES if record.values.get(name) is not None
+    )
+    options = tuple(picture_option(option) for option in _parse_list(record, "options"))
+    choice = record.required_text("question_type") == "multiple-choice"
+    answer = record.required_text("answer")
     if choice and (len(answer) != 1 or answer not in _LETTERS[: len(options)]):
-        raise record.refusal("'answer' is no letter of its options")
+        raise record.make_refusal("'answer' is no letter of its options")
     return Item(
-        id=record.text("id"),
+        id=record.required_text("id"),
         kind=Kind.CHOICE if choice else Kind.OPEN,
-        question=without_placeholders(record.text("question"), len(images)),
-        answer=answer if choice else " or ".join(_accepted(answer)),
+        question=without_placeholders(record.required_text("question"), len(images)),
+        answer=answer if choice else " or ".join(_accepted_answers(answer)),
         options=options if choice else (),
         images=images,
-        cluster=images[0] if images else record.text("id"),
-        modality=", ".join(_listed(record, "img_type")),
+        cluster=images[0] if images else record.required_text("id"),
+        modality=", ".join(_parse_list(record, "img_type")),
         topic=subject,
     )
 
 
-def _listed(record: Record, name: str) -> list[str]:
+def _parse_list(record: BenchmarkRecord, name: str) -> list[str]:
     """A list that is stored as the text of a Python list."""
     try:
-        found = ast.literal_eval(record.text_or(name, "[]"))
+        found = ast.literal_eval(record.optional_text(name, "[]"))
     except (ValueError, SyntaxError, RecursionError):
         found = None
     if not isinstance(found, list):
-        raise record.refusal(f"{name!r} is no list")
+        raise record.make_refusal(f"{name!r} is no list")
     return [str(one) for one in found]
 
 
-def _accepted(answer: str) -> list[str]:
+def _accepted_answers(answer: str) -> list[str]:
     """The wordings that an open question accepts: one, or the text of a list of them."""
     try:
         found = ast.literal_eval(answer) if answer.startswith("[") else answer

@@ -9,21 +9,21 @@ from eval.types import Item, Kind
 _LETTERS = "ABCD"
 
 
-def read(source: Source) -> Iterator[Item]:
+def read_pmc_vqa(source: Source) -> Iterator[Item]:
     """Choices of four. Records have no ids: an item's id is its number. One figure is one cluster."""
-    records = list(source.table(source.config.split))
-    names = [record.text("Figure_path") for record in records]
-    paths = source.beside(names, ("images", "figures"), "images.zip")
+    records = list(source.read_table(source.config.split))
+    names = [record.required_text("Figure_path") for record in records]
+    paths = source.locate_pictures(names, ("images", "figures"), "images.zip")
     for number, (record, name) in enumerate(zip(records, names, strict=True)):
-        answer = record.text("Answer_label", "Answer").strip(" .").upper()
+        answer = record.required_text("Answer_label", "Answer").strip(" .").upper()
         if answer not in _LETTERS or len(answer) != 1:
-            raise record.refusal("'Answer_label' is none of A, B, C, D")
+            raise record.make_refusal("'Answer_label' is none of A, B, C, D")
         yield Item(
             id=str(number),
             kind=Kind.CHOICE,
-            question=without_placeholders(record.text("Question")),
+            question=without_placeholders(record.required_text("Question")),
             answer=answer,
-            options=tuple(without_letter(record.text(f"Choice {letter}"), letter) for letter in _LETTERS),
+            options=tuple(without_letter(record.required_text(f"Choice {letter}"), letter) for letter in _LETTERS),
             images=(paths[name],),
             cluster=name,
         )

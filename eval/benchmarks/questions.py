@@ -22,7 +22,7 @@ def without_placeholders(text: str, pictures: int = 1) -> str:
         numbers = [int(number or seen + place) for place, number in enumerate(_NUMBER.findall(run[0]), 1)]
         seen = numbers[-1]
         alone = _ends_sentence(text[: run.start()]) and _begins_sentence(text[run.end() :])
-        return " " if alone else _name(numbers, pictures)
+        return " " if alone else _name_pictures(numbers, pictures)
 
     lines = (" ".join(line.split()) for line in _RUN.sub(say, text).splitlines())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
@@ -44,7 +44,7 @@ def yes_no_kind(answer: str) -> Kind:
     return Kind.CLOSED if answer.strip(" .").lower() in ("yes", "no") else Kind.OPEN
 
 
-def _name(numbers: list[int], pictures: int) -> str:
+def _name_pictures(numbers: list[int], pictures: int) -> str:
     if pictures < 2:
         return "the picture"
     if len(numbers) == 1:

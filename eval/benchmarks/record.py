@@ -17,50 +17,50 @@ _BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class BenchmarkRecord:
     """One record: its values, its file, its number in the file from 1. Messages never quote a value."""
 
     values: dict[str, Any]
     file: Path
     number: int
 
-    def text(self, *names: str) -> str:
+    def required_text(self, *names: str) -> str:
         """The text (or whole number) of the first of ``names`` that is there. Raises :class:`RefusedRun`."""
         value = next((self.values[name] for name in names if self.values.get(name) is not None), None)
         if value is None:
-            raise self.refusal(f"has no field {names[0]!r}")
+            raise self.make_refusal(f"has no field {names[0]!r}")
         if isinstance(value, bool) or not isinstance(value, str | int):
-            raise self.refusal(f"{names[0]!r} is not text")
+            raise self.make_refusal(f"{names[0]!r} is not text")
         if text := make_storable(str(value)).strip():
             return text
-        raise self.refusal(f"{names[0]!r} is empty")
+        raise self.make_refusal(f"{names[0]!r} is empty")
 
-    def text_or(self, name: str, default: str = "") -> str:
+    def optional_text(self, name: str, default: str = "") -> str:
         """The same for a field that may be missing, null or empty."""
-        return self.text(name) if self.values.get(name) not in (None, "") else default
+        return self.required_text(name) if self.values.get(name) not in (None, "") else default
 
-    def texts(self, name: str) -> tuple[str, ...]:
+    def text_list(self, name: str) -> tuple[str, ...]:
         """A list of texts, or one text for a list of one; a field that is missing or null is an empty list."""
         value = self.values.get(name)
         found = [] if value is None else [value] if isinstance(value, str) else value
         if not isinstance(found, Sequence) or not all(isinstance(one, str) for one in found):
-            raise self.refusal(f"{name!r} is neither text nor a list of texts")
+            raise self.make_refusal(f"{name!r} is neither text nor a list of texts")
         return tuple(make_storable(one) for one in found)
 
-    def picture(self, name: str) -> bytes:
+    def picture_bytes(self, name: str) -> bytes:
         """The bytes of an embedded picture, ``{bytes, path}`` as the hub stores it or bare."""
         value = self.values.get(name)
         content = value.get("bytes") if isinstance(value, dict) else value
         if isinstance(content, bytes) and content:
             return content
-        raise self.refusal(f"{name!r} holds no picture" if name in self.values else f"has no field {name!r}")
+        raise self.make_refusal(f"{name!r} holds no picture" if name in self.values else f"has no field {name!r}")
 
-    def refusal(self, problem: str) -> RefusedRun:
+    def make_refusal(self, problem: str) -> RefusedRun:
         """The error that says what is wrong with this record."""
         return RefusedRun(f"{self.file}, record {self.number}: {problem}")
 
 
-def read_records(file: Path) -> Iterator[Record]:
+def read_benchmark_records(file: Path) -> Iterator[BenchmarkRecord]:
     """All records of a Parquet, JSON Lines, JSON or CSV file. Raises :class:`RefusedRun` naming a damaged file."""
     rows = _ROWS[file.suffix](file)
     number = 0
@@ -74,31 +74,31 @@ def read_records(file: Path) -> Iterator[Record]:
         number += 1
         if not isinstance(row, dict):
             raise RefusedRun(f"{file}, record {number}: not an object")
-        yield Record(row, file, number)
+        yield BenchmarkRecord(row, file, number)
 
 
-def _parquet(file: Path) -> Iterator[Any]:
+def _iter_parquet(file: Path) -> Iterator[Any]:
     with pq.ParquetFile(file, pre_buffer=False) as table:
         for batch in table.iter_batches(_BATCH):
             yield from batch.to_pylist()
 
 
-def _jsonl(file: Path) -> Iterator[Any]:
+def _iter_jsonl(file: Path) -> Iterator[Any]:
     with open(file, encoding="utf-8-sig") as lines:
         yield from (json.loads(line) for line in lines if line.strip())
 
 
-def _json(file: Path) -> Iterator[Any]:
+def _iter_json_list(file: Path) -> Iterator[Any]:
     found = json.loads(file.read_text("utf-8-sig"))
     if not isinstance(found, list):
         raise ValueError("no list")
     yield from found
 
 
-def _csv(file: Path) -> Iterator[Any]:
+def _iter_csv(file: Path) -> Iterator[Any]:
     """Every cell is text: ``None`` and ``NA`` are answers like others."""
     with open(file, encoding="utf-8-sig", newline="") as lines:
         yield from csv.DictReader(lines)
 
 
-_ROWS = {".parquet": _parquet, ".jsonl": _jsonl, ".json": _json, ".csv": _csv}
+_ROWS = {".parquet": _iter_parquet, ".jsonl": _iter_jsonl, ".json": _iter_json_list, ".csv": _iter_csv}

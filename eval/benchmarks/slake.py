@@ -9,22 +9,22 @@ from eval.types import Item, Kind
 _KINDS = {"CLOSED": Kind.CLOSED, "OPEN": Kind.OPEN}
 
 
-def read(source: Source) -> Iterator[Item]:
+def read_slake(source: Source) -> Iterator[Item]:
     """The English items; closed and open as ``answer_type`` says. One picture is one cluster."""
-    records = [record for record in source.table(source.config.split) if record.text("q_lang") == "en"]
-    names = [record.text("img_name") for record in records]
-    paths = source.beside(names, ("imgs",), "imgs.zip")
+    records = [record for record in source.read_table(source.config.split) if record.required_text("q_lang") == "en"]
+    names = [record.required_text("img_name") for record in records]
+    paths = source.locate_pictures(names, ("imgs",), "imgs.zip")
     for record, name in zip(records, names, strict=True):
-        kind = _KINDS.get(record.text("answer_type").upper())
+        kind = _KINDS.get(record.required_text("answer_type").upper())
         if kind is None:
-            raise record.refusal("'answer_type' is neither OPEN nor CLOSED")
+            raise record.make_refusal("'answer_type' is neither OPEN nor CLOSED")
         yield Item(
-            id=record.text("qid"),
+            id=record.required_text("qid"),
             kind=kind,
-            question=without_placeholders(record.text("question")),
-            answer=record.text("answer"),
+            question=without_placeholders(record.required_text("question")),
+            answer=record.required_text("answer"),
             images=(paths[name],),
             cluster=name,
-            modality=record.text_or("modality"),
-            topic=record.text_or("content_type"),
+            modality=record.optional_text("modality"),
+            topic=record.optional_text("content_type"),
         )

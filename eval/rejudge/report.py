@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from eval.reports.markdown import cell
+from eval.reports.markdown import escape_cell
 
 EXAMPLES = 20
 """Ids and rounds that the Markdown shows of each kind; the JSON has all."""
@@ -13,7 +13,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     """The account for a reader; no medical text."""
     found = report["agreement"]
     lines = [
-        f"# {cell(report['judge'])} over the answers that {cell(report['recorded_judge'])} judged",
+        f"# {escape_cell(report['judge'])} over the answers that {escape_cell(report['recorded_judge'])} judged",
         "",
         f"{report['votes']} votes of {report['cases']} cases; {found['answers']} different answers known to both.",
         "",
@@ -44,18 +44,18 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines += ["| case | attempt | round | chosen | would be |", "|---|---|---|---|---|"]
     for one in report["changed"][:EXAMPLES]:
         before, after = _move(one, "from"), _move(one, "to")
-        lines.append(f"| {cell(one['case_id'])} | {one['attempt']} | {one['round']} | {before} | {after} |")
+        lines.append(f"| {escape_cell(one['case_id'])} | {one['attempt']} | {one['round']} | {before} | {after} |")
     return "\n".join([*lines, ""])
 
 
 def _move(one: Mapping[str, Any], side: str) -> str:
-    return cell(
+    return escape_cell(
         " ".join(filter(None, [one[f"{side}_mentor"] or "none", one[f"{side}_end"] and f"({one[f'{side}_end']})"]))
     )
 
 
 def _some(ids: list[str]) -> str:
-    return ", ".join(map(cell, ids[:EXAMPLES])) + (", …" if len(ids) > EXAMPLES else "")
+    return ", ".join(map(escape_cell, ids[:EXAMPLES])) + (", …" if len(ids) > EXAMPLES else "")
 
 
 def _share(value: float | None) -> str:

@@ -15,21 +15,21 @@ ROOM = 8.0
 """Percent; a shorter bar has no room for its figure, which stands behind the interval then."""
 
 
-def draw(report: Mapping[str, Any]) -> bytes:
+def draw_report(report: Mapping[str, Any]) -> bytes:
     """The chart as PNG: a horizontal bar per benchmark, in percent."""
     found = report["benchmarks"]
     figure = Figure(figsize=(9, 1.9 + 0.55 * len(found)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    _bars(axes, found)
-    _papers_marks(axes, found)
-    _dress(axes, report)
+    _draw_bars(axes, found)
+    _draw_paper_figures(axes, found)
+    _style_axes(axes, report)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
     return file.getvalue()
 
 
-def _bars(axes: Axes, found: Mapping[str, Any]) -> None:
+def _draw_bars(axes: Axes, found: Mapping[str, Any]) -> None:
     for place, one in enumerate(found.values()):
         if one["accuracy"] is None:
             axes.text(1, place, "every call was lost", va="center", color=INK, fontsize=9)
@@ -46,7 +46,7 @@ def _bars(axes: Axes, found: Mapping[str, Any]) -> None:
         )  # fmt: skip
 
 
-def _papers_marks(axes: Axes, found: Mapping[str, Any]) -> None:
+def _draw_paper_figures(axes: Axes, found: Mapping[str, Any]) -> None:
     """Figures of a whole benchmark; those of one topic stand in the tables."""
     models = list(dict.fromkeys(model for one in found.values() for model in one["paper"] if "/" not in model))
     for model, (shape, colour) in zip(models, MARKS, strict=False):
@@ -64,23 +64,23 @@ def _papers_marks(axes: Axes, found: Mapping[str, Any]) -> None:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, frameon=False, fontsize=8.5)
 
 
-def _dress(axes: Axes, report: Mapping[str, Any]) -> None:
+def _style_axes(axes: Axes, report: Mapping[str, Any]) -> None:
     found = report["benchmarks"]
     labels = [f"{name}{' *' if one['in_domain'] else ''}\n{one['known']:,} items" for name, one in found.items()]
     axes.set_yticks(range(len(found)), labels, fontsize=9.5)
     axes.set_ylim(len(found) - 0.4, -0.6)
     axes.set_xlim(0, 100)
-    axes.set_xlabel("accuracy, % (95 % interval clustered by picture)" + _footnote(found), fontsize=9.5)
-    axes.set_title(_shortened(report["model"]), loc="left", fontsize=11, fontweight="bold", color=INK)
+    axes.set_xlabel("accuracy, % (95 % interval clustered by picture)" + _in_domain_footnote(found), fontsize=9.5)
+    axes.set_title(_shorten_name(report["model"]), loc="left", fontsize=11, fontweight="bold", color=INK)
     axes.grid(axis="x", color=RULE, lw=0.8, zorder=0)
     axes.tick_params(length=0)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
 
 
-def _footnote(found: Mapping[str, Any]) -> str:
+def _in_domain_footnote(found: Mapping[str, Any]) -> str:
     return "     * in-domain for the paper's mix" if any(one["in_domain"] for one in found.values()) else ""
 
 
-def _shortened(name: str) -> str:
+def _shorten_name(name: str) -> str:
     return name if len(name) <= 90 else f"…{name[-89:]}"

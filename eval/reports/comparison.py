@@ -8,8 +8,8 @@ from typing import Any
 
 from eval.files import read_config, read_rows
 from eval.reports import statistics
-from eval.reports.markdown import percent
-from eval.reports.statistics import Mark, Paired, mark
+from eval.reports.markdown import format_percent
+from eval.reports.statistics import Mark, Paired, mark_row
 from eval.served import model_name, served_differently
 from mics_ray.errors import RefusedRun
 from mics_ray.private_files import make_private_folder, write_private
@@ -26,13 +26,13 @@ class Side:
     config: Mapping[str, Any]
     rows: Mapping[str, Row]
 
-    def marks(self, benchmark: str | None = None) -> list[Mark]:
+    def item_marks(self, benchmark: str | None = None) -> list[Mark]:
         """The marks of a benchmark, or of all."""
-        return [mark(row) for row in self.rows.values() if benchmark in (None, row["benchmark"])]
+        return [mark_row(row) for row in self.rows.values() if benchmark in (None, row["benchmark"])]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class EvaluationComparison:
     """B against A: over all common items and per benchmark; what was served differently.
 
     ``lost`` are common items whose call was lost on a side, ``only_a`` and ``only_b`` items that the other has not.
@@ -59,7 +59,7 @@ class Comparison:
             "benchmarks": {name: asdict(paired) for name, paired in self.benchmarks.items()},
         }
 
-    def flips(self) -> Iterator[dict[str, Any]]:
+    def iter_flips(self) -> Iterator[dict[str, Any]]:
         """The flipped items with both answers, those that became right first."""
         for change, ids in (("better", self.total.better), ("worse", self.total.worse)):
             for one in ids:
@@ -71,12 +71,12 @@ class Comparison:
                 yield {"change": change} | shared | sides
 
 
-def compare(first: Path, second: Path) -> Comparison:
+def compare_evaluations(first: Path, second: Path) -> EvaluationComparison:
     """Compare the evaluations of two folders, model B (``second``) against model A (``first``).
 
     Raises :class:`RefusedRun` for a folder without evaluation, without common items, or where an item is another one.
     """
-    a, b = _side(first), _side(second)
+    a, b = _read_side(first), _read_side(second)
     common = [one for one in a.rows if one in b.rows]
     if not common:
         raise RefusedRun(f"{first} and {second} have no common items; evaluate both on the same benchmarks")
@@ -84,12 +84,12 @@ def compare(first: Path, second: Path) -> Comparison:
         if any(a.rows[one][name] != b.rows[one][name] for name in ("question", "gold", "images")):
             raise RefusedRun(f"item {one} is another one in {second} than in {first}: the benchmark itself differs")
     names = dict.fromkeys(a.rows[one]["benchmark"] for one in common)
-    total = statistics.compare(a.marks(), b.marks())
-    return Comparison(
+    total = statistics.compare_marks(a.item_marks(), b.item_marks())
+    return EvaluationComparison(
         a=a,
         b=b,
         total=total,
-        benchmarks={name: statistics.compare(a.marks(name), b.marks(name)) for name in names},
+        benchmarks={name: statistics.compare_marks(a.item_marks(name), b.item_marks(name)) for name in names},
         served_differently=served_differently(a.config, b.config),
         lost=len(common) - total.items,
         only_a=len(a.rows) - len(common),
@@ -97,42 +97,42 @@ def compare(first: Path, second: Path) -> Comparison:
     )
 
 
-def write_comparison(found: Comparison, folder: Path) -> None:
+def write_comparison(found: EvaluationComparison, folder: Path) -> None:
     """Write compare.json, compare.md and flips.jsonl (with the texts) into ``folder``. Raises ``OSError``."""
     make_private_folder(folder)
-    lines = "".join(json.dumps(flip, ensure_ascii=False) + "\n" for flip in found.flips())
+    lines = "".join(json.dumps(flip, ensure_ascii=False) + "\n" for flip in found.iter_flips())
     write_private(folder / "compare.json", (json.dumps(found.as_json(), indent=1, ensure_ascii=False) + "\n").encode())
-    write_private(folder / "compare.md", as_markdown(found).encode())
+    write_private(folder / "compare.md", render_comparison(found).encode())
     write_private(folder / "flips.jsonl", lines.encode())
 
 
-def as_markdown(found: Comparison) -> str:
+def render_comparison(found: EvaluationComparison) -> str:
     """The comparison for reading: ids, no texts of the items."""
     parts = [
         f"# {found.b.model} (B) against {found.a.model} (A)",
-        _table(found),
+        _comparison_table(found),
         "Difference and interval in percentage points, B minus A over the items that both answered, clustered by "
         "picture. p: the exact McNemar test of the flips. Better: only B is right; worse: only A is.",
-        *_warnings(found),
-        *(_flipped(name, paired) for name, paired in found.benchmarks.items() if paired.better or paired.worse),
+        *_list_warnings(found),
+        *(_list_flips(name, paired) for name, paired in found.benchmarks.items() if paired.better or paired.worse),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _side(folder: Path) -> Side:
+def _read_side(folder: Path) -> Side:
     config = read_config(folder)
     rows = {row["item_id"]: row for row in read_rows(folder)}
     return Side(folder, model_name(config), config, rows)
 
 
-def _table(found: Comparison) -> str:
+def _comparison_table(found: EvaluationComparison) -> str:
     named = {**found.benchmarks, **({"all items": found.total} if len(found.benchmarks) > 1 else {})}
     head = "| benchmark | items | A | B | difference | 95 % interval | p | better | worse |\n|---|" + "---:|" * 8
-    return "\n".join([head, *(_line(name, paired) for name, paired in named.items())])
+    return "\n".join([head, *(_benchmark_line(name, paired) for name, paired in named.items())])
 
 
-def _line(name: str, paired: Paired) -> str:
-    numbers = [str(paired.items), percent(paired.accuracy_a), percent(paired.accuracy_b)]
+def _benchmark_line(name: str, paired: Paired) -> str:
+    numbers = [str(paired.items), format_percent(paired.accuracy_a), format_percent(paired.accuracy_b)]
     if paired.difference is None or paired.low is None or paired.high is None or paired.p_value is None:
         numbers += ["–"] * 3
     else:
@@ -141,7 +141,7 @@ def _line(name: str, paired: Paired) -> str:
     return f"| {' | '.join([name, *numbers, str(len(paired.better)), str(len(paired.worse))])} |"
 
 
-def _warnings(found: Comparison) -> list[str]:
+def _list_warnings(found: EvaluationComparison) -> list[str]:
     warnings = []
     if found.served_differently:
         lines = "\n".join(f"- {line}" for line in found.served_differently)
@@ -152,6 +152,6 @@ def _warnings(found: Comparison) -> list[str]:
     return warnings
 
 
-def _flipped(name: str, paired: Paired) -> str:
+def _list_flips(name: str, paired: Paired) -> str:
     better, worse = (", ".join(ids) or "none" for ids in (paired.better, paired.worse))
     return f"## Flipped in {name}\n\nbetter: {better}\n\nworse: {worse}"

@@ -17,37 +17,46 @@ PAPER = (
 _WRITTEN = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("](", "]\\("))
 
 
-def as_markdown(report: Mapping[str, Any]) -> str:
+def render_report(report: Mapping[str, Any]) -> str:
     """The whole report as text that ends with a newline."""
     parts = [
-        f"# Evaluation of {cell(report['model'])}",
-        _results(report),
-        *_notes(report),
+        f"# Evaluation of {escape_cell(report['model'])}",
+        _results_table(report),
+        *_report_notes(report),
         *_beside_the_paper(report["benchmarks"]),
-        *(part for name, found in report["benchmarks"].items() for part in _breakdowns(name, found)),
+        *(part for name, found in report["benchmarks"].items() for part in _breakdown_tables(name, found)),
         *_how_served(report),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _results(report: Mapping[str, Any]) -> str:
+def _results_table(report: Mapping[str, Any]) -> str:
     """The table of benchmarks; the scores have a column where any row has them."""
-    named = {f"{cell(name)}{' *' if found['in_domain'] else ''}": found for name, found in report["benchmarks"].items()}
+    named = {
+        f"{escape_cell(name)}{' *' if found['in_domain'] else ''}": found
+        for name, found in report["benchmarks"].items()
+    }
     if len(named) > 1:
         named["all items"] = report["all"]
     scores = [name for name in ("mics_score", "bert_score") if any(found[name] is not None for found in named.values())]
     titles = {"mics_score": "MICS-Score", "bert_score": "BERTScore F1"}
     head = ["benchmark", "items", "accuracy", "95 % interval", "parse rate", "lost", *(titles[name] for name in scores)]
     rows = [
-        [name, str(found["items"]), percent(found["accuracy"]), interval(found), percent(found["parse_rate"])]
+        [
+            name,
+            str(found["items"]),
+            format_percent(found["accuracy"]),
+            format_interval(found),
+            format_percent(found["parse_rate"]),
+        ]
         + [str(found["lost"])]
-        + [_number(found[score]) for score in scores]
+        + [_format_score(found[score]) for score in scores]
         for name, found in named.items()
     ]
-    return _table(head, rows)
+    return _format_table(head, rows)
 
 
-def _notes(report: Mapping[str, Any]) -> list[str]:
+def _report_notes(report: Mapping[str, Any]) -> list[str]:
     found = report["benchmarks"].values()
     mean = report["mean_of_benchmarks"]
     notes = [
@@ -56,7 +65,7 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
         "clustered by picture (Wilson's, with the cluster-robust number of items)."
     ]
     if len(report["benchmarks"]) > 1 and mean is not None:
-        notes.append(f"Mean of the benchmarks: {percent(mean)}.")
+        notes.append(f"Mean of the benchmarks: {format_percent(mean)}.")
     if any(one["in_domain"] for one in found):
         notes.append(IN_DOMAIN)
     if report["simulated_judge"]:
@@ -76,50 +85,63 @@ def _beside_the_paper(benchmarks: Mapping[str, Any]) -> list[str]:
     if not models:
         return []
     rows = [
-        [name, percent(ours["accuracy"]), *(f"{figures[model]:.1f}" if model in figures else "–" for model in models)]
+        [
+            name,
+            format_percent(ours["accuracy"]),
+            *(f"{figures[model]:.1f}" if model in figures else "–" for model in models),
+        ]
         for name, (ours, figures) in lines.items()
     ]
-    return ["## Beside the paper", _table(["benchmark", "this model", *models], rows), PAPER]
+    return ["## Beside the paper", _format_table(["benchmark", "this model", *models], rows), PAPER]
 
 
-def _breakdowns(name: str, found: Mapping[str, Any]) -> list[str]:
+def _breakdown_tables(name: str, found: Mapping[str, Any]) -> list[str]:
     parts = []
     for by, groups in found["by"].items():
         rows = [
-            [cell(group), str(one["items"]), percent(one["accuracy"]), interval(one), percent(one["parse_rate"])]
+            [
+                escape_cell(group),
+                str(one["items"]),
+                format_percent(one["accuracy"]),
+                format_interval(one),
+                format_percent(one["parse_rate"]),
+            ]
             for group, one in groups.items()
         ]
-        parts += [f"## {cell(name)} by {by}", _table([by, "items", "accuracy", "95 % interval", "parse rate"], rows)]
+        parts += [
+            f"## {escape_cell(name)} by {by}",
+            _format_table([by, "items", "accuracy", "95 % interval", "parse rate"], rows),
+        ]
     return parts
 
 
 def _how_served(report: Mapping[str, Any]) -> list[str]:
     """Everything but the model that decided the answers; long texts by their length."""
-    rows = [[f"`{name}`", cell(_short(value))] for name, value in report["served"].items()]
+    rows = [[f"`{name}`", escape_cell(_shorten_setting(value))] for name, value in report["served"].items()]
     made = f"Configuration {', '.join(report['config_digests'])}, code {', '.join(report['code_versions'])}."
-    return ["## How it was served", _table(["setting", "value"], rows, right=False), made]
+    return ["## How it was served", _format_table(["setting", "value"], rows, right=False), made]
 
 
-def percent(share: float | None) -> str:
+def format_percent(share: float | None) -> str:
     """A share as a percentage with one decimal."""
     return "–" if share is None else f"{100 * share:.1f}"
 
 
-def interval(found: Mapping[str, Any]) -> str:
+def format_interval(found: Mapping[str, Any]) -> str:
     """The 95 % interval in percent."""
-    return "–" if found["low"] is None else f"{percent(found['low'])} to {percent(found['high'])}"
+    return "–" if found["low"] is None else f"{format_percent(found['low'])} to {format_percent(found['high'])}"
 
 
-def _number(value: float | None) -> str:
+def _format_score(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _short(value: object) -> str:
+def _shorten_setting(value: object) -> str:
     text = str(value)
     return text if len(text) <= 60 else f"(text of {len(text)} characters)"
 
 
-def cell(text: str) -> str:
+def escape_cell(text: str) -> str:
     """Text that cannot end a table's cell, and that is neither HTML nor a link."""
     shown = make_one_line(" ".join(str(text).split()))
     for mark, written in _WRITTEN:
@@ -127,6 +149,6 @@ def cell(text: str) -> str:
     return shown
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: bool = True) -> str:
+def _format_table(head: Sequence[str], rows: Iterable[Sequence[str]], right: bool = True) -> str:
     rule = ["---", *(["---:"] if right else ["---"]) * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rows])

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from eval.files import read_config, read_rows
-from eval.reports.chart import draw
-from eval.reports.markdown import as_markdown
-from eval.reports.statistics import COLUMNS, CONFIDENCE, Mark, breakdown, mark, summarise
+from eval.reports.chart import draw_report
+from eval.reports.markdown import render_report
+from eval.reports.statistics import COLUMNS, CONFIDENCE, Mark, mark_row, summarise_groups, summarise_marks
 from eval.served import model_name, settings
 from mics_ray.errors import RefusedRun
 from mics_ray.private_files import write_private
@@ -17,7 +17,7 @@ from mics_ray.private_files import write_private
 GROUPS = {"kind": lambda one: one.kind, "modality": lambda one: one.modality, "topic": lambda one: one.topic}
 
 
-def write_report(folder: Path) -> dict[str, Any]:
+def write_evaluation_report(folder: Path) -> dict[str, Any]:
     """Write the three files into an evaluation's ``folder`` and return what report.json holds.
 
     Raises :class:`RefusedRun` for a folder without configuration or rows, ``OSError`` when it cannot be written.
@@ -26,19 +26,21 @@ def write_report(folder: Path) -> dict[str, Any]:
     rows = list(read_rows(folder, [*COLUMNS, "config_digest", "code_version"]))
     if not rows:
         raise RefusedRun(f"{folder}: holds no rows yet; run evaluate.py first")
-    report = build(rows, config)
+    report = build_evaluation_report(rows, config)
     write_private(folder / "report.json", (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
-    write_private(folder / "report.md", as_markdown(report).encode())
-    write_private(folder / "report.png", draw(report))
+    write_private(folder / "report.md", render_report(report).encode())
+    write_private(folder / "report.png", draw_report(report))
     return report
 
 
-def build(rows: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> dict[str, Any]:
+def build_evaluation_report(rows: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> dict[str, Any]:
     """The report of some rows: JSON-able, shares from 0 to 1, the paper's figures in percent as it prints them."""
-    marks = [mark(row) for row in rows]
+    marks = [mark_row(row) for row in rows]
     known = config["eval"].get("benchmarks") or {}
     names = sorted({one.benchmark for one in marks}, key=lambda name: ([*known, name].index(name), name))
-    benchmarks = {name: _benchmark([one for one in marks if one.benchmark == name], known.get(name)) for name in names}
+    benchmarks = {
+        name: _benchmark_account([one for one in marks if one.benchmark == name], known.get(name)) for name in names
+    }
     accuracies = [found["accuracy"] for found in benchmarks.values()]
     return {
         "model": model_name(config),
@@ -46,18 +48,18 @@ def build(rows: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> dict[
         "simulated_judge": (config.get("judge") or {}).get("base_url") == "local",
         "confidence": CONFIDENCE,
         "benchmarks": benchmarks,
-        "all": asdict(summarise(marks)),
+        "all": asdict(summarise_marks(marks)),
         "mean_of_benchmarks": None if None in accuracies else sum(accuracies) / len(accuracies),
         "config_digests": sorted({row["config_digest"] for row in rows}),
         "code_versions": sorted({row["code_version"] for row in rows}),
     }
 
 
-def _benchmark(marks: Sequence[Mark], config: Mapping[str, Any] | None) -> dict[str, Any]:
+def _benchmark_account(marks: Sequence[Mark], config: Mapping[str, Any] | None) -> dict[str, Any]:
     """One benchmark's account, with its breakdowns where there is more than one group."""
     about = config or {}
-    groups = {name: breakdown(marks, by) for name, by in GROUPS.items()}
-    return asdict(summarise(marks)) | {
+    groups = {name: summarise_groups(marks, by) for name, by in GROUPS.items()}
+    return asdict(summarise_marks(marks)) | {
         "in_domain": bool(about.get("in_domain")),
         "paper": dict(about.get("paper") or {}),
         "by": {

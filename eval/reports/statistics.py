@@ -79,7 +79,7 @@ class Paired:
     worse: tuple[str, ...]
 
 
-def mark(row: Mapping[str, Any]) -> Mark:
+def mark_row(row: Mapping[str, Any]) -> Mark:
     """The mark of a row of :data:`eval.rows.ANSWERS`."""
     return Mark(
         item_id=row["item_id"],
@@ -96,7 +96,7 @@ def mark(row: Mapping[str, Any]) -> Mark:
     )
 
 
-def summarise(marks: Sequence[Mark]) -> Summary:
+def summarise_marks(marks: Sequence[Mark]) -> Summary:
     """The account of some items."""
     known = [one for one in marks if one.verdict is not Verdict.UNKNOWN]
     right = [float(one.verdict is Verdict.RIGHT) for one in known]
@@ -107,25 +107,25 @@ def summarise(marks: Sequence[Mark]) -> Summary:
         known=len(known),
         lost=len(marks) - len(known),
         clusters=len(set(clusters)),
-        accuracy=_mean(right),
+        accuracy=_mean_or_none(right),
         low=low,
         high=high,
-        parse_rate=_mean([float(one.parsed) for one in marks if one.replied]),
-        bert_score=_mean([one.bert_score for one in marks if one.bert_score is not None]),
-        mics_score=_mean([one.mics_score for one in marks if one.mics_score is not None]),
+        parse_rate=_mean_or_none([float(one.parsed) for one in marks if one.replied]),
+        bert_score=_mean_or_none([one.bert_score for one in marks if one.bert_score is not None]),
+        mics_score=_mean_or_none([one.mics_score for one in marks if one.mics_score is not None]),
     )
 
 
-def breakdown(marks: Sequence[Mark], by: Callable[[Mark], str]) -> dict[str, Summary]:
+def summarise_groups(marks: Sequence[Mark], by: Callable[[Mark], str]) -> dict[str, Summary]:
     """A summary of each group, the largest first; items without a name for it are left out."""
     groups: dict[str, list[Mark]] = {}
     for one in marks:
         if name := by(one):
             groups.setdefault(name, []).append(one)
-    return {name: summarise(groups[name]) for name in sorted(groups, key=lambda name: (-len(groups[name]), name))}
+    return {name: summarise_marks(groups[name]) for name in sorted(groups, key=lambda name: (-len(groups[name]), name))}
 
 
-def compare(first: Iterable[Mark], second: Iterable[Mark]) -> Paired:
+def compare_marks(first: Iterable[Mark], second: Iterable[Mark]) -> Paired:
     """Model B (``second``) against model A (``first``), item by item in the order of A's."""
     others = {one.item_id: one for one in second}
     pairs = [(one, others[one.item_id]) for one in first if one.item_id in others]
@@ -140,12 +140,12 @@ def compare(first: Iterable[Mark], second: Iterable[Mark]) -> Paired:
     return Paired(
         items=len(pairs),
         clusters=len(set(clusters)),
-        accuracy_a=_mean(before),
-        accuracy_b=_mean(after),
-        difference=_mean(gains),
+        accuracy_a=_mean_or_none(before),
+        accuracy_b=_mean_or_none(after),
+        difference=_mean_or_none(gains),
         low=low,
         high=high,
-        p_value=mcnemar(len(better), len(worse)) if pairs else None,
+        p_value=mcnemar_p_value(len(better), len(worse)) if pairs else None,
         better=better,
         worse=worse,
     )
@@ -162,9 +162,9 @@ def accuracy_interval(right: Sequence[float], clusters: Sequence[str]) -> tuple[
     if groups < 2:
         return 0.0, 1.0
     spread, count = share * (1 - share), float(len(right))
-    variance = _variance(right, clusters)
+    variance = _cluster_variance(right, clusters)
     effective = float(groups) if spread == 0 else min(count, spread / variance) if variance > 0 else count
-    width = _quantile(groups) ** 2 / effective
+    width = _t_quantile(groups) ** 2 / effective
     centre = (share + width / 2) / (1 + width)
     half = float(np.sqrt(width * spread + width**2 / 4)) / (1 + width)
     return max(0.0, centre - half), min(1.0, centre + half)
@@ -178,25 +178,25 @@ def difference_interval(gains: Sequence[float], clusters: Sequence[str]) -> tupl
     if groups < 2:
         return -1.0, 1.0
     mean = float(np.mean(gains))
-    half = _quantile(groups) * float(np.sqrt(_variance(gains, clusters)))
+    half = _t_quantile(groups) * float(np.sqrt(_cluster_variance(gains, clusters)))
     return max(-1.0, mean - half), min(1.0, mean + half)
 
 
-def mcnemar(better: int, worse: int) -> float:
+def mcnemar_p_value(better: int, worse: int) -> float:
     """The exact two-sided p-value of McNemar's test: are flips in both directions equally likely?"""
     return float(stats.binomtest(better, better + worse, 0.5).pvalue) if better + worse else 1.0
 
 
-def _variance(values: Sequence[float], clusters: Sequence[str]) -> float:
+def _cluster_variance(values: Sequence[float], clusters: Sequence[str]) -> float:
     """The cluster-robust variance of the mean of ``values``, of at least two clusters."""
     _, group = np.unique(np.asarray(clusters), return_inverse=True)
     totals = np.bincount(group, weights=np.asarray(values) - np.mean(values))
     return float(len(totals) / (len(totals) - 1) * np.sum(totals**2) / len(values) ** 2)
 
 
-def _quantile(groups: int) -> float:
+def _t_quantile(groups: int) -> float:
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, groups - 1))
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def _mean_or_none(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from eval.rejudge.report import markdown
-from eval.reports.markdown import as_markdown
+from eval.reports.markdown import render_report
 from mics_ray.assemble.case_search import failed_result
 from mics_ray.command_line import run_program
 from mics_ray.commands.verify import print_check
@@ -165,7 +165,7 @@ def test_the_report_of_an_evaluation_is_harmless(text: str) -> None:
         "model": text, "benchmarks": {text: found}, "all": scored, "mean_of_benchmarks": 1.0,
         "simulated_judge": False, "served": {"model": text}, "config_digests": ["d"], "code_versions": ["v"],
     }  # fmt: skip
-    assert_tables_hold(as_markdown(report))
+    assert_tables_hold(render_report(report))
 
 
 def test_plain_text_of_any_language_is_shown_as_it_is() -> None:

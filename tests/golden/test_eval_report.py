@@ -5,8 +5,8 @@ Where a difference is meant: `pytest tests/golden --regenerate-golden`.
 
 from pathlib import Path
 
-from eval.reports.comparison import compare, write_comparison
-from eval.reports.report import write_report
+from eval.reports.comparison import compare_evaluations, write_comparison
+from eval.reports.report import write_evaluation_report
 from eval.rows import SCHEMA, SCHEMA_VERSION
 from eval.types import Answered
 from tests.support.evaluations import CONFIG, answered, evaluation
@@ -34,14 +34,14 @@ def same(found: Path, names: tuple[str, ...], regenerate: bool) -> None:
 
 def test_the_report_is_the_stored_one(tmp_path: Path, regenerate: bool) -> None:
     folder = evaluation(tmp_path / "a", items("rrwwrnurrw", "wwrwrw"), bert_score=0.625)
-    write_report(folder)
+    write_evaluation_report(folder)
     same(folder, ("report.json", "report.md"), regenerate)
 
 
 def test_the_comparison_is_the_stored_one(tmp_path: Path, regenerate: bool) -> None:
     a = evaluation(tmp_path / "a", items("rrwwrnurrw", "wwrwrw"))
     b = evaluation(tmp_path / "b", items("rrrrrrrwrr", "wrrwrwr"), TUNED)
-    write_comparison(compare(a, b), tmp_path / "out")
+    write_comparison(compare_evaluations(a, b), tmp_path / "out")
     same(tmp_path / "out", ("compare.json", "compare.md", "flips.jsonl"), regenerate)
 
 

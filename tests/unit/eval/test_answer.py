@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eval.answer import Examiner, _leaf
+from eval.answer import Examiner, first_error
 from eval.prepare import Question, Work, prepared
 from eval.types import Item, Kind
 from mics_ray.core.types import Case, Failure, LostCall
@@ -35,7 +35,7 @@ def choice(found: Work) -> Question:
 
 
 async def row(found: Work, question: Question, **scripted: Scripted) -> dict[str, Any]:
-    return await Examiner(found, models(**scripted)).row(question)
+    return await Examiner(found, models(**scripted)).answer_item(question)
 
 
 async def test_an_open_answer_goes_to_the_judge_with_the_bare_question(tmp_path: Path) -> None:
@@ -117,10 +117,10 @@ async def test_the_judge_reads_the_answer_that_was_found_and_not_the_chain(tmp_p
 def test_of_several_errors_a_refusal_comes_before_any_other_however_deep_it_lies() -> None:
     refused = Refused(Failure("quota", "used up"))
     deep = BaseExceptionGroup("outer", [ValueError("x"), BaseExceptionGroup("inner", [KeyError("y"), refused])])
-    assert _leaf(deep) is refused
+    assert first_error(deep) is refused
     first = ValueError("first")
-    assert _leaf(BaseExceptionGroup("outer", [BaseExceptionGroup("inner", [first, KeyError("y")])])) is first
-    assert _leaf(first) is first
+    assert first_error(BaseExceptionGroup("outer", [BaseExceptionGroup("inner", [first, KeyError("y")])])) is first
+    assert first_error(first) is first
 
 
 async def test_a_picture_that_cannot_be_read_costs_no_call(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.ask import prepare
+from eval.ask import prepare_question
 from eval.config import InferJob
 from mics_ray.config.compose import compose_job
 from mics_ray.core.types import Case
@@ -27,7 +27,7 @@ def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_the_question_is_asked_as_an_intern_is_asked() -> None:
-    asked = prepare(job("temperature=0.5", "seed=4"))
+    asked = prepare_question(job("temperature=0.5", "seed=4"))
     assert asked.request.text == fill_intern_prompt(job().prompts, Case("x", "Which finding?", ""), ())
     assert (asked.request.temperature, asked.request.seed, asked.request.max_tokens) == (0.5, 4, 192)
     assert asked.pictures is None
@@ -36,17 +36,17 @@ def test_the_question_is_asked_as_an_intern_is_asked() -> None:
 
 
 def test_pictures_come_in_order_from_anywhere(films: list[str]) -> None:
-    asked = prepare(job(images=films))
+    asked = prepare_question(job(images=films))
     assert asked.pictures is not None
     assert asked.request.pictures == asked.pictures.digest
-    one_by_one = [prepare(job(images=[film])).pictures for film in films]
+    one_by_one = [prepare_question(job(images=[film])).pictures for film in films]
     assert [one.files[0] for one in one_by_one if one] == list(asked.pictures.files)
     assert len(set(asked.pictures.files)) == 3
 
 
 def test_one_picture_needs_no_list(films: list[str]) -> None:
-    single = prepare(job(f"images={films[0]}")).pictures
-    assert single == prepare(job(images=films[:1])).pictures
+    single = prepare_question(job(f"images={films[0]}")).pictures
+    assert single == prepare_question(job(images=films[:1])).pictures
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,6 @@ def test_one_picture_needs_no_list(films: list[str]) -> None:
 )
 def test_what_cannot_be_asked_is_refused_in_one_line(overrides: list[str], words: str) -> None:
     with pytest.raises(RefusedRun) as refused:
-        prepare(job(*overrides))
+        prepare_question(job(*overrides))
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)

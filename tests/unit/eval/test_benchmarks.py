@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from eval.benchmarks import READERS, items, open_source
+from eval.benchmarks import READERS, open_source, read_items
 from eval.config import BenchmarkConfig, EvaluateJob
 from eval.scoring import question_text
 from eval.types import Item, Kind
@@ -56,7 +56,7 @@ def parquet(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def read(root: Path, name: str, config: BenchmarkConfig | None = None) -> tuple[list[Item], Path]:
     source = open_source(name, config or shipped(name), str(root), root / "out")
-    return items(source), source.picture_root
+    return read_items(source), source.picture_root
 
 
 RAD = [
@@ -343,7 +343,7 @@ def test_a_hub_that_cannot_be_reached_is_named(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     source = open_source("slake", shipped("slake"), None, tmp_path)
     with pytest.raises(RefusedRun, match=r"BoKelvin/SLAKE: cannot be fetched from the hub \(\w+\); go online"):
-        items(source)
+        read_items(source)
 
 
 def test_the_hubs_files_are_read_like_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,10 +361,10 @@ def test_the_hubs_files_are_read_like_a_folder(tmp_path: Path, monkeypatch: pyte
         asked.append((hub, revision, name))
         return open(tmp_path / name, "rb")
 
-    monkeypatch.setattr("eval.benchmarks.base.snapshot", snapshot)
+    monkeypatch.setattr("eval.benchmarks.base.fetch_snapshot", snapshot)
     monkeypatch.setattr("eval.benchmarks.base.open_file", open_file)
     source = open_source("slake", replace(shipped("slake"), revision="abc"), None, tmp_path / "out")
-    assert len(items(source)) == 3
+    assert len(read_items(source)) == 3
     assert asked == [
         ("BoKelvin/SLAKE", "abc", ["test.*", "test-*", "test/*", "data/test.*", "data/test-*", "data/test/*"]),
         ("BoKelvin/SLAKE", "abc", "imgs.zip"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.bert_score import scores
+from eval.bert_score import bert_scores
 from mics_ray.errors import RefusedRun
 
 WORDS = ["a pneumothorax on the left side", "no abnormality is seen", "a pleural effusion on the right"]
@@ -36,7 +36,7 @@ def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_equal_texts_score_one_and_others_less(roberta: Path) -> None:
-    same, other, longer = scores([WORDS[0], WORDS[1], WORDS[0] + " and more"], [WORDS[0]] * 3, str(roberta), 2)
+    same, other, longer = bert_scores([WORDS[0], WORDS[1], WORDS[0] + " and more"], [WORDS[0]] * 3, str(roberta), 2)
     assert same == pytest.approx(1.0, abs=1e-4)
     assert other < longer < same
 
@@ -57,13 +57,13 @@ def test_the_score_is_the_one_of_the_formula(roberta: Path) -> None:
     precision, recall = likeness.max(1).values[1:-1].mean(), likeness.max(0).values[1:-1].mean()
     wanted = float(2 * precision * recall / (precision + recall))
     assert wanted < 0.95
-    assert scores([WORDS[2]], [WORDS[0]], str(roberta), 2) == [pytest.approx(wanted, abs=1e-4)]
+    assert bert_scores([WORDS[2]], [WORDS[0]], str(roberta), 2) == [pytest.approx(wanted, abs=1e-4)]
 
 
 def test_an_empty_answer_scores_zero_and_the_order_is_kept(roberta: Path) -> None:
-    found = scores(["", WORDS[0], "  "], [WORDS[0], WORDS[0], ""], str(roberta), 2)
+    found = bert_scores(["", WORDS[0], "  "], [WORDS[0], WORDS[0], ""], str(roberta), 2)
     assert found == [0.0, pytest.approx(1.0, abs=1e-4), 0.0]
-    assert scores([], [], str(roberta), 2) == []
+    assert bert_scores([], [], str(roberta), 2) == []
 
 
 @pytest.mark.parametrize(
@@ -72,14 +72,14 @@ def test_an_empty_answer_scores_zero_and_the_order_is_kept(roberta: Path) -> Non
 )
 def test_a_layer_that_is_not_said_or_not_there_is_refused(roberta: Path, layers: int | None, problem: str) -> None:
     with pytest.raises(RefusedRun, match=problem):
-        scores(["a"], ["a"], str(roberta), layers)
+        bert_scores(["a"], ["a"], str(roberta), layers)
 
 
 def test_a_model_that_is_not_there_is_refused_and_nothing_stands_in(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(RefusedRun, match=r"eval\.bert_score_model: .*empty cannot be loaded"):
-        scores(["a"], ["a"], str(tmp_path / "empty"), 2)
+        bert_scores(["a"], ["a"], str(tmp_path / "empty"), 2)
     with pytest.raises(RefusedRun, match="cannot be loaded"):
-        scores(["a"], ["a"], str(tmp_path / "gone"), 2)
+        bert_scores(["a"], ["a"], str(tmp_path / "gone"), 2)
     with pytest.raises(RefusedRun, match=r"say which layer of nobody/knows is read"):
-        scores(["a"], ["a"], "nobody/knows", None)
+        bert_scores(["a"], ["a"], "nobody/knows", None)

@@ -12,7 +12,7 @@ import yaml
 from eval.answer import Examiner
 from eval.answer_writer import AnswerWriter
 from eval.prepare import Work
-from eval.progress import line, unspecified
+from eval.progress import progress_line, warn_of_tiling
 from eval.rows import ANSWERS
 from eval.run import evaluate
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun, Stopped
@@ -36,7 +36,7 @@ class Script:
     def __call__(self, work: Work, progress: Progress) -> JobEnd:
         examiner = Examiner(work, models(model=self.model, judge=self.judge))
         answers = AnswerWriter(ShardStore(work.folder.results, ANSWERS), None)
-        asyncio.run(make_rows(work.pending[: self.most], examiner.row, answers.rows, 4, StopSignal()))
+        asyncio.run(make_rows(work.pending[: self.most], examiner.answer_item, answers.rows, 4, StopSignal()))
         return describe_end(Stopped()) if self.most < len(work.pending) else JobEnd(EXIT_OK, "")
 
 
@@ -68,8 +68,8 @@ def test_tiles_that_are_the_checkpoints_own_are_called_so(tmp_path: Path, capsys
     assert evaluate(unset, Script()) == EXIT_OK
     assert "serve.processor_kwargs is not set" in capsys.readouterr().out
     tiling = yaml.safe_load((tmp_path / "out/config.yaml").read_text())["checkpoint"]["tiling"]
-    assert "max_patches=1" in unspecified(unset, tiling)
-    assert unspecified(job(tmp_path, "+serve.processor_kwargs.max_patches=1"), tiling) == ""
+    assert "max_patches=1" in warn_of_tiling(unset, tiling)
+    assert warn_of_tiling(job(tmp_path, "+serve.processor_kwargs.max_patches=1"), tiling) == ""
 
 
 def test_a_refusal_comes_before_anything_is_answered(tmp_path: Path) -> None:
@@ -104,6 +104,6 @@ print(code, sorted({"ray", "torch", "vllm", "transformers", "matplotlib"} & set(
 
 
 def test_the_line_counts_this_session_and_says_what_is_left() -> None:
-    text = line(100, 20, {"right": 30, "wrong": 8, "unknown": 2}, 16, 20.0)
+    text = progress_line(100, 20, {"right": 30, "wrong": 8, "unknown": 2}, 16, 20.0)
     assert str(text) == "60/100 items  right 30  wrong 8  unknown 2  open 16  2.0/s  0:20 left"
-    assert str(line(100, 20, {}, 0, 0.0)) == "20/100 items  open 0"
+    assert str(progress_line(100, 20, {}, 0, 0.0)) == "20/100 items  open 0"

@@ -1,6 +1,6 @@
 import pytest
 
-from eval.scoring import normalise, parse, question_text, verdict
+from eval.scoring import check_by_rule, find_answer, normalise_words, question_text
 from eval.types import Item, Kind
 from mics_ray.core.types import Verdict
 
@@ -71,15 +71,16 @@ def said(answer: str) -> str:
     ],
 )
 def test_the_letter_of_a_choice(answer: str, letter: str) -> None:
-    assert parse(CHOICE, said(answer)) == letter
+    assert find_answer(CHOICE, said(answer)) == letter
     wanted = Verdict.RIGHT if letter == "B" else Verdict.WRONG
-    assert verdict(CHOICE, letter) is wanted
+    assert check_by_rule(CHOICE, letter) is wanted
 
 
 def test_options_that_are_letters_are_named_by_their_own_letter() -> None:
     labels = Item("5", Kind.CHOICE, "Which label?", "C", ("C", "D", "A", "B", "None of the above"))
     found = [
-        parse(labels, said(answer)) for answer in ("C", "C. A", "C) A", "(C)", "none of the above", "A, B", "A. C")
+        find_answer(labels, said(answer))
+        for answer in ("C", "C. A", "C) A", "(C)", "none of the above", "A, B", "A. C")
     ]
     assert found == ["C", "C", "C", "C", "E", "", "A"]
 
@@ -87,7 +88,8 @@ def test_options_that_are_letters_are_named_by_their_own_letter() -> None:
 def test_options_that_begin_like_letters_are_found_by_their_text() -> None:
     germs = Item("6", Kind.CHOICE, "Which germ?", "B", ("E. coli", "S. aureus", "B. fragilis", "C. difficile", "Other"))
     assert [
-        parse(germs, said(answer)) for answer in ("S. aureus", "E. coli", "E", "B", "B. S. aureus", "C. difficile")
+        find_answer(germs, said(answer))
+        for answer in ("S. aureus", "E. coli", "E", "B", "B. S. aureus", "C. difficile")
     ] == [
         *("B", "A", "E", "B", "B", "D"),
     ]
@@ -119,8 +121,8 @@ def test_options_that_begin_like_letters_are_found_by_their_text() -> None:
     ],
 )
 def test_the_yes_or_no_of_a_closed_question(answer: str, found: str) -> None:
-    assert parse(YES, said(answer)) == found
-    assert verdict(YES, found) is (Verdict.RIGHT if found == "yes" else Verdict.WRONG)
+    assert find_answer(YES, said(answer)) == found
+    assert check_by_rule(YES, found) is (Verdict.RIGHT if found == "yes" else Verdict.WRONG)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_the_yes_or_no_of_a_closed_question(answer: str, found: str) -> None:
     ],
 )
 def test_another_closed_question_is_compared_by_its_words(answer: str, right: bool) -> None:
-    assert verdict(WORD, parse(WORD, said(answer))) is (Verdict.RIGHT if right else Verdict.WRONG)
+    assert check_by_rule(WORD, find_answer(WORD, said(answer))) is (Verdict.RIGHT if right else Verdict.WRONG)
 
 
 @pytest.mark.parametrize("item", [CHOICE, YES, WORD, OPEN])
@@ -145,17 +147,17 @@ def test_another_closed_question_is_compared_by_its_words(answer: str, right: bo
     "output", ["", "B", "Yes", "### Step 1: B is right", "### The final answer is:", "### Answer: B"]
 )
 def test_without_the_marker_no_answer_is_found_and_that_is_wrong(item: Item, output: str) -> None:
-    assert parse(item, output) == ""
-    assert verdict(item, "") is Verdict.WRONG
+    assert find_answer(item, output) == ""
+    assert check_by_rule(item, "") is Verdict.WRONG
 
 
 def test_an_open_answer_is_kept_and_left_to_the_judge() -> None:
-    assert parse(OPEN, said("A pneumothorax on the left. ")) == "A pneumothorax on the left."
-    assert verdict(OPEN, "A pneumothorax") is None
+    assert find_answer(OPEN, said("A pneumothorax on the left. ")) == "A pneumothorax on the left."
+    assert check_by_rule(OPEN, "A pneumothorax") is None
 
 
 def test_the_last_marker_counts() -> None:
-    assert parse(CHOICE, said("A") + "\n\n" + said("B")) == "B"
+    assert find_answer(CHOICE, said("A") + "\n\n" + said("B")) == "B"
 
 
 def test_what_is_asked() -> None:
@@ -181,4 +183,4 @@ def test_what_is_asked() -> None:
     ],
 )
 def test_words_are_normalised(text: str, normal: str) -> None:
-    assert normalise(text) == normal
+    assert normalise_words(text) == normal

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eval.commands import run_compare
-from eval.reports.comparison import as_markdown, compare, write_comparison
+from eval.reports.comparison import compare_evaluations, render_comparison, write_comparison
 from mics_ray.config.compose import CONF
 from mics_ray.errors import RefusedRun
 from tests.support.evaluations import CONFIG, answered, evaluation, of
@@ -18,7 +18,7 @@ def two(root: Path, first: str = "wwwrwrrw", second: str = "rrrrwwrw") -> tuple[
 
 
 def test_two_models_on_the_same_items(tmp_path: Path) -> None:
-    found = compare(*two(tmp_path))
+    found = compare_evaluations(*two(tmp_path))
     assert (found.total.difference, found.total.better, found.total.worse) == (
         0.25,
         ("slake/0", "slake/1", "slake/2"),
@@ -27,7 +27,7 @@ def test_two_models_on_the_same_items(tmp_path: Path) -> None:
     assert found.total.clusters == 4  # two items a picture
     assert found.total.p_value == pytest.approx(0.625)
     assert list(found.served_differently) == []
-    text = as_markdown(found)
+    text = render_comparison(found)
     assert text.startswith("# tuned (B) against base (A)")
     assert "| slake | 8 | 37.5 | 62.5 | +25.0 | " in text
     assert "better: slake/0, slake/1, slake/2\n\nworse: slake/5" in text
@@ -35,7 +35,7 @@ def test_two_models_on_the_same_items(tmp_path: Path) -> None:
 
 
 def test_files_with_the_flipped_items_are_private(tmp_path: Path) -> None:
-    write_comparison(compare(*two(tmp_path)), tmp_path / "out")
+    write_comparison(compare_evaluations(*two(tmp_path)), tmp_path / "out")
     flips = [json.loads(line) for line in (tmp_path / "out" / "flips.jsonl").read_text().splitlines()]
     assert [(flip["change"], flip["item_id"]) for flip in flips] == [
         *(("better", f"slake/{number}") for number in range(3)),
@@ -51,37 +51,37 @@ def test_files_with_the_flipped_items_are_private(tmp_path: Path) -> None:
 
 def test_the_files_go_into_a_folder_that_may_be_there_or_not(tmp_path: Path) -> None:
     for _ in range(2):
-        write_comparison(compare(*two(tmp_path)), tmp_path / "deep" / "er" / "out")
+        write_comparison(compare_evaluations(*two(tmp_path)), tmp_path / "deep" / "er" / "out")
     assert len(list((tmp_path / "deep/er/out").iterdir())) == 3
-    assert (tmp_path / "deep/er/out/compare.md").read_text() == as_markdown(compare(*two(tmp_path)))
+    assert (tmp_path / "deep/er/out/compare.md").read_text() == render_comparison(compare_evaluations(*two(tmp_path)))
 
 
 def test_what_only_one_has_and_what_was_lost_is_counted(tmp_path: Path) -> None:
     a = evaluation(tmp_path / "a", [*of("slake", "rwu"), *of("extra", "r")])
     b = evaluation(tmp_path / "b", [*of("slake", "rrrw"), *of("more", "rr")])
-    found = compare(a, b)
+    found = compare_evaluations(a, b)
     assert (found.total.items, found.lost, found.only_a, found.only_b) == (2, 1, 1, 3)
     assert list(found.benchmarks) == ["slake"]
-    assert "Left out: 1 items whose call was lost on a side, 1 items that only A has, 3" in as_markdown(found)
+    assert "Left out: 1 items whose call was lost on a side, 1 items that only A has, 3" in render_comparison(found)
 
 
 def test_several_benchmarks_have_a_line_each_and_one_for_all(tmp_path: Path) -> None:
     a = evaluation(tmp_path / "a", [*of("slake", "ww"), *of("more", "rr")])
     b = evaluation(tmp_path / "b", [*of("slake", "rr"), *of("more", "rr")])
-    found = compare(a, b)
+    found = compare_evaluations(a, b)
     assert [paired.difference for paired in found.benchmarks.values()] == [1.0, 0.0]
-    assert "| all items | 4 | 50.0 | 100.0 | +50.0 |" in as_markdown(found)
+    assert "| all items | 4 | 50.0 | 100.0 | +50.0 |" in render_comparison(found)
 
 
 def test_one_benchmark_alone_has_no_line_for_all(tmp_path: Path) -> None:
-    lines = as_markdown(compare(*two(tmp_path))).splitlines()
+    lines = render_comparison(compare_evaluations(*two(tmp_path))).splitlines()
     assert [line.split(" | ")[0] for line in lines if line.startswith("| ")] == ["| benchmark", "| slake"]
 
 
 def test_a_benchmark_without_an_item_that_both_answered_has_dashes_and_is_no_flip(tmp_path: Path) -> None:
     a = evaluation(tmp_path / "a", [*of("slake", "uu"), *of("more", "wr")])
     b = evaluation(tmp_path / "b", [*of("slake", "rw"), *of("more", "rw")])
-    text = as_markdown(compare(a, b))
+    text = render_comparison(compare_evaluations(a, b))
     assert "| slake | 0 | – | – | – | – | – | 0 | 0 |\n" in text
     assert "## Flipped in slake" not in text
     assert "## Flipped in more\n\nbetter: more/0\n\nworse: more/1\n" in text
@@ -90,9 +90,9 @@ def test_a_benchmark_without_an_item_that_both_answered_has_dashes_and_is_no_fli
 
 def test_the_flips_of_one_direction_alone_are_listed(tmp_path: Path) -> None:
     a, b = two(tmp_path, "wwrr", "wrrr")
-    assert "## Flipped in slake\n\nbetter: slake/1\n\nworse: none\n" in as_markdown(compare(a, b))
-    assert "## Flipped in slake\n\nbetter: none\n\nworse: slake/1\n" in as_markdown(compare(b, a))
-    assert "Flipped" not in as_markdown(compare(a, a))
+    assert "## Flipped in slake\n\nbetter: slake/1\n\nworse: none\n" in render_comparison(compare_evaluations(a, b))
+    assert "## Flipped in slake\n\nbetter: none\n\nworse: slake/1\n" in render_comparison(compare_evaluations(b, a))
+    assert "Flipped" not in render_comparison(compare_evaluations(a, a))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_the_flips_of_one_direction_alone_are_listed(tmp_path: Path) -> None:
     ],
 )
 def test_each_way_of_being_left_out_is_told_alone(tmp_path: Path, first: str, second: str, told: str | None) -> None:
-    text = as_markdown(compare(*two(tmp_path, first, second)))
+    text = render_comparison(compare_evaluations(*two(tmp_path, first, second)))
     assert [line for line in text.splitlines() if line.startswith("Left out")] == ([told] if told else [])
     assert "Not served alike" not in text
 
@@ -115,7 +115,7 @@ def test_the_line_of_a_benchmark_says_difference_interval_and_p(tmp_path: Path) 
     half = 3.182446 * (5 / 48) ** 0.5
     assert 0.25 - half < -0.7
     expected = f"| slake | 8 | 37.5 | 62.5 | +25.0 | {100 * (0.25 - half):+.1f} to +100.0 | 0.62 | 3 | 1 |"
-    assert expected in as_markdown(compare(*two(tmp_path)))
+    assert expected in render_comparison(compare_evaluations(*two(tmp_path)))
 
 
 def test_another_way_of_serving_is_listed(tmp_path: Path) -> None:
@@ -126,23 +126,23 @@ def test_another_way_of_serving_is_listed(tmp_path: Path) -> None:
         "eval": {**CONFIG["eval"], "temperature": 0.7},
     }
     a, b = evaluation(tmp_path / "a", of("slake", "r")), evaluation(tmp_path / "b", of("slake", "r"), changed)
-    found = compare(a, b)
+    found = compare_evaluations(a, b)
     assert list(found.served_differently) == [
         "prompts.judge: (text of 150 characters) -> another",
         "sampling.temperature: 0.0 -> 0.7",
         "serve.processor_kwargs.max_patches: 6 -> 12",
     ]
-    assert "**Not served alike**" in as_markdown(found)
+    assert "**Not served alike**" in render_comparison(found)
 
 
 def test_folders_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
     a = evaluation(tmp_path / "a", of("slake", "r"))
     with pytest.raises(RefusedRun, match="have no common items"):
-        compare(a, evaluation(tmp_path / "b", of("other", "r")))
+        compare_evaluations(a, evaluation(tmp_path / "b", of("other", "r")))
     with pytest.raises(RefusedRun, match="item slake/0 is another one in"):
-        compare(a, evaluation(tmp_path / "c", [answered("slake", 0, "r", answer="something else")]))
+        compare_evaluations(a, evaluation(tmp_path / "c", [answered("slake", 0, "r", answer="something else")]))
     with pytest.raises(RefusedRun, match="holds no evaluation"):
-        compare(a, tmp_path / "nothing")
+        compare_evaluations(a, tmp_path / "nothing")
 
 
 def test_the_program_compares_refuses_and_says_how_it_is_used(

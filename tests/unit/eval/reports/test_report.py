@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from eval.reports.report import write_report
+from eval.reports.report import write_evaluation_report
 from mics_ray.errors import RefusedRun
 from tests.support.evaluations import CONFIG, answered, evaluation, of
 
 
 def test_the_three_files_are_private_and_say_the_same(tmp_path: Path) -> None:
     folder = evaluation(tmp_path / "e", of("slake", "rrwn"))
-    report = write_report(folder)
+    report = write_evaluation_report(folder)
     assert json.loads((folder / "report.json").read_text()) == report
     assert report["benchmarks"]["slake"]["accuracy"] == 0.5
     assert "| slake * | 4 | 50.0 |" in (folder / "report.md").read_text()
@@ -27,16 +27,16 @@ def test_the_three_files_are_private_and_say_the_same(tmp_path: Path) -> None:
 
 def test_benchmarks_stand_in_the_order_of_the_configuration(tmp_path: Path) -> None:
     items = [*of("another", "r"), *of("medxpertqa_mm", "w"), *of("slake", "r")]
-    report = write_report(evaluation(tmp_path, items))
+    report = write_evaluation_report(evaluation(tmp_path, items))
     assert list(report["benchmarks"]) == ["slake", "medxpertqa_mm", "another"]
     assert report["mean_of_benchmarks"] == pytest.approx(2 / 3)
     assert (report["all"]["items"], report["all"]["clusters"]) == (3, 3)  # the same picture name in three sets
 
 
 def test_scores_have_a_column_only_where_rows_have_them(tmp_path: Path) -> None:
-    write_report(evaluation(tmp_path / "a", of("slake", "rw")))
+    write_evaluation_report(evaluation(tmp_path / "a", of("slake", "rw")))
     assert "BERTScore" not in (tmp_path / "a" / "report.md").read_text()
-    write_report(evaluation(tmp_path / "b", of("slake", "rw"), bert_score=0.75, mics_score=0.5))
+    write_evaluation_report(evaluation(tmp_path / "b", of("slake", "rw"), bert_score=0.75, mics_score=0.5))
     text = (tmp_path / "b" / "report.md").read_text()
     assert "MICS-Score | BERTScore F1 |" in text
     assert "| 0.500 | 0.750 |" in text
@@ -45,21 +45,21 @@ def test_scores_have_a_column_only_where_rows_have_them(tmp_path: Path) -> None:
 def test_a_figure_of_the_paper_for_one_topic_stands_beside_that_topic(tmp_path: Path) -> None:
     items = [answered("medxpertqa_mm", n, "rw"[n > 0], topic="Reasoning") for n in range(4)]
     items += [answered("medxpertqa_mm", n, "r", topic="Understanding") for n in range(4, 6)]
-    write_report(evaluation(tmp_path, items))
+    write_evaluation_report(evaluation(tmp_path, items))
     text = (tmp_path / "report.md").read_text()
     assert "| medxpertqa_mm, Reasoning | 25.0 | 19.8 |" in text
     assert "In-domain" not in text
 
 
 def test_every_call_lost_gives_a_report_without_numbers(tmp_path: Path) -> None:
-    report = write_report(evaluation(tmp_path, of("slake", "uu")))
+    report = write_evaluation_report(evaluation(tmp_path, of("slake", "uu")))
     assert (report["benchmarks"]["slake"]["accuracy"], report["mean_of_benchmarks"]) == (None, None)
     assert "| slake * | 2 | – | – | – | 2 |" in (tmp_path / "report.md").read_text()
 
 
 def test_how_the_model_was_served_is_told_without_the_wording_of_prompts(tmp_path: Path) -> None:
     config = {**CONFIG, "serve": {**CONFIG["serve"], "adapter": "runs/lora"}}
-    report = write_report(evaluation(tmp_path, of("slake", "r"), config))
+    report = write_evaluation_report(evaluation(tmp_path, of("slake", "r"), config))
     text = (tmp_path / "report.md").read_text()
     assert text.startswith("# Evaluation of base + runs/lora\n")
     assert "| `serve.processor_kwargs.max_patches` | 6 |" in text
@@ -71,23 +71,23 @@ def test_how_the_model_was_served_is_told_without_the_wording_of_prompts(tmp_pat
 
 def test_a_folder_without_evaluation_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedRun, match=r"holds no evaluation \(no config\.yaml\)"):
-        write_report(tmp_path)
+        write_evaluation_report(tmp_path)
     (tmp_path / "config.yaml").write_text("mentors: {}\n")
     with pytest.raises(RefusedRun, match="not the configuration of an evaluation"):
-        write_report(tmp_path)
+        write_evaluation_report(tmp_path)
     (tmp_path / "config.yaml").write_text("a: [")
     with pytest.raises(RefusedRun, match="damaged"):
-        write_report(tmp_path)
+        write_evaluation_report(tmp_path)
     (tmp_path / "config.yaml").write_text("eval: {}\n")
     with pytest.raises(RefusedRun, match="holds no rows yet"):
-        write_report(tmp_path)
+        write_evaluation_report(tmp_path)
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "part-000000.parquet").write_bytes(b"PAR1")
     with pytest.raises(RefusedRun, match=r"part-000000\.parquet: damaged"):
-        write_report(tmp_path)
+        write_evaluation_report(tmp_path)
 
 
 def test_an_empty_reply_counts_against_the_parse_rate_and_a_lost_call_does_not(tmp_path: Path) -> None:
     silent = replace(answered("slake", 9, "n"), output="")
-    report = write_report(evaluation(tmp_path, [*of("slake", "rru"), silent]))
+    report = write_evaluation_report(evaluation(tmp_path, [*of("slake", "rru"), silent]))
     assert report["benchmarks"]["slake"]["parse_rate"] == pytest.approx(2 / 3)

@@ -6,11 +6,11 @@ from scipy import stats
 from eval.reports.statistics import (
     Mark,
     accuracy_interval,
-    breakdown,
-    compare,
+    compare_marks,
     difference_interval,
-    mcnemar,
-    summarise,
+    mcnemar_p_value,
+    summarise_groups,
+    summarise_marks,
 )
 from mics_ray.core.types import Verdict
 
@@ -27,12 +27,12 @@ def marks(verdicts: str, clusters: str = "") -> list[Mark]:
 
 
 def test_accuracy_is_over_all_items_and_no_answer_found_is_wrong() -> None:
-    found = summarise(marks("rrnw"))
+    found = summarise_marks(marks("rrnw"))
     assert (found.items, found.known, found.lost, found.accuracy, found.parse_rate) == (4, 4, 0, 0.5, 0.75)
 
 
 def test_a_lost_call_is_no_wrong_answer_but_is_shown() -> None:
-    found = summarise(marks("rrwuu"))
+    found = summarise_marks(marks("rrwuu"))
     assert (found.items, found.known, found.lost) == (5, 3, 2)
     assert found.accuracy == pytest.approx(2 / 3)
     assert found.parse_rate == 1.0
@@ -40,12 +40,12 @@ def test_a_lost_call_is_no_wrong_answer_but_is_shown() -> None:
 
 def test_a_lost_judge_leaves_the_answer_found() -> None:
     lost = Mark("b/1", "b", "open", "", "", "b/1", True, True, U)
-    found = summarise([lost, *marks("n")])
+    found = summarise_marks([lost, *marks("n")])
     assert (found.known, found.lost, found.accuracy, found.parse_rate) == (1, 1, 0.0, 0.5)
 
 
 def test_nothing_known_gives_no_numbers() -> None:
-    for empty in (summarise([]), summarise(marks("uu"))):
+    for empty in (summarise_marks([]), summarise_marks(marks("uu"))):
         assert (empty.accuracy, empty.low, empty.high, empty.parse_rate) == (None, None, None, None)
 
 
@@ -118,7 +118,7 @@ def test_the_ends_of_a_difference_are_cut_at_one_and_minus_one() -> None:
 
 def test_the_paired_difference_by_hand() -> None:
     """Gains +1 +1 +1 0 0 -1 0 0: mean 1/4, sum of squares 4 - 8/16 = 3.5, variance 8/7 · 3.5 / 64 = 1/16."""
-    paired = compare(marks("wwwrwrrw"), marks("rrrrwwrw"))
+    paired = compare_marks(marks("wwwrwrrw"), marks("rrrrwwrw"))
     assert (paired.items, paired.accuracy_a, paired.accuracy_b, paired.difference) == (8, 0.375, 0.625, 0.25)
     assert (paired.low, paired.high) == (pytest.approx(0.25 - 2.364624 / 4), pytest.approx(0.25 + 2.364624 / 4))
     assert (paired.better, paired.worse) == (("b/0", "b/1", "b/2"), ("b/5",))
@@ -127,10 +127,10 @@ def test_the_paired_difference_by_hand() -> None:
 
 def test_the_paired_difference_of_clusters_by_hand() -> None:
     """Gains +1 +1 | 0 0 | 0 0 | 0 0: mean 1/4, totals 3/2 -1/2 -1/2 -1/2, variance 4/3 · 3 / 64 = 1/16."""
-    paired = compare(marks("wwrrwwrr", "aabbccdd"), marks("rrrrwwrr", "aabbccdd"))
+    paired = compare_marks(marks("wwrrwwrr", "aabbccdd"), marks("rrrrwwrr", "aabbccdd"))
     assert (paired.clusters, paired.difference) == (4, 0.25)
     assert (paired.low, paired.high) == (pytest.approx(0.25 - 3.182446 / 4), 1.0)  # the upper end is cut
-    apart = compare(marks("wwrrwwrr"), marks("rrrrwwrr"))
+    apart = compare_marks(marks("wwrrwwrr"), marks("rrrrwwrr"))
     assert apart.low is not None
     assert apart.low > 0.25 - 3.182446 / 4  # the same items of eight pictures say more
 
@@ -138,9 +138,9 @@ def test_the_paired_difference_of_clusters_by_hand() -> None:
 def test_only_items_known_for_both_are_compared() -> None:
     first = marks("ruwwr")
     second = [*marks("wrur"), Mark("b/9", "b", "open", "", "", "b/9", True, True, R)]
-    paired = compare(first, second)
+    paired = compare_marks(first, second)
     assert (paired.items, paired.better, paired.worse) == (2, ("b/3",), ("b/0",))
-    nothing = compare(first, [])
+    nothing = compare_marks(first, [])
     assert (nothing.items, nothing.difference, nothing.low, nothing.p_value) == (0, None, None, None)
 
 
@@ -149,13 +149,13 @@ def test_only_items_known_for_both_are_compared() -> None:
     [(0, 0, 1.0), (1, 0, 1.0), (5, 0, 0.0625), (6, 0, 0.03125), (9, 1, 0.021484375), (4, 4, 1.0)],
 )
 def test_the_exact_test_by_hand(better: int, worse: int, p: float) -> None:
-    assert mcnemar(better, worse) == mcnemar(worse, better) == pytest.approx(p)
+    assert mcnemar_p_value(better, worse) == mcnemar_p_value(worse, better) == pytest.approx(p)
 
 
 def test_groups_come_largest_first_and_nameless_items_are_left_out() -> None:
     items = [*marks("rw"), Mark("b/7", "b", "open", "MRI", "", "b/7", True, True, R)]
     items.append(Mark("b/8", "b", "open", "", "", "b/8", True, True, R))
-    found = breakdown(items, lambda one: one.modality)
+    found = summarise_groups(items, lambda one: one.modality)
     assert [(name, one.items, one.accuracy) for name, one in found.items()] == [("CT", 2, 0.5), ("MRI", 1, 1.0)]
 
 
@@ -165,5 +165,5 @@ def test_scores_are_means_over_the_items_that_have_one() -> None:
         Mark("b/2", "b", "open", "", "", "2", True, True, W, 0.4, 0.5),
         Mark("b/3", "b", "open", "", "", "3", True, False, W, None, None),
     ]
-    found = summarise(items)
+    found = summarise_marks(items)
     assert (found.bert_score, found.mics_score) == (pytest.approx(0.6), 0.5)
