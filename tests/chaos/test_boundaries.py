@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.conftest import PRICE, SETTINGS
+from tests.chaos.conftest import PATIENT, PRICE
 from tests.support.commit_points import Striker
 from tests.support.faulty_provider import FaultyProvider
 from tests.support.killer import Killer
@@ -20,7 +20,6 @@ from tests.support.whole_run import WholeRun
 pytestmark = [pytest.mark.chaos, pytest.mark.long]
 
 CASES, WINDOW, LATENCY_S = 24, 4, 0.05
-PATIENT = SETTINGS | {"deadline_s": 60}
 MOMENTS = 20
 SEED = 11
 LATEST = 60
@@ -115,6 +114,7 @@ def test_the_driver_dies_at_drawn_moments(
                 in_flight += serving.open
                 assert killer.strike("driver"), f"the run ended before call {moment}: {run.messages()}"
                 kills += 1
+        serving.release()
         done = run.to_end()
         assert done.returncode == 0, done.stderr
         assert run.result() == struck.result
@@ -125,7 +125,9 @@ def test_the_driver_dies_at_drawn_moments(
 
 def _wait(killer: Killer, serving: FaultyProvider, moment: int) -> None:
     """Until that many different calls were answered, or the run is over."""
-    until(lambda: len(serving.paid) >= moment or not killer.alive, 300, 0.002)
+    serving.hold_when = lambda: len(serving.paid) >= moment
+    serving.release()
+    until(lambda: serving.held or not killer.alive, 300)
 
 
 def _fresh(folder: Path, number: int, struck: Struck, serving: FaultyProvider) -> WholeRun:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.conftest import CASES, LATENCY_S, SETTINGS, Calm
+from tests.chaos.conftest import LATENCY_S, SETTINGS, Calm, join_run
 from tests.support.faulty_provider import FaultyProvider
-from tests.support.whole_run import WholeRun
+from tests.support.ray_nodes import RayNodes
 
 pytestmark = [
     pytest.mark.chaos,
@@ -36,9 +36,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_ends_with_74_and_with_more_room_the_same_command_goes_on(
-    tmp_path: Path, disk: Path, calm_run: Calm
+    tmp_path: Path, disk: Path, shared_ray: RayNodes, calm_run: Calm
 ) -> None:
-    run = WholeRun(tmp_path, CASES, at=disk / "run")
+    run = join_run(tmp_path, shared_ray, disk / "run")
     with FaultyProvider(latency_s=LATENCY_S) as provider:
         provider.write_groups(tmp_path / "conf", **SETTINGS)
         full = run.to_end()

@@ -6,7 +6,7 @@ import pytest
 
 from mics_ray.models.replies.reply_store import GB
 from mics_ray.models.replies.store_file import folder_bytes
-from tests.chaos.conftest import CASES, LATENCY_S, SETTINGS, Calm
+from tests.chaos.conftest import LATENCY_S, SETTINGS, Calm
 from tests.support.faulty_provider import FaultyProvider
 from tests.support.whole_run import WholeRun
 
@@ -15,8 +15,10 @@ pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 SMALL_GB, LARGE_GB = 0.0003, 1
 
 
-def test_a_full_cache_ends_with_74_and_with_more_room_the_same_command_goes_on(tmp_path: Path, calm_run: Calm) -> None:
-    run = WholeRun(tmp_path, CASES)
+def test_a_full_cache_ends_with_74_and_with_more_room_the_same_command_goes_on(
+    tmp_path: Path, joined_run: WholeRun, calm_run: Calm
+) -> None:
+    run = joined_run
     with FaultyProvider(latency_s=LATENCY_S) as provider:
         provider.write_groups(tmp_path / "conf", **SETTINGS)
         full = run.to_end(f"cache.max_gb={SMALL_GB}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.conftest import CASES, LATENCY_S, PRICE, SETTINGS, Calm
+from tests.chaos.conftest import CASES, LATENCY_S, PATIENT, PRICE, Calm
 from tests.support.faulty_provider import FaultyProvider
 from tests.support.processes import alive, descendants, until
 from tests.support.ray_nodes import Node, RayNodes, ray_nodes
@@ -15,7 +15,6 @@ from tests.support.whole_run import WholeRun
 pytestmark = [pytest.mark.chaos, pytest.mark.long]
 
 AT_MOST_S = 60.0
-PATIENT = SETTINGS | {"deadline_s": 60}
 WINDOW = 4
 
 
@@ -24,12 +23,14 @@ def test_a_driver_whose_head_is_lost_ends_75_and_its_successor_goes_on(tmp_path:
         provider.write_groups(tmp_path / "conf", **PATIENT)
         with ray_nodes() as nodes:
             head, run = nodes.start_head(), _run(tmp_path, nodes)
+            provider.hold_when = lambda: len(provider.times) >= calm_run.calls / 4
             with run.start() as driver:
-                until(lambda: len(provider.times) >= calm_run.calls / 4 or driver.poll() is not None, 300)
+                until(lambda: provider.held or driver.poll() is not None, 300)
                 assert driver.poll() is None, run.messages()
                 of_ours = [pid for pid in descendants(head.keeper.pid) if _is_actor(pid)]
                 assert len(of_ours) >= 3, "worker, endpoint and writer"
                 _lose(head)
+                provider.release()
                 assert driver.wait(AT_MOST_S) == 75, run.messages()
             assert _last_line(run).endswith("the same command goes on when there is one again")
             assert "Traceback" not in run.messages()

@@ -1,126 +1,125 @@
-"""Real processes of a real run are killed; every case still ends as exactly one row, and little is paid twice."""
+"""Real processes of a real run are killed; every case still ends as exactly one row, and little is paid twice.
+
+The provider holds its answers in the middle of the run until the test has acted: no run is over too soon.
+"""
 
 import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import kill, named, until
-from tests.support.program import command, generate, rows
-from tests.support.provider import Provider, write_cases
+from tests.chaos.conftest import CASES, LATENCY_S, PATIENT, Calm
+from tests.support.faulty_provider import FaultyProvider
+from tests.support.killer import Killer
+from tests.support.processes import until
+from tests.support.program import rows
+from tests.support.whole_run import WholeRun
 
 pytestmark = pytest.mark.chaos
 
-CASES = 150
-IN_FLIGHT = 24
+WINDOW = 4
+"""At a third of the calls more cases are through than this holds open, so that a row waits to be committed."""
+
+STOPPED_S = 3.0
+"""By then a stop has reached everybody: a second is what is promised, and a slow machine has three."""
 
 
-def arguments(folder: Path) -> list[str]:
-    return [
-        "--config-dir", str(folder / "conf"), "mentors=test", "interns=test", "judge=test",
-        f"data.cases={folder}/cases.jsonl", f"run.dir={folder}/run", "window=12", "ray.workers=2",
-    ]  # fmt: skip
+@contextmanager
+def serving(run: WholeRun) -> Iterator[FaultyProvider]:
+    with FaultyProvider(latency_s=LATENCY_S) as provider:
+        provider.write_groups(run.folder / "conf", **PATIENT)
+        yield provider
 
 
-def start(folder: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        command(*arguments(folder)),
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / "stderr").open("a"),
-        text=True,
-        start_new_session=True,
-    )
+def whole_run(folder: Path) -> WholeRun:
+    return WholeRun(folder, CASES, WINDOW, extra=("ray.workers=2",))
 
 
-def committed(folder: Path) -> int:
-    return len(list((folder / "run/results").glob("part-*.parquet")))
+def wait_mid_run(run: WholeRun, driver: "subprocess.Popen[str]", provider: FaultyProvider, committed: int = 0) -> None:
+    """Until the provider holds and more than so many shards are committed."""
+    until(lambda: provider.held or driver.poll() is not None, 300)
+    until(lambda: run.committed() > committed or driver.poll() is not None)
+    assert driver.poll() is None, f"the run ended before it could be struck: {run.messages()}"
 
 
-def result(folder: Path) -> list[list[object]]:
-    """What must not depend on faults, row by row."""
-    return [
-        [row[name] for name in ("case_id", "outcome", "steps", "scores", "mentors", "nodes")]
-        for row in rows(folder / "run")
-    ]
+def hold_after(provider: FaultyProvider, calls: float) -> None:
+    """Hold once that many more calls have come in."""
+    goal = len(provider.times) + calls
+    provider.hold_when = lambda: len(provider.times) >= goal
 
 
-@pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
-    """The result of a run that nobody disturbed."""
-    folder = tmp_path_factory.mktemp("calm")
-    write_cases(folder / "cases.jsonl", CASES)
-    with Provider(latency_s=0.05) as provider:
-        provider.write_groups(folder / "conf", max_in_flight=IN_FLIGHT)
-        assert generate(*arguments(folder)).returncode == 0
-    found = result(folder)
-    assert [row[0] for row in found] == [f"case-{number:04}" for number in range(CASES)]
-    return found
-
-
-def test_the_driver_killed_twice_and_resumed(tmp_path: Path, calm: list[list[object]]) -> None:
-    write_cases(tmp_path / "cases.jsonl", CASES)
-    with Provider(latency_s=0.05) as provider:
-        provider.write_groups(tmp_path / "conf", max_in_flight=IN_FLIGHT)
+def test_the_driver_killed_twice_and_resumed(tmp_path: Path, calm_run: Calm) -> None:
+    run = whole_run(tmp_path)
+    with serving(run) as provider:
         for kills in (1, 2):
-            with start(tmp_path) as run:
-                until(lambda kills=kills, run=run: committed(tmp_path) >= kills or run.poll() is not None)
-                assert run.poll() is None, "the run ended before it could be killed"
-                kill(run.pid)
-        resumed = generate(*arguments(tmp_path))
+            hold_after(provider, calm_run.calls / 3)
+            provider.release()
+            with run.start() as driver:
+                wait_mid_run(run, driver, provider, run.committed() if kills == 2 else 0)
+                assert Killer(driver).strike("driver")
+        provider.release()
+        resumed = run.to_end()
         assert resumed.returncode == 0, resumed.stderr
-        assert result(tmp_path) == calm
-        assert provider.repeated() <= 2 * provider.permits
+    assert run.result() == calm_run.result
+    assert provider.repaid() <= 2 * provider.permits
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_stop_keeps_what_was_done_and_the_same_command_goes_on(
-    tmp_path: Path, number: signal.Signals, calm: list[list[object]]
+    tmp_path: Path, number: signal.Signals, calm_run: Calm
 ) -> None:
-    write_cases(tmp_path / "cases.jsonl", CASES)
-    with Provider(latency_s=0.05) as provider:
-        provider.write_groups(tmp_path / "conf", max_in_flight=IN_FLIGHT)
-        with start(tmp_path) as run:
-            until(lambda: committed(tmp_path) >= 1 or run.poll() is not None)
+    run = whole_run(tmp_path)
+    with serving(run) as provider:
+        hold_after(provider, calm_run.calls / 3)
+        with run.start() as driver:
+            wait_mid_run(run, driver, provider)
             # As a terminal does: Ctrl-C goes to the whole process group.
-            stopped = time.monotonic()
-            os.killpg(run.pid, number) if number == signal.SIGINT else run.send_signal(number)
-            assert run.wait(25) == 75
-        assert provider.log[-1]["at"] <= stopped + 1.0, "a call was made after the stop"
-        before = len(rows(tmp_path / "run"))
+            os.killpg(driver.pid, number) if number == signal.SIGINT else driver.send_signal(number)
+            time.sleep(STOPPED_S)
+            calls = len(provider.times)
+            provider.release()
+            assert driver.wait(60) == 75
+        assert len(provider.times) == calls, "a call was made after the stop"
+        before = len(rows(run.dir))
         assert 0 < before < CASES
-        resumed = generate(*arguments(tmp_path))
+        resumed = run.to_end()
         assert resumed.returncode == 0, resumed.stderr
-        assert result(tmp_path) == calm
-        assert provider.repeated() == 0, "a clean stop lets paid calls come home"
+    assert run.result() == calm_run.result
+    assert provider.repaid() == 0, "a clean stop waits for the replies that are paid for"
 
 
-@pytest.mark.parametrize("actor", ["SearchWorker", "WriterActor", "EndpointActor"])
-def test_an_actor_killed_mid_run(tmp_path: Path, actor: str, calm: list[list[object]]) -> None:
-    write_cases(tmp_path / "cases.jsonl", CASES)
-    with Provider(latency_s=0.05) as provider:
-        provider.write_groups(tmp_path / "conf", max_in_flight=IN_FLIGHT)
-        with start(tmp_path) as run:
-            until(lambda: committed(tmp_path) >= 1 or run.poll() is not None)
-            victims = named(run.pid, f"ray::{actor}")
-            assert victims, "nothing to kill"
-            kill(victims[0])
-            assert run.wait(240) == 0, (tmp_path / "stderr").read_text()
-        assert result(tmp_path) == calm
-        assert provider.repeated() <= provider.permits
+@pytest.mark.parametrize(
+    "actor",
+    ["worker", pytest.param("writer", marks=pytest.mark.slow), pytest.param("endpoint", marks=pytest.mark.slow)],
+)
+def test_an_actor_killed_mid_run(tmp_path: Path, actor: str, calm_run: Calm) -> None:
+    run = whole_run(tmp_path)
+    with serving(run) as provider:
+        hold_after(provider, calm_run.calls / 3)
+        with run.start() as driver:
+            wait_mid_run(run, driver, provider)
+            assert Killer(driver).strike(actor), "nothing to kill"
+            provider.release()
+            assert driver.wait(300) == 0, run.messages()
+    assert run.result() == calm_run.result
+    assert provider.repaid() <= provider.permits
 
 
+@pytest.mark.slow
 def test_a_second_driver_is_turned_away(tmp_path: Path) -> None:
-    write_cases(tmp_path / "cases.jsonl", CASES)
-    # Slow replies: the first run must outlast the start of the second on a loaded machine.
-    with Provider(latency_s=0.5) as provider:
-        provider.write_groups(tmp_path / "conf", max_in_flight=IN_FLIGHT)
-        with start(tmp_path) as run:
-            until(lambda: provider.log)
-            second = generate(*arguments(tmp_path))
+    run = whole_run(tmp_path)
+    with serving(run) as provider:
+        hold_after(provider, 1)  # the first run outlasts the second's start, however long that takes
+        with run.start() as driver:
+            until(lambda: provider.held or driver.poll() is not None, 300)
+            second = run.to_end()
             assert second.returncode == 73
             assert "another run is writing" in second.stderr
-            run.send_signal(signal.SIGINT)
-            assert run.wait(60) == 75
+            driver.send_signal(signal.SIGINT)
+            provider.release()
+            assert driver.wait(60) == 75

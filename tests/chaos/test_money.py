@@ -15,8 +15,10 @@ from tests.support.whole_run import WholeRun
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 
-def test_the_bill_stays_within_the_budget_and_a_larger_one_goes_on(tmp_path: Path, calm_run: Calm) -> None:
-    run, budget = WholeRun(tmp_path, CASES), round(calm_run.bill_usd / 2, 3)
+def test_the_bill_stays_within_the_budget_and_a_larger_one_goes_on(
+    tmp_path: Path, joined_run: WholeRun, calm_run: Calm
+) -> None:
+    run, budget = joined_run, round(calm_run.bill_usd / 2, 3)
     with FaultyProvider(latency_s=LATENCY_S, price=PRICE) as provider:
         provider.write_groups(tmp_path / "conf", **SETTINGS)
         stopped = run.to_end(f"budget_usd={budget}")
@@ -61,5 +63,7 @@ def _strike_mid_run(started: "subprocess.Popen[str]", provider: FaultyProvider, 
     # Actors of the run that was killed before may still be asking.
     until(lambda: killer.pids("endpoint") or not killer.alive)
     goal = len(provider.times) + 200
-    until(lambda: len(provider.times) >= goal or not killer.alive)
+    provider.hold_when = lambda: len(provider.times) >= goal
+    until(lambda: provider.held or not killer.alive, 300)
     assert killer.strike(target, signal.SIGKILL), "nothing to kill"
+    provider.release()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mics_ray.runtime.monitor.watch_folder import FolderWatch
-from tests.chaos.conftest import LATENCY_S, SETTINGS, Calm
+from tests.chaos.conftest import CASES, LATENCY_S, PATIENT, Calm
 from tests.support.faulty_provider import FaultyProvider
 from tests.support.processes import until
 from tests.support.whole_run import WholeRun
@@ -21,7 +21,6 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("cc") is None, reason="the stand-in for the clock needs a C compiler"),
 ]
 
-CASES = 16
 PER_MINUTE = 3000
 HOUR_S = 3600
 
@@ -58,17 +57,25 @@ def commit_hours(run: WholeRun) -> set[int]:
 
 
 def test_an_hour_forth_and_two_back_change_nothing(tmp_path: Path, clock: MovedClock, calm_run: Calm) -> None:
-    run = WholeRun(tmp_path, CASES, window=6)
+    run = WholeRun(tmp_path, CASES, window=3)
     with FaultyProvider(latency_s=LATENCY_S) as provider:
-        provider.write_groups(tmp_path / "conf", **SETTINGS, requests_per_minute=PER_MINUTE)
+        provider.write_groups(tmp_path / "conf", **PATIENT, requests_per_minute=PER_MINUTE)
+        # At a third and at two thirds of the calls more cases are through than the window holds open. They are
+        # committed while nobody is answered, and only then the clock is moved.
+        provider.hold_when = lambda: len(provider.times) >= calm_run.calls / 3
+        before = 0
         with run.start() as started:
-            for seconds in (HOUR_S, -HOUR_S):
-                before = run.committed()
+            for seconds, share in ((HOUR_S, 2 / 3), (-HOUR_S, 2)):
+                until(lambda: provider.held or started.poll() is not None, 300)
                 until(lambda before=before: run.committed() > before or started.poll() is not None)
+                assert provider.held, f"the run ended before its clock was moved: {run.messages()}"
                 clock.move(seconds)
-            assert started.wait(240) == 0, run.messages()
+                before = run.committed()
+                provider.hold_when = lambda share=share: len(provider.times) >= share * calm_run.calls
+                provider.release()
+            assert started.wait(300) == 0, run.messages()
     assert commit_hours(run) == {0, 1, -1}, "the clock was moved too late to matter"
-    assert run.result() == calm_run.result[:CASES]
+    assert run.result() == calm_run.result
     assert provider.repaid() == 0
     assert provider.densest(10.0) <= PER_MINUTE / 6 + PER_MINUTE / 60
     assert FolderWatch(run.dir).read_view().state == "finished"

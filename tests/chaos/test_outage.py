@@ -14,7 +14,7 @@ from tests.support.whole_run import WholeRun
 pytestmark = [pytest.mark.chaos, pytest.mark.long]
 
 OUTAGE_S = 60.0
-SETTLED_S = 1.0
+SETTLED_S = 5.0
 """What was under way when the outage began has failed by then, and the breaker is open."""
 
 
@@ -24,10 +24,12 @@ def test_an_outage_costs_an_attempt_a_second_and_no_result(tmp_path: Path, calm_
         others.write_groups(tmp_path / "conf", **SETTINGS)
         judge.write_groups(tmp_path / "away", **SETTINGS)
         shutil.copy(tmp_path / "away/judge/test.yaml", tmp_path / "conf/judge/test.yaml")
+        judge.hold_when = lambda: len(judge.times) >= 100
         with run.start() as started:
-            until(lambda: len(judge.times) >= 100 or started.poll() is not None)
+            until(lambda: judge.held or started.poll() is not None, 300)
             began = time.monotonic()
             judge.out.set()
+            judge.release()
             time.sleep(OUTAGE_S)
             judge.out.clear()
             ended = time.monotonic()

@@ -32,10 +32,11 @@ def test_a_minute_asleep_changes_nothing_and_is_no_credit(
     run = WholeRun(tmp_path, CASES)
     with FaultyProvider(latency_s=LATENCY_S) as provider:
         provider.write_groups(tmp_path / "conf", **SETTINGS, requests_per_minute=PER_MINUTE)
+        provider.hold_when = lambda: len(provider.times) >= 300
         with run.start() as started:
             killer = Killer(started)
-            until(lambda: len(provider.times) >= 300 or not killer.alive)
-            killer.pause(PAUSE_S, *targets)
+            until(lambda: provider.held or not killer.alive, 300)
+            killer.pause(PAUSE_S, *targets, meanwhile=provider.release)
             assert started.wait(240) == 0, run.messages()
     assert killer.sent == {(target, name): 1 for target in targets for name in ("SIGSTOP", "SIGCONT")}
     assert run.result() == calm_run.result[:CASES]

@@ -97,12 +97,14 @@ def test_an_evaluation_that_ended_early_goes_on(tmp_path: Path, end: str) -> Non
     with Provider(latency_s=0.1) as provider:
         provider.write_groups(tmp_path / "conf", interns=False)
         line = command(tmp_path, f"serve.base_url={provider.url}")
+        provider.hold_when = lambda: provider.calls()["intern"] >= 12
         with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as first:
-            until(lambda: provider.calls()["intern"] >= 12 or first.poll() is not None)
+            until(lambda: provider.held or first.poll() is not None)
             if end == "killed":
                 kill(first.pid)
             else:
                 os.kill(first.pid, signal.SIGINT)
+            provider.release()
             _, errors = first.communicate(timeout=60)
         assert first.returncode == (EXIT_STOPPED if end == "asked to stop" else -signal.SIGKILL), errors
         done = rows(tmp_path)

@@ -103,10 +103,11 @@ def test_a_run_that_was_killed_leaves_no_key_either(cases: Path, ray_folder: Pat
     with Provider(key=KEY, latency_s=0.2) as provider:
         provider.write_groups(cases / "conf", key_env="TEST_PROVIDER_KEY")
         environment = {**os.environ, "TEST_PROVIDER_KEY": KEY, "RAY_TMPDIR": str(ray_folder)}
+        provider.hold_when = lambda: len(provider.log) > 100
         with subprocess.Popen(
             command(*arguments(cases)), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as run:
-            until(lambda: len(provider.log) > 100 or run.poll() is not None)
+            until(lambda: provider.held or run.poll() is not None)
             below = list(descendants(run.pid))
             kill(run.pid)
             said, _ = run.communicate()

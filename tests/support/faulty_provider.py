@@ -98,7 +98,7 @@ class FaultyProvider(Provider):
         self, kind: str, digest: bytes, request: web.Request, completion: dict[str, Any]
     ) -> web.StreamResponse:
         if kind != "quota":
-            await asyncio.sleep(self.latency_s)
+            await self._answer_when_due()
         kind = "outage" if self.out.is_set() else kind
         if not kind:
             self.paid[digest] += 1

@@ -50,9 +50,10 @@ class Killer:
         self.sent[target, number.name] += 1
         return victim
 
-    def pause(self, seconds: float, *targets: str) -> None:
+    def pause(self, seconds: float, *targets: str, meanwhile: Callable[[], None] = lambda: None) -> None:
         """SIGSTOP a process of each target, and SIGCONT after a while. Raises ``LookupError`` where there is none."""
         victims = {target: self.strike(target, signal.SIGSTOP) for target in targets}
+        meanwhile()
         time.sleep(seconds)
         for target, victim in victims.items():
             if victim is None:

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,11 @@ from benchmarks.latency_server import compose_reply, prompt_text
 
 @dataclass
 class Provider:
-    """Serves on loopback from ``start`` to ``stop``; ``log`` holds every request in order of arrival."""
+    """Serves on loopback from ``start`` to ``stop``; ``log`` holds every request in order of arrival.
+
+    ``hold_when`` is asked as each call comes in. Once it is true nobody is answered until :meth:`release`: so a test
+    can act in the middle of a run, however quick the machine is.
+    """
 
     key: str | None = None
     models: frozenset[str] = frozenset(
@@ -29,6 +34,7 @@ class Provider:
     open: int = 0
     most_open: int = 0
     permits: int = 0
+    hold_when: Callable[[], bool] | None = None
 
     def __post_init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -36,13 +42,26 @@ class Provider:
         self._answering = asyncio.Event()
         self._answering.set()
 
+    @property
+    def held(self) -> bool:
+        """Whether nobody is answered."""
+        return not self._answering.is_set()
+
     def hold(self) -> None:
         """Answer nobody until :meth:`release`."""
-        self._loop.call_soon_threadsafe(self._answering.clear)
+        self._set_answering(False)
 
     def release(self) -> None:
         """Answer again, those first who wait."""
-        self._loop.call_soon_threadsafe(self._answering.set)
+        self._set_answering(True)
+
+    def _set_answering(self, answering: bool) -> None:
+        """In the provider's own thread, and done when this returns: ``held`` is read right after it."""
+
+        async def change() -> None:
+            self._answering.set() if answering else self._answering.clear()
+
+        asyncio.run_coroutine_threadsafe(change(), self._loop).result(30)
 
     def __enter__(self) -> "Provider":
         self._thread.start()
@@ -79,11 +98,18 @@ class Provider:
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
-            await asyncio.sleep(self.latency_s)
-            await self._answering.wait()
+            await self._answer_when_due(probe)
         finally:
             self.open -= 1
         return web.json_response(self.completion(body))
+
+    async def _answer_when_due(self, probe: bool = False) -> None:
+        """Wait out the latency and, from the moment that ``hold_when`` names, for the release."""
+        if not probe and self.hold_when is not None and self.hold_when():
+            self.hold_when = None
+            self._answering.clear()
+        await asyncio.sleep(self.latency_s)
+        await self._answering.wait()
 
     def completion(self, body: dict[str, Any]) -> dict[str, Any]:
         """What the model of a request answers: the same for the same request."""
