@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.files import read_config, read_rows
 from eval.reports import statistics
+from eval.reports.evaluation_files import read_answer_rows, read_evaluation_config
 from eval.reports.markdown import format_percent
 from eval.reports.statistics import Mark, Paired, mark_row
 from eval.served import model_name, served_differently
@@ -120,8 +120,8 @@ def render_comparison(found: EvaluationComparison) -> str:
 
 
 def _read_side(folder: Path) -> Side:
-    config = read_config(folder)
-    rows = {row["item_id"]: row for row in read_rows(folder)}
+    config = read_evaluation_config(folder)
+    rows = {row["item_id"]: row for row in read_answer_rows(folder)}
     return Side(folder, model_name(config), config, rows)
 
 

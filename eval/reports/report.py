@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eval.files import read_config, read_rows
 from eval.reports.chart import draw_report
+from eval.reports.evaluation_files import read_answer_rows, read_evaluation_config
 from eval.reports.markdown import render_report
 from eval.reports.statistics import COLUMNS, CONFIDENCE, Mark, mark_row, summarise_groups, summarise_marks
 from eval.served import model_name, settings
@@ -22,8 +22,8 @@ def write_evaluation_report(folder: Path) -> dict[str, Any]:
 
     Raises :class:`RefusedRun` for a folder without configuration or rows, ``OSError`` when it cannot be written.
     """
-    config = read_config(folder)
-    rows = list(read_rows(folder, [*COLUMNS, "config_digest", "code_version"]))
+    config = read_evaluation_config(folder)
+    rows = list(read_answer_rows(folder, [*COLUMNS, "config_digest", "code_version"]))
     if not rows:
         raise RefusedRun(f"{folder}: holds no rows yet; run evaluate.py first")
     report = build_evaluation_report(rows, config)

@@ -11,7 +11,7 @@ from mics_ray.errors import RefusedRun
 from mics_ray.io.shards import ShardError, iter_rows
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_evaluation_config(folder: Path) -> dict[str, Any]:
     """The resolved configuration of an evaluation. Raises :class:`RefusedRun` when the folder holds none."""
     path = folder / "config.yaml"
     try:
@@ -25,7 +25,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     return found
 
 
-def read_rows(folder: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+def read_answer_rows(folder: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
     """The committed rows of an evaluation. Raises :class:`RefusedRun` for a damaged shard."""
     try:
         yield from iter_rows(folder / "results", columns, ANSWERS)
