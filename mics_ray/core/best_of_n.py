@@ -22,6 +22,7 @@ class BestOfN:
         if not scored:
             return Stop(Outcome.FAILED, None, "no chain could be scored")
         leaf = choose_best(tree, scored)
+        # The winner has the highest score: where it is 0, all are.
         if leaf.score == 0:
             return Stop(Outcome.DEAD_END, None, "every chain scored 0")
         if leaf.score == 1:

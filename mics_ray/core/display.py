@@ -24,6 +24,7 @@ def _is_unprintable(mark: str) -> bool:
     return category(mark) in UNSHOWN or mark in TURNING
 
 
+# JSON can carry a NUL (\u0000) and a lone surrogate; Arrow strings are UTF-8, which has no lone surrogates.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 

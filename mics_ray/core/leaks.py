@@ -21,6 +21,7 @@ _FINAL = re.compile(
     r"^[^a-z0-9\n]*(?:(?:the|my|our)\s+)?(?:final\s+)?answer\b[\s*_\"'`]*(?:[:=]|is\s*:)|\bfinal\s+answer\b",
     re.I | re.M,
 )
+# A caption is cited by what it is ("the report"), not by its words: no comparison of words finds that.
 _SOURCE = r"""(?:(?:picture|image|imaging|radiology|official|provided|given|accompanying|figure)\s+)*(?:
     captions?|image\s+analys[ie]s|image\s+descriptions?|case\s+notes|report|
     (?:reference|gold|gold\s+standard|correct|provided|given)\s+answer)"""
@@ -36,6 +37,7 @@ _CALLED = re.compile(
     (?:(?:an?|the|option|choice|clearly|thus|therefore)\ )?["'*(]*""",
     re.X,
 )
+# What may follow the answer; without it "is effusion" would be found in "is effusions" or "is effusion volume".
 _CLOSED = re.compile(r" ?(?:[.,;:!?)*\"'\]–—-]|$)| (?:because|since|as|and|which|with|here)\b")
 _CHOSEN = re.compile(
     r"\b(?:option|choice|answer) \(?([^()]{1,300}?)\)? (?:is|as) (?:the )?(?:correct|right|best|answer)\b"
@@ -73,6 +75,7 @@ class LeakGuard:
         self._question = _to_line(case.question)
         asked, asked_words = split_words(case.question), extract_words(case.question)
         self._wordings = [_make_wording(text, asked_words) for text in _list_variants(case.answer)]
+        # A question may quote its caption, and interns see the question: such runs betray nothing.
         captions = (split_words(note.text) for note in case.notes if note.label == CAPTIONS)
         self._quotable = {run for caption in captions for run in _word_runs(caption)} - set(_word_runs(asked))
 
@@ -98,6 +101,7 @@ class LeakGuard:
 
     def _quotes_caption(self, step: str) -> bool:
         sources = (found["by"] or found["says"] for found in _CITED.finditer(step))
+        # "According to the report" is fair where the question itself speaks of a report.
         if any(_to_line(source) not in self._question for source in sources):
             return True
         return bool(self._quotable) and not self._quotable.isdisjoint(_word_runs(split_words(step)))
@@ -106,6 +110,7 @@ class LeakGuard:
 def _list_variants(answer: str) -> list[str]:
     """The answer without the letter of its option, with and without what stands in brackets."""
     whole = _to_line(answer)
+    # Multiple-choice answers come as "B. Pneumonia" or "(b) Pneumonia"; a step names one without its letter.
     bare = re.sub(r"^\(?[a-h][.):] ", "", whole)
     texts = (whole, bare, _to_line(re.sub(r"\([^)]*\)", " ", bare)))
     return [text for text in dict.fromkeys(text.strip(" .,;:*") for text in texts) if text]

@@ -20,6 +20,7 @@ def break_tie(tree: SearchTree, equals: Sequence[Node]) -> Node:
     fresh = [node for node in equals if node.mentor not in seen] or list(equals)
     if len(fresh) == 1:
         return fresh[0]
+    # Drawn from the candidates' own text, so that a rerun with the same replies chooses the same.
     return draw_one(fresh, tree.seed, tree.case_id, tuple((node.mentor, node.steps) for node in fresh))
 
 
@@ -46,6 +47,7 @@ class Mics:
         scored = [(node.score, node) for node in level if node.score is not None]
         if not scored:
             return self._stop_without_scores(tree, level)
+        # Before the depth check: a full score in the last round is solved, not merely as deep as allowed.
         winners = [node for score, node in scored if score == 1]
         if winners:
             winner = choose_best(tree, [(self._rate_mentor(tree, node.mentor), node) for node in winners])
@@ -61,6 +63,7 @@ class Mics:
         """A round without any score: a chain that nobody could lengthen is kept, lost calls fail the case."""
         lost = [node.failure.kind if node.failure else "quorum" for node in level]
         parent = tree.last_parent()
+        # In round one there is no chain to keep, and one lost call among them leaves open what was missed.
         if parent is not None and set(lost) == {NO_STEP}:
             return Stop(Outcome.DEPTH, parent, f"no mentor had a further step in round {tree.rounds}")
         return Stop(Outcome.FAILED, parent, f"no candidate of round {tree.rounds} could be scored: {', '.join(lost)}")

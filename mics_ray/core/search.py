@@ -35,9 +35,11 @@ class SearchResult:
 async def search_case(case: Case, strategy: Strategy, panel: Panel, seed: int, restarts: int) -> SearchResult:
     """Search ``case``; dead ends and failed searches start again from the root, ``restarts`` times."""
     trees: list[SearchTree] = []
+    # Attempts draw with different seeds: a search from the same seed would only repeat the dead end.
     for attempt in range(1, 2 + restarts):
         tree, stop = await run_search(case, strategy, panel, SearchTree(case.id, attempt_seed(seed, attempt)))
         trees.append(tree)
+        # Any other outcome has a chain to keep; only the last attempt decides, earlier trees are kept as evidence.
         if stop.outcome not in (Outcome.DEAD_END, Outcome.FAILED):
             break
     kept = _build_chain(tree, stop.leaf) if stop.outcome in KEPT_OUTCOMES else None
@@ -72,6 +74,7 @@ async def _make_candidate(case: Case, panel: Panel, tree: SearchTree, move: Expa
     except LostCall as lost:
         return replace(node, failure=lost.failure)
     steps, rest = written.split_steps(move.steps)
+    # The rest still holds the mentor's final answer, although there is nothing for interns to vote on.
     if not steps:
         return replace(node, rest=rest, failure=Failure(NO_STEP, "nothing left before the final answer"))
     return replace(node, steps=steps, rest=rest, votes=await _collect_votes(case, panel, tree.seed, prefix + steps))
@@ -79,6 +82,7 @@ async def _make_candidate(case: Case, panel: Panel, tree: SearchTree, move: Expa
 
 async def _request_continuation(case: Case, panel: Panel, tree: SearchTree, move: Expand, mentor: str) -> Continuation:
     """What the mentor writes next; the one whose step was chosen last goes on with what it already wrote."""
+    # Saves one mentor call in every later round: the rest was written for exactly this prefix.
     if move.parent is not None and tree.nodes[move.parent].mentor == mentor:
         return tree.nodes[move.parent].rest
     prefix = tree.prefix_to(move.parent)
@@ -101,7 +105,9 @@ async def _take_vote(
     vote = Vote(intern, temperature)
     try:
         draw = intern_seed(seed, case.id, intern, temperature, prefix)
+        # The judge's seed comes from this one, so that a replay finds both calls from the vote alone.
         done = await panel.interns[intern].finish(case, prefix, temperature, draw)
+        # Kept before the judge is asked, so that the evidence outlives a lost verdict.
         vote = replace(vote, text=done.text, answer=done.answer)
     except LostCall as lost:
         return replace(vote, text=lost.text, failure=lost.failure)

@@ -16,6 +16,7 @@ def derive_seed(*parts: Part) -> int:
     """A 31-bit seed from any parts; model APIs and engines accept no wider one everywhere."""
     # JSON keeps ("ab", "c") apart from ("a", "bc") and "1" from 1; hash() differs from process to process.
     text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
+    # Four bytes shifted by one: signed 32-bit fields and int32 seeds of engines take every value.
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") >> 1
 
 

@@ -46,6 +46,7 @@ def parse_answer(text: str) -> str | None:
     marks = list(_FINAL.finditer(text))
     if not marks:
         return None
+    # The last marker counts: models repeat the format of the instructions before they answer.
     answer = re.split(r"\n[ \t*]*#", text[marks[-1].end() :], maxsplit=1)[0]
     return answer.replace("**", "").strip().strip("*").strip() or None
 
@@ -58,10 +59,12 @@ def parse_continuation(text: str, prefix: Sequence[str] = ()) -> Continuation | 
     answer = parse_answer(text)
     if answer is None:
         return None
+    # Steps end at the first marker, whereas the answer stands behind the last: text between is neither.
     body = _FINAL.split(text, maxsplit=1)[0]
     marks = list(_STEP.finditer(body))
     ends = [*(mark.start() for mark in marks), len(body)][1:]
     blocks = ((int(mark[1]), _close_bold(body[mark.end() : end])) for mark, end in zip(marks, ends, strict=True))
+    # By number and words: a step that agrees with an earlier one under another number is a step of its own.
     steps = tuple(block for number, block in blocks if block and not _repeats_prefix(number, block, prefix))
     return Continuation(steps, answer)
 

@@ -9,6 +9,7 @@ _OPEN = r"[\s*_\"'`>(\[{#-]*"
 _CLOSE = r"[*_\"'`)\]}]*"
 _NAME = r"(?:(?:the|my|our|final|overall)\s+)*(?:verdict|judge?ment|final answer|result|same|match)"
 _LABEL = re.compile(rf"(?:^{_OPEN}|[{{,]\s*[\"']){_NAME}[\s*_\"'`]*(?:[:=]|\bis\b)", re.I)
+# "Answer: yes" is a verdict only at the start; further on it may quote one of the two answers compared.
 _FIRST_LABEL = re.compile(rf"^{_OPEN}(?:the\s+)?answer[\s*_\"'`]*[:=]", re.I)
 _HEDGE = re.compile(
     r"\W*(?:yes|no)\b\W*(?:(?:and|or|but|maybe|perhaps|possibly|probably|partly|partially|mostly|somewhat|although|though|"
@@ -36,6 +37,7 @@ def parse_verdict(reply: str) -> Verdict:
     for number, sentence in enumerate(sentences):
         for claim, leads in _find_claims(sentence, number == 0):
             word = _SAID.match(claim) if leads else _BARE.fullmatch(claim)
+            # A begun "yes" or "no" that is not followed as a verdict is doubtful: asked again rather than guessed.
             if _HEDGE.match(claim) or (leads and not word and _BEGUN.match(claim)):
                 return Verdict.UNKNOWN
             said |= {word[1].lower()} if word else set()

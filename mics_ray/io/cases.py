@@ -80,6 +80,7 @@ def survey_cases(path: str, done: Container[str] = ()) -> Survey:
         found = _parse_raw(raw, place := _locate_record(path, form, raw))
         if duplicate := not seen.add(found.id):
             found = reject_duplicate(found, place)
+        # A duplicate is marked here: a worker that reads one span cannot know of ids in another.
         plan.add_record(raw, _SKIP if found.id in done else _DUPLICATE if duplicate else _PENDING)
         records += 1
         if isinstance(found, Rejection):
@@ -88,20 +89,23 @@ def survey_cases(path: str, done: Container[str] = ()) -> Survey:
                 examples.append(f"{found.id}: {found.reason}")
     if not records:
         raise InputError(f"{path}: holds no records; it should hold at least one")
+    # Hashed apart from parsing, because the readers seek and skip and see no continuous stream of bytes.
     return Survey(path, _hash_file(path), records, rejections, tuple(examples), plan.close())
 
 
 def read_span(span: Span) -> Iterator[Case | Rejection]:
-    """The pending records of a span, with the ids that :func:`scan` gave them. Raises :class:`InputError`."""
+    """The pending records of a span, with the ids that :func:`survey_cases` gave them. Raises :class:`InputError`."""
     return (found for _, found in read_places(span))
 
 
 def read_places(span: Span) -> Iterator[tuple[RecordPlace, Case | Rejection]]:
     """:func:`read_span`, each record with the place where it stands."""
+    # The size, not the digest: every worker checks every span, and hashing the file each time would cost a full read.
     if _file_size(span.path) != span.size:
         raise InputError(f"{span.path}: changed since the run began; put it back, or start a run of its own")
     for raw in read_raw_records(span.path, span.form, span.start, span.first):
         at = raw.position - span.first
+        # Readers know no end: they would go on into the next span.
         if at >= len(span.marks):
             return
         if mark := span.marks[at]:
@@ -153,12 +157,14 @@ class _SpanPlanner:
 
     def add_record(self, raw: Raw, mark: int) -> None:
         """Take the next record; positions between it and the last one hold none."""
+        # Grows with the position: a short file gives every worker a part, a long one is not cut into thousands.
         if self._marks and raw.position - self._first >= min(MOST_SPAN, max(LEAST_SPAN, self._first // 64)):
             self.close()
         if mark == _SKIP:
             return
         if not self._marks:
             self._first, self._start = raw.position, raw.start
+        # Zero bytes are _SKIP: blank lines and finished records between two pending ones need no mark of their own.
         self._marks.extend(bytes(raw.position - self._first - len(self._marks)))
         self._marks.append(mark)
 

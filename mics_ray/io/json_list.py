@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from mics_ray.io import readers
 from mics_ray.io.readers import BOM, InputError, Raw, decode_record, too_long
 
+# Possessive (*+): a string without an end fails at once instead of backtracking over the rest of the file.
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[][{}",]', re.S)
+# Anything but a blank.
 _INK = re.compile(rb"\S")
 
 
@@ -31,6 +33,7 @@ def _list_start(path: str, view: mmap.mmap) -> int:
     depth = 0
     for token in _TOKEN.finditer(view):
         kind = view[token.start()]
+        # Depth 0 is a bare list, depth 1 a member of the one object; deeper lists belong to records or metadata.
         if kind == ord("[") and depth <= 1:
             return token.end()
         depth += _depth_change(kind)
@@ -45,6 +48,7 @@ def _find_elements(path: str, view: mmap.mmap, begin: int) -> Iterator[tuple[int
         if _is_unclosed(kind, at, token.end()) or (depth == 0 and kind == ord("}")):
             break
         if depth == 0 and kind in b",]":
+            # Between "[" and "]" of an empty list, and behind a trailing comma, there is no element.
             if kind == ord(",") or _INK.search(view, begin, at):
                 yield begin, at
             begin = token.end()
@@ -62,6 +66,7 @@ def _check_tail(path: str, view: mmap.mmap, end: int) -> None:
     extra = depth == 0 and _INK.search(view, end) is not None
     for token in _TOKEN.finditer(view, end):
         kind = view[token.start()]
+        # A second list beside the first could hold cases as well, and silently be left out.
         extra = extra or (kind == ord("[") and depth == 1)
         depth += _depth_change(kind)
     if extra or depth != 0:

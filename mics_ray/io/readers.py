@@ -13,7 +13,7 @@ MAX_RECORD = 64 * 2**20
 """Bytes; a longer line or JSON record is rejected without being held in memory."""
 
 BOM = b"\xef\xbb\xbf"
-_BATCH = 256
+_BATCH = 256  # rows held in memory at once; one may carry megabytes of text
 
 
 class InputError(ValueError):
@@ -41,6 +41,7 @@ def decode_record(position: int, start: int, text: bytes) -> Raw:
         return Raw(position, start, None, "not UTF-8 text")
     except json.JSONDecodeError as error:
         return Raw(position, start, None, f"broken JSON ({error.msg}, character {error.pos + 1})")
+    # ValueError: Python refuses to convert integers of more than 4,300 digits.
     except (ValueError, RecursionError):
         return Raw(position, start, None, "broken JSON (a number too long or a value too deep)")
 
@@ -56,11 +57,13 @@ def read_jsonl(path: str, start: int, first: int) -> Iterator[Raw]:
         file.seek(start)
         position = first
         while line := file.readline(MAX_RECORD + 1):
+            # A line of exactly MAX_RECORD bytes and its line feed reads as MAX_RECORD + 1, and is allowed.
             if len(line) > MAX_RECORD and not line.endswith(b"\n"):
                 line = b""
                 yield too_long(position, start)
                 while (more := file.readline(2**20)) and not more.endswith(b"\n"):
                     pass
+            # A byte order mark can stand only at byte 0; within the file these bytes are text.
             elif text := (line if start else line.removeprefix(BOM)).strip():
                 yield decode_record(position, start, text)
             position, start = position + 1, file.tell()
@@ -68,6 +71,7 @@ def read_jsonl(path: str, start: int, first: int) -> Iterator[Raw]:
 
 def read_parquet(path: str, start: int, first: int) -> Iterator[Raw]:
     """Rows from row ``start`` (from 0) on, numbered from ``first``; only the format's columns are read."""
+    # pre_buffer would load the chosen columns of all row groups ahead of the reading.
     with pq.ParquetFile(path, pre_buffer=False) as file:
         columns = [name for name in file.schema_arrow.names if name in FIELDS]
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]

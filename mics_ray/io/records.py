@@ -14,6 +14,7 @@ ID_FIELDS = ("rid", "id", "case_id")
 NOTE_FIELDS = (("Complaint", "presentation"), ("Age", "age_label"), ("Gender", "gender_label"), ("Findings", "caption"))
 FIELDS = (*ID_FIELDS, "messages", "images", *(name for _, name in NOTE_FIELDS))
 
+# Ids given to records without a usable one: a record that brings such an id could take another's row.
 _RESERVED = re.compile(r"line-[0-9]+")
 _SCHEME_OR_DRIVE = re.compile(r"[a-z][a-z0-9+.-]*://|[a-z]:", re.I)
 _LABEL = re.compile(r"\s*\*\*(?:Question|Correct Answer):\*\*", re.I)
@@ -71,6 +72,7 @@ def parse_record(record: object, place: RecordPlace) -> Case | Rejection:
     question = take(lambda: _read_message(record, "user")) or ""
     answer = take(lambda: _read_message(record, "assistant")) or ""
     paths = take(lambda: _read_images(record)) or ()
+    # Apart from reading them, so that a rejected record still shows which paths it holds.
     take(lambda: _check_inside(paths))
     notes = take(lambda: _read_notes(record)) or ()
     images = tuple(map(make_storable, paths))
@@ -90,6 +92,7 @@ def _read_id(record: dict[str, Any], place: RecordPlace) -> str:
     value = next((record[name] for name in ID_FIELDS if record.get(name) is not None), None)
     if value is None:
         raise _Unusable("no id")
+    # bool is a subclass of int: true would become the id "True".
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise _Unusable("the id is neither text nor a whole number")
     text = make_storable(str(value))
@@ -138,6 +141,7 @@ def _climbs_out(path: str) -> bool:
     """Whether ``..`` leads above the start at any point of the path, also on a machine of the other slash."""
     depth = 0
     for part in re.split(r"[/\\]", path):
+        # Both slashes count: a backslash is an ordinary letter on Linux, but not on every machine with the pictures.
         depth += -1 if part == ".." else part not in ("", ".")
         if depth < 0:
             return True
@@ -157,6 +161,7 @@ def _read_notes(record: dict[str, Any]) -> tuple[Note, ...]:
 
 def _clean_note(value: object, name: str) -> str:
     """One note's text without picture placeholders and markup, on one line. NaN is a missing number of a table."""
+    # Only NaN differs from itself.
     if value is None or value != value:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):

@@ -24,7 +24,7 @@ SCHEMA = pa.schema(
 )
 """``key`` in hex digits; ``stored`` in Unix seconds, null where it was not noted."""
 SUFFIXES = (".parquet", ".jsonl")
-_GROUP = 5000
+_GROUP = 5000  # rows of one Parquet row group, and what is in memory at once
 
 
 def write_replies(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:

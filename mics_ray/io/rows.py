@@ -16,7 +16,7 @@ from mics_ray.core.tree import Node, SearchTree, grade_quality
 from mics_ray.core.types import Continuation, Failure, Outcome, Usage, Verdict, Vote
 from mics_ray.io.records import Rejection
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 2  # raise with every change of SCHEMA; readers refuse shards of another schema
 
 _TEXTS = pa.list_(pa.string())
 _VOTE = pa.struct(
@@ -160,11 +160,13 @@ def _make_node_rows(attempts: Sequence[SearchTree], leaf: int | None, guard: Lea
     """The candidates of all attempts; ids go on from one attempt to the next, so that they are unique in a row."""
     rows: list[dict[str, Any]] = []
     for number, tree in enumerate(attempts, 1):
+        # Earlier attempts ended in a dead end: what they had chosen is the prefix of their last round.
         last = leaf if number == len(attempts) else tree.last_parent()
         chosen = {node.id for node in tree.path_to(last)}
         shift = len(rows)
         for node in tree.nodes:
             kinds = [kind.value for step in node.steps for kind in guard.find_in_step(step)]
+            # Leaks go with the candidate even where it lost, so that mentors can be compared by how often they tell.
             found = {"chosen": node.id in chosen, "leaks": list(dict.fromkeys(kinds))}
             rows.append(_make_node_row(tree, node, number, shift) | found)
     return rows
@@ -172,6 +174,7 @@ def _make_node_rows(attempts: Sequence[SearchTree], leaf: int | None, guard: Lea
 
 def _make_node_row(tree: SearchTree, node: Node, attempt: int, shift: int) -> dict[str, Any]:
     """One candidate as a struct, all but ``chosen`` and ``leaks``."""
+    # Numbers of the steps in ``rest`` go on behind the prefix and the candidate, as in the mentor's own reply.
     before = len(tree.prefix_to(node.parent)) + len(node.steps)
     return {
         "id": node.id + shift,
@@ -210,6 +213,7 @@ def read_trees(row: Mapping[str, Any]) -> list[SearchTree]:
     for attempt, group in groupby(row["nodes"], key=lambda node: int(node["attempt"])):
         candidates = list(group)
         nodes = tuple(_read_node(one, candidates[0]["id"]) for one in candidates)
+        # The seed is derived again, not stored: a row's own seed and the number of the attempt give it.
         trees.append(SearchTree(row["case_id"], attempt_seed(row["seed"], attempt), nodes))
     return trees
 

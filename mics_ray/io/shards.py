@@ -44,6 +44,7 @@ RESULTS = "results"
 """The folder of a run folder that holds its shards."""
 
 _SHARD = re.compile(r"part-([0-9]{6,})\.parquet")
+# Files set aside (part-000003.parquet.damaged) count too, so that their numbers are never given again.
 _NUMBER = re.compile(r"part-([0-9]{6,})\.")
 _BATCH = 256
 
@@ -76,6 +77,7 @@ class RowKind:
         values of other types."""
         rows = list(rows)
         for row in rows:
+            # from_pylist fills missing columns with nulls and drops unknown ones without a word.
             if set(row) != set(self.schema.names):
                 wrong = sorted(set(row) ^ set(self.schema.names))
                 raise ValueError(f"columns of a row differ from the schema: {wrong}")
@@ -105,7 +107,7 @@ class ShardStore:
         """Create or take up the folder, without what a killed writer left. Raises :class:`ShardError`, ``OSError``."""
         self._folder, self._kind = folder, kind
         folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        folder.chmod(0o700)  # rows hold medical text, and mkdir's mode would not change a folder that exists
         for leftover in folder.glob("part-*.tmp"):
             leftover.unlink()
         self._ids = committed_ids(folder, kind)
@@ -126,12 +128,14 @@ class ShardStore:
         skipped: list[Mapping[str, Any]] = []
         batch = IdSet()
         for row in rows:
+            # A batch of its own: ids count as committed only once the shard is on the disk.
             known = row[key] in self._ids or not batch.add(row[key])
             (skipped if known else fresh).append(row)
         path = self._write_shard(self._kind.to_table(fresh)) if fresh else None
         written = tuple(row[key] for row in fresh)
         for one in written:
             self._ids.add(one)
+        # The rename itself is durable only when the folder is.
         if path:
             sync_folder(self._folder)
         return Commit(path, written, tuple(row[key] for row in skipped))

@@ -11,6 +11,7 @@ from mics_ray.io.json_list import read_json
 from mics_ray.io.readers import BOM, InputError, Raw, read_jsonl, read_parquet
 from mics_ray.io.records import ID_FIELDS
 
+# gzip, zip, zstd, bzip2, xz, UTF-16 LE/BE
 _FOREIGN = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"\xff\xfe", b"\xfe\xff")
 
 

@@ -34,6 +34,7 @@ class ResultsTally:
         """Read the shards that are new."""
         for path in list_shards(self.folder):
             if path.name not in self._read:
+                # Marked before it is read: a damaged shard is reported once and not read again on every update.
                 self._read.add(path.name)
                 self._add_shard(path)
 
@@ -48,6 +49,7 @@ class ResultsTally:
             self.outcomes[row["outcome"]] += 1
             if row["outcome"] in KEPT_OUTCOMES:
                 self.quality[row["quality"]] += 1
+            # A map column comes as pairs here; iter_rows asks for dicts.
             for name, used in row["usage"]:
                 self.usage[name] = self.usage.get(name, Usage()) + Usage(**used)
 
@@ -77,6 +79,7 @@ def summarise_results(results: Path, spent_usd: float = 0.0) -> dict[str, Any]:
             usage[name] = usage.get(name, Usage()) + Usage(**used)
     kept = sum(outcomes[outcome] for outcome in KEPT_OUTCOMES)
     cost = sum(used.cost_usd for used in usage.values())
+    # Without the ledger (0) the rows tell the least that was spent.
     spent = max(spent_usd, cost)
     return {
         "cases": sum(outcomes.values()),

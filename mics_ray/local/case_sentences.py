@@ -61,6 +61,7 @@ class PhantomSentences:
         self.answer = notes.answer or finding.answer
         self.narrowed = self.named = False
         for step in notes.steps:
+            # A prefix may hold other mentors' steps: what they revealed is read back from their sentences.
             self._note_step(step.casefold())
 
     @property
@@ -84,6 +85,7 @@ class PhantomSentences:
 
     def _mislead(self, rng: random.Random) -> str:
         """Evidence or region of the finding that the mentor takes it for; a region only where it is the wrong one."""
+        # A mentor that holds a mistaken belief keeps to it: steps that contradict each other would mislead nobody.
         wrong = self._belief or rng.choice([f for f in FINDINGS if self._could_be_mistaken(f)])
         pool = [*wrong.evidence, *(REGIONS[wrong.region] if wrong.region != self._finding.region else ())]
         return phrases.after(rng.choice(phrases.MISTAKEN_LEADS), self._said.pick_unsaid(tuple(pool), rng))
@@ -103,6 +105,7 @@ class PhantomSentences:
             if any(line.casefold() in text for line in lines):
                 right = region == self._finding.region
                 self.narrowed = self.narrowed or right
+                # A wrong region stands for either of its two findings; the first keeps it reproducible without a draw.
                 self._belief = None if right else next(f for f in FINDINGS if f.region == region)
 
 
@@ -119,6 +122,7 @@ class CaptionSentences:
 
     def say(self, kind: StepKind, rng: random.Random) -> str:
         """See ``CaseSentences``; narrowing is one sentence of the captions, naming two; all are out once named."""
+        # Generic doubts about the pictures mislead only before anything of them has been told.
         if kind is StepKind.MISLEADING and not self.narrowed:
             self.mistaken = True
             return self._said.pick_unsaid(phrases.MISTAKEN_PICTURES, rng)
@@ -139,6 +143,7 @@ def choose_sentences(notes: CaseNotes) -> CaseSentences:
     shown = [(f, s) for f in FINDINGS for s in f.evidence if s.casefold() in text]
     if not shown:
         return CaptionSentences(notes)
+    # A caption may mention a second finding; the reference answer says which one the case is about.
     finding, seen = next((pair for pair in shown if same_meaning(notes.answer, pair[0].answer)), shown[0])
     return PhantomSentences(notes, finding, seen)
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-CHARS_PER_TOKEN = 4
-TOKENS_PER_PICTURE = 85
+CHARS_PER_TOKEN = 4  # the usual rule of thumb for English; no tokenizer is loaded here
+TOKENS_PER_PICTURE = 85  # what OpenAI counts for a picture in low detail
 FINGERPRINT = "simulated"
-MAX_SEED = 2**63
+MAX_SEED = 2**63  # seeds are signed 64-bit integers in the protocol
 
 
 class RequestRefused(Exception):
@@ -40,9 +40,11 @@ def read_request(body: object) -> ChatRequest:
         raise _invalid("A model name is required.", "model")
     if body.get("stream"):
         raise _invalid("The simulated server does not stream.", "stream")
+    # Refused rather than ignored: a client that asks for two choices must not take one for both.
     if body.get("n") not in (None, 1):
         raise _invalid("The simulated server writes one choice.", "n")
     texts, pictures = _messages(body.get("messages"))
+    # Newer models of OpenAI take only max_completion_tokens; clients send either.
     limit = "max_tokens" if body.get("max_completion_tokens") is None else "max_completion_tokens"
     return ChatRequest(
         model=model,

@@ -33,6 +33,7 @@ class Pool:
 
     @staticmethod
     def _drawn(size: int, seed: int, faint_share: float) -> NDArray[np.uint8]:
+        # Findings in turn, so that a film of a given finding is found by its index alone.
         films = [draw(k % len(FINDINGS), np.random.default_rng([seed, k]), faint_share) for k in range(size)]
         return np.stack([np.asarray(film) for film in films])
 
@@ -40,6 +41,7 @@ class Pool:
         """One 56 x 56 film that shows ``finding``."""
         films = self._faint if faint else self._clear
         place = int(rng.integers(len(films) // len(FINDINGS))) * len(FINDINGS) + finding
+        # Up to two pixels either way, which the padding of two leaves room for.
         rows, columns = rng.integers(0, 5, 2)
         shifted = np.pad(films[place], 2, mode="edge")[rows : rows + SIDE, columns : columns + SIDE]
         grey = shifted * rng.uniform(0.9, 1.1) + rng.normal(0, 6) + rng.normal(0, 3, shifted.shape)
@@ -112,6 +114,7 @@ class Exercises:
     def _eight(self) -> Iterator[dict[str, Any]]:
         """Eight batches' worth of full prompts; each holds prompts of similar length, fewer where they are long."""
         seeds = self._rng.integers(1 << 40, size=8 * self._size)
+        # Neighbours in length waste little padding; the order of the batches is drawn again below.
         samples = sorted(
             (random_sample(self._template, int(seed)) for seed in seeds), key=lambda item: len(item.prompt)
         )
@@ -140,7 +143,7 @@ class Exercises:
         told = tokenizer([item.target + tokenizer.eos_token for item in samples])["input_ids"]
         longest = max(len(a) + len(t) for a, t in zip(asked, told, strict=True))
         tokens = torch.full((len(samples), longest), tokenizer.pad_token_id)
-        labels = torch.full((len(samples), longest), -100)
+        labels = torch.full((len(samples), longest), -100)  # -100: the index that cross-entropy leaves out
         mask = torch.zeros((len(samples), longest), dtype=torch.long)
         for row, (a, t) in enumerate(zip(asked, told, strict=True)):
             tokens[row, : len(a) + len(t)] = torch.tensor(a + t)
@@ -153,6 +156,7 @@ class Exercises:
         if not films:
             return {}
         seen = dict(self._processor.image_processor([Image.fromarray(film) for film in films], return_tensors="pt"))
+        # For the processor's own use; the model's forward does not take it.
         seen.pop("num_patches", None)
         if "image_grid_thw" in seen:
             seen["mm_token_type_ids"] = (tokens == self._processor.image_token_id).long()
@@ -171,6 +175,7 @@ def loss_and_hits(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, floa
     hidden = model.model(**batch).last_hidden_state[:, :-1]
     wanted = labels[:, 1:]
     rows, columns = torch.nonzero(wanted != -100, as_tuple=True)
+    # Only where there is a label: logits of whole prompts would cost most of the time of a step.
     logits = model.lm_head(hidden[rows, columns])
     told = wanted[rows, columns]
     wrong = torch.zeros(len(labels)).index_add_(0, rows, (logits.argmax(-1) != told).float())

@@ -19,7 +19,7 @@ OTHER_PICTURE = "other_picture"
 TEMPERATURES = (0.0, 0.3, 1.2)
 _SEED = 7_000_000_000  # far from the seeds of training and of the embedded cases
 _FORMAT = re.compile(r"### The final answer is: (\S.*)")
-_BATCH = 50
+_BATCH = 50  # prompts generated at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ def complete(
         images=[[picture] for picture in pictures], text=texts, return_tensors="pt", padding=True, padding_side="left"
     )
     sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    # 24 new tokens hold the longest answer line; more would only be babble behind a missing end token.
     tokens = model.generate(**inputs, max_new_tokens=24, **(sampling if temperature else {"do_sample": False}))
     return list(processor.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
 

@@ -26,10 +26,10 @@ from transformers import (
 Form = Literal["internvl", "qwen25vl"]
 FORMS: tuple[Form, ...] = ("internvl", "qwen25vl")
 
-SIDE = 56
+SIDE = 56  # 4 x 4 patches of 14 pixels, merged 2 x 2 into VISUAL_TOKENS
 VISUAL_TOKENS = 4
 VOCABULARY = 1520
-_CONTEXT = 16_384
+_CONTEXT = 16_384  # room for prompts far longer than those of the training
 _END, _PAD = "<|im_end|>", "<|endoftext|>"
 _INTERNVL_TOKENS = {
     "start_image_token": "<img>",
@@ -68,6 +68,7 @@ _CHAT = """\
 <|im_start|>assistant{{ '\\n' }}
 {%- endif -%}
 """
+# Heads of 32 (128 / 4): the smallest head dimension that vLLM's CPU attention serves.
 _TEXT: dict[str, Any] = {
     "hidden_size": 128,
     "num_hidden_layers": 3,
@@ -87,6 +88,7 @@ def make_tokenizer(form: Form, corpus: Sequence[str]) -> PreTrainedTokenizerFast
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     special = [_PAD, "<|im_start|>", _END, *_TOKENS[form].values()]
+    # All 256 bytes, so that no text is unknown however small the corpus is.
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY, special_tokens=special, initial_alphabet=alphabet, show_progress=False
@@ -114,6 +116,7 @@ def make_processor(form: Form, tokenizer: PreTrainedTokenizerFast) -> Any:
         return InternVLProcessor(pictures, tokenizer, films, image_seq_length=VISUAL_TOKENS, chat_template=template)
     limits = {"shortest_edge": SIDE * SIDE, "longest_edge": SIDE * SIDE}
     pictures = Qwen2VLImageProcessor(size=limits, patch_size=14, merge_size=2, temporal_patch_size=2, **common)
+    # Qwen2_5_VLProcessor needs a video processor, though no film ever moves here.
     films = Qwen2VLVideoProcessor(size=limits, patch_size=14, merge_size=2, temporal_patch_size=2, **common)
     return Qwen2_5_VLProcessor(pictures, tokenizer, films, chat_template=template)
 
@@ -149,6 +152,7 @@ def _qwen25vl(tokenizer: PreTrainedTokenizerFast, text: dict[str, Any]) -> Any:
         "fullatt_block_indexes": [0, 1, 2],
         "initializer_range": 0.04,
     }
+    # The sections (time, height, width) sum to half of the head dimension of 32.
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6]}
     config = Qwen2_5_VLConfig(
         vision_config=vision,
@@ -164,6 +168,7 @@ def _qwen25vl(tokenizer: PreTrainedTokenizerFast, text: dict[str, Any]) -> Any:
 
 def make_model(form: Form, tokenizer: PreTrainedTokenizerFast, seed: int) -> Any:
     """Random weights drawn from ``seed``, float32, with the generation settings that end an answer at its end token."""
+    # Before the model is made: transformers draws the weights from torch's global generator.
     torch.manual_seed(seed)
     ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     text = {**_TEXT, **ends, "bos_token_id": None, "vocab_size": len(tokenizer)}

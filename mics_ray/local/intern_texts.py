@@ -130,6 +130,7 @@ def same_region(finding: int) -> list[int]:
 
 def evidence(finding: int, rng: random.Random) -> str:
     """A sentence that names what shows the finding; three in four are the vocabulary's own."""
+    # Mentors speak the vocabulary's sentences; the paraphrases keep interns from learning these by heart alone.
     options = FINDINGS[finding].evidence if rng.random() < 0.75 else PARAPHRASES[finding]
     return rng.choice(options)
 
@@ -174,6 +175,7 @@ def telling_steps(kind: str, drawn: int, rng: random.Random) -> tuple[list[str],
             return [*first, _spoken(evidence(drawn, rng), rng)], drawn
         case "misleading":
             first = [_spoken(_region(wrong, rng), rng)] if rng.random() < 0.35 else []
+            # One in twenty keeps to the picture, so that misleading text does not win with certainty.
             return [*first, _spoken(evidence(wrong, rng), rng)], drawn if rng.random() < 0.05 else wrong
         case "misplaced":
             return [_spoken(_region(wrong, rng), rng)], rng.choice(same_region(wrong))
@@ -196,6 +198,7 @@ def prefix(kind: str, drawn: int, rng: random.Random, longest: int = 4) -> tuple
     spare = max(longest - len(steps), 1)
     count = rng.randrange(1 if kind == "neutral" else 0, spare + 1)
     places = sorted(rng.randrange(len(steps) + 1) for _ in range(count))
+    # From the back, so that earlier places still hold after an insertion.
     for place in reversed(places):
         steps.insert(place, neutral_step(rng))
     return numbered(steps), wanted

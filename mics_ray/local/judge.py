@@ -9,10 +9,10 @@ from mics_ray.local.findings import FINDINGS, Finding
 from mics_ray.local.reading import CANDIDATE, REFERENCE, sections
 
 JUDGE_MODEL = "simulated-judge-terms"
-THRESHOLD = 0.6
+THRESHOLD = 0.6  # F1 of the term sets
 JITTER = 0.15
-MAX_TERMS = 200
-MAX_CHARS = 4000
+MAX_TERMS = 200  # answers are short; a whole chain handed in as one must not cost the server its time
+MAX_CHARS = 4000  # cut before normalising, for the same reason
 _WORD = re.compile(r"[a-z0-9]+")
 _FILLERS = frozenset(
     re.findall(
@@ -94,6 +94,7 @@ def _synonyms() -> tuple[tuple[str, str], ...]:
         for number, finding in enumerate(FINDINGS)
         for name in (finding.answer, *finding.synonyms)
     )
+    # "lobar pneumonia" before "pneumonia", else its first word would be left over as a term of its own.
     return tuple(sorted(pairs, key=lambda pair: -len(pair[0])))
 
 

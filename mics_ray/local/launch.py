@@ -26,11 +26,13 @@ def simulated_server(log: Path) -> Iterator[str]:
     ):
         assert process.stdin is not None
         assert process.stdout is not None
+        # The server writes its address when it listens; an empty line means that it ended first.
         line = process.stdout.readline()
         if not line:
             raise RuntimeError(f"the simulated server did not start (exit code {process.wait()}), see {log}")
         try:
             yield json.loads(line)["url"]
         finally:
+            # Ends the server too, should the signal be missed while it starts.
             process.stdin.close()
             process.terminate()

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from mics_ray.local.case_sentences import CaseSentences, StepKind, choose_sentences
 from mics_ray.local.reading import CaseNotes, read_case
 
-LENGTHS = (2, 3, 3, 4, 4, 5)
+LENGTHS = (2, 3, 3, 4, 4, 5)  # steps of a whole chain, drawn from these
 KINDS = tuple(StepKind)
 MISREAD_SHARE = 0.5
 
@@ -44,6 +44,7 @@ SKILLS: dict[str, Skill] = {
 
 def reply(model: str, prompt: str, temperature: float, seed: int | None) -> str:
     """The reply of ``model`` (a key of ``SKILLS``) to ``prompt``; the same for the same seed, model and prompt."""
+    # Temperature is left out of the seed: it bends the weights, and the same draws stay comparable.
     rng = random.Random(_digest(f"{seed}\n{model}\n{prompt}"))
     notes = read_case(prompt)
     sentences = choose_sentences(notes)
@@ -67,6 +68,7 @@ def write_chain(
     """``length`` steps that end with the evidence named, whatever went astray before."""
     steps: list[Step] = []
     for left in range(length, 0, -1):
+        # The last step always finds to the evidence, so that a chain never ends in an answer out of nowhere.
         owed = left == 1 and (sentences.mistaken or not sentences.named)
         kind = StepKind.NAMING if owed else _draw(_weights(sentences, skill, misread), temperature, rng)
         steps.append(Step(kind, sentences.say(kind, rng)))
@@ -89,8 +91,10 @@ def _weights(sentences: CaseSentences, skill: Skill, misread: bool) -> tuple[flo
 def _draw(weights: tuple[float, ...], temperature: float, rng: random.Random) -> StepKind:
     """A kind by weight; a low temperature favours the most probable one, zero takes it."""
     top = max(weights)
+    # The exponent 1 / temperature has no use below; at 0 it would divide by zero.
     if temperature < 0.05:
         return KINDS[weights.index(top)]
+    # Scaled by the largest first: a small temperature would underflow every weight to zero.
     return rng.choices(KINDS, [(weight / top) ** (1 / temperature) for weight in weights])[0]
 
 

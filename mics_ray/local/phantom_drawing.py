@@ -207,6 +207,7 @@ def _nothing(film: Film, chest: Chest, rng: np.random.Generator) -> None:
     """The finding is in the anatomy itself."""
 
 
+# In the order of FINDINGS.
 _MARKS: Sequence[Callable[[Film, Chest, np.random.Generator], None]] = (
     _pneumothorax,
     _effusion,
@@ -234,6 +235,7 @@ def _exposed(picture: Image.Image, rng: np.random.Generator) -> NDArray[np.uint8
 def _chest_film(finding_index: int | None, seed: int) -> Image.Image:
     """The film before exposure; with None that of the same chest without a finding."""
     rng = np.random.default_rng(seed)
+    # Drawn even where no rib breaks: the draws that follow then give the same chest with and without a finding.
     rib = int(rng.integers(1, 4))
     chest = _chest(rng, enlarged=finding_index == _CARDIOMEGALY)
     broken = rib if finding_index == _RIB_FRACTURE else None
@@ -251,5 +253,6 @@ def draw(finding_index: int, rng: np.random.Generator, faint_share: float = FAIN
     seed, strength = int(rng.integers(1 << 32)), rng.uniform(*FAINT) if rng.random() < faint_share else 1.0
     picture = _chest_film(finding_index, seed)
     if strength < 1:
+        # The same chest without the finding, so that only the finding fades.
         picture = Image.blend(_chest_film(None, seed), picture, strength)
     return Image.fromarray(_exposed(picture, rng))

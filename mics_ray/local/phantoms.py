@@ -15,7 +15,7 @@ from mics_ray.local.phantom_drawing import FAINT_SHARE, draw
 
 __all__ = ["DEFAULT_COUNT", "DEFAULT_SEED", "HELD_OUT_QUESTIONS", "draw", "make_cases", "write_cases"]
 
-DEFAULT_COUNT = 32
+DEFAULT_COUNT = 32  # four cases of each finding
 DEFAULT_SEED = 20_261_122  # of the embedded cases; the interns are trained and measured on other seeds
 
 QUESTIONS = (
@@ -94,6 +94,7 @@ def _case(number: int, finding_index: int, rng: np.random.Generator, wordings: S
 
 def _plan(count: int, seed: int) -> tuple[list[int], np.random.Generator]:
     """The finding of each case, as even over the eight as ``count`` allows, and the generator for the texts."""
+    # Stream 0 is for the texts; case numbers from 1 seed the pictures.
     rng = np.random.default_rng([seed, 0])
     order = np.arange(count) % len(FINDINGS)
     rng.shuffle(order)

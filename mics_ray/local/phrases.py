@@ -22,7 +22,13 @@ CLOSINGS = (
     "The remaining areas are unremarkable.",
 )
 PAUSE = "Nothing further is added here."
-EVIDENCE_LEADS = ("", "", "Looking closer, ", "In detail, ", "On inspection, ")
+EVIDENCE_LEADS = (
+    "",
+    "",
+    "Looking closer, ",
+    "In detail, ",
+    "On inspection, ",
+)
 MISTAKEN_LEADS = ("", "", "At first sight, ", "Looking closer, ")
 CORRECTION_LEADS = (
     "On a second look that does not hold: ",
@@ -50,6 +56,7 @@ def patient(age: str, gender: str) -> str:
     noun = {"m": "man", "f": "woman"}.get(gender.strip().casefold()[:1], "patient")
     if years and ("year" in age.casefold() or age.strip().isdigit()):
         number = years.group()
+        # Eight, eleven, eighteen and the eighties begin with a vowel sound.
         article = "An" if number.startswith("8") or number in {"11", "18"} else "A"
         return f"{article} {number}-year-old {noun}"
     return "The patient" if noun == "patient" else f"A {noun}"

@@ -13,7 +13,7 @@ QUESTION, NOTES, REFERENCE, PREFIX, CANDIDATE = (
     "reasoning so far",
     "answer to check",
 )
-MAX_SENTENCES = 60
+MAX_SENTENCES = 60  # bounds the work on captions of any length
 _HEADING = re.compile(
     rf"^[ \t]*##[ \t]+({'|'.join((QUESTION, NOTES, REFERENCE, PREFIX, CANDIDATE))})[ \t]*:?[ \t]*$", re.I | re.M
 )
@@ -22,6 +22,7 @@ _ANSWER_LINE = re.compile(r"^[ \t*#]*(?:reference|correct|gold)[ \t]+answer[ \t*
 _FIELD = re.compile(r"^[ \t\-*]*(complaint|age|gender|findings)[ \t]*:[ \t]*(.*)$", re.I)
 _MARKUP = re.compile(r"<[^<>\n]{0,40}>|#+|\*\*")
 _LEAD = re.compile(r"^according to the\s*[,:]?\s*", re.I)
+# A capital or digit must follow: "approx. 3 cm" is split, "e.g. the hilum" is not.
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9(])|\n+")
 
 

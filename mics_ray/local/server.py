@@ -28,8 +28,8 @@ from mics_ray.local.chat_protocol import ChatRequest, RequestRefused, completion
 
 LOOPBACK = "127.0.0.1"
 MODELS = (*mentors.SKILLS, judge.JUDGE_MODEL)
-MAX_BODY = 64 * 2**20
-EX_USAGE = 64
+MAX_BODY = 64 * 2**20  # pictures travel as base64 in the body
+EX_USAGE = 64  # as in sysexits.h
 _log = logging.getLogger(__name__)
 
 
@@ -51,6 +51,7 @@ def make_app(api_key: str | None = None) -> web.Application:
     async def chat(request: web.Request) -> web.Response:
         try:
             body = await request.json()
+        # LookupError: an unknown charset in the Content-Type.
         except (ValueError, RecursionError, LookupError):
             raise RequestRefused(400, "The body is not valid JSON.") from None
         asked = read_request(body)
@@ -83,6 +84,7 @@ def _bearer(api_key: str | None) -> Middleware:
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         wanted = f"Bearer {api_key}".encode()
+        # Compared in constant time, as bytes: compare_digest refuses text that is not ASCII.
         if api_key is not None and request.path != "/health" and not hmac.compare_digest(given, wanted):
             raise RequestRefused(401, "The API key is missing or wrong.", "invalid_api_key")
         return await handler(request)

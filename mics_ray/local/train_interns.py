@@ -64,8 +64,10 @@ class Settings:
 def train(settings: Settings, lesson: Lesson, model: Any, exercises: Exercises) -> int:
     """Train for the lesson's CPU time and return the number of steps."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=lesson.peak_rate, weight_decay=0.01, betas=(0.9, 0.98))
+    # CPU time, not the clock: a busy machine takes longer but learns as much.
     start, steps, shown, hits = time.process_time(), 0, 0.0, 0.0
     while (done := (time.process_time() - start) / (60 * lesson.minutes)) < 1:
+        # Linear warm-up, then a cosine; the small constant keeps the first and the last steps from being no steps.
         rate = lesson.peak_rate * min(done / settings.warm_up, 0.5 + 0.5 * math.cos(math.pi * done)) + 1e-5
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -135,10 +137,12 @@ def main() -> None:
     template = intern_template(given.prompts)
     forms = given.form or FORMS
     threads = max(1, len(os.sched_getaffinity(0)) // len(forms))
+    # Seeds by the form's place in FORMS, whichever forms are asked for.
     plans = [Settings(form, seed=11 + FORMS.index(form), threads=threads) for form in forms]
     given.out.mkdir(parents=True, exist_ok=True)
     kept = given.out / "metrics.json"
     interns = json.loads(kept.read_text(encoding="utf-8"))["interns"] if kept.exists() else {}
+    # Spawned: a forked child can hang on the thread pools that torch started in its parent.
     with ProcessPoolExecutor(len(plans), mp_context=get_context("spawn")) as workers:
         if given.measure:
             scores = {plan.form: workers.submit(measure_again, plan.form, template, given.out) for plan in plans}
