@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mics_ray.local.intern_measure import prompt_text
-from mics_ray.local.intern_texts import KINDS, intern_template, noise, sample
 from mics_ray.local.phantoms import draw
+from mics_ray.local.training.intern_measure import prompt_text
+from mics_ray.local.training.intern_texts import KINDS, intern_template, noise, sample
 
 COUNT = 48
 PICTURES = (1, 1, 1, 2, 0, 1)

@@ -10,8 +10,8 @@ import pytest
 
 import mics_ray.local
 from mics_ray.local.findings import FINDINGS, REGIONS
-from mics_ray.local.intern_report import report
-from mics_ray.local.intern_texts import (
+from mics_ray.local.training.intern_report import report
+from mics_ray.local.training.intern_texts import (
     KINDS,
     NOTHING_YET,
     describing,

@@ -6,8 +6,8 @@ _INTRODUCTION = """\
 # The two tiny interns
 
 Two vision-language models of about a million and a half parameters each, trained from random weights by
-`python -m mics_ray.local.train_interns` on drawn phantom radiographs and made-up reasoning. They exist so that the demo
-and the tests run real vLLM on real models without a GPU. They know no medicine: they are for phantoms only.
+`python -m mics_ray.local.training.train_interns` on drawn phantom radiographs and made-up reasoning. They exist so that
+the demo and the tests run real vLLM on real models without a GPU. They know no medicine: they are for phantoms only.
 
 """
 _EXPLANATION = """

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from mics_ray.local.findings import FINDINGS
-from mics_ray.local.intern_texts import Sample, other_than, sample
 from mics_ray.local.phantoms import draw
+from mics_ray.local.training.intern_texts import Sample, other_than, sample
 
 MEASURED = ("none", "neutral", "narrowing", "hedged", "naming", "misleading", "misplaced", "corrected")
 OTHER_PICTURE = "other_picture"

@@ -1,9 +1,9 @@
 """Trains the two tiny interns from random weights on phantoms, and measures them.
 
-``python -m mics_ray.local.train_interns --out DIR [--form internvl|qwen25vl]``: each form is one process with its share
-of the cores. Both learn to answer; the InternVL form, which the loop fine-tunes, to describe films and to write chains
-too. ``DIR/<form>`` holds what vLLM and transformers load; ``metrics.json`` and ``README.md`` hold the settings and what
-was measured.
+``python -m mics_ray.local.training.train_interns --out DIR [--form internvl|qwen25vl]``: each form is one process
+with its share of the cores. Both learn to answer; the InternVL form, which the loop fine-tunes, to describe films and
+to write chains too. ``DIR/<form>`` holds what vLLM and transformers load; ``metrics.json`` and ``README.md`` hold the
+settings and what was measured.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from typing import Any
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from mics_ray.local.intern_batches import Exercises, Pool, loss_and_hits
-from mics_ray.local.intern_measure import MEASURED, OTHER_PICTURE, TEMPERATURES, measure
-from mics_ray.local.intern_models import FORMS, Form, make_model, make_processor, make_tokenizer
-from mics_ray.local.intern_report import report
-from mics_ray.local.intern_texts import corpus, intern_template
+from mics_ray.local.training.intern_batches import Exercises, Pool, loss_and_hits
+from mics_ray.local.training.intern_measure import MEASURED, OTHER_PICTURE, TEMPERATURES, measure
+from mics_ray.local.training.intern_models import FORMS, Form, make_model, make_processor, make_tokenizer
+from mics_ray.local.training.intern_report import report
+from mics_ray.local.training.intern_texts import corpus, intern_template
 
 PROMPTS = Path("conf/prompts/default.yaml")
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mics_ray.local.findings import FINDINGS
-from mics_ray.local.intern_measure import prompt_text
-from mics_ray.local.intern_models import SIDE, VISUAL_TOKENS
-from mics_ray.local.intern_texts import LANGUAGE, Sample, describing, random_sample, writing, writing_shortly
 from mics_ray.local.phantoms import draw
+from mics_ray.local.training.intern_measure import prompt_text
+from mics_ray.local.training.intern_models import SIDE, VISUAL_TOKENS
+from mics_ray.local.training.intern_texts import LANGUAGE, Sample, describing, random_sample, writing, writing_shortly
 
 MOST_CHARACTERS = 30_000  # of a batch, padding counted in
 OTHER_PICTURES = (0.02, 0.92, 0.06)  # how often an exercise shows no, one or two pictures; in LANGUAGE always one
