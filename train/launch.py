@@ -44,6 +44,7 @@ def launch_training(job: TrainJob) -> int:
     trainer.check_training(job)
     if job.train.dry_run:
         for line in trainer.list_commands(job):
+            # Not print, which would wrap a command at the terminal's width.
             Console().out(line, highlight=False)
         return EXIT_OK
     root = Path(job.train.dir)

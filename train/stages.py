@@ -84,6 +84,7 @@ def _read_data_set(place: str, name: str, entry: dict[str, Any]) -> DataSet:
     if missing:
         raise RefusedRun(f"{place}: {', '.join(missing)} missing in the meta file")
     root, annotation, repeat = Path(entry["root"]), Path(entry["annotation"]), entry["repeat_time"]
+    # Not isinstance, for which `true` is a whole number too.
     if type(repeat) is not int or repeat < 1:
         raise RefusedRun(f"{place}: repeat_time is {repeat}, but InternVL's trainer needs a whole number above 0")
     if not annotation.name.endswith("jsonl"):

@@ -36,6 +36,7 @@ def count_rounds(config: Config) -> dict[str, int]:
 def estimate_job(config: Config, sample: Sequence[Case], cases: int, rounds: int) -> list[CostLine]:
     """The job's lines for ``cases`` cases of ``rounds`` rounds, prompts as long as those of ``sample``."""
     mentors, votes = len(config.mentors), len(config.search.intern_temperatures)
+    # Later rounds ask one mentor less: the rest of the chosen continuation is its mentor's next proposal.
     per_mentor = 1 + (rounds - 1) * (mentors - 1) / mentors
     pictures = TYPICAL_PICTURE_TOKENS * _average([len(case.images) for case in sample])
     prompts = config.prompts

@@ -32,7 +32,7 @@ from mics_ray.models.replies.store_file import folder_bytes
 from mics_ray.private_files import read_json_object
 
 GB, DAY = 10**9, 86400
-FOREVER = 2**62
+FOREVER = 2**62  # fits into SQLite's signed 64 bits
 
 
 def run_cache(argv: Sequence[str]) -> int:
@@ -129,6 +129,7 @@ def prune_cache(folder: Path, given: argparse.Namespace, console: Console) -> in
     before = FOREVER if given.older_than is None else int(time.time() - given.older_than * DAY)
     down_to = None if given.max_gb is None else round(given.max_gb * GB)
     with _hold_run(folder):
+        # Planned under the lock: a run that goes on in between may need or add replies.
         doomed = store_care.plan_prune(folder, given.model, before, down_to)
         for model, count in sorted(doomed.entries.items()):
             console.print(f"{model}: {count:,} replies", markup=False)

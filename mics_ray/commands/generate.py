@@ -58,6 +58,7 @@ def generate(config: Config) -> int:
         if config.preflight:
             return _report_preflight(config, job, console)
         end = JobEnd(EXIT_OK, "")
+        # A run with nothing left to do asks no model, so starting it again costs nothing.
         if survey.pending:
             with serve_simulated_models(job.config, job.folder) as served:
                 progress.show_phase("asking every model for one word")
@@ -117,6 +118,7 @@ def _close_run(console: Console, job: "GenerationJob", end: "JobEnd", simulated:
     from mics_ray.runtime.monitor.run_summary_view import print_run_summary
 
     path = job.folder.summary
+    # A run that was interrupted has one account over all its starts.
     earlier = read_json_object(path).get("search_seconds", 0.0)
     summary = summarise_results(job.folder.results, read_spent_usd(job.folder.cache)) | {
         "finished": end.code == EXIT_OK,

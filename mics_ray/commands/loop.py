@@ -51,6 +51,7 @@ def train_both_arms(folder: Path, cases: int, held_out: int, steps: int) -> int:
     for name, command in list_steps(folder, steps):
         console.rule(f"{name}: {command[0]}", align="left")
         started = time.monotonic()
+        # A process each, so that Ray, vLLM and torch leave no state or memory to the next step.
         code = subprocess.run([sys.executable, "-m", "mics_ray.cli", *command], check=False).returncode
         seconds[name] = time.monotonic() - started
         if code != EXIT_OK:
@@ -70,10 +71,12 @@ def list_steps(folder: Path, steps: int) -> list[tuple[str, list[str]]]:
             (f"search {arm}", ["generate", "experiment=demo", *search, cases, f"run.dir={run}"]),
             (f"export {arm}", ["export", f"run.dir={run}", f"export.dir={export}", "export.validation_share=0"]),
             (f"train {arm}", ["train", "train=tiny", f"export.dir={export}", f"train.dir={train}",
+                              # Epochs beyond reach: max_steps alone decides, so both arms train for as long.
                               "train.epochs=1000", f"train.max_steps={steps}", f"train.learning_rate={LEARNING_RATE}"]),
         ]  # fmt: skip
     models = {"base": BASE} | {arm: f"{folder}/{arm}/train/merged" for arm in ARMS}
     for name, model in models.items():
+        # For all models alike: training saves its own tile limit, and base and tuned would see different tiles.
         tiles = ["+serve.processor_kwargs.max_patches=1", "+serve.processor_kwargs.crop_to_patches=false"]
         answers = [f"eval.root={folder}/held_out", f"eval.dir={folder}/eval/{name}"]
         todo.append((f"evaluate {name}", ["evaluate", "eval=phantom", "serve=tiny", "judge=local",

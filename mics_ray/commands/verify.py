@@ -1,4 +1,4 @@
-"""ResultsCheck a run's results: every shard readable and whole, every input case in exactly one row.
+"""Check a run's results: every shard readable and whole, every input case in exactly one row.
 
 ``python scripts/verify.py run.dir=FOLDER [--repair]``. With ``--repair`` damaged shards are set aside (renamed, never
 deleted), and the rows that are missing are rebuilt from the recorded replies in the run's cache, without a network, a
@@ -26,7 +26,7 @@ from mics_ray.jobs.stop_signal import StopSignal
 
 
 def run_verify(argv: Sequence[str]) -> int:
-    """ResultsCheck, repair, tell; returns the exit code."""
+    """Check, repair, report; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", metavar="run.dir=FOLDER")
     parser.add_argument(
@@ -45,7 +45,7 @@ def run_verify(argv: Sequence[str]) -> int:
 
 
 def verify_run(run: Path, repair: bool, console: Console) -> int:
-    """ResultsCheck the run in ``run``. Raises :class:`RefusedRun`, :class:`LockedRun`."""
+    """Check the run in ``run``. Raises :class:`RefusedRun`, :class:`LockedRun`."""
     if not (run / "config.yaml").is_file():
         raise RefusedRun(f"run.dir: there is no run in {run}")
     try:
@@ -65,6 +65,7 @@ def _check_and_repair(run: Path, repair: bool, console: Console) -> int:
         with stop.listening(), stop.interrupting():
             found = check_results(run / "results", cases)
             print_check(console, found)
+            # Rows twice or not asked for hint at the input of another run, from which nothing may be rebuilt.
             if repair and not (found.twice.count or found.unasked.count) and not found.sound:
                 _repair_rows(run, found, console, stop)
                 found = check_results(run / "results", cases)

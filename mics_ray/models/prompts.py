@@ -30,6 +30,7 @@ def check_templates(prompts: PromptsConfig) -> list[str]:
         if unknown := sorted({name for _, name, _, _ in parts if name is not None} - allowed):
             known = ", ".join(sorted(allowed)) or "none"
             problems.append(f"prompts.{template.name}: unknown field {unknown[0]!r}; there is: {known}")
+        # A format or conversion could fail or cut text when a case is filled in, in the middle of a run.
         elif dressed := [name for _, name, spec, conversion in parts if spec or conversion]:
             problems.append(f"prompts.{template.name}: write {{{dressed[0]}}} alone, without : or !")
     return problems

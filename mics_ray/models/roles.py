@@ -51,6 +51,7 @@ class BoundModel:
             yield replace(
                 self.template,
                 text=text,
+                # With the same seed the reply store would return the reply that was of no use.
                 seed=seed if number == 0 else derive_seed(seed, number),
                 temperature=self.template.temperature if temperature is None else temperature,
             )
@@ -72,6 +73,7 @@ class ModelMentor:
             if reply.finish == "length":
                 room = 2 * self.model.template.max_tokens
                 continue
+            # An `<image>` that a mentor writes would pass for a picture in prompts and training data.
             if written := parse_continuation(neutralise_placeholders(reply.text), prefix):
                 return written
         kind, message = ("cut", "hit max_tokens") if reply.finish == "length" else ("no_answer", "no final answer")

@@ -39,6 +39,7 @@ class Request:
     @cached_property
     def key(self) -> bytes:
         """The content address, 32 bytes."""
+        # Without `entry`: a model that is renamed in the configuration keeps its paid replies.
         text = json.dumps(astuple(self)[1:], ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).digest()
 
@@ -75,6 +76,7 @@ class Refused(Exception):
         self.failure = failure
 
     def __reduce__(self) -> tuple[type["Refused"], tuple[Failure]]:
+        # Ray pickles errors, and by default an exception is rebuilt from the text given to Exception.__init__.
         return type(self), (self.failure,)
 
 

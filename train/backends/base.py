@@ -14,6 +14,7 @@ Say = Callable[[str], None]
 class TrainerFailed(Stopped):
     """A trainer's process ended by itself with an error; its log tells why. Exit code 78."""
 
+    # Not the code of a stop, which means that the same command goes on: here it would fail again.
     code = EXIT_REFUSED
 
 
@@ -28,7 +29,7 @@ class TrainBackend(Protocol):
         ...
 
     def list_commands(self, job: TrainJob) -> list[str]:
-        """What :meth:`train` would start, in order, one shell-quoted command a line; for ``train.dry_run=true``."""
+        """What :meth:`train_stages` would start, in order, a shell-quoted one a line; for ``train.dry_run=true``."""
         ...
 
     def find_checkpoints(self, job: TrainJob) -> list[Path]:

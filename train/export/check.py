@@ -51,6 +51,7 @@ def _check_choices(job: ExportJob) -> Iterator[str]:
         for one in chosen:
             if one not in known:
                 yield f"select.{name}: there is no {one!r}{suggest_nearest(one, known)}"
+    # check_templates refuses unknown fields only; without the question all samples would share one prompt.
     if job.prompts.intern.count("{question}") < 1:
         yield "prompts.intern: the template does not hold {question}"
 
@@ -80,6 +81,7 @@ def _check_target(job: ExportJob) -> Iterator[str]:
         yield f"export.dir: {folder} is a file"
         return
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    # The old folder is deleted as a whole in the end, and with it whatever else lies in it.
     if names and REPORT not in names:
         yield f"export.dir: {folder} holds no export; give another folder"
     elif others := sorted(names - _OF_AN_EXPORT):

@@ -43,6 +43,7 @@ class Curriculum:
 def check_stages(stages: Mapping[str, StageConfig]) -> None:
     """Refuse stages that cannot be written, before anything is read. Raises :class:`RefusedRun`."""
     for name, stage in stages.items():
+        # The export writes meta files under VALIDATION and *_mpo, and trainers have folders under RESERVED.
         if not re.fullmatch(r"\w[\w.-]*", name) or name in (*RESERVED, VALIDATION) or name.endswith("_mpo"):
             raise RefusedRun(f"stages.{name}: not usable as the name of a stage; give it another")
         for key, one in stage.sets.items():

@@ -60,6 +60,7 @@ class _ExportWriter:
         sides = split_samples(samples, self._job.export.validation_share, self._job.seed)
         if not sides[0]:
             raise RefusedRun("export.validation_share: no sample is left to train on; give a smaller share")
+        # Pictures are exported before the selection ends, since duplicates are found by their pixels.
         used = {image for sample in samples for image in sample.images}
         self._pictures.drop_unused(used)
         records = [self._make_record(sample) for sample in sides[0]]
@@ -131,6 +132,7 @@ class _ExportWriter:
         fitting: list[dict[str, Any]] = []
         long: list[dict[str, Any]] = []
         for pair in _PAIRS[name](samples, self._job.prompts):
+            # From the right: a case id may hold a # of its own.
             tokens = count_pair_tokens(pair, by_id[pair["id"].rsplit("#", 1)[0]], self._ruler)
             (fitting if tokens <= limit else long).append(pair)
         self._long_pairs[name] = [pair["id"] for pair in long]
@@ -178,6 +180,7 @@ def _build_beside(final: Path) -> Iterator[ExportPlace]:
         _clear_folder(folder)
         try:
             yield ExportPlace(folder, final)
+        # Ctrl-C too: half an export holds medical text in a hidden folder that nobody would look for.
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -196,8 +199,10 @@ def _clear_folder(folder: Path) -> None:
 def _replace_export(folder: Path, final: Path) -> None:
     old = final.with_name(f".{final.name}.old")
     shutil.rmtree(old, ignore_errors=True)
+    # A folder cannot be renamed onto one that is not empty, so the old export steps aside first.
     if final.exists():
         final.rename(old)
     folder.rename(final)
+    # The lock moved with the folder; check_export_job would refuse it there as a file that is not ours.
     (final / _LOCK).unlink()
     shutil.rmtree(old, ignore_errors=True)

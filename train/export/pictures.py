@@ -19,6 +19,7 @@ from train.export.jsonl import write_file
 
 COPIED, REFERENCED, RE_ENCODED = "copied", "referenced", "re-encoded"
 _ENDINGS = {"PNG": "png", "JPEG": "jpg"}
+# Keys of Pillow's `info` without free text; a file that has any other is re-encoded.
 _HARMLESS = {
     "jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "aspect", "gamma", "srgb", "chromaticity", "interlace",
     "progressive", "progression", "adobe", "adobe_transform", "icc_profile",
@@ -68,6 +69,7 @@ class PictureStore:
 
     def _load_and_write(self, root: Path, relative: str) -> Picture:
         image = load_picture(root, relative)
+        # The size is part of it: the same bytes as 2 x 3 and as 3 x 2 pixels are two pictures.
         digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
         source = (root / relative).resolve()
         ending = plain_file_ending(source, image)
@@ -90,6 +92,7 @@ def plain_file_ending(path: Path, image: Image.Image) -> str | None:
     """The file ending of a plain file that holds just the pixels of ``image``; ``None`` for any other file."""
     try:
         with Image.open(path, formats=list(_ENDINGS)) as found:
+            # Pillow knows text and Exif chunks behind a PNG's pixels only after load().
             found.load()
             same = found.mode in ("RGB", "L") and set(found.info) <= _HARMLESS and not found.getexif()
             same = same and getattr(found, "n_frames", 1) == 1

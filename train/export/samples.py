@@ -114,6 +114,7 @@ def to_samples(kept: Sequence[Kept], prompts: PromptsConfig, ruler: Ruler) -> tu
 def _make_sample(one: Kept, name: str, patient: str, prompts: PromptsConfig, ruler: Ruler) -> Sample:
     row = one.row
     steps, answer = tuple(map(make_trainer_safe, row["steps"])), make_trainer_safe(row["final_answer"])
+    # The gold answer is left out of the case, so that no template can put it into a prompt.
     prompt = make_trainer_safe(fill_intern_prompt(prompts, Case(row["case_id"], row["question"], ""), ()))
     completion = make_trainer_safe(format_chain(Continuation(steps, answer)))
     tokens = ruler.count_tokens(
@@ -153,6 +154,7 @@ def split_samples(samples: Sequence[Sample], share: float, seed: int) -> tuple[l
     wanted = {kind: share * count for kind, count in Counter(map(_stratum_of, samples)).items()}
     total = round(share * len(samples))
     chosen: set[str] = set()
+    # By a digest: patients keep their order among each other when cases are added.
     for patient in sorted(groups, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest()):
         counts = Counter(map(_stratum_of, groups[patient]))
         after = {kind: wanted[kind] - count for kind, count in counts.items()}

@@ -71,6 +71,7 @@ class Ruler:
 
         Each turn is tokenised by itself, and so is what stands between two pictures, as the trainer does it.
         """
+        # The trainer shares max_dynamic_patch among the pictures of a sample.
         most = max(1, self.config.max_tiles // max(1, len(sizes)))
         pictures = sum(
             count_tiles(*size, most, self.config.image_size) * self.config.tokens_per_tile
@@ -96,6 +97,7 @@ def make_ruler(config: LengthConfig) -> Ruler:
 
 def bound_tokens(text: str) -> int:
     """The most tokens that a byte-level tokenizer makes of ``text``, whether it normalises it (NFC) or not."""
+    # NFC can lengthen a text: U+0958 is one character of 3 bytes, two of 3 bytes in NFC.
     return max(len(text.encode()), len(unicodedata.normalize("NFC", text).encode()))
 
 

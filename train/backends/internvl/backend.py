@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 _FIXED: dict[str, object] = {"dtype": "bfloat16", "use_gpu": True, "revision": None, "model_kwargs": {}, "workers": 1}
 """Fields that InternVL's trainer gives no choice in."""
-_LORA_DROPOUT = 0.05
+_LORA_DROPOUT = 0.05  # the default of wrap_llm_lora there, which the trainer does not override
 
 
 class InternVLTrainer:
-    """See :class:`~train.backends.base.TrainBackend`. A stage that is merged is through; others go on or begin."""
+    """See :class:`~train.backends.base.TrainBackend`. A merged stage is done; others go on or begin."""
 
     def check_training(self, job: TrainJob) -> None:
         """Refuse a job that cannot work, from the configuration to the checkout's arguments; nothing is started."""
@@ -70,6 +70,7 @@ class InternVLTrainer:
 
     def train_stages(self, job: TrainJob, say: Say) -> Path:
         """See the protocol. Needs a shared file system where there are several nodes."""
+        # Ray is loaded only here: checks and dry run do without it.
         from mics_ray.jobs.stop_signal import StopSignal
         from mics_ray.runtime.driver.cluster import join_cluster
         from train.backends.internvl.nodes import open_node_group
@@ -98,6 +99,7 @@ def _train_and_merge(job: TrainJob, stages: list[Stage], number: int, nodes: "No
     where, name = stage_paths(job, stages, number), f"stage {stages[number].name}"
     for folder in (where.folder, where.logs):
         folder.mkdir(mode=0o700, exist_ok=True)
+    # A run may have been ended between training and merge.
     if not is_trained(where):
         remove_partial_checkpoints(where.output)
         start = whole_checkpoints(where.output)
@@ -111,6 +113,7 @@ def _train_and_merge(job: TrainJob, stages: list[Stage], number: int, nodes: "No
     if write_losses(where):
         say(f"{name}: curves in {plot_curves(where.folder)}")
     say(f"{name}: merging the adapter")
+    # The rename below declares this folder whole, so nothing of a merge that was killed may be in it.
     shutil.rmtree(where.merging, ignore_errors=True)
     for command in merge_commands(job, stages, number):
         nodes.run_commands(f"{name}, merge", {0: command}, {0: where.logs / "merge.log"})
@@ -121,6 +124,7 @@ def _list_needed_files(job: TrainJob, stages: list[Stage]) -> list[str]:
     """What every node must see."""
     data = [path for stage in stages for entry in stage.entries for path in (entry.annotation, entry.root)]
     model = Path(job.train.model).expanduser()
+    # A hub id is fetched by each node itself.
     local = [model.absolute()] if model.is_dir() else []
     places = [Path(job.train.dir).absolute(), chat_folder(job.train), Path(trainer_python(job.train)), *local]
     return [str(path) for path in [*places, *(stage.meta for stage in stages), *data]]
@@ -143,6 +147,7 @@ def _check_batch(config: TrainConfig) -> None:
     if min(nodes, gpus, each, config.batch_size) < 1:
         raise RefusedRun("train: nodes, gpus_per_node, batch_per_device and batch_size must each be at least 1")
     at_once = nodes * gpus * each
+    # Elsewhere the accumulation steps are rounded down, to 0 at worst, and the batch is not the recipe's.
     if config.batch_size == at_once * accumulation_steps(config):
         return
     fitting = [smaller for smaller in range(each, 0, -1) if config.batch_size % (nodes * gpus * smaller) == 0]

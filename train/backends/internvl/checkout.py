@@ -16,6 +16,7 @@ from train.backends.internvl.commands import MERGE, SCRIPT, ZERO
 PACKAGES = ("torch", "transformers", "peft", "deepspeed", "flash_attn")
 PROBE_TIMEOUT_S = 60
 
+# find_spec, since importing flash_attn and deepspeed takes long and may want a GPU.
 _ASK = "import importlib.util, sys; print(*(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))"
 
 
@@ -59,6 +60,7 @@ def _check_python(python: str, chat: Path) -> None:
     if not (Path(python).is_file() and os.access(python, os.X_OK)):
         raise RefusedRun(f"train.upstream.python: {python} is no program; give the trainer's own interpreter")
     asked = [python, "-c", _ASK, *PACKAGES]
+    # Our own variables would let the interpreter find our packages instead of its own.
     variables = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(chat)}
     try:
         answer = subprocess.run(

@@ -20,6 +20,7 @@ _COPY_CODE = (
 )
 """The model's own classes, which a saved model refers to and the trainer does not save; engines need them beside it."""
 
+# With these the trainer would import our transformers 5, while it is written for 4.37.
 _PYTHONS = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX"}
 
 
@@ -172,6 +173,7 @@ def merge_commands(job: TrainJob, stages: list[Stage], number: int) -> list[list
 
 def own_environment(config: TrainConfig) -> dict[str, str]:
     """The variables that the trainer needs besides those it inherits."""
+    # Without LAUNCHER the trainer expects the variables of SLURM.
     return {"LAUNCHER": "pytorch", "PYTHONPATH": str(chat_folder(config)), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 

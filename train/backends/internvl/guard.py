@@ -19,12 +19,14 @@ def signal_at_parents_end(number: int) -> None:
 
 
 def _terminate_at_parents_end() -> None:
+    # Ignored signals stay ignored across exec, and the launcher is to obey this one.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal_at_parents_end(signal.SIGTERM)
 
 
 def main(command: list[str]) -> int:
     """Run ``command`` and return its exit code, as a shell counts it. A SIGTERM of the group is for ``command``."""
+    # The node's actor signals the whole group; this program stays to return the exit code.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     code = subprocess.Popen(command, preexec_fn=_terminate_at_parents_end).wait()
     return code if code >= 0 else 128 - code

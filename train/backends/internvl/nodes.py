@@ -46,7 +46,7 @@ class NodeFacts:
 
 
 class TrainerNode:
-    """The actor of one node. Its calls return at once, all but :meth:`stop`."""
+    """The actor of one node. Its calls return at once, all but :meth:`stop_process`."""
 
     def __init__(self, config: TrainConfig) -> None:
         self._config = config
@@ -74,7 +74,7 @@ class TrainerNode:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                start_new_session=True,  # a process group of its own, for killpg
                 preexec_fn=partial(signal_at_parents_end, signal.SIGKILL),
             )
 
@@ -120,6 +120,7 @@ class NodeGroup:
 
     def choose_rendezvous(self) -> Rendezvous:
         """The first node's address and a port that is free there at this moment."""
+        # Asked for before each stage: a port that was free at the start may be taken by then.
         (first,) = self._gather([self._handles[0].report_facts.remote([])])
         return Rendezvous(first.address if len(self._handles) > 1 else "127.0.0.1", str(first.port))
 
@@ -145,6 +146,7 @@ class NodeGroup:
                 self._wait_or_stop()
         finally:
             stops = [handle.stop_process.remote() for handle in used.values()]
+            # Not ray.get, which would raise for a lost node and hide the error that ended the commands.
             ray.wait(stops, num_returns=len(stops), timeout=STOP_S + 5)
 
     def _raise_failure(self, what: str, node: int, code: int | None, log: Path) -> None:
@@ -183,6 +185,7 @@ def open_node_group(config: TrainConfig, asked: Callable[[], bool], say: Say) ->
     nodes, gpus = config.upstream.nodes, config.upstream.gpus_per_node
     _refuse_small_cluster(nodes, gpus)
     say(f"asking the cluster for {nodes} node(s) with {gpus} GPU(s) each")
+    # One core is for the actor, which only waits; Ray does not know of the trainer's own processes.
     bundle = {"GPU": float(gpus), "CPU": 1.0}
     group = placement_group([bundle] * nodes, strategy="STRICT_SPREAD")
     try:

@@ -16,6 +16,7 @@ STATE = "trainer_state.json"
 def whole_checkpoints(output: Path) -> list[Path]:
     """The whole checkpoints of a stage, oldest first."""
     found = [path for path in output.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
+    # By number: as text, checkpoint-1000 comes before checkpoint-200.
     return sorted((path for path in found if (path / STATE).is_file()), key=lambda path: int(path.name[11:]))
 
 
@@ -30,6 +31,7 @@ def remove_partial_checkpoints(output: Path) -> None:
     whole = whole_checkpoints(output)
     if not whole:
         shutil.rmtree(output, ignore_errors=True)
+    # The star in front: transformers 4.37 writes into tmp-checkpoint-N and renames it.
     for path in output.glob("*checkpoint-*"):
         if path not in whole:
             shutil.rmtree(path)

@@ -100,10 +100,12 @@ def _train_stage(job: TrainJob, stage: Stage, records: Records, base: str, folde
     from train.backends.peft.model import load_processor, local_folder
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # A stop that an earlier run was asked for would end this one after its first step.
     (folder / STOP).unlink(missing_ok=True)
     model = local_folder(base, job.train.revision)
     check_folder(model, job.train)
     encoder = Encoder(load_processor(model), job.train.max_tiles, job.train.max_seq_length)
+    # All of them before workers start: a record too long would end the training hours later.
     for record in records.iter_lines():
         encoder.check_length(record)
     plan = StagePlan(job.train, stage.entries, base, folder, _count_steps(job.train, records), job.seed)
@@ -172,4 +174,5 @@ def explain_failure(error: BaseException) -> str:
     for cause in causes:
         if isinstance(cause, RefusedRun):
             return str(cause)
+    # The messages of other errors may quote a sample.
     return f"training failed: {type(causes[0]).__name__} in a worker; Ray's own logs hold the traceback"

@@ -11,6 +11,7 @@ from train.backends.peft.records import Records
 from train.config import TrainConfig, TrainJob
 from train.stages import Stage, read_stages
 
+# float16 is not among them: it needs loss scaling, which the training loop does not do.
 DTYPES = ("bfloat16", "float32")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -80,6 +81,7 @@ def _read_tile(folder: Path) -> tuple[int, int]:
     names = ("processor_config.json", "preprocessor_config.json")
     made: dict[str, Any] = {}
     for path in (folder / name for name in names):
+        # Models have one of these files or both; where both give a value, the first counts.
         made = (_read_model_file(path) if path.exists() else {}) | made
     size = made.get("image_processor", made).get("size", {})
     if "height" not in size:

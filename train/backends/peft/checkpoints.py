@@ -21,7 +21,9 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     with made.open("wb") as file:
         torch.save(state, file)
         file.flush()
+        # Otherwise a power cut could leave the final name on a file without data.
         os.fsync(file.fileno())
+    # Padded with zeros, so that the names sort as the steps do.
     made.replace(folder / f"step-{step:08}.pt")
     for old in list_checkpoints(folder)[:-KEPT]:
         old.unlink(missing_ok=True)

@@ -67,6 +67,7 @@ class Encoder:
     def check_length(self, record: TrainingRecord) -> None:
         """Raise :class:`RefusedRun` naming a record longer than allowed, opening pictures only where it may be."""
         texts = self.cut_segments(record)
+        # One tile more is the thumbnail, two tokens more are start and end of a picture.
         most_a_picture = self._processor.image_seq_length * (self._cut["max_patches"] + 1) + 2
         # No byte-level tokenizer makes more tokens than there are bytes.
         if sum(len(part.text.encode()) for part in texts) + most_a_picture * len(record.pictures) > self._max_length:
@@ -84,6 +85,7 @@ class Encoder:
                 pictures = _count_pictures(messages) - sum(segment.pictures for segment in found)
                 found.append(Segment(_text_after(prompt, done, record), False, pictures))
                 messages.append({"role": turn.role, "content": _content_parts(turn.text)})
+                # Templates write a line break behind the end token; generation stops before it, so it is not learnt.
                 done = self._render_chat(messages, False).rstrip()
                 found.append(Segment(self._with_end_token(_text_after(done, prompt, record)), True, 0))
             else:

@@ -55,6 +55,7 @@ class StagePlan:
 def training_loop(config: dict[str, Any]) -> None:
     """Train ``config["plan"]`` from the last checkpoint on; runs in a worker of Ray Train."""
     plan: StagePlan = config["plan"]
+    # Ray starts workers itself, so they do not inherit the driver's umask.
     os.umask(0o077)
     _use_cores()
     TrainingWorker(plan).run_steps()
@@ -83,6 +84,7 @@ class TrainingWorker:
         self._optimizer = torch.optim.AdamW(
             self._learnt, lr=self._train.learning_rate, weight_decay=self._train.weight_decay
         )
+        # Rounded up, as transformers' own trainer does.
         warm_up = -(-self._train.warmup_ratio * plan.steps // 1)
         self._schedule = get_cosine_schedule_with_warmup(self._optimizer, int(warm_up), plan.steps)
 
@@ -126,7 +128,7 @@ class TrainingWorker:
     def _train_step(self, step: int, batches: list[Batch]) -> tuple[float, bool]:
         """One optimizer step; the mean loss over the learnt tokens of all workers, and whether a stop is asked for."""
         # Dropout depends on seed, step and rank alone, so a resumed training is the unbroken one.
-        torch.manual_seed(hash((self._plan.seed, step, self._rank)) % 2**63)
+        torch.manual_seed(hash((self._plan.seed, step, self._rank)) % 2**63)  # of numbers: no salt per process
         asked = self._rank == 0 and (self._plan.folder / STOP).exists()
         tokens, stop = self._sum_over_workers(float(sum(learnt_tokens(batch) for batch in batches)), float(asked))
         total = 0.0
@@ -164,6 +166,7 @@ class TrainingWorker:
         """Each value summed over the workers."""
         if self._workers == 1:
             return list(values)
+        # float32 counts tokens exactly up to 2**24 only.
         summed = torch.tensor(values, dtype=torch.float64, device=self._device)
         torch.distributed.all_reduce(summed)
         return [float(value) for value in summed]
@@ -183,6 +186,7 @@ class TrainingWorker:
                 "schedule": self._schedule.state_dict(),
             }
             save_checkpoint(self._plan.folder / FOLDER, step, state)
+        # In every worker, not in rank 0 alone: Ray Train waits here for all of them.
         ray.train.report({"step": step, "loss": loss})
 
     def _restore_state(self) -> int:
@@ -192,6 +196,7 @@ class TrainingWorker:
         if path is None:
             return 0
         state = load_checkpoint(path)
+        # Not strict: a checkpoint holds the adapter alone, the base has its own files.
         self._model.load_state_dict(state["adapter"], strict=False)
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])

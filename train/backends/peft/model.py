@@ -16,6 +16,7 @@ from train.config import TrainConfig
 TARGETS = r".*language_model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)"
 """InternVL's own LoRA targets, by their names in transformers' form."""
 _OF_THE_BASE = ("*.json", "*.jinja", "*.txt", "*.model")
+# What save_pretrained writes itself, or what describes other weights.
 _OWN = ("config.json", "*.index.json", "adapter_config.json", "README*")
 
 
@@ -39,6 +40,7 @@ def load_model(folder: Path, train: TrainConfig) -> PeftModel:
     dtype = getattr(torch, train.dtype)
     base = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, **train.model_kwargs)
     if train.gradient_checkpointing:
+        # The reentrant kind gives no gradient where a block's input needs none, as behind frozen embeddings.
         base.gradient_checkpointing_enable({"use_reentrant": False})
     lora = train.lora
     config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=TARGETS)
@@ -73,6 +75,7 @@ def learnt_tokens(batch: dict[str, torch.Tensor]) -> int:
 def save_weights(model: PeftModel, base: Path, folder: Path) -> None:
     """Write ``folder/adapter`` and then ``folder/merged``, each in one step; ``model`` is merged afterwards."""
     adapter, merged = _make_empty_folder(folder / ".adapter"), _make_empty_folder(folder / ".merged")
+    # The adapter first: merging consumes it, and a folder `merged` marks the stage as done.
     model.save_pretrained(adapter)
     (adapter / "README.md").unlink(missing_ok=True)  # peft's form of a model card, nothing of it filled in
     _move_into_place(adapter, folder / "adapter")

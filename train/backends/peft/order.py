@@ -42,6 +42,7 @@ class SampleOrder:
         """What one worker reads from batch ``first`` on: ``batch / (workers * size)`` lists of ``size`` a batch."""
         for batch in self.iter_batches(first):
             for part in batch.reshape(-1, workers * size):
+                # A batch is sorted by length, so taking turns gives the workers about the same load.
                 yield part[rank::workers].tolist()
 
     def _make_window(self, step: int) -> NDArray[np.int64]:
@@ -49,6 +50,7 @@ class SampleOrder:
         drawn = self._draw_samples(step * self.batch, min(step + self.window, self.steps) * self.batch)
         pictures, size = self.sizes[drawn].T
         batches = drawn[np.lexsort((size, pictures))].reshape(-1, self.batch)
+        # The 1, where passes have 0, keeps the two streams of random numbers apart.
         return np.random.default_rng([self.seed, 1, step]).permutation(batches)
 
     def _draw_samples(self, start: int, stop: int) -> NDArray[np.int64]:

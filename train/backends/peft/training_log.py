@@ -79,7 +79,7 @@ def _step_of_line(line: str) -> float:
 
 
 class ProgressLine:
-    """A progress line of one stage; call :meth:`refresh` now and then."""
+    """A progress line of one stage; call :meth:`show_last_step` now and then."""
 
     def __init__(self, folder: Path, steps: int, say: Say) -> None:
         self._path, self._steps, self._say, self._said = folder / FILE, steps, say, 0

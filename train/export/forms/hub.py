@@ -52,6 +52,7 @@ def write_dataset(
     data = folder / "data"
     for place in (folder, data):
         place.mkdir(parents=True, exist_ok=True)
+        # mkdir does not change the mode of a folder that is there already.
         place.chmod(0o700)
     for old in data.glob("*.parquet"):
         old.unlink()
@@ -119,6 +120,7 @@ def _dataset_row(sample: Sample, export: Path) -> dict[str, Any]:
 
 def _read_picture(sample: Sample, export: Path, image: str) -> dict[str, Any]:
     try:
+        # The name alone: the whole path of a referenced picture would be published along with it.
         return {"bytes": (export / image).read_bytes(), "path": Path(image).name}
     except FileNotFoundError:
         raise RefusedRun(f"{sample.id}: its picture {export / image} is gone; export again") from None
@@ -168,4 +170,5 @@ def _one_line_value(value: object) -> str:
         value = [f"{name} {_one_line_value(entry)}" for name, entry in value.items()]
     if isinstance(value, list | tuple):
         value = ", ".join(_one_line_value(entry) for entry in value)
+    # A line break would end the Markdown item.
     return "unknown" if value is None else " ".join(str(value).split()) or "unknown"

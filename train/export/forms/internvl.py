@@ -23,6 +23,7 @@ def to_record(sample: Sample) -> dict[str, Any]:
     talk = make_turns(sample.prompt, sample.completion, len(sample.images))
     return {
         "id": sample.id,
+        # The trainer crashes on `image: null`, so a record of text alone has no key `image`.
         **({"image": list(sample.images)} if sample.images else {}),
         "conversations": [{"from": role, "value": value} for role, value in talk],
         "length": sample.tokens,
@@ -56,6 +57,7 @@ def _place_picture(talk: object) -> None:
 
 def _make_turn_safe(turn: object) -> object:
     if isinstance(turn, dict) and isinstance(turn.get("value"), str):
+        # make_trainer_safe would neutralise the placeholders of pictures too, so they are left out of it.
         return turn | {"value": PLACEHOLDER.join(map(make_trainer_safe, turn["value"].split(PLACEHOLDER)))}
     return turn
 
@@ -77,10 +79,12 @@ class RecordChecker:
         images, talk = _record_images(record), _record_turns(record)
         _check_order(talk)
         _check_placeholders(talk, len(images))
+        # In the trainer `</img>` loses the sample, `<IMG_CONTEXT>` zeroes its loss, and `!` counts as padding.
         if any(make_trainer_safe(part) != part for _, value in talk for part in value.split(PLACEHOLDER)):
             raise BadRecord("a control token or `!` in a text")
         tokens = self.ruler.count_tokens(talk, [self._picture_size(image) for image in images])
         most = self.ruler.config.max_seq_length
+        # Longer text would be cut without a word; cut picture tokens make the trainer draw another sample.
         if tokens > most:
             raise BadRecord(f"{tokens} tokens, at most {most} (length.max_seq_length)")
         return tokens

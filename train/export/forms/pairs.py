@@ -26,6 +26,7 @@ def step_pairs(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[di
     """
     for sample in samples:
         for siblings in _group_rounds(sample):
+            # Of equal scores the step that the search chose, then the lowest id: the order in a row decides nothing.
             best = max(siblings, key=lambda node: (node["score"], node["chosen"], -node["id"]))
             worst = min(siblings, key=lambda node: (node["score"], node["id"]))
             before = steps_down_to(sample, best["parent"])
@@ -76,6 +77,7 @@ def count_pair_tokens(pair: Mapping[str, Any], sample: Sample, ruler: Ruler) -> 
     question = pair["prompt"][0]["content"][-1]["text"]
     own = ruler.count_text_tokens([("human", sample.prompt), ("gpt", sample.completion)])
     longer = max(ruler.count_text_tokens([("gpt", told[side])]) for side in ("chosen", "rejected"))
+    # The sample's tokens less its texts are pictures and system message: no picture is opened again.
     return sample.tokens - own + ruler.count_text_tokens([("human", question)]) + longer
 
 
@@ -83,6 +85,7 @@ def _group_rounds(sample: Sample) -> Iterator[list[Node]]:
     """The scored candidates that went on from the same prefix in the same round."""
 
     def place(node: Node) -> tuple[int, int, int]:
+        # None does not compare with numbers; candidates of a first round have no parent.
         return node["attempt"], node["round"], -1 if node["parent"] is None else node["parent"]
 
     for _, siblings in groupby(sorted(scored_nodes(sample), key=place), key=place):

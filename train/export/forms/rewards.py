@@ -28,6 +28,7 @@ def _reward_row(sample: Sample, node: Node) -> dict[str, Any]:
         "prefix": [make_trainer_safe(step) for step in steps_down_to(sample, node["parent"])],
         "step": [make_trainer_safe(step) for step in node["steps"]],
         "right": verdicts.count("right"),
+        # An unknown verdict is a lost vote, which counts neither for nor against the step.
         "known": len(verdicts) - verdicts.count("unknown"),
         "score": node["score"],
         "sixths": round(6 * node["score"]),
