@@ -44,10 +44,10 @@ class Kills(Progress):
         self.phases: list[str] = []
         self.told: list[tuple[int, int]] = []
 
-    def phase(self, text: str) -> None:
+    def show_phase(self, text: str) -> None:
         self.phases.append(text)
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show_snapshot(self, snapshot: Snapshot) -> None:
         rows = sum(snapshot.outcomes.values())
         self.told.append((rows, snapshot.calls))
         both = snapshot.searching > WINDOW // WORKERS

@@ -27,7 +27,7 @@ class KillOnce(Progress):
         super().__init__()
         self.pid: int | None = pid
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show_snapshot(self, snapshot: Snapshot) -> None:
         if self.pid is not None and snapshot.searching:
             kill(self.pid)
             self.pid = None
