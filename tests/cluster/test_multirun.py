@@ -10,7 +10,7 @@ import pytest
 import mics_ray
 from tests.support.program import rows
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 REPO = Path(__file__).parents[2]
 EMBEDDED = Path(mics_ray.__file__).parent / "local" / "cases"
