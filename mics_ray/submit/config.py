@@ -40,7 +40,7 @@ class SlurmConfig:
     partition: str | None = None
     account: str | None = None
     qos: str | None = None
-    signal_s: int = 120  # before the time limit the job is asked to stop; paid calls need about 20 s to come home
+    signal_s: int = 120  # before the time limit the job is asked to stop; calls under way need about 20 s to end
     object_store_bytes: int = 1073741824  # of each node, for pictures of the open searches
     secrets_dir: str | None = None  # a folder of files, each named as the variable whose key it holds
 

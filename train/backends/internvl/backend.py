@@ -77,12 +77,12 @@ class InternVLTrainer:
 
         stages = read_stages(job.export.dir, job.export.stages)
         todo = [number for number in range(len(stages)) if not stage_paths(job, stages, number).merged.is_dir()]
-        stopper = StopSignal()
+        stop = StopSignal()
         if todo:
             with (
                 join_cluster(job.ray),
-                stopper.listening(),
-                open_node_group(job.train, lambda: stopper.asked, say) as nodes,
+                stop.listening(),
+                open_node_group(job.train, lambda: stop.asked, say) as nodes,
             ):
                 nodes.check_files(_list_needed_files(job, stages))
                 for number in todo:
