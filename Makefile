@@ -34,10 +34,10 @@ demo: env ## search the embedded phantom cases with simulated mentors and real t
 loop: env ## search, export, LoRA, evaluate, compare, all embedded: up to 20 minutes on 2 cores
 	@$(BIN)/python scripts/loop.py --dir runs/loop-$$(date +%Y%m%d-%H%M%S)
 
-test: env ## what one runs before every commit: all layers, of the Ray tests the main ones; 15 minutes
+test: env ## what one runs before every commit: all layers, of the Ray tests the main ones; 17 minutes
 	@$(BIN)/python -m tests.parts fast ray
 
-test-fast: env ## the layers that need no Ray: 3 minutes
+test-fast: env ## the layers that need no Ray: 5 minutes
 	@$(BIN)/python -m tests.parts fast
 
 test-ray: env ## the Ray tests of `make test`
