@@ -1,10 +1,11 @@
 """From a configuration to the objects of a search: its strategy, and a panel of models for each case."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mics_ray.assemble.locations import JUDGE
-from mics_ray.config.schema import Config, SearchConfig, StrategyKind
+from mics_ray.config.schema import Config, ModelConfig, SearchConfig, StrategyKind
 from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.mics import Mics
 from mics_ray.core.ports import Panel, Strategy
@@ -44,28 +45,52 @@ class PanelBuilder:
         return Panel(mentors, interns, judge, tuple(config.search.intern_temperatures))
 
     def _bind_model(self, name: str, template: Request, pictures: Pictures | None, meter: UsageMeter) -> BoundModel:
+        if not self._find_entry(name).sees_pictures:
+            pictures = None
         # The digest, not the pictures, is part of a request: its key in the reply store stays short.
         template = replace(template, pictures=pictures.digest if pictures else "")
         return BoundModel(self.models[name], template, pictures, self.config.prompts, meter)
 
+    def _find_entry(self, name: str) -> ModelConfig:
+        config = self.config
+        return config.judge if name == JUDGE else config.mentors.get(name) or config.interns[name]
+
 
 def build_mentor_template(config: Config, name: str) -> Request:
     """What every request to a mentor has in common."""
-    entry = config.mentors[name]
-    temperature = config.search.mentor_temperature if entry.temperature is None else entry.temperature
-    return Request(name, entry.model, "", fill_mentor_system(config.prompts), "", "", temperature, entry.max_tokens, 0)
+    return _build_template(
+        name, config.mentors[name], config.search.mentor_temperature, fill_mentor_system(config.prompts)
+    )
 
 
 def build_intern_template(config: Config, name: str) -> Request:
     """What every request to an intern has in common; the temperature is the vote's."""
-    entry = config.interns[name]
-    # Other weights under the same name are another model: their replies have keys of their own in the store.
-    weights = "+".join(filter(None, [entry.revision, entry.adapter]))
-    return Request(name, entry.model, weights, "", "", "", 0.0, entry.max_tokens, 0)
+    return replace(_build_template(name, config.interns[name], 0.0), temperature=0.0)
 
 
 def build_judge_template(config: Config) -> Request:
     """What every request to the judge has in common."""
-    entry = config.judge
-    temperature = config.search.judge_temperature if entry.temperature is None else entry.temperature
-    return Request(JUDGE, entry.model, "", "", "", "", temperature, entry.max_tokens, 0)
+    return _build_template(JUDGE, config.judge, config.search.judge_temperature)
+
+
+def _build_template(name: str, entry: ModelConfig, temperature: float, system: str = "") -> Request:
+    # Other weights under the same name are another model: their replies have keys of their own in the store.
+    weights = "+".join(filter(None, [entry.revision, entry.adapter]))
+    return Request(
+        entry=name,
+        model=entry.model,
+        revision=weights,
+        system=system,
+        text="",
+        pictures="",
+        temperature=temperature if entry.temperature is None else entry.temperature,
+        max_tokens=entry.max_tokens,
+        seed=0,
+        options=_encode_options(entry),
+    )
+
+
+def _encode_options(entry: ModelConfig) -> str:
+    """What an entry changes in its requests, in the form of :attr:`Request.options`."""
+    options = {name: value for name in ("extra_body", "query") if (value := getattr(entry, name))}
+    return json.dumps(options, sort_keys=True, separators=(",", ":")) if options else ""

@@ -23,6 +23,8 @@ OF_INTERNS = (
     "processor_kwargs",
 )  # fmt: skip
 """What decides the votes of an intern. The names of both go into every row's digest: one more, and no run goes on."""
+WHERE_GIVEN = ("extra_body", "query", "sees_pictures")
+"""What decides the replies of an entry that gives it; left out of the digest where it is as by default."""
 
 
 def build_identity(config: Config, data_sha256: str) -> dict[str, Any]:
@@ -38,7 +40,9 @@ def build_identity(config: Config, data_sha256: str) -> dict[str, Any]:
 
 
 def _select_fields(entry: ModelConfig, names: Sequence[str]) -> dict[str, Any]:
-    return {name: value for name, value in asdict(entry).items() if name in names}
+    values, defaults = asdict(entry), asdict(ModelConfig())
+    given = [name for name in WHERE_GIVEN if values[name] != defaults[name]]
+    return {name: values[name] for name in (*names, *given)}
 
 
 def digest_identity(view: dict[str, Any]) -> str:

@@ -37,6 +37,9 @@ class Price:
     """US dollars per million tokens."""
 
     input_per_mtok: float = 0.0
+    cached_input_per_mtok: float | None = (
+        None  # of input that the provider had in its prefix cache; None: as other input
+    )
     output_per_mtok: float = 0.0
 
 
@@ -53,8 +56,14 @@ class ModelConfig:
     temperature: float | None = None  # None: the search preset's, which alone says an intern's
     max_tokens: int = 4096
 
-    base_url: str | None = None  # https, http on loopback, or `local` for the simulated server
+    base_url: str | None = None  # https, http on loopback or where allow_http, or `local` for the simulated server
+    allow_http: bool = False  # for a server inside the cluster
     api_key_env: str | None = None  # the NAME of an environment variable
+    extra_body: dict[str, Any] = field(default_factory=dict)  # merged into the request; null removes a key
+    headers: dict[str, str] = field(default_factory=dict)
+    headers_env: dict[str, str] = field(default_factory=dict)  # header -> the NAME of an environment variable
+    query: dict[str, str] = field(default_factory=dict)  # added to the address, such as Azure's api-version
+    sees_pictures: bool = True  # False: text only
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     max_in_flight: int | None = None

@@ -1,6 +1,6 @@
 """What the search talks about: cases, votes, chains, outcomes. Everything is frozen and picklable."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import StrEnum
 
 
@@ -133,20 +133,20 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Calls, tokens and US dollars. ``cached_calls`` are part of ``calls``; only the others were sent and paid."""
+    """Calls, tokens and US dollars. ``cached_calls`` are part of ``calls``; only the others were sent and paid.
+
+    ``cached_tokens`` are the part of ``prompt_tokens`` that the provider had in its prefix cache, ``reasoning_tokens``
+    the part of ``completion_tokens`` that was thoughts.
+    """
 
     calls: int = 0
     cached_calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float = 0.0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         """Both together."""
-        return Usage(
-            self.calls + other.calls,
-            self.cached_calls + other.cached_calls,
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.cost_usd + other.cost_usd,
-        )
+        return Usage(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))

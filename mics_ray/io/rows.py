@@ -119,7 +119,7 @@ def result_row(result: SearchResult, usage: Mapping[str, Usage], seconds: float,
         mentors=[node.mentor for node in tree.path_to(result.leaf)],
         scores={name: tree.scores_of(name) for name in dict.fromkeys(node.mentor for node in tree.nodes)},
         nodes=_make_node_rows(result.attempts, result.leaf, guard),
-        usage={model: asdict(used) for model, used in usage.items()},
+        usage={model: {name: getattr(used, name) for name in _USAGE.names} for model, used in usage.items()},
         attempts=len(result.attempts),
         seconds=seconds,
     )

@@ -25,7 +25,8 @@ class UsageMeter:
     def count_reply(self, entry: str, reply: Reply) -> None:
         """Count one reply; a cached one costs nothing."""
         cost = 0.0 if reply.cached else reply.cost_usd
-        used = Usage(1, int(reply.cached), reply.prompt_tokens, reply.completion_tokens, cost)
+        tokens = reply.prompt_tokens, reply.completion_tokens
+        used = Usage(1, int(reply.cached), *tokens, cost, reply.cached_tokens, reply.reasoning_tokens)
         self.usage[entry] = self.usage.get(entry, Usage()) + used
 
 

@@ -23,7 +23,8 @@ class Request:
 
     ``entry`` is the model's name in the configuration (for accounts and messages; not part of the address),
     ``revision`` pins weights, ``system`` may be empty, ``pictures`` is the digest of the :class:`Pictures` that go
-    before ``text`` ("" for none).
+    before ``text`` ("" for none). ``options`` is what the entry's ``extra_body`` and ``query`` change in the
+    request, as canonical JSON ("" where they change nothing).
     """
 
     entry: str
@@ -35,18 +36,25 @@ class Request:
     temperature: float
     max_tokens: int
     seed: int
+    options: str = ""
 
     @cached_property
     def key(self) -> bytes:
         """The content address, 32 bytes."""
         # Without `entry`: a model that is renamed in the configuration keeps its paid replies.
-        text = json.dumps(astuple(self)[1:], ensure_ascii=True, separators=(",", ":"))
+        # Without empty options: replies that were paid for before an entry had any keep their address.
+        parts = astuple(self)[1:] if self.options else astuple(self)[1:-1]
+        text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back. ``finish`` is the protocol's finish reason; ``cached`` replies were paid for earlier."""
+    """What came back. ``finish`` is the protocol's finish reason; ``cached`` replies were paid for earlier.
+
+    ``cached_tokens`` of the prompt were in the provider's prefix cache, ``reasoning_tokens`` of the completion were
+    thoughts.
+    """
 
     text: str
     finish: str = "stop"
@@ -54,6 +62,8 @@ class Reply:
     completion_tokens: int = 0
     cost_usd: float = 0.0
     cached: bool = False
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 class Model(Protocol):
