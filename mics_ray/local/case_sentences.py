@@ -169,6 +169,7 @@ class _SaidSoFar:
         return text
 
     def pick_unsaid(self, pool: tuple[str, ...], rng: random.Random) -> str:
-        """One of ``pool`` that was not said and does not give the answer away; a fixed one where none is left."""
+        """One of ``pool`` that was not said and does not give the answer away; a pause where none is left."""
         left = [s for s in pool if not self.has_said(s) and not gives_away(s, self._answer, self._finding)]
-        return self.add(rng.choice(left) if left else phrases.PAUSE)
+        pauses = [s for s in phrases.PAUSES if not self.has_said(s)] or phrases.PAUSES
+        return self.add(rng.choice(left) if left else pauses[0])

@@ -21,7 +21,11 @@ CLOSINGS = (
     "Nothing else that is seen speaks against it.",
     "The remaining areas are unremarkable.",
 )
-PAUSE = "Nothing further is added here."
+PAUSES = (
+    "Nothing further is added here.",
+    "This step only pauses before the next one.",
+    "What was said so far is left as it stands.",
+)
 EVIDENCE_LEADS = (
     "",
     "",

@@ -6,17 +6,17 @@ Tolerant: a user's own prompt may lack every heading, and nothing here raises on
 import re
 from dataclasses import dataclass
 
-QUESTION, NOTES, REFERENCE, PREFIX, CANDIDATE = (
+QUESTION, NOTES, REFERENCE, PREFIX, NEXT_STEP, CANDIDATE = (
     "question",
     "case notes",
     "reference answer",
     "reasoning so far",
+    "next step",
     "answer to check",
 )
+HEADINGS = (QUESTION, NOTES, REFERENCE, PREFIX, NEXT_STEP, CANDIDATE)
 MAX_SENTENCES = 60  # bounds the work on captions of any length
-_HEADING = re.compile(
-    rf"^[ \t]*##[ \t]+({'|'.join((QUESTION, NOTES, REFERENCE, PREFIX, CANDIDATE))})[ \t]*:?[ \t]*$", re.I | re.M
-)
+_HEADING = re.compile(rf"^[ \t]*##[ \t]+({'|'.join(HEADINGS)})[ \t]*:?[ \t]*$", re.I | re.M)
 _STEP = re.compile(r"^[ \t]*###[ \t]*Step[ \t]+(\d{1,4})[ \t]*:", re.I | re.M)
 _ANSWER_LINE = re.compile(r"^[ \t*#]*(?:reference|correct|gold)[ \t]+answer[ \t*]*:[ \t*]*(\S.*)$", re.I | re.M)
 _FIELD = re.compile(r"^[ \t\-*]*(complaint|age|gender|findings)[ \t]*:[ \t]*(.*)$", re.I)

@@ -51,7 +51,7 @@ def _text(request: Request, chance: float) -> str:
         agreed = crc32(request.text.encode())  # every vote on half of the prefixes is the same
         answer = f"### The final answer is: finding {agreed if agreed % 2 else request.key.hex()[:6]}"
         return answer if chance < 0.95 else "No answer here."
-    first = int(match[1]) if (match := re.search(r"The next one is step (\d+)", request.text)) else 1
+    first = int(match[1]) if (match := re.search(r"Go on with step (\d+)", request.text)) else 1
     steps = [f"### Step {k}: {request.entry} sees {request.key.hex()[:6]} {k}." for k in range(first, STEPS + 1)]
     return "\n\n".join([*steps, "### The final answer is: Gold"])
 

@@ -163,6 +163,7 @@ def test_reading_is_tolerant() -> None:
         "question": "Why?",
         "case notes": "## Unknown\nx",
     }
+    assert read_case(prompt("One spot.", "Flu", ("It is so.",))).steps == ("It is so.",)
 
 
 def test_a_prompt_without_anything_gets_generic_steps() -> None:

@@ -1,6 +1,7 @@
 """The wording of every call: who sees what, what a template may name, and that no text brings a picture token."""
 
 from dataclasses import replace
+from itertools import takewhile
 
 import pytest
 
@@ -54,6 +55,30 @@ def test_the_judge_sees_question_gold_and_candidate_and_no_notes(shipped: Prompt
     for part in ("Canary question?", "canary gold", "canary candidate", "Yes or No"):
         assert part in text
     assert "canary notes" not in text
+
+
+def shared(texts: list[str]) -> str:
+    return "".join(letters[0] for letters in takewhile(lambda found: len(set(found)) == 1, zip(*texts, strict=False)))
+
+
+def test_a_mentors_prompts_of_a_case_begin_alike_up_to_the_reasoning_so_far(shipped: PromptsConfig) -> None:
+    steps = tuple(f"Canary step {number}." for number in range(12))
+    rounds = [fill_mentor_prompt(shipped, CASE, steps[:count]) for count in range(len(steps))]
+    rules = next(line for line in shipped.mentor.splitlines() if line.startswith("- One step"))
+    for count in range(len(steps) - 1):
+        begin = shared(rounds[count : count + 2])
+        for part in ("Canary question?", "canary gold", "Findings: canary notes\nAge: 47", rules, *steps[:count]):
+            assert part in begin, (count, part)
+    assert len({text.splitlines()[-1] for text in rounds}) == len(rounds)  # the next step's number is told, and last
+
+
+def test_an_interns_and_the_judges_prompts_of_a_case_begin_alike(shipped: PromptsConfig) -> None:
+    texts = [fill_intern_prompt(shipped, CASE, prefix) for prefix in ((), ("One.",), ("Two.", "Three."))]
+    assert "Canary question?" in shared(texts)
+    texts = [fill_judge_prompt(shipped, CASE, candidate) for candidate in ("one", "two")]
+    assert "Canary question?" in shared(texts)
+    assert "canary gold" in shared(texts)
+    assert texts[0].endswith("one")
 
 
 def test_the_shipped_templates_ask_for_the_format(shipped: PromptsConfig) -> None:
