@@ -10,6 +10,7 @@ from eval.bert_score import bert_scores
 from eval.prepare import Work
 from eval.progress import progress_line
 from eval.rows import ANSWERS
+from mics_ray.assemble.locations import list_models
 from mics_ray.errors import EXIT_OK, RefusedRun
 from mics_ray.io.shards import ShardStore
 from mics_ray.jobs.job_end import ENDS, JobEnd, describe_end
@@ -47,7 +48,7 @@ async def _examine(work: Work, progress: Progress, interns: StartInterns, stop: 
         await _answer_items(work, actors, answers, progress, stop)
         return JobEnd(EXIT_OK, "", time.monotonic() - began)
     except ENDS as error:
-        return describe_end(error, time.monotonic() - began)
+        return describe_end(error, list_models(work.config), time.monotonic() - began)
     finally:
         await _drain_endpoints(actors)
 

@@ -8,7 +8,8 @@ EXIT_STOPPED = 75
 EXIT_REFUSED = 78
 
 
-_BY_KIND = {"quota": EXIT_STOPPED, "outage": EXIT_STOPPED, "budget": EXIT_STOPPED, "disk": EXIT_CANNOT_WRITE}
+_STOPPING = ("quota", "outage", "silent", "budget")
+_BY_KIND = dict.fromkeys(_STOPPING, EXIT_STOPPED) | {"disk": EXIT_CANNOT_WRITE}
 
 
 def find_exit_code(kind: str) -> int:

@@ -95,7 +95,7 @@ async def _rejudge(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progr
     try:
         await _write_verdicts(work, judge, meter, account, progress, stop)
     except ENDS as error:
-        end = describe_end(error)
+        end = describe_end(error, {JUDGE: job.judge})
     except ShardError as error:
         raise RefusedRun(str(error)) from None
     finally:

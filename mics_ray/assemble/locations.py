@@ -27,6 +27,11 @@ def locate_images(config: Config) -> Path:
     return Path(resolve_embedded(given)) if given else locate_cases(config).parent
 
 
+def list_models(config: Config) -> dict[str, ModelConfig]:
+    """Every model of a run by its entry name: mentors, interns, the judge."""
+    return {**config.mentors, **config.interns, JUDGE: config.judge}
+
+
 def list_endpoints(config: Config) -> dict[str, ModelConfig]:
     """Every model behind an API, by its entry name: mentors, the judge, interns with ``engine: endpoint``."""
     found: dict[str, ModelConfig] = dict(config.mentors)

@@ -1,10 +1,10 @@
 """Search reasoning chains for medical cases: mentors propose steps, interns finish from them, a judge compares."""
 
 import asyncio
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -42,8 +42,9 @@ def generate(config: Config) -> int:
     # Each import waits until it is needed: a wrong configuration is refused before the HTTP client and Ray are loaded.
     _check(config)
     from mics_ray.io.shards import ShardError
-    from mics_ray.jobs.generation import prepare_generation, serve_simulated_models, uses_simulated_models
+    from mics_ray.jobs.generation import begin_retry, prepare_generation, serve_simulated_models, uses_simulated_models
     from mics_ray.jobs.job_end import JobEnd
+    from mics_ray.jobs.run_account import account_for_run
     from mics_ray.runtime.driver.run import run
     from mics_ray.runtime.monitor.logs import log_into_folder
     from mics_ray.runtime.monitor.progress import Progress
@@ -63,10 +64,14 @@ def generate(config: Config) -> int:
             with serve_simulated_models(job.config, job.folder) as served:
                 progress.show_phase("asking every model for one word")
                 _probe_models(served, job)
-                end = run(job.at(served), progress)
-        progress.show_phase(f"ended with exit code {end.code} {end.message}")
+                job, retried = begin_retry(job)
+                if retried:
+                    progress.show_phase(f"{retried} failed rows are replaced; {job.folder.superseded} keeps them")
+                end = run(job.at(replace(served, retry_failed=False)), progress)
         try:
-            _close_run(console, job, end, uses_simulated_models(config))
+            end, summary = account_for_run(job, end, uses_simulated_models(config))
+            progress.show_phase(f"ended with exit code {end.code} {end.message}")
+            _show_end(console, job, end, summary)
         except ShardError as error:
             Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False)
             return end.code or EXIT_CANNOT_WRITE
@@ -111,23 +116,9 @@ def _report_preflight(config: Config, job: "GenerationJob", console: Console) ->
     return EXIT_OK
 
 
-def _close_run(console: Console, job: "GenerationJob", end: "JobEnd", simulated: bool) -> None:
-    from mics_ray.io.summary import summarise_results
-    from mics_ray.models.replies.ledger import read_spent_usd
-    from mics_ray.private_files import read_json_object
+def _show_end(console: Console, job: "GenerationJob", end: "JobEnd", summary: Mapping[str, Any]) -> None:
     from mics_ray.runtime.monitor.run_summary_view import print_run_summary
 
-    path = job.folder.summary
-    # A run that was interrupted has one account over all its starts.
-    earlier = read_json_object(path).get("search_seconds", 0.0)
-    summary = summarise_results(job.folder.results, read_spent_usd(job.folder.cache)) | {
-        "finished": end.code == EXIT_OK,
-        "search_seconds": round(earlier + end.seconds, 3),
-        "simulated": simulated,
-        "config_digest": job.stamp.config_digest,
-        "code_version": job.stamp.code_version,
-    }
-    job.folder.write("summary.json", json.dumps(summary, indent=1))
     print_run_summary(console, job.folder, summary)
     if end.message:
         console.print(end.message, style="yellow", markup=False)

@@ -193,5 +193,6 @@ class Config:
     seed: int = 0
     window: int = 64  # open searches at a time, over all workers
     budget_usd: float | None = None  # hard cap on what this run folder may spend, earlier sessions included
+    retry_failed: bool = False  # search the cases again whose rows are `failed`, and replace the rows
     preflight: bool = False  # check and estimate, then stop
     replay: bool = False  # search again on the replies that the run in `run.dir` recorded

@@ -141,12 +141,16 @@ class ShardStore:
         return Commit(path, written, tuple(row[key] for row in skipped))
 
     def _write_shard(self, table: pa.Table) -> Path:
-        """A temporary file beside the shard, brought to the disk, then renamed."""
         path = self._folder / f"part-{self._next:06d}.parquet"
-        with replace_file(path, sync=True) as file:
-            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+        write_table(path, table)
         self._next += 1
         return path
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a shard through a temporary file beside it, which is brought to the disk, then renamed."""
+    with replace_file(path, sync=True) as file:
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
 
 
 def list_shards(folder: Path) -> list[Path]:

@@ -12,9 +12,11 @@ from mics_ray.config.schema import Config
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import EXAMPLES, InputError, RecordPlace, Survey, read_places, survey_cases
+from mics_ray.io.failed_rows import set_failed_rows_aside, unfailed_ids
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import ShardError, committed_ids, list_shards
-from mics_ray.jobs.run_folder import RunFolder, hold_folder
+from mics_ray.jobs.lock import LockHeld, wait_for_lock
+from mics_ray.jobs.run_folder import LOCK_PATIENCE_S, WRITER_LOCK, RunFolder, hold_folder
 from mics_ray.local.launch import simulated_server
 from mics_ray.models.pictures.reading import PictureError, check_picture
 from mics_ray.models.replies.ledger import read_spent_usd
@@ -54,6 +56,21 @@ def _refuse_spent(budget_usd: float | None, folder: RunFolder) -> None:
         raise RefusedRun(f"budget_usd: {budget_usd:g} is spent already (${spent:.4f} so far); give more to go on")
 
 
+def begin_retry(job: GenerationJob) -> tuple[GenerationJob, int]:
+    """With ``retry_failed``: take the failed rows out of the results; the job that is left, and how many they were.
+
+    Their cases are pending then in every later start too. Raises :class:`RefusedRun`.
+    """
+    if not job.config.retry_failed:
+        return job, 0
+    try:
+        with wait_for_lock(job.folder.results / WRITER_LOCK, LOCK_PATIENCE_S):
+            moved = set_failed_rows_aside(job.folder.results, job.folder.superseded)
+    except (LockHeld, ShardError) as error:
+        raise RefusedRun(f"retry_failed: {error}") from None
+    return replace(job, config=replace(job.config, retry_failed=False)), moved
+
+
 def survey_again(job: GenerationJob) -> GenerationJob:
     """The same job, looking again at what is committed; for what a lost worker left behind."""
     return _job(job.config, job.folder)
@@ -61,7 +78,8 @@ def survey_again(job: GenerationJob) -> GenerationJob:
 
 def _job(config: Config, folder: RunFolder) -> GenerationJob:
     try:
-        survey = survey_cases(str(locate_cases(config)), committed_ids(folder.results))
+        done = unfailed_ids(folder.results) if config.retry_failed else committed_ids(folder.results)
+        survey = survey_cases(str(locate_cases(config)), done)
         view = build_identity(config, survey.sha256)
         if list_shards(folder.results):
             folder.refuse_other(view, "run.dir")

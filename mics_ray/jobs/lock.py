@@ -3,12 +3,25 @@
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
 
 
 class LockHeld(Exception):
     """Another process holds the lock; the message names the file and who wrote into it."""
+
+
+def wait_for_lock(path: Path, patience_s: float) -> "RunLock":
+    """Take a lock whose holder may be just ending, within ``patience_s`` seconds. Raises :class:`LockHeld`."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return RunLock(path)
+        except LockHeld:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 class RunLock:

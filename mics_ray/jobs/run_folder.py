@@ -14,6 +14,10 @@ from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.private_files import make_private_folder, read_json_object, write_private
 
 IDENTITY = "identity.json"
+WRITER_LOCK = ".writer.lock"
+"""In the results' folder; held by the process that writes shards."""
+LOCK_PATIENCE_S = 30.0
+"""How long to wait for a writer whose driver has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,11 @@ class RunFolder:
     def results(self) -> Path:
         """The shards: they alone say what is done."""
         return self.root / RESULTS
+
+    @property
+    def superseded(self) -> Path:
+        """Rows that are no longer part of the results, for their cases were searched again."""
+        return self.root / "superseded"
 
     @property
     def cache(self) -> Path:

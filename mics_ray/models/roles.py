@@ -9,7 +9,7 @@ from mics_ray.core.text import neutralise_placeholders, parse_answer, parse_cont
 from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall, Usage, Verdict
 from mics_ray.core.verdict import parse_verdict
 from mics_ray.models.prompts import fill_intern_prompt, fill_judge_prompt, fill_mentor_prompt
-from mics_ray.models.types import Model, Pictures, Reply, Request
+from mics_ray.models.types import Model, Pictures, Refused, Reply, Request
 
 MENTOR_TRIES = 3
 INTERN_TRIES = 2
@@ -41,8 +41,11 @@ class BoundModel:
     meter: UsageMeter
 
     async def request_reply(self, request: Request) -> Reply:
-        """One call, counted."""
-        reply = await self.model.complete(request, self.pictures)
+        """One call, counted. Raises :class:`Refused` with the entry's name."""
+        try:
+            reply = await self.model.complete(request, self.pictures)
+        except Refused as refused:
+            raise Refused(refused.failure, request.entry) from None
         self.meter.count_reply(request.entry, reply)
         return reply
 

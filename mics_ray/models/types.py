@@ -77,17 +77,19 @@ class Model(Protocol):
 class Refused(Exception):
     """The provider refuses every call (bad key, unknown model, quota used up): the run stops and keeps what it has.
 
-    ``failure.kind`` is ``auth``, ``unknown_model``, ``quota``, ``outage``, ``budget`` where the next call does not fit
-    into the run's, or ``disk`` where its replies cannot be kept.
+    ``failure.kind`` is ``auth``, ``unknown_model``, ``quota``, ``outage``, ``silent`` where a model's first calls were
+    all lost, ``budget`` where the next call does not fit into the run's, or ``disk`` where its replies cannot be kept.
+    ``entry`` is the model's name in the configuration, "" where it is not known.
     """
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, entry: str = "") -> None:
         super().__init__(str(failure))
         self.failure = failure
+        self.entry = entry
 
-    def __reduce__(self) -> tuple[type["Refused"], tuple[Failure]]:
+    def __reduce__(self) -> tuple[type["Refused"], tuple[Failure, str]]:
         # Ray pickles errors, and by default an exception is rebuilt from the text given to Exception.__init__.
-        return type(self), (self.failure,)
+        return type(self), (self.failure, self.entry)
 
 
 __all__ = ["Failure", "LostCall", "Model", "Pictures", "Refused", "Reply", "Request"]

@@ -11,11 +11,13 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
+from mics_ray.assemble.locations import list_models
 from mics_ray.core.display import make_one_line
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, Stopped, find_exit_code
 from mics_ray.jobs.generation import GenerationJob, survey_again
 from mics_ray.jobs.job_end import JobEnd, describe_refusal
 from mics_ray.jobs.stop_signal import StopSignal
+from mics_ray.models.participation import find_silent
 from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.driver.head_watch import HeadLost, HeadWatch, abandon_ray, watch_head
 from mics_ray.runtime.driver.model_clients import DRAIN_S, ActorHandles, StartInterns, start_models
@@ -197,16 +199,20 @@ class _Driver:
     def _find_early_end(self) -> JobEnd | None:
         """Why the workers ended before their spans did, if they did."""
         refused = next((state.refused for state in self._pool.states if state.refused), None)
+        # A worker counts its own calls only: several that hear nothing may together know enough.
+        refused = refused or find_silent(self._pool.attendance)
         write_error = next((state.write_error for state in self._pool.states if state.write_error), self._failure)
         if write_error:
             return self.end_run(EXIT_CANNOT_WRITE, f"cannot write results: {write_error}")
         if refused:
-            return self.end_run(find_exit_code(refused.kind), describe_refusal(refused))
+            said = describe_refusal(refused, list_models(self._job.config))
+            return self.end_run(find_exit_code(refused.failure.kind), said)
         return None
 
     def end_run(self, code: int, message: str) -> JobEnd:
-        """The end, with the seconds of search so far."""
-        return JobEnd(code, message, self._search_seconds())
+        """The end, with the seconds of search so far and who took part."""
+        attendance = self._workers.attendance if self._workers is not None else {}
+        return JobEnd(code, message, self._search_seconds(), attendance)
 
     def shut_down(self) -> None:
         """Stop the workers; wait until paid calls are in the cache and finished rows on disk."""

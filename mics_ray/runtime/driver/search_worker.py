@@ -12,14 +12,15 @@ from typing import Any
 from ray.exceptions import RayActorError
 
 from mics_ray.assemble.case_search import failed_result, first_error, load_pictures, run_case
-from mics_ray.assemble.locations import locate_images
+from mics_ray.assemble.locations import JUDGE, locate_images
 from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.config.schema import Config
-from mics_ray.core.types import Case, Failure, Usage
+from mics_ray.core.types import Case, Usage
 from mics_ray.io.cases import Rejection, Span
 from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.jobs.row_writer import Row
 from mics_ray.jobs.window import Window
+from mics_ray.models.participation import Attendance, Participation
 from mics_ray.models.roles import UsageMeter
 from mics_ray.models.types import Pictures, Refused
 from mics_ray.runtime.driver.dataset import PlacedRecord, iter_records
@@ -35,15 +36,17 @@ log = logging.getLogger(__name__)
 class WorkerState:
     """A worker seen from the driver; ``refused`` and ``write_error`` say why it stopped by itself.
 
-    ``queued``: requests without an answer yet, by intern; ``latencies``: calls by model and how long they took.
+    ``queued``: requests without an answer yet, by intern; ``latencies``: calls by model and how long they took;
+    ``attendance``: by model, its calls that were answered and lost.
     """
 
     searching: int
     usage: Mapping[str, Usage]
-    refused: Failure | None
+    refused: Refused | None
     write_error: str | None
     queued: Mapping[str, int] = field(default_factory=dict)
     latencies: Mapping[str, Buckets] = field(default_factory=dict)
+    attendance: Mapping[str, Participation] = field(default_factory=dict)
 
 
 class SearchWorker:
@@ -58,6 +61,7 @@ class SearchWorker:
         self._writer: Any = None
         self._window = Window(window, self._build_row, self._commit_row)
         self._spans: dict[int, set[asyncio.Task[None]]] = {}
+        self._attendance = Attendance()
         self._meters: dict[str, UsageMeter] = {}
         self._usage: dict[str, Usage] = {}
         self._latencies: defaultdict[str, Counter[int]] = defaultdict(Counter)
@@ -95,9 +99,16 @@ class SearchWorker:
         for meter in self._meters.values():
             _add_usage(usage, meter.usage)
         error = self._window.error
-        refused = error.failure if isinstance(error, Refused) else None
-        write_error = str(error) if error is not None and refused is None else None
-        return WorkerState(len(self._meters), usage, refused, write_error, self._models.count_queued(), self._latencies)
+        refused = error if isinstance(error, Refused) else None
+        return WorkerState(
+            searching=len(self._meters),
+            usage=usage,
+            refused=refused,
+            write_error=str(error) if error is not None and refused is None else None,
+            queued=self._models.count_queued(),
+            latencies=self._latencies,
+            attendance=self._attendance.models,
+        )
 
     async def update_replicas(self, replicas: Mapping[str, list[Any]]) -> None:
         """Send calls to these replicas from here on; returns when those left out have answered everything."""
@@ -129,7 +140,7 @@ class SearchWorker:
         }
         panel = PanelBuilder(self._config, models).build_panel(pictures["mentor"], pictures["intern"], meter)
         try:
-            result = await run_case(self._config, self._strategy, case, panel)
+            result = await run_case(self._config, self._strategy, case, self._attendance.watch_panel(panel, JUDGE))
         finally:
             _add_usage(self._usage, self._meters.pop(case.id).usage)
         return result_row(result, meter.usage, time.monotonic() - started, self._stamp)

@@ -18,6 +18,7 @@ from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import InputError, Span, drop_done
 from mics_ray.io.shards import ShardError, committed_ids
 from mics_ray.jobs.generation import GenerationJob
+from mics_ray.models.participation import Participation, add_participation
 from mics_ray.runtime.driver.dataset import stream_spans
 from mics_ray.runtime.driver.model_clients import ActorHandles
 from mics_ray.runtime.driver.search_worker import SearchWorker, WorkerState
@@ -118,11 +119,17 @@ class WorkerPool:
         self._ended: set[int] = set()
         self._last_up = time.monotonic()
         self._calls_of_lost = Counter[str]()
+        self._attendance_of_lost: dict[str, Participation] = {}
 
     @property
     def calls(self) -> Counter[str]:
         """How many ``calls`` were answered, and how many of them were ``cached``; those of lost workers included."""
         return sum(map(_count_calls, self.states), self._calls_of_lost)
+
+    @property
+    def attendance(self) -> dict[str, Participation]:
+        """By model, the calls that were answered and lost; those of lost workers included."""
+        return add_participation([self._attendance_of_lost, *(state.attendance for state in self.states)])
 
     @property
     def finished(self) -> bool:
@@ -217,6 +224,7 @@ class WorkerPool:
         except (InputError, ShardError) as problem:
             raise RefusedRun(str(problem)) from None
         self._calls_of_lost += _count_calls(self.states[worker])
+        self._attendance_of_lost = add_participation([self._attendance_of_lost, self.states[worker].attendance])
         self.states[worker] = _UNKNOWN_STATE
         self.losses += 1
         self._ended.discard(worker)

@@ -1,6 +1,5 @@
 """The one committer: rows gather in it and are written as shards; a sender waits until its row is on disk."""
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +8,12 @@ from typing import Any
 import ray
 
 from mics_ray.io.shards import ShardStore, iter_rows
-from mics_ray.jobs.lock import LockHeld, RunLock
+from mics_ray.jobs.lock import wait_for_lock
 from mics_ray.jobs.row_writer import Row, RowWriter
+from mics_ray.jobs.run_folder import LOCK_PATIENCE_S, WRITER_LOCK
 from mics_ray.runtime.driver.cluster import own_node
 from mics_ray.runtime.monitor import metrics
 from mics_ray.runtime.monitor.logs import CaseLog, count_lost_calls
-
-LOCK_PATIENCE_S = 30.0
 
 
 class WriterActor:
@@ -28,21 +26,11 @@ class WriterActor:
         self._folder = Path(folder)
         self._case_log = CaseLog(Path(log_folder))
         self._meters = metrics.RunMetrics(metrics.run_name(folder)).start()
-        self._lock = self._take_over()
+        # The writer of a driver that was just killed may hold it for a moment.
+        self._lock = wait_for_lock(self._folder / WRITER_LOCK, LOCK_PATIENCE_S)
         self._rows = RowWriter(ShardStore(self._folder), report=self._report_committed)
         # Read, not begun at 0: this process may have followed one that was killed.
         self._outcomes = Counter(row["outcome"] for row in iter_rows(self._folder, ["outcome"]))
-
-    def _take_over(self) -> RunLock:
-        """Take the folder's lock. The writer of a driver that was just killed may hold it for a moment."""
-        deadline = time.monotonic() + LOCK_PATIENCE_S
-        while True:
-            try:
-                return RunLock(self._folder / ".writer.lock")
-            except LockHeld:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
 
     async def add_row(self, row: Row) -> None:
         """Take a row; returns when it is committed. Raises ``OSError`` when nothing can be written."""

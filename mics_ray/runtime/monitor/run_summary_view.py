@@ -52,14 +52,17 @@ def _usage_table(summary: Mapping[str, Any]) -> Table:
     title = "calls and tokens" + (" (simulated mentors and judge)" if summary["simulated"] else "")
     table = Table(title=title, title_justify="left")
     table.add_column("model", no_wrap=True)
-    for name in ("calls", "cached", "tokens in", "out", "cost"):
+    for name in ("calls", "cached", "lost", "tokens in", "out", "cost"):
         table.add_column(name, justify="right")
     for name, used in summary["usage"].items():
-        tokens = f"{used['prompt_tokens']:,}", f"{used['completion_tokens']:,}"
-        table.add_row(name, f"{used['calls']:,}", f"{used['cached_calls']:,}", *tokens, f"${used['cost_usd']:.4f}")
+        lost = summary["participation"].get(name, {}).get("lost", 0)
+        counts = used["calls"], used["cached_calls"], lost, used["prompt_tokens"], used["completion_tokens"]
+        # A model that answered nothing took no part in the search.
+        style = "" if used["calls"] else "red"
+        table.add_row(name, *(f"{count:,}" for count in counts), f"${used['cost_usd']:.4f}", style=style)
     table.add_section()
     totals = {key: sum(used[key] for used in summary["usage"].values()) for key in ("calls", "cached_calls")}
-    table.add_row("all", f"{totals['calls']:,}", f"{totals['cached_calls']:,}", "", "", f"${summary['cost_usd']:.4f}")
+    table.add_row("all", f"{totals['calls']:,}", f"{totals['cached_calls']:,}", "", "", "", f"${summary['cost_usd']:.4f}")
     return table
 
 
