@@ -150,7 +150,8 @@ async def test_lost_and_refused_calls_pass_through(meter: UsageMeter) -> None:
         ):
             with pytest.raises(type(error)) as caught:
                 await role
-            assert caught.value is error
+            assert caught.value.failure == error.failure
+            assert getattr(caught.value, "entry", "entry") == "entry", "a refusal names the model that was asked"
     assert meter.usage == {}
 
 
