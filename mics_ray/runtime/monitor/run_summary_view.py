@@ -62,8 +62,8 @@ def _usage_table(summary: Mapping[str, Any]) -> Table:
         table.add_row(name, *(f"{count:,}" for count in counts), f"${used['cost_usd']:.4f}", style=style)
     table.add_section()
     totals = {key: sum(used[key] for used in summary["usage"].values()) for key in ("calls", "cached_calls")}
-    counts = f"{totals['calls']:,}", f"{totals['cached_calls']:,}"
-    table.add_row("all", *counts, "", "", "", f"${summary['cost_usd']:.4f}")
+    called = f"{totals['calls']:,}", f"{totals['cached_calls']:,}"
+    table.add_row("all", *called, "", "", "", f"${summary['cost_usd']:.4f}")
     return table
 
 
