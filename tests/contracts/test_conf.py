@@ -39,6 +39,13 @@ BASES = {
         "data.cases=embedded:cases/cases.jsonl",
         "run.dir=runs/x",
     ],
+    "current": [
+        "mentors=current",
+        "interns=current",
+        "judge=current",
+        "data.cases=embedded:cases/cases.jsonl",
+        "run.dir=runs/x",
+    ],
 }
 CHOICES = [(group, name) for group in list_groups("generate") for name in list_choices(group)]
 SCHEMAS: dict[str, Any] = {
@@ -77,9 +84,17 @@ def test_each_cluster_composes_with_the_least_that_it_needs(name: str) -> None:
     assert composed.kind == name
 
 
+@pytest.mark.parametrize("base", ["paper", "current"])
 @pytest.mark.parametrize("search", list_choices("search"))
-def test_the_papers_set_composes_with_each_search(search: str) -> None:
-    check_job(compose_config([*BASES["paper"], f"search={search}"]))
+def test_the_papers_and_todays_sets_compose_with_each_search(base: str, search: str) -> None:
+    check_job(compose_config([*BASES[base], f"search={search}"]))
+
+
+def test_a_budget_counts_every_call_of_todays_set() -> None:
+    config = compose_config([*BASES["current"], "budget_usd=5"])
+    check_job(config)  # refuses an entry without a price
+    for entry in [config.judge, *config.mentors.values()]:
+        assert 0 < (entry.price.cached_input_per_mtok or 0) < entry.price.input_per_mtok < entry.price.output_per_mtok
 
 
 @pytest.mark.parametrize(("job", "group", "name"), AFTER)

@@ -120,9 +120,9 @@ def test_the_written_configuration_reads_back() -> None:
         (["mentors=papr"], ["mentors=papr", "'paper'"]),  # named before the groups that are not chosen yet
         (["mentors=papr", "interns=tiny", "judge=local"], ["mentors=papr", "'paper'"]),
         ([DEMO, "search=refrence"], ["search=refrence", "'reference'"]),
-        ([DEMO, "judge=nope"], ["judge=nope", "deepseek, local"]),
+        ([DEMO, "judge=nope"], ["judge=nope", "current, deepseek, local"]),
         (["experiment=dmo"], ["experiment=dmo", "'demo'"]),
-        (["mentors=local", "interns=tiny"], ["choose judge=NAME", "deepseek, local"]),
+        (["mentors=local", "interns=tiny"], ["choose judge=NAME", "current, deepseek, local"]),
         ([DEMO, "serach=paper"], ["'serach'", "'search'"]),
         ([DEMO, "seeed=3"], ["'seeed'", "'seed'"]),
         ([DEMO, "search.max_round=3"], ["'search.max_round'", "'max_rounds'"]),
@@ -177,7 +177,7 @@ def test_errors_in_the_users_own_file(tmp_path: Path, text: str, words: list[str
 def test_names_of_the_users_own_folder_are_offered(tmp_path: Path) -> None:
     mine = folder(tmp_path, mentors__hospital=f"a: {{{MENTOR}}}")
     assert "'hospital'" in refusal(DEMO, "mentors=hopsital", config_dir=mine)
-    assert list_choices("mentors", mine) == ["hospital", "local", "paper"]
+    assert list_choices("mentors", mine) == ["current", "hospital", "local", "paper"]
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
