@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mics_ray.core.mics import choose_best
+from mics_ray.core.mics import choose_best, stop_at_zeros
 from mics_ray.core.ports import Expand, Move, Stop
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Outcome
@@ -18,13 +18,13 @@ class BestOfN:
         """Ask every mentor once, then keep the chain of the highest score."""
         if not tree.nodes:
             return Expand(None, self.mentors, None)
-        scored = [(node.score, node) for node in tree.nodes if node.score is not None]
+        scored = [node for node in tree.nodes if node.score is not None]
         if not scored:
             return Stop(Outcome.FAILED, None, "no chain could be scored")
-        leaf = choose_best(tree, scored)
-        # The winner has the highest score: where it is 0, all are.
-        if leaf.score == 0:
-            return Stop(Outcome.DEAD_END, None, "every chain scored 0")
-        if leaf.score == 1:
+        if not any(node.score for node in scored):
+            return stop_at_zeros(tree.nodes, None, "chain")
+        solved = [node for node in scored if node.solved]
+        leaf = choose_best(tree, [(node.rank, node) for node in solved or scored])
+        if solved:
             return Stop(Outcome.SOLVED, leaf.id, "every known vote right from the whole chain")
         return Stop(Outcome.DEPTH, leaf.id, "best of the complete chains")

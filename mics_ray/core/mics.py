@@ -30,9 +30,21 @@ def choose_best(tree: SearchTree, scored: Sequence[tuple[float, Node]]) -> Node:
     return break_tie(tree, [node for value, node in scored if value == top])
 
 
+def stop_at_zeros(level: Sequence[Node], leaf: int | None, candidate: str) -> Stop:
+    """The end of a round whose scored candidates scored 0: a dead end, unless a lost one might have done better."""
+    lost = [node.failure.kind if node.failure else "quorum" for node in level if node.score is None]
+    if missed := [kind for kind in lost if kind != NO_STEP]:
+        return Stop(Outcome.FAILED, leaf, f"every scored {candidate} scored 0, others were lost: {', '.join(missed)}")
+    return Stop(Outcome.DEAD_END, leaf, f"every {candidate} scored 0")
+
+
 @dataclass(frozen=True, slots=True)
 class Mics:
-    """The policy. ``first_steps`` is the size of a candidate in round one; every later candidate is one step."""
+    """The policy. ``first_steps`` is the size of a candidate in round one; every later candidate is one step.
+
+    ``competitiveness`` tells mentors apart whose candidates solve a case in the same round: by the geometric mean of
+    their scores (the order of the paper's product) or by the reference program's sum.
+    """
 
     mentors: tuple[str, ...]
     max_rounds: int = 4
@@ -44,17 +56,17 @@ class Mics:
         if not tree.nodes:
             return Expand(None, self.mentors, self.first_steps)
         level = tree.round_nodes(tree.rounds)
-        scored = [(node.score, node) for node in level if node.score is not None]
+        scored = [node for node in level if node.score is not None]
         if not scored:
             return self._stop_without_scores(tree, level)
         # Before the depth check: a full score in the last round is solved, not merely as deep as allowed.
-        winners = [node for score, node in scored if score == 1]
+        winners = [node for node in scored if node.solved]
         if winners:
             winner = choose_best(tree, [(self._rate_mentor(tree, node.mentor), node) for node in winners])
             return Stop(Outcome.SOLVED, winner.id, f"every known vote right in round {tree.rounds}")
-        if all(score == 0 for score, _ in scored):
-            return Stop(Outcome.DEAD_END, tree.last_parent(), f"every candidate of round {tree.rounds} scored 0")
-        leaf = choose_best(tree, scored)
+        if not any(node.score for node in scored):
+            return stop_at_zeros(level, tree.last_parent(), f"candidate of round {tree.rounds}")
+        leaf = choose_best(tree, [(node.rank, node) for node in scored])
         if tree.rounds >= self.max_rounds:
             return Stop(Outcome.DEPTH, leaf.id, f"maximum depth of {self.max_rounds} rounds")
         return Expand(leaf.id, self.mentors, 1)
@@ -71,5 +83,7 @@ class Mics:
     def _rate_mentor(self, tree: SearchTree, mentor: str) -> float:
         """What the mentor's scores so far amount to; rounds without a score do not count."""
         scores = [score for score in tree.scores_of(mentor) if score is not None]
+        # A mean, for a product would favour the mentor that has lost a round.
+        rate = math.prod(scores) ** (1 / len(scores)) if self.competitiveness == "product" else 1 + sum(scores)
         # Rounded, so that the order of the rounds does not tell equals apart by a float's last digit.
-        return round(math.prod(scores) if self.competitiveness == "product" else 1 + sum(scores), 9)
+        return round(rate, 9)

@@ -45,7 +45,8 @@ async def search_case(case: Case, strategy: Strategy, panel: Panel, seed: int, r
     kept = _build_chain(tree, stop.leaf) if stop.outcome in KEPT_OUTCOMES else None
     # Lost calls cut a course short: nothing can be said of it, and it never reads as one to keep.
     course = () if stop.outcome is Outcome.FAILED else tree.best_scores()
-    return SearchResult(case, stop.outcome, stop.reason, grade_quality(course), kept, stop.leaf, tuple(trees))
+    quality = grade_quality(course, stop.outcome is Outcome.SOLVED)
+    return SearchResult(case, stop.outcome, stop.reason, quality, kept, stop.leaf, tuple(trees))
 
 
 async def run_search(case: Case, strategy: Strategy, panel: Panel, tree: SearchTree) -> tuple[SearchTree, Stop]:

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from mics_ray.core.types import Continuation, Failure, Quality, Verdict, Vote
 
 EMPTY = Continuation((), "")
 
-QUORUM = 0.5
+QUORUM = Fraction(1, 2)
 """Share of a candidate's votes that must be known; below it the candidate failed."""
+PROOF = Fraction(5, 6)
+"""Share of a candidate's votes that must be known before right ones alone solve a case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,27 @@ class Node:
     @property
     def score(self) -> float | None:
         """MICS-Score: right votes / known votes, in [0, 1]; ``None`` for a failed candidate."""
-        known = [vote.verdict for vote in self.votes if vote.verdict is not Verdict.UNKNOWN]
-        if not known or len(known) < QUORUM * len(self.votes):
+        if not self._known or self._known < QUORUM * len(self.votes):
             return None
-        return known.count(Verdict.RIGHT) / len(known)
+        return self._right / self._known
+
+    @property
+    def rank(self) -> float:
+        """What candidates are compared by: right votes / all votes, so that an unknown vote counts as not right."""
+        return self._right / len(self.votes) if self.votes else 0.0
+
+    @property
+    def solved(self) -> bool:
+        """Whether every known vote is right and nearly all are known: three right of three known are no proof."""
+        return self.score == 1 and self._known >= PROOF * len(self.votes)
+
+    @property
+    def _known(self) -> int:
+        return sum(vote.verdict is not Verdict.UNKNOWN for vote in self.votes)
+
+    @property
+    def _right(self) -> int:
+        return sum(vote.verdict is Verdict.RIGHT for vote in self.votes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +100,15 @@ class SearchTree:
         return [by_round.get(number) for number in range(1, self.rounds + 1)]
 
     def best_scores(self) -> list[float]:
-        """The best score of each closed round that has one."""
-        levels = ([n.score for n in self.round_nodes(r) if n.score is not None] for r in range(1, self.rounds + 1))
-        return [max(scores) for scores in levels if scores]
+        """The score of the best candidate (by :attr:`Node.rank`) of each closed round that has one."""
+        levels = (
+            [(node.rank, node.score) for node in self.round_nodes(number) if node.score is not None]
+            for number in range(1, self.rounds + 1)
+        )
+        return [max(scored)[1] for scored in levels if scored]
 
 
-def grade_quality(best_scores: Sequence[float]) -> Quality:
+def grade_quality(best_scores: Sequence[float], solved: bool = False) -> Quality:
     """Grade the best score of each round, in order.
 
     Solved, or risen above the first round and not below its peak at the end, is ``KEEP``; risen and fallen again is
@@ -94,6 +117,6 @@ def grade_quality(best_scores: Sequence[float]) -> Quality:
     if not any(best_scores):
         return Quality.ZERO
     first, peak, last = best_scores[0], max(best_scores), best_scores[-1]
-    if last == 1 or last == peak > first:
+    if solved or last == peak > first:
         return Quality.KEEP
     return Quality.RISE_FALL if peak > first else Quality.FLAT

@@ -16,9 +16,9 @@ class Outcome(StrEnum):
     """How a case ended, in the order in which reports list it."""
 
     SOLVED = "solved"
-    """A candidate scored 1."""
+    """Every known vote of a candidate was right, and nearly all were known."""
     DEPTH = "depth"
-    """The maximum depth was reached with a score between 0 and 1."""
+    """The maximum depth was reached with a right vote and without such a candidate."""
     DEAD_END = "dead_end"
     """Every candidate of a round scored 0, in the last attempt too."""
     FAILED = "failed"

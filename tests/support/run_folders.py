@@ -44,7 +44,9 @@ def row(
     best = [max(node.score or 0.0 for node in tree.round_nodes(number)) for number in range(1, len(rounds) + 1)]
     chain = Continuation((*tree.prefix_to(parent), last_step), gold)
     case = Case(case_id, question, gold, images)
-    result = SearchResult(case, Outcome(outcome), "why", grade_quality(best), chain, parent, (tree,))
+    result = SearchResult(
+        case, Outcome(outcome), "why", grade_quality(best, outcome == "solved"), chain, parent, (tree,)
+    )
     return result_row(result, {}, 1.0, STAMP)
 
 

@@ -111,7 +111,10 @@ def _draw_tree(row: Mapping[str, Any]) -> Tree:
 
 def _node_label(node: Mapping[str, Any]) -> Text:
     score = "no score" if node["score"] is None else f"{node['score']:.2f}"
-    text = Text(f"{score}  {node['mentor']}: ", "bold green" if node["chosen"] else "")
+    unknown = sum(vote["verdict"] == "unknown" for vote in node["votes"])
+    # Without it, three right of three known would look like six of six.
+    doubt = f" ({unknown} of {len(node['votes'])} votes unknown)" if unknown else ""
+    text = Text(f"{score}{doubt}  {node['mentor']}: ", "bold green" if node["chosen"] else "")
     said = node["failure"] or " ".join(node["step"].split())
     text.append(make_one_line(said), "italic red" if node["failure"] else "")
     return text

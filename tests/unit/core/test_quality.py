@@ -8,8 +8,8 @@ from mics_ray.core.tree import grade_quality
 @pytest.mark.parametrize(
     ("best_scores", "quality"),
     [
-        ([1.0], "keep"),  # solved at once
         ([0.5, 1.0], "keep"),
+        ([1.0], "flat"),  # too few votes are known for a proof
         ([0.5, 0.2, 1.0], "keep"),
         ([0.2, 0.4], "keep"),
         ([0.2, 0.4, 0.4], "keep"),
@@ -34,3 +34,8 @@ from mics_ray.core.tree import grade_quality
 )
 def test_grade(best_scores: list[float], quality: str) -> None:
     assert grade_quality(best_scores).value == quality
+
+
+@pytest.mark.parametrize("best_scores", [[1.0], [0.5, 1.0], [1.0, 1.0]])
+def test_a_solved_case_is_kept(best_scores: list[float]) -> None:
+    assert grade_quality(best_scores, solved=True).value == "keep"

@@ -33,9 +33,10 @@ def test_the_highest_score_becomes_the_prefix_and_later_candidates_are_one_step(
     assert Mics(MENTORS, first_steps=2).next_move(tree) == Expand(1, MENTORS, 1)
 
 
-def test_a_score_over_fewer_known_votes_competes_as_it_is() -> None:
-    tree = tree_of({"a": "rrww", "b": "rrw?", "c": "lost"})
-    assert mentor_of(tree, PAPER.next_move(tree)) == "b"
+def test_an_unknown_vote_counts_as_not_right_where_candidates_compete() -> None:
+    tree = tree_of({"a": "rrrw", "b": "rr??", "c": "lost"})
+    assert [node.score for node in tree.nodes] == [0.75, 1.0, None]
+    assert mentor_of(tree, PAPER.next_move(tree)) == "a"
 
 
 def test_a_tie_goes_to_a_mentor_not_chosen_before() -> None:
@@ -102,9 +103,19 @@ def test_only_winners_compete_in_round_one(kind: Literal["product", "sum"]) -> N
 
 
 def test_rounds_without_a_score_do_not_count_for_competitiveness() -> None:
-    levels = [{"a": "rw", "b": "rrrw"}, {"a": "lost", "b": "rw"}, {"a": "rr", "b": "rr"}]
-    tree = tree_of(*levels, chosen="bb")
-    assert mentor_of(tree, PAPER.next_move(tree)) == "a"  # .5 against .375
+    levels = [{"a": "rw", "b": "rrrw"}, {"a": "lost", "b": "rrrw"}, {"a": "rr", "b": "rr"}]
+    tree = tree_of(*levels, chosen="ab")
+    # By the geometric mean .825 against .707; a product, .5625 against .5, and a mean of two rounds agree, so:
+    assert mentor_of(tree, PAPER.next_move(tree)) == "b"
+    levels = [
+        {"a": "rrrww", "b": "rrrw"},
+        {"a": "lost", "b": "rrrw"},
+        {"a": "rrrww", "b": "rrrw"},
+        {"a": "rr", "b": "rr"},
+    ]
+    tree = tree_of(*levels, chosen="aaa")
+    # .711 against .806 by the mean; the product would favour the lost round: .36 against .42 over unequal rounds.
+    assert mentor_of(tree, PAPER.next_move(tree)) == "b"
 
 
 def test_equal_competitiveness_is_a_tie_whatever_the_order_of_the_rounds() -> None:
@@ -124,9 +135,35 @@ def test_all_zero_is_a_dead_end_even_after_good_rounds() -> None:
     assert PAPER.next_move(tree_of({"a": "ww", "b": "ww"})) == Stop(
         Outcome.DEAD_END, None, "every candidate of round 1 scored 0"
     )
-    move = PAPER.next_move(tree_of({"a": "rw", "b": "ww"}, {"a": "ww", "b": "lost"}, chosen="a"))
+    move = PAPER.next_move(tree_of({"a": "rw", "b": "ww"}, {"a": "ww", "b": NO_STEP}, chosen="a"))
     assert isinstance(move, Stop)
     assert (move.outcome, move.leaf) == (Outcome.DEAD_END, 0)
+
+
+@pytest.mark.parametrize("lost", ["lost", "w???", "????"])
+def test_zeros_beside_a_lost_candidate_are_no_dead_end(lost: str) -> None:
+    move = PAPER.next_move(tree_of({"a": "rw", "b": "ww"}, {"a": "ww", "b": lost}, chosen="a"))
+    assert isinstance(move, Stop)
+    assert (move.outcome, move.leaf) == (Outcome.FAILED, 0)
+    assert "others were lost" in move.reason
+
+
+@pytest.mark.parametrize(
+    ("known", "solved"), [("rrr???", False), ("rrrr??", False), ("rrrrr?", True), ("rrrrrr", True), ("r?", False)]
+)
+def test_few_right_votes_are_no_proof(known: str, solved: bool) -> None:
+    """Three right of three known compete like any other candidate."""
+    move = PAPER.next_move(tree_of({"a": known, "b": "w" * len(known)}))
+    assert isinstance(move, Stop) == solved
+    whole = BestOfN(MENTORS).next_move(tree_of({"a": known, "b": "w" * len(known)}))
+    assert isinstance(whole, Stop)
+    assert whole.outcome is (Outcome.SOLVED if solved else Outcome.DEPTH)
+
+
+def test_five_of_six_right_beat_three_of_three_known() -> None:
+    tree = tree_of({"a": "rrr???", "b": "rrrrrw"})
+    assert mentor_of(tree, PAPER.next_move(tree)) == "b"
+    assert mentor_of(tree, BestOfN(MENTORS).next_move(tree)) == "b"
 
 
 def test_lost_calls_are_no_zeros() -> None:
@@ -172,7 +209,8 @@ def test_maximum_depth_keeps_the_last_chosen(depth: int) -> None:
     [
         ({"a": "rwww", "b": "rrww", "c": "wwww"}, Outcome.DEPTH, "b"),
         ({"a": "rwww", "b": "rrrr", "c": "wwww"}, Outcome.SOLVED, "b"),
-        ({"a": "wwww", "b": "lost", "c": "wwww"}, Outcome.DEAD_END, None),
+        ({"a": "wwww", "b": NO_STEP, "c": "wwww"}, Outcome.DEAD_END, None),
+        ({"a": "wwww", "b": "lost", "c": "wwww"}, Outcome.FAILED, None),
         ({"a": "w???", "b": "lost", "c": NO_STEP}, Outcome.FAILED, None),
     ],
 )

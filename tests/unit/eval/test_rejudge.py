@@ -59,8 +59,8 @@ TREE = SearchTree(
     (
         node(0, None, "a", "gold", "other"),
         node(1, None, "b", "swap", "swap"),
-        node(2, 0, "a", "gold", "gold", ""),
-        node(3, 0, "b", "bad", "bad"),
+        node(2, 0, "a", "gold", "gold"),
+        node(3, 0, "b", "bad", "bad", ""),
     ),
 )
 DEAD = SearchTree("c1", derive_seed(SEED, 0), (node(0, None, "a", "bad"), node(1, None, "b", "bad")))
