@@ -29,6 +29,9 @@ def reply_key(number: int) -> bytes:
     return hashlib.sha256(number.to_bytes(8)).digest()
 
 
+TOKENS = (900, 80, 0, 0)
+
+
 def make_rows(first: int, count: int, text: str) -> Iterator[Row]:
     """Replies number ``first`` and on."""
     size = len(text)
@@ -39,9 +42,8 @@ def make_rows(first: int, count: int, text: str) -> Iterator[Row]:
             f"model-{number % 8}",
             number,
             size,
-            900,
-            80,
-            reply_checksum(name, text, "stop", 900, 80),
+            *TOKENS,
+            reply_checksum(name, text, "stop", TOKENS),
             "stop",
             text,
         )

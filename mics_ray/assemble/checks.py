@@ -1,6 +1,7 @@
 """What a configuration is refused for, before anything is started: every problem at once, one line each."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from mics_ray.assemble.locations import JUDGE, LOCAL, list_endpoints, locate_cases, locate_images
 from mics_ray.config.compose import looks_like_key, suggest_variable
@@ -58,8 +59,12 @@ def find_budget_problems(config: Config) -> list[str]:
         return []
     problems = [] if config.budget_usd > 0 else [f"budget_usd: {config.budget_usd:g} is not above 0"]
     # A server without a key (our own, the simulated one) may well be free; behind a key somebody pays.
-    free = [name for name, entry in list_endpoints(config).items() if entry.api_key_env and entry.price == Price()]
+    free = [name for name, entry in list_endpoints(config).items() if entry.api_key_env and not _has_price(entry.price)]
     return problems + [f"{name}.price: not given, so budget_usd cannot count its calls" for name in free]
+
+
+def _has_price(price: Price) -> bool:
+    return any((price.input_per_mtok, price.cached_input_per_mtok, price.output_per_mtok))
 
 
 def find_size_problems(config: Config) -> list[str]:
@@ -165,6 +170,9 @@ def _check_endpoint(name: str, entry: ModelConfig) -> list[str]:
     for limit in ("requests_per_minute", "tokens_per_minute", "max_in_flight", "deadline_s", "max_tokens"):
         if (value := getattr(entry, limit)) is not None and value <= 0:
             problems.append(f"{name}.{limit}: {value} is not above 0")
+    for kind, price in asdict(entry.price).items():
+        if price is not None and not price >= 0:  # below 0, or NaN: calls would pay into the budget
+            problems.append(f"{name}.price.{kind}: {price:g} is below 0")
     return problems
 
 

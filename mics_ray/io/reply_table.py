@@ -18,6 +18,8 @@ SCHEMA = pa.schema(
         ("stored", pa.int64()),
         ("prompt_tokens", pa.int64()),
         ("completion_tokens", pa.int64()),
+        ("cached_tokens", pa.int64()),
+        ("reasoning_tokens", pa.int64()),
         ("finish", pa.string()),
         ("text", pa.string()),
     ]

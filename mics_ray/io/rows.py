@@ -1,11 +1,9 @@
-"""One row per case: the explicit, versioned Arrow schema, and the way from a result to a row and back."""
+"""One row per case: the way from a result to a row of :mod:`mics_ray.io.row_schema`, and back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from typing import Any
-
-import pyarrow as pa
 
 from mics_ray.core.display import make_value_storable
 from mics_ray.core.leaks import LeakGuard
@@ -15,79 +13,9 @@ from mics_ray.core.text import format_chain, format_steps
 from mics_ray.core.tree import Node, SearchTree, grade_quality
 from mics_ray.core.types import Continuation, Failure, Outcome, Usage, Verdict, Vote
 from mics_ray.io.records import Rejection
+from mics_ray.io.row_schema import SCHEMA, SCHEMA_VERSION
 
-SCHEMA_VERSION = 2  # raise with every change of SCHEMA; readers refuse shards of another schema
-
-_TEXTS = pa.list_(pa.string())
-_VOTE = pa.struct(
-    [
-        ("intern", pa.string()),
-        ("temperature", pa.float64()),
-        ("text", pa.string()),
-        ("answer", pa.string()),
-        ("verdict", pa.string()),
-        ("judge_reply", pa.string()),
-        ("failure", pa.string()),
-    ]
-)
-_NODE = pa.struct(
-    [
-        ("id", pa.int32()),
-        ("parent", pa.int32()),
-        ("attempt", pa.int32()),
-        ("round", pa.int32()),
-        ("mentor", pa.string()),
-        ("step", pa.string()),
-        ("steps", _TEXTS),
-        ("rest", pa.string()),
-        ("score", pa.float64()),
-        ("chosen", pa.bool_()),
-        ("leaks", _TEXTS),
-        ("failure", pa.string()),
-        ("votes", pa.list_(_VOTE)),
-    ]
-)
-_LEAK = pa.struct([("step", pa.int32()), ("kind", pa.string())])
-_USAGE = pa.struct(
-    [
-        ("calls", pa.int64()),
-        ("cached_calls", pa.int64()),
-        ("prompt_tokens", pa.int64()),
-        ("completion_tokens", pa.int64()),
-        ("cost_usd", pa.float64()),
-    ]
-)
-SCHEMA = pa.schema(
-    [
-        ("case_id", pa.string()),
-        ("question", pa.string()),
-        ("answer", pa.string()),
-        ("images", _TEXTS),
-        ("outcome", pa.string()),
-        ("reason", pa.string()),
-        ("quality", pa.string()),
-        ("steps", _TEXTS),
-        ("final_answer", pa.string()),
-        ("reasoning", pa.string()),
-        ("leaks", pa.list_(_LEAK)),
-        ("rounds", pa.int32()),
-        ("mentors", _TEXTS),
-        ("scores", pa.map_(pa.string(), pa.list_(pa.float64()))),
-        ("nodes", pa.list_(_NODE)),
-        ("usage", pa.map_(pa.string(), _USAGE)),
-        ("attempts", pa.int32()),
-        ("seconds", pa.float64()),
-        ("seed", pa.int64()),
-        ("config_digest", pa.string()),
-        ("code_version", pa.string()),
-        ("schema_version", pa.int32()),
-    ]
-)
-"""Columns of a row. Null only where it means something: no parent, no score, no failure.
-
-``leaks`` are those of the chain (steps numbered from 1), ``leaks`` of a node the kinds in its own steps; see
-:mod:`mics_ray.core.leaks`.
-"""
+USAGE_FIELDS = tuple(field.name for field in fields(Usage))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +45,9 @@ def result_row(result: SearchResult, usage: Mapping[str, Usage], seconds: float,
         leaks=[{"step": step, "kind": kind.value} for step, kind in guard.find_in_chain(chain.steps if chain else ())],
         rounds=tree.rounds,
         mentors=[node.mentor for node in tree.path_to(result.leaf)],
-        scores={name: tree.scores_of(name) for name in dict.fromkeys(node.mentor for node in tree.nodes)},
+        scores=_make_score_rows(tree),
         nodes=_make_node_rows(result.attempts, result.leaf, guard),
-        usage={model: {name: getattr(used, name) for name in _USAGE.names} for model, used in usage.items()},
+        usage=[{"model": model, **asdict(used)} for model, used in usage.items()],
         attempts=len(result.attempts),
         seconds=seconds,
     )
@@ -142,9 +70,9 @@ def rejected_row(rejection: Rejection, stamp: Stamp) -> dict[str, Any]:
         leaks=(),
         rounds=0,
         mentors=(),
-        scores={},
+        scores=(),
         nodes=(),
-        usage={},
+        usage=(),
         attempts=0,
         seconds=0.0,
     )
@@ -154,6 +82,11 @@ def _stamp_row(stamp: Stamp, **columns: object) -> dict[str, Any]:
     """The columns in the schema's order, every string storable."""
     columns |= {**asdict(stamp), "schema_version": SCHEMA_VERSION}
     return {name: make_value_storable(columns[name]) for name in SCHEMA.names}
+
+
+def _make_score_rows(tree: SearchTree) -> list[dict[str, Any]]:
+    mentors = dict.fromkeys(node.mentor for node in tree.nodes)
+    return [{"mentor": name, "scores": tree.scores_of(name)} for name in mentors]
 
 
 def _make_node_rows(attempts: Sequence[SearchTree], leaf: int | None, guard: LeakGuard) -> list[dict[str, Any]]:
@@ -202,6 +135,17 @@ def _text_or_none(failure: Failure | None) -> str | None:
 def _format_rest(rest: Continuation, before: int) -> str:
     """What the mentor wrote after the candidate, its steps numbered on; empty when it wrote nothing."""
     return format_chain(rest, before + 1) if rest.answer else format_steps(rest.steps, before + 1)
+
+
+def read_usage(row: Mapping[str, Any]) -> dict[str, Usage]:
+    """What each model was asked for a case, by its name. Needs the column ``usage``."""
+    return {used["model"]: Usage(**{name: used[name] for name in USAGE_FIELDS}) for used in row["usage"]}
+
+
+def add_usage(total: dict[str, Usage], row: Mapping[str, Any]) -> None:
+    """Add a row's :func:`read_usage` to the totals by model."""
+    for name, used in read_usage(row).items():
+        total[name] = total.get(name, Usage()) + used
 
 
 def read_trees(row: Mapping[str, Any]) -> list[SearchTree]:

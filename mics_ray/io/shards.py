@@ -4,14 +4,15 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mics_ray.io.rows import SCHEMA
+from mics_ray.io.earlier_rows import UnknownSchema, make_converter
+from mics_ray.io.row_schema import BEFORE, SCHEMA
 from mics_ray.private_files import replace_file, sync_folder
 
 
@@ -65,12 +66,14 @@ class ShardError(Exception):
 class RowKind:
     """What the rows of a folder are: their Arrow schema, and the string column that is unique over all of them.
 
-    ``remedy`` says what to do about a damaged shard.
+    ``remedy`` says what to do about a damaged shard, ``before`` what fields hold in rows that were written without
+    them, by path.
     """
 
     schema: pa.Schema
     key: str
     remedy: str = "move it away and run again"
+    before: Mapping[str, object] = field(default_factory=dict)
 
     def to_table(self, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
         """Rows as a table of the schema. Raises ``ValueError`` for a row with other columns, ``ArrowInvalid`` for
@@ -88,6 +91,7 @@ CASES = RowKind(
     SCHEMA,
     "case_id",
     remedy="scripts/verify.py run.dir=… --repair rebuilds its rows from the record",
+    before=BEFORE,
 )
 
 
@@ -170,6 +174,7 @@ def committed_ids(folder: Path, kind: RowKind = CASES) -> IdSet:
 def read_rows(run_dir: str | Path) -> Iterator[dict[str, Any]]:
     """All committed rows of a run folder, one dict a case, a few in memory at a time.
 
+    The columns are those of docs/results.md; rows of schema version 2 come in the form of version 3 too.
     Raises :class:`FileNotFoundError` for a folder that is no run's, :class:`ShardError` for a damaged shard.
     """
     folder = Path(run_dir) / RESULTS
@@ -194,14 +199,22 @@ def _read_batches(path: Path, columns: list[str], kind: RowKind) -> Iterator[lis
     """The rows of one shard in batches."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
-            if not file.schema_arrow.equals(kind.schema):
-                raise ShardError(path, "of another schema; read it with the version of the code that wrote it")
+            convert = make_converter(file.schema_arrow, kind.schema, kind.before, columns)
             missing = file.metadata.num_rows
-            for batch in file.iter_batches(_BATCH, columns=columns):
+            for batch in file.iter_batches(_BATCH, columns=_list_present(file, columns)):
                 missing -= batch.num_rows
-                yield batch.to_pylist(maps_as_pydicts="strict")
+                rows = batch.to_pylist(maps_as_pydicts="strict")
+                yield rows if convert is None else [convert(row) for row in rows]
             if missing:  # page headers have no checksum, and a damaged one can end the reading early
                 raise ShardError(path, f"damaged: its rows are not all there; {kind.remedy}")
+    except UnknownSchema as unknown:
+        problem = f"of another schema (column {unknown}); read it with the version of the code that wrote it"
+        raise ShardError(path, problem) from None
     except (OSError, ValueError, pa.ArrowException) as error:
         # The message of the library may quote what it read.
         raise ShardError(path, f"damaged or cut off ({type(error).__name__}); {kind.remedy}") from None
+
+
+def _list_present(file: pq.ParquetFile, columns: list[str]) -> list[str]:
+    """Those of ``columns`` that the file has, and one at least: rows without any column would not be counted."""
+    return [name for name in columns if name in file.schema_arrow.names] or file.schema_arrow.names[:1]

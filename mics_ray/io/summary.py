@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from mics_ray.core.leaks import Leak
 from mics_ray.core.types import KEPT_OUTCOMES, Usage
-from mics_ray.io.shards import iter_rows, list_shards
+from mics_ray.io.rows import USAGE_FIELDS, add_usage
+from mics_ray.io.shards import ShardError, iter_rows, list_shards, read_shard
 
 TALLY_COLUMNS = ["outcome", "quality", "usage"]
 
@@ -40,18 +38,16 @@ class ResultsTally:
 
     def _add_shard(self, path: Path) -> None:
         try:
-            rows = pq.read_table(path, columns=TALLY_COLUMNS, page_checksum_verification=True).to_pylist()
+            rows = list(read_shard(path, TALLY_COLUMNS))
             self.newest = max(self.newest, path.stat().st_mtime)
-        except (OSError, ValueError, pa.ArrowException):
+        except (OSError, ShardError):
             self.damaged.append(path)
             return
         for row in rows:
             self.outcomes[row["outcome"]] += 1
             if row["outcome"] in KEPT_OUTCOMES:
                 self.quality[row["quality"]] += 1
-            # A map column comes as pairs here; iter_rows asks for dicts.
-            for name, used in row["usage"]:
-                self.usage[name] = self.usage.get(name, Usage()) + Usage(**used)
+            add_usage(self.usage, row)
 
 
 SUMMARY_COLUMNS = ["outcome", "quality", "rounds", "mentors", "usage", "attempts", "leaks"]
@@ -75,8 +71,7 @@ def summarise_results(results: Path, spent_usd: float = 0.0) -> dict[str, Any]:
             rounds[str(row["rounds"])] += 1
             chosen.update(row["mentors"])
             leaks.update(_leak_labels(row["leaks"]))
-        for name, used in row["usage"].items():
-            usage[name] = usage.get(name, Usage()) + Usage(**used)
+        add_usage(usage, row)
     kept = sum(outcomes[outcome] for outcome in KEPT_OUTCOMES)
     cost = sum(used.cost_usd for used in usage.values())
     # Without the ledger (0) the rows tell the least that was spent.
@@ -103,4 +98,4 @@ def _leak_labels(leaks: Sequence[Mapping[str, Any]]) -> set[str]:
 
 
 def _list_usage_columns(used: Usage) -> dict[str, float]:
-    return {name: getattr(used, name) for name in used.__dataclass_fields__}
+    return {name: getattr(used, name) for name in USAGE_FIELDS}

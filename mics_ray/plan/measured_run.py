@@ -11,6 +11,7 @@ from mics_ray.assemble.locations import JUDGE, list_endpoints
 from mics_ray.config.schema import Config, Price
 from mics_ray.core.types import Usage
 from mics_ray.errors import RefusedRun
+from mics_ray.io.rows import add_usage
 from mics_ray.io.shards import ShardError, iter_rows
 from mics_ray.models.chat.rate_limiter import RateLimits
 from mics_ray.models.replies.pricing import cost_usd
@@ -94,8 +95,8 @@ def _measure_calls(
 ) -> dict[str, CallProfile]:
     """Every model's calls as the run made them."""
     usage: dict[str, Usage] = {}
-    for name, used in ((name, used) for row in rows for name, used in row["usage"].items()):
-        usage[name] = usage.get(name, Usage()) + Usage(**used)
+    for row in rows:
+        add_usage(usage, row)
     structural = count_calls(shapes, JUDGE)
     found = {}
     for name in _model_names(config):

@@ -164,7 +164,7 @@ def test_the_case_log_has_a_line_for_each_case_and_counts_what_the_row_counts(wa
     for name, line in lines.items():
         row: Any = found[name]
         assert line["outcome"] == row["outcome"]
-        assert line["calls"] == sum(used["calls"] for used in row["usage"].values())
+        assert line["calls"] == sum(used["calls"] for used in row["usage"])
         assert line["failures"]["no_answer"] >= 1
 
 

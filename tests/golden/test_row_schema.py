@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from mics_ray.io.rows import SCHEMA, SCHEMA_VERSION
+from mics_ray.io.row_schema import SCHEMA, SCHEMA_VERSION
 
 
 def test_the_schema_of_a_row_is_the_stored_one() -> None:

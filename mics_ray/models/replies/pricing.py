@@ -1,5 +1,7 @@
 """What a call takes in tokens and US dollars: estimated or bounded before it is sent, then billed by its usage."""
 
+from dataclasses import replace
+
 from mics_ray.config.schema import Price
 from mics_ray.models.pictures.reading import read_encoded_size
 from mics_ray.models.types import Pictures, Reply, Request
@@ -24,13 +26,22 @@ def estimate_tokens(request: Request, pictures: Pictures | None) -> float:
 
 
 def cost_usd(price: Price, prompt_tokens: float, completion_tokens: float) -> float:
-    """The bill."""
+    """The bill where no token of the prompt is in the provider's cache."""
     return (price.input_per_mtok * prompt_tokens + price.output_per_mtok * completion_tokens) / 1e6
 
 
 def bill_reply(price: Price, reply: Reply) -> float:
-    """The bill of a reply, by the usage that the provider told."""
-    return cost_usd(price, reply.prompt_tokens, reply.completion_tokens)
+    """The bill of a reply, by the usage that the provider told.
+
+    Thoughts are part of the completion and cost as much as the rest of it.
+    """
+    cached = max(0, min(reply.cached_tokens, reply.prompt_tokens))  # a provider's count may be garbage
+    full = cost_usd(price, reply.prompt_tokens - cached, reply.completion_tokens)
+    return full + _cached_input_price(price) * cached / 1e6
+
+
+def _cached_input_price(price: Price) -> float:
+    return price.input_per_mtok if price.cached_input_per_mtok is None else price.cached_input_per_mtok
 
 
 def bound_cost(price: Price, request: Request, pictures: Pictures | None) -> float:
@@ -38,11 +49,13 @@ def bound_cost(price: Price, request: Request, pictures: Pictures | None) -> flo
 
     A provider may count more for a picture than is assumed here: its first bill shows it.
     """
-    if not (price.input_per_mtok or price.output_per_mtok):
+    # A bound holds whatever the cache does, also where a provider takes more for what it cached.
+    dearest = replace(price, input_per_mtok=max(price.input_per_mtok, _cached_input_price(price)))
+    if not (dearest.input_per_mtok or dearest.output_per_mtok):
         return 0.0
     text = sum(len(part.encode("utf-8", "surrogatepass")) for part in (request.system, request.text))
     seen = sum(_bound_picture_tokens(file) for file in pictures.files) if pictures is not None else 0
-    return cost_usd(price, FRAME_TOKENS + text + seen, request.max_tokens)
+    return cost_usd(dearest, FRAME_TOKENS + text + seen, request.max_tokens)
 
 
 def _bound_picture_tokens(file: bytes) -> float:

@@ -142,8 +142,8 @@ class ReplyStore:
 
 
 def _make_row(key: bytes, model: str, reply: Reply) -> Row:
-    tokens = (reply.prompt_tokens, reply.completion_tokens)
-    crc = reply_checksum(key, reply.text, reply.finish, *tokens)
+    tokens = reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens, reply.reasoning_tokens
+    crc = reply_checksum(key, reply.text, reply.finish, tokens)
     size = len(reply.text.encode("utf-8", "surrogatepass"))
     return (key, model, int(time.time()), size, *tokens, crc, reply.finish, reply.text)
 

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mics_ray.models.replies.store_file import connect_reader, count_lost_commits, folder_bytes, reply_checksum
+from mics_ray.models.replies.store_file import (
+    connect_reader,
+    count_lost_commits,
+    folder_bytes,
+    name_token_details,
+    reply_checksum,
+)
 
 _BY_MODEL = """SELECT model, COUNT(*), SUM(size), SUM(prompt_tokens), SUM(completion_tokens),
     MIN(stored), MAX(stored) FROM replies GROUP BY model"""
@@ -89,8 +95,11 @@ def _tally_file(path: Path) -> FileStats:
 
 
 KEY_BYTES = 32
-COLUMNS = ("key", "model", "stored", "prompt_tokens", "completion_tokens", "finish", "text")
-_ROWS = "SELECT key, model, stored, prompt_tokens, completion_tokens, finish, text, crc FROM replies"
+COLUMNS = (
+    "key", "model", "stored", "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "finish",
+    "text",
+)  # fmt: skip
+_ROWS = "SELECT key, model, stored, prompt_tokens, completion_tokens, {}, finish, text, crc FROM replies"
 
 
 @dataclass(slots=True)
@@ -128,9 +137,9 @@ def read_sound_replies(path: Path, found: FileCheck) -> Iterator[dict[str, Any]]
         if _find_row_problem(row) is not None:
             found.damaged += 1
         else:
-            key, model, stored, prompt_tokens, completion_tokens, finish, text, _ = row
-            values = key.hex(), model.decode(), stored, prompt_tokens, completion_tokens
-            yield dict(zip(COLUMNS, (*values, finish.decode(), text.decode()), strict=True))
+            key, model, stored, *tokens, finish, text, _ = row
+            values = key.hex(), model.decode(), stored, *tokens, finish.decode(), text.decode()
+            yield dict(zip(COLUMNS, values, strict=True))
 
 
 def _check_file(path: Path) -> FileCheck:
@@ -155,25 +164,27 @@ def _check_file(path: Path) -> FileCheck:
 def _read_raw_rows(path: Path) -> Iterator[tuple[Any, ...]]:
     """Rows with texts as the bytes that lie there, so that a broken one is found instead of raised."""
     connection = connect_reader(path)
+    details = name_token_details(connection)
     connection.text_factory = bytes
     try:
-        yield from connection.execute(_ROWS)
+        yield from connection.execute(_ROWS.format(details))
     finally:
         connection.close()
 
 
 def _find_row_problem(row: tuple[Any, ...]) -> str | None:
-    key, model, stored, prompt_tokens, completion_tokens, finish, text, crc = row
+    key, model, stored, prompt, completion, cached, reasoning, finish, text, crc = row
+    tokens = prompt, completion, cached, reasoning
     if not (isinstance(key, bytes) and len(key) == KEY_BYTES):
         return "key"
-    if not all(isinstance(number, int) and number >= 0 for number in (stored, prompt_tokens, completion_tokens)):
+    if not all(isinstance(number, int) and number >= 0 for number in (stored, *tokens)):
         return "number"
     try:
         model.decode()
         content = text.decode(), finish.decode()
     except (UnicodeDecodeError, AttributeError):
         return "text"
-    return None if crc == reply_checksum(key, *content, prompt_tokens, completion_tokens) else "checksum"
+    return None if crc == reply_checksum(key, *content, tokens) else "checksum"
 
 
 CHUNK = 5000

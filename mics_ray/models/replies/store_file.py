@@ -10,30 +10,41 @@ import sqlite3
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 from mics_ray.models.types import Reply
 from mics_ray.private_files import create_private
 
-LAYOUT = 2  # in user_version, so that a later layout can tell which files need converting
+LAYOUT = 3  # in user_version; files of layout 2 lack the columns of TOKEN_DETAILS
 PAGE = 8192
 """Bytes: replies of 1.5 kB fill it to nine tenths."""
 SCHEMA = """CREATE TABLE IF NOT EXISTS replies (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, model TEXT NOT NULL,
     stored INTEGER NOT NULL, size INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL DEFAULT 0, reasoning_tokens INTEGER NOT NULL DEFAULT 0,
     crc INTEGER NOT NULL, finish TEXT NOT NULL, text TEXT NOT NULL);
     CREATE INDEX IF NOT EXISTS replies_by_model ON replies (model, stored, size, prompt_tokens, completion_tokens);"""
-SELECT_REPLY = "SELECT text, finish, prompt_tokens, completion_tokens, crc FROM replies WHERE key = ?"
-INSERT_REPLY = (
-    "INSERT OR REPLACE INTO replies (key, model, stored, size, prompt_tokens, completion_tokens, crc, finish, text)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
-)
+TOKEN_DETAILS, TOKEN_DETAILS_OF_LAYOUT_2 = "cached_tokens, reasoning_tokens", "0, 0"
+TO_LAYOUT_3 = f"""BEGIN;
+    ALTER TABLE replies ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE replies ADD COLUMN reasoning_tokens INTEGER NOT NULL DEFAULT 0;
+    PRAGMA user_version = {LAYOUT}; COMMIT;"""
+SELECT = "SELECT text, finish, prompt_tokens, completion_tokens, {}, crc FROM replies WHERE key = ?"
+SELECT_REPLY, SELECT_REPLY_OF_LAYOUT_2 = SELECT.format(TOKEN_DETAILS), SELECT.format(TOKEN_DETAILS_OF_LAYOUT_2)
+INSERT_REPLY = """INSERT OR REPLACE INTO replies (key, model, stored, size, prompt_tokens, completion_tokens,
+    cached_tokens, reasoning_tokens, crc, finish, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"""
 
-Row = tuple[bytes, str, int, int, int, int, int, str, str]
+Row = tuple[bytes, str, int, int, int, int, int, int, int, str, str]
 """The columns of :data:`SCHEMA` but ``id``, in its order."""
 
+Tokens = tuple[int, int, int, int]
+"""Of a reply: prompt, completion, cached, reasoning."""
 
-def reply_checksum(key: bytes, text: str, finish: str, prompt_tokens: int, completion_tokens: int) -> int:
+
+def reply_checksum(key: bytes, text: str, finish: str, tokens: Tokens) -> int:
     """CRC-32 of a reply with its key: SQLite would hand a flipped bit in a text out as it lies."""
-    content = f"{finish}\0{prompt_tokens}\0{completion_tokens}\0{text}"
+    # Without counts that are 0 in files of layout 2: what was stored there keeps its checksum.
+    counted = tokens if any(tokens[2:]) else tokens[:2]
+    content = "\0".join([finish, *map(str, counted), text])
     return zlib.crc32(content.encode("utf-8", "surrogatepass"), zlib.crc32(key))
 
 
@@ -47,20 +58,35 @@ def read_reply(connection: sqlite3.Connection, key: bytes) -> Reply | None:
     Raises :class:`DamagedReply`, also where the database cannot be read at that place.
     """
     try:
-        row = connection.execute(SELECT_REPLY, (key,)).fetchone()
+        row = _select_reply(connection, key)
     except sqlite3.DatabaseError as error:
         raise DamagedReply(str(error)) from None
     if row is None:
         return None
-    text, finish, prompt_tokens, completion_tokens, crc = row
-    if crc != reply_checksum(key, text, finish, prompt_tokens, completion_tokens):
+    text, finish, *tokens, crc = row
+    prompt, completion, cached, reasoning = tokens
+    if crc != reply_checksum(key, text, finish, (prompt, completion, cached, reasoning)):
         raise DamagedReply("checksum")
-    return Reply(text, finish, prompt_tokens, completion_tokens, cached=True)
+    return Reply(text, finish, prompt, completion, cached=True, cached_tokens=cached, reasoning_tokens=reasoning)
+
+
+def _select_reply(connection: sqlite3.Connection, key: bytes) -> Any:
+    # Tried at every call: the file's writer may bring it to this layout while it is open here.
+    try:
+        return connection.execute(SELECT_REPLY, (key,)).fetchone()
+    except sqlite3.OperationalError:
+        return connection.execute(SELECT_REPLY_OF_LAYOUT_2, (key,)).fetchone()
+
+
+def name_token_details(connection: sqlite3.Connection) -> str:
+    """The columns of cached and reasoning tokens of an open file; zeros in their place where it has none."""
+    names = {name for _, name, *_ in connection.execute("PRAGMA table_info(replies)")}
+    return TOKEN_DETAILS if names >= set(TOKEN_DETAILS.split(", ")) else TOKEN_DETAILS_OF_LAYOUT_2
 
 
 def check_layout(connection: sqlite3.Connection) -> None:
     """Raise :class:`sqlite3.DatabaseError` where an open file holds no replies or is damaged."""
-    connection.execute(SELECT_REPLY, (b"",)).fetchone()
+    _select_reply(connection, b"")
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
@@ -75,6 +101,8 @@ def connect_writer(path: Path) -> sqlite3.Connection:
             connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {LAYOUT}; COMMIT;")
         check_layout(connection)  # before the journal mode, which is written into the file of whoever made it
         _keep_journal(connection)
+        if name_token_details(connection) != TOKEN_DETAILS:
+            connection.executescript(TO_LAYOUT_3)
         connection.execute("PRAGMA synchronous = FULL")  # NORMAL does not sync the journal at a commit
     except sqlite3.DatabaseError:
         connection.close()

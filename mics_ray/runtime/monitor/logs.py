@@ -58,7 +58,7 @@ def count_lost_calls(row: Mapping[str, Any]) -> Counter[str]:
 
 def case_line(row: Mapping[str, Any], now: float) -> str:
     """One case as a line of JSON: ids and counts. ``now`` is the time of its commit in seconds since 1970."""
-    used = row["usage"].values()
+    used = row["usage"]
     line = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
         "case": row["case_id"],
@@ -70,6 +70,8 @@ def case_line(row: Mapping[str, Any], now: float) -> str:
         "cached": sum(one["cached_calls"] for one in used),
         "prompt_tokens": sum(one["prompt_tokens"] for one in used),
         "completion_tokens": sum(one["completion_tokens"] for one in used),
+        "cached_tokens": sum(one["cached_tokens"] for one in used),
+        "reasoning_tokens": sum(one["reasoning_tokens"] for one in used),
         "cost_usd": round(sum(one["cost_usd"] for one in used), 6),
         "seconds": round(row["seconds"], 3),
         "failures": dict(count_lost_calls(row)),

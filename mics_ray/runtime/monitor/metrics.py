@@ -55,6 +55,11 @@ RETRIES = Metric("mics_retries_total", "counter", "Attempts at a call after its 
 TOKENS = Metric(
     "mics_tokens_total", "counter", "Tokens of replies that were not cached: prompt or completion.", ("model", "kind")
 )
+TOKEN_PARTS = Metric(
+    "mics_token_parts_total", "counter",
+    "Of their tokens: prompt tokens in a provider's prefix cache, completion tokens that were thoughts.",
+    ("model", "kind"),
+)  # fmt: skip
 COST = Metric("mics_cost_usd_total", "counter", "US dollars of replies that were not cached.", ("model",))
 WAITED = Metric(
     "mics_limiter_wait_seconds_total", "counter", "Seconds that calls waited for a permit of their quota.", ("model",)
@@ -78,8 +83,8 @@ COMMIT_LAG = Metric(
 )  # fmt: skip
 
 ALL = (
-    CASES, LOST, CALLS, RETRIES, TOKENS, COST, WAITED, LIMITER_QUEUE, IN_FLIGHT, INTERN_QUEUE, REPLICA_REQUESTS,
-    PREFIX_TOKENS, OPEN, COMMIT_LAG,
+    CASES, LOST, CALLS, RETRIES, TOKENS, TOKEN_PARTS, COST, WAITED, LIMITER_QUEUE, IN_FLIGHT, INTERN_QUEUE,
+    REPLICA_REQUESTS, PREFIX_TOKENS, OPEN, COMMIT_LAG,
 )  # fmt: skip
 
 Key = tuple[Metric, tuple[str, ...]]
@@ -114,6 +119,9 @@ class RunMetrics:
             self.add_count(TOKENS, reply.prompt_tokens, model, "prompt")
             self.add_count(TOKENS, reply.completion_tokens, model, "completion")
             self.add_count(COST, reply.cost_usd, model)
+            for kind, tokens in (("cached", reply.cached_tokens), ("reasoning", reply.reasoning_tokens)):
+                if tokens:  # most providers tell none: no series of zeros for each
+                    self.add_count(TOKEN_PARTS, tokens, model, kind)
 
     def set_total(self, metric: Metric, value: float, *tags: str) -> None:
         """Say what a counter that is kept elsewhere has come to."""

@@ -15,6 +15,12 @@ from mics_ray.io.shards import iter_rows
 from mics_ray.jobs.run_folder import RunFolder
 from mics_ray.runtime.monitor.progress import COLOURS
 
+USAGE_COLUMNS = {
+    "calls": "calls", "cached_calls": "cached", "lost": "lost", "prompt_tokens": "tokens in",
+    "cached_tokens": "in prefix cache", "completion_tokens": "out", "reasoning_tokens": "thoughts",
+}  # fmt: skip
+"""Of the closing table: what is counted of a model, and its heading."""
+
 _PREFERENCE = tuple(outcome for outcome in Outcome if outcome is not Outcome.REJECTED)
 
 
@@ -23,7 +29,7 @@ def print_run_summary(console: Console, folder: RunFolder, summary: Mapping[str,
 
     A chain of real cases is shown on a terminal only: on a cluster this output is a log, where no medical text belongs.
     """
-    console.print(_outcomes_table(summary), _usage_table(summary))
+    console.print(_outcomes_table(summary), make_usage_table(summary))
     if per_chain := summary["cost_usd_per_kept_chain"]:
         spent = f"spent ${summary['spent_usd']:.4f}, ${per_chain:.4f} for each kept chain"
         shares = ", ".join(f"{name} {share:.0%}" for name, share in summary["chosen_share"].items())
@@ -48,22 +54,26 @@ def _outcomes_table(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def _usage_table(summary: Mapping[str, Any]) -> Table:
+def make_usage_table(summary: Mapping[str, Any]) -> Table:
+    """What each model was asked, from a run's ``summary``."""
     title = "calls and tokens" + (" (simulated mentors and judge)" if summary["simulated"] else "")
     table = Table(title=title, title_justify="left")
     table.add_column("model", no_wrap=True)
-    for name in ("calls", "cached", "lost", "tokens in", "out", "cost"):
+    lines = {
+        name: used | {"lost": summary["participation"].get(name, {}).get("lost", 0)}
+        for name, used in summary["usage"].items()
+    }
+    totals = {key: sum(line[key] for line in lines.values()) for key in USAGE_COLUMNS}
+    # Most providers tell neither cached nor reasoning tokens: no columns of zeros then.
+    shown = [key for key in USAGE_COLUMNS if totals[key] or key not in ("cached_tokens", "reasoning_tokens")]
+    for name in (*(USAGE_COLUMNS[key] for key in shown), "cost"):
         table.add_column(name, justify="right")
-    for name, used in summary["usage"].items():
-        lost = summary["participation"].get(name, {}).get("lost", 0)
-        counts = used["calls"], used["cached_calls"], lost, used["prompt_tokens"], used["completion_tokens"]
+    for name, line in lines.items():
         # A model that answered nothing took no part in the search.
-        style = "" if used["calls"] else "red"
-        table.add_row(name, *(f"{count:,}" for count in counts), f"${used['cost_usd']:.4f}", style=style)
+        style = "" if line["calls"] else "red"
+        table.add_row(name, *(f"{line[key]:,}" for key in shown), f"${line['cost_usd']:.4f}", style=style)
     table.add_section()
-    totals = {key: sum(used[key] for used in summary["usage"].values()) for key in ("calls", "cached_calls")}
-    called = f"{totals['calls']:,}", f"{totals['cached_calls']:,}"
-    table.add_row("all", *called, "", "", "", f"${summary['cost_usd']:.4f}")
+    table.add_row("all", *(f"{totals[key]:,}" for key in shown), f"${summary['cost_usd']:.4f}")
     return table
 
 

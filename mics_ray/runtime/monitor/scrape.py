@@ -97,6 +97,8 @@ def _add_model_sample(view: RunView, name: str, tags: dict[str, str], value: flo
         model.prompt_tokens += value
     elif name == metrics.TOKENS.name:
         model.completion_tokens += value
+    elif name == metrics.TOKEN_PARTS.name and tags["kind"] == "cached":
+        model.cached_tokens += value
     elif name == metrics.COST.name:
         model.cost_usd += value
     elif name == metrics.RETRIES.name:

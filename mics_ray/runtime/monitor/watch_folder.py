@@ -46,7 +46,7 @@ class FolderWatch:
             model = view.find_model(name)
             model.replies, model.cached = used.calls, used.cached_calls
             model.prompt_tokens, model.completion_tokens = used.prompt_tokens, used.completion_tokens
-            model.cost_usd = used.cost_usd
+            model.cached_tokens, model.cost_usd = used.cached_tokens, used.cost_usd
         view.lost, view.recent = Counter(self._lines.lost), list(self._lines.recent)
         view.notes = [f"{path.name} is damaged: its rows are not counted" for path in self._tally.damaged]
         if view.state == "running":

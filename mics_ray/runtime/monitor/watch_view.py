@@ -25,11 +25,16 @@ class ModelView:
     """Calls that a provider or an intern's replicas work on."""
     prompts: float = 0.0
     hits: float = 0.0
+    """Prompt tokens that our replicas saw, and those of them in their prefix caches."""
+    cached_tokens: float = 0.0
+    """Of ``prompt_tokens``: in a provider's prefix cache."""
 
     @property
     def hit_share(self) -> float | None:
-        """The share of prompt tokens that came from the prefix cache."""
-        return self.hits / self.prompts if self.prompts else None
+        """The share of prompt tokens that came from the prefix cache: our replicas' or, where it told, a provider's."""
+        if self.prompts:
+            return self.hits / self.prompts
+        return self.cached_tokens / self.prompt_tokens if self.cached_tokens and self.prompt_tokens else None
 
 
 @dataclass

@@ -213,6 +213,12 @@ def test_every_problem_is_named_at_once() -> None:
         (["cache.max_gb=0"], ["cache.max_gb: 0 is not above 0"]),
         (["budget_usd=0"], ["budget_usd: 0 is not above 0"]),
         (["budget_usd=1", "judge.api_key_env=MICS_TEST_KEY"], ["judge.price: not given"]),
+        (
+            ["budget_usd=1", "judge.api_key_env=MICS_TEST_KEY", "judge.price.cached_input_per_mtok=0"],
+            ["judge.price: not given"],
+        ),
+        (["judge.price.cached_input_per_mtok=-0.5"], ["judge.price.cached_input_per_mtok: -0.5 is below 0"]),
+        (["judge.price.output_per_mtok=.nan"], ["judge.price.output_per_mtok: nan is below 0"]),
     ],
 )
 def test_what_is_refused(overrides: list[str], words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from mics_ray.core.search import SearchResult
 from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Case, Continuation, Failure, Note, Outcome, Quality, Usage, Verdict, Vote
 from mics_ray.io.records import Rejection
-from mics_ray.io.rows import SCHEMA, SCHEMA_VERSION, Stamp, rejected_row, result_row
+from mics_ray.io.row_schema import SCHEMA, SCHEMA_VERSION
+from mics_ray.io.rows import USAGE_FIELDS, Stamp, add_usage, read_usage, rejected_row, result_row
 from mics_ray.io.shards import CASES
 
 STAMP = Stamp(7, "digest", "1.0")
@@ -39,7 +40,7 @@ SOLVED = SearchResult(CASE, Outcome.SOLVED, "why", Quality.KEEP, CHAIN, 3, (DEAD
 
 
 def test_the_row_of_a_solved_case() -> None:
-    row = result_row(SOLVED, {"m": Usage(3, 1, 10, 20, 0.5)}, 1.5, STAMP)
+    row = result_row(SOLVED, {"m": Usage(3, 1, 10, 20, 0.5, 6, 4)}, 1.5, STAMP)
     nodes = row.pop("nodes")
     assert row == {
         "case_id": "c1",
@@ -56,8 +57,19 @@ def test_the_row_of_a_solved_case() -> None:
         "leaks": [],
         "rounds": 2,
         "mentors": ["b", "b"],
-        "scores": {"a": [0.0, None], "b": [0.5, 1.0]},
-        "usage": {"m": {"calls": 3, "cached_calls": 1, "prompt_tokens": 10, "completion_tokens": 20, "cost_usd": 0.5}},
+        "scores": [{"mentor": "a", "scores": [0.0, None]}, {"mentor": "b", "scores": [0.5, 1.0]}],
+        "usage": [
+            {
+                "model": "m",
+                "calls": 3,
+                "cached_calls": 1,
+                "prompt_tokens": 10,
+                "completion_tokens": 20,
+                "cached_tokens": 6,
+                "reasoning_tokens": 4,
+                "cost_usd": 0.5,
+            }
+        ],
         "attempts": 2,
         "seconds": 1.5,
         "seed": 7,
@@ -117,7 +129,7 @@ def test_leaks_are_flagged_in_the_chain_and_in_every_candidate() -> None:
         {"step": 4, "kind": "answer"},
         {"step": 4, "kind": "final_answer"},
     ]
-    assert CASES.to_table([row]).to_pylist(maps_as_pydicts="strict") == [row]
+    assert CASES.to_table([row]).to_pylist() == [row]
 
 
 def test_a_case_without_a_chain_keeps_its_tree() -> None:
@@ -134,8 +146,8 @@ def test_the_row_of_a_rejected_record() -> None:
     row = rejected_row(Rejection(3, "line-3", "x.jsonl, line 3: no id", "Q", "A", ("p.png",)), STAMP)
     assert (row["case_id"], row["outcome"], row["reason"]) == ("line-3", "rejected", "x.jsonl, line 3: no id")
     assert (row["question"], row["answer"], row["images"], row["quality"]) == ("Q", "A", ["p.png"], "zero")
-    assert (row["attempts"], row["nodes"], row["leaks"], row["scores"], row["usage"]) == (0, [], [], {}, {})
-    assert CASES.to_table([row]).to_pylist(maps_as_pydicts="strict") == [row]
+    assert (row["attempts"], row["nodes"], row["leaks"], row["scores"], row["usage"]) == (0, [], [], [], [])
+    assert CASES.to_table([row]).to_pylist() == [row]
 
 
 def test_every_string_is_storable() -> None:
@@ -145,7 +157,7 @@ def test_every_string_is_storable() -> None:
     row = result_row(result, {}, 0, STAMP)
     assert (row["reason"], row["final_answer"], row["steps"], row["nodes"][0]["step"]) == ("e␀", "f�", ["d␀"], "d␀")
     assert [row["nodes"][0]["votes"][0][name] for name in ("text", "answer", "judge_reply")] == ["a�", "b␀", "c�"]
-    assert CASES.to_table([row]).to_pylist(maps_as_pydicts="strict") == [row]
+    assert CASES.to_table([row]).to_pylist() == [row]
 
 
 def test_a_table_has_the_schema_and_refuses_other_columns() -> None:
@@ -160,9 +172,22 @@ def test_a_table_has_the_schema_and_refuses_other_columns() -> None:
         CASES.to_table([row | {"rounds": "two"}])
 
 
+def test_usage_by_model_comes_back_and_adds_up() -> None:
+    used = {"m": Usage(3, 1, 10, 20, 0.5, 6, 4), "n": Usage(1)}
+    row = result_row(SOLVED, used, 0, STAMP)
+    assert read_usage(row) == used
+    total = {"m": Usage(1, 0, 1, 1, 0.5, 1, 1)}
+    add_usage(total, row)
+    assert total == {"m": Usage(4, 1, 11, 21, 1.0, 7, 5), "n": Usage(1)}
+
+
+def test_the_row_keeps_all_that_is_counted_of_a_call() -> None:
+    assert {field.name for field in SCHEMA.field("usage").type.value_type} == {"model", *USAGE_FIELDS}
+
+
 def test_a_rejected_row_counts_nothing() -> None:
     made = rejected_row(Rejection(3, "bad", "x.jsonl, line 3: no id", "Q", "A", ("p.png",)), STAMP)
     assert (made["outcome"], made["reason"], made["quality"]) == ("rejected", "x.jsonl, line 3: no id", "zero")
-    assert (made["seconds"], made["attempts"], made["rounds"], made["usage"]) == (0.0, 0, 0, {})
+    assert (made["seconds"], made["attempts"], made["rounds"], made["usage"]) == (0.0, 0, 0, [])
     assert (made["question"], made["answer"], made["images"], made["nodes"]) == ("Q", "A", ["p.png"], [])
     assert (made["steps"], made["final_answer"], made["reasoning"], made["leaks"]) == ([], "", "", [])

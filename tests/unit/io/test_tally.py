@@ -1,5 +1,6 @@
 """Running totals: every shard once, damaged ones named."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from mics_ray.core.types import Usage
@@ -7,23 +8,24 @@ from mics_ray.io.shards import ShardStore
 from mics_ray.io.summary import ResultsTally, summarise_results
 from tests.support.run_folders import row
 
-USED = {"calls": 3, "cached_calls": 1, "prompt_tokens": 9, "completion_tokens": 4, "cost_usd": 0.5}
+USED = {"model": "gpt", **asdict(Usage(3, 1, 9, 4, 0.5, 6, 2))}
 
 
 def test_totals_grow_with_the_shards_and_agree_with_the_summary(tmp_path: Path) -> None:
     store, tally = ShardStore(tmp_path), ResultsTally(tmp_path)
     tally.update()
     assert not tally.outcomes
-    store.commit([row("a") | {"usage": {"gpt": USED}}, row("b", outcome="dead_end")])
+    store.commit([row("a") | {"usage": [USED]}, row("b", outcome="dead_end")])
     tally.update()
     tally.update()
     assert tally.outcomes == {"solved": 1, "dead_end": 1}
-    store.commit([row("c") | {"usage": {"gpt": USED}}])
+    store.commit([row("c") | {"usage": [USED]}])
     tally.update()
-    assert tally.usage == {"gpt": Usage(6, 2, 18, 8, 1.0)}
+    assert tally.usage == {"gpt": Usage(6, 2, 18, 8, 1.0, 12, 4)}
     whole = summarise_results(tmp_path)
     assert tally.outcomes == whole["outcomes"]
     assert tally.quality == whole["quality"]
+    assert {name: Usage(**used) for name, used in whole["usage"].items()} == tally.usage
 
 
 def test_a_damaged_shard_is_named_and_the_others_count(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """Plans: where replicas go, what binds, what a recorded run tells, what is refused."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mics_ray.config.compose import compose_job
+from mics_ray.core.types import Usage
 from mics_ray.errors import RefusedRun
 from mics_ray.models.chat.rate_limiter import PACE, RateLimits
 from mics_ray.plan import advise, measured_run
@@ -129,8 +131,8 @@ def test_numbers_that_make_no_sense_are_refused(override: str, words: str) -> No
 
 
 def rows(monkeypatch: pytest.MonkeyPatch, mentor: str = "m") -> list[dict[str, Any]]:
-    used = {"calls": 4, "cached_calls": 1, "prompt_tokens": 40, "completion_tokens": 8, "cost_usd": 0.3}
-    made = [{"nodes": [node(0, None, mentor, 1, votes=4)], "usage": dict.fromkeys((mentor, "i", "judge"), used)}]
+    used = [{"model": name, **asdict(Usage(4, 1, 40, 8, 0.3))} for name in (mentor, "i", "judge")]
+    made = [{"nodes": [node(0, None, mentor, 1, votes=4)], "usage": used}]
     monkeypatch.setattr(measured_run, "iter_rows", lambda *_: made)
     return made
 

@@ -13,6 +13,7 @@ from mics_ray.core.ports import Panel, Strategy
 from mics_ray.core.search import SearchResult
 from mics_ray.core.types import Case, Failure, LostCall
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, LockedRun, RefusedRun, Stopped
+from mics_ray.io.rows import read_usage
 from mics_ray.io.shards import iter_rows, list_shards
 from mics_ray.jobs.lock import RunLock
 from mics_ray.jobs.stop_signal import StopSignal
@@ -59,11 +60,11 @@ def test_the_run_s_own_configuration_gives_the_run_s_own_rows(run: Path) -> None
 
 
 def test_a_replayed_row_says_that_its_calls_cost_nothing(run: Path) -> None:
-    rows = {row["case_id"]: row["usage"] for row in iter_rows(again(run).folder / "results")}
+    rows = {row["case_id"]: read_usage(row) for row in iter_rows(again(run).folder / "results")}
     assert len(rows) == CASES + 1
     assert sum(not usage for usage in rows.values()) == 1, "only the record that cannot be used asks nobody"
     for usage in rows.values():
-        assert {(used["cached_calls"] == used["calls"] > 0, used["cost_usd"]) for used in usage.values()} <= {(True, 0)}
+        assert {(used.cached_calls == used.calls > 0, used.cost_usd) for used in usage.values()} <= {(True, 0)}
 
 
 def test_calls_that_the_run_lost_are_lost_again(tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ def test_a_row_that_differs_from_the_run_s_is_named(run: Path) -> None:
 def test_usage_and_time_are_no_part_of_the_canonical_result(run: Path) -> None:
     row = next(iter_rows(run / "results"))
     same = canonical(row)
-    assert canonical(row | {"usage": {}, "seconds": 9.0, "code_version": "x", "config_digest": "y"}) == same
+    assert canonical(row | {"usage": [], "seconds": 9.0, "code_version": "x", "config_digest": "y"}) == same
     assert canonical(row | {"reason": "other"}) != same
 
 

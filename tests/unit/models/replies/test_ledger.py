@@ -99,6 +99,17 @@ def test_the_whole_cap_may_be_spent_and_not_a_fraction_more(tmp_path: Path) -> N
     assert ledger.reserve_usd(0.0) is Grant.YES
 
 
+@pytest.mark.parametrize("usd", [0.0003, 0.0006, 0.29, 0.57])
+def test_amounts_are_rounded_to_whole_units_not_cut(usd: float, tmp_path: Path) -> None:
+    """Each of these lies a hair below a whole number of units in floating point."""
+    ledger = Ledger(tmp_path, "a", 3 * usd)
+    for _ in range(3):
+        assert ledger.reserve_usd(usd) is Grant.YES
+        ledger.settle_usd(usd, usd)
+    assert read_spent_usd(tmp_path) == pytest.approx(3 * usd, rel=1e-12)
+    assert ledger.reserve_usd(1e-9) is Grant.NEVER
+
+
 def test_the_folder_that_the_ledger_makes_is_the_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:

@@ -16,6 +16,36 @@ def test_the_bill_goes_by_the_usage_told() -> None:
     assert bill_reply(PRICE, Reply("", "stop", 100, 20)) == pytest.approx(4e-4)
 
 
+@pytest.mark.parametrize(
+    ("cached_price", "cached", "usd"),
+    [
+        (0.5, 60, (2 * 40 + 0.5 * 60 + 10 * 20) / 1e6),
+        (0.0, 60, (2 * 40 + 10 * 20) / 1e6),  # 0 is a price
+        (None, 60, (2 * 100 + 10 * 20) / 1e6),
+        (0.5, 100, (0.5 * 100 + 10 * 20) / 1e6),
+        (0.5, 10_000, (0.5 * 100 + 10 * 20) / 1e6),  # more than the prompt has: all of it
+        (0.5, -60, (2 * 100 + 10 * 20) / 1e6),
+    ],
+)
+def test_input_that_the_provider_had_cached_has_its_own_price(
+    cached_price: float | None, cached: int, usd: float
+) -> None:
+    price = replace(PRICE, cached_input_per_mtok=cached_price)
+    assert bill_reply(price, Reply("", "stop", 100, 20, cached_tokens=cached)) == pytest.approx(usd)
+
+
+def test_thoughts_are_billed_once_as_part_of_the_completion() -> None:
+    assert bill_reply(PRICE, Reply("", "stop", 100, 20, reasoning_tokens=15)) == pytest.approx(4e-4)
+
+
+def test_a_bound_stays_one_whatever_the_provider_has_cached() -> None:
+    plain = bound_cost(PRICE, ASKED, None)
+    assert bound_cost(replace(PRICE, cached_input_per_mtok=0.0), ASKED, None) == plain
+    assert bound_cost(replace(PRICE, cached_input_per_mtok=2.5), ASKED, None) > plain
+    only = Price(cached_input_per_mtok=3.0)
+    assert bound_cost(only, ASKED, None) == pytest.approx(3 * (64 + 16) / 1e6)
+
+
 def test_every_byte_of_text_may_be_a_token_and_the_reply_as_long_as_allowed() -> None:
     assert bound_cost(PRICE, ASKED, None) == pytest.approx((2 * (64 + 16) + 10 * 64) / 1e6)
     chinese = replace(ASKED, text="肺炎\ud800")

@@ -1,11 +1,13 @@
 """The case log: one line of ids and counts for each case, no word of it."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mics_ray.core.types import Usage
 from mics_ray.runtime.monitor.logs import CaseLog, case_line
 from tests.support.run_folders import row
 
@@ -15,8 +17,8 @@ CANARY = "canary-77d0"
 def full_row(case_id: str = "case-1") -> dict[str, Any]:
     """A row with the canary in every text that comes from a case or a model."""
     found = row(case_id, question=CANARY, last_step=CANARY, gold=CANARY)
-    usage = {"calls": 3, "cached_calls": 1, "prompt_tokens": 100, "completion_tokens": 20, "cost_usd": 0.25}
-    found |= {"usage": {"gpt": usage, "qwen": usage}, "seconds": 1.23456, "reason": CANARY}
+    usage = [{"model": name, **asdict(Usage(3, 1, 100, 20, 0.25, 60, 8))} for name in ("gpt", "qwen")]
+    found |= {"usage": usage, "seconds": 1.23456, "reason": CANARY}
     for node in found["nodes"]:
         node["failure"] = f"no_answer: {CANARY}"
         for vote in node["votes"]:
@@ -38,6 +40,8 @@ def test_a_line_holds_the_case_in_figures() -> None:
         "cached": 2,
         "prompt_tokens": 200,
         "completion_tokens": 40,
+        "cached_tokens": 120,
+        "reasoning_tokens": 16,
         "cost_usd": 0.5,
         "seconds": 1.235,
         "failures": {"no_answer": 4, "timeout": 1},

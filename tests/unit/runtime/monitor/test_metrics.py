@@ -6,7 +6,7 @@ import pytest
 
 from mics_ray.models.types import Reply
 from mics_ray.runtime.monitor import metrics
-from mics_ray.runtime.monitor.metrics import ALL, CALLS, COST, OPEN, TOKENS, WAITED, RunMetrics
+from mics_ray.runtime.monitor.metrics import ALL, CALLS, COST, OPEN, TOKEN_PARTS, TOKENS, WAITED, RunMetrics
 
 
 class Recorded:
@@ -32,13 +32,14 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def test_a_paid_reply_counts_its_tokens_and_money_and_a_cached_one_only_itself(log: list[Any]) -> None:
     meters = RunMetrics("run")
-    meters.count_reply("gpt", Reply("x", "stop", 100, 20, cost_usd=0.5))
-    meters.count_reply("gpt", Reply("x", "stop", 100, 20, cost_usd=0.0, cached=True))
+    meters.count_reply("gpt", Reply("x", "stop", 100, 20, cost_usd=0.5, cached_tokens=60))
+    meters.count_reply("gpt", Reply("x", "stop", 100, 20, cost_usd=0.0, cached=True, cached_tokens=60))
     meters.publish()
     assert sorted(log) == [
         (CALLS.name, 1, ("run", "gpt", "cached")),
         (CALLS.name, 1, ("run", "gpt", "ok")),
         (COST.name, 0.5, ("run", "gpt")),
+        (TOKEN_PARTS.name, 60, ("run", "gpt", "cached")),
         (TOKENS.name, 20, ("run", "gpt", "completion")),
         (TOKENS.name, 100, ("run", "gpt", "prompt")),
     ]

@@ -1,14 +1,16 @@
 """What the end of a run shows."""
 
 import io
+import re
+from dataclasses import asdict
 
 from rich.console import Console
 
 from mics_ray.core.search import SearchResult
 from mics_ray.core.tree import Node, SearchTree
-from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, Verdict, Vote
+from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, Usage, Verdict, Vote
 from mics_ray.io.rows import Stamp, result_row
-from mics_ray.runtime.monitor.run_summary_view import chain_view
+from mics_ray.runtime.monitor.run_summary_view import chain_view, make_usage_table
 
 
 def votes(*right: bool) -> tuple[Vote, ...]:
@@ -34,3 +36,21 @@ def test_a_chain_with_its_tree_is_readable_and_harmless() -> None:
         assert part in shown
     assert shown.index("0.50  a:") < shown.index("1.00  b:")
     assert "### The final answer is: gold" in shown
+
+
+def test_the_usage_table_shows_cached_and_reasoning_tokens_where_there_are_any() -> None:
+    def draw_headings(**more: int) -> list[str]:
+        used = asdict(Usage(3, 1, 1_000, 20, 0.5)) | more
+        summary = {"simulated": False, "usage": {"gpt": used}, "participation": {}, "cost_usd": 0.5}
+        screen = io.StringIO()
+        Console(file=screen, width=120).print(make_usage_table(summary))
+        lines = screen.getvalue().splitlines()
+        assert {word in lines[4] for word in ["gpt", *(f"{number:,}" for number in more.values())]} == {True}
+        return re.split(r"\s*[┃]\s*", lines[2])[1:-1]
+
+    plain = ["model", "calls", "cached", "lost", "tokens in", "out", "cost"]
+    assert draw_headings() == plain
+    assert draw_headings(cached_tokens=640, reasoning_tokens=7) == [
+        *plain[:5], "in prefix cache", "out", "thoughts", "cost"
+    ]  # fmt: skip
+    assert draw_headings(cached_tokens=640) == [*plain[:5], "in prefix cache", "out", "cost"]

@@ -22,6 +22,9 @@ ray_mics_calls_total{run="r",model="gpt",result="timeout"} 1.0
 # TYPE ray_mics_tokens_total counter
 ray_mics_tokens_total{run="r",model="gpt",kind="prompt"} 100.0
 ray_mics_tokens_total{run="r",model="gpt",kind="completion"} 7.0
+# TYPE ray_mics_token_parts_total counter
+ray_mics_token_parts_total{run="r",model="gpt",kind="cached"} 64.0
+ray_mics_token_parts_total{run="r",model="gpt",kind="reasoning"} 5.0
 # TYPE ray_mics_prefix_tokens_total counter
 ray_mics_prefix_tokens_total{run="r",model="tiny",kind="seen"} 100.0
 ray_mics_prefix_tokens_total{run="r",model="tiny",kind="hit"} 25.0
@@ -86,6 +89,7 @@ def test_samples_become_one_view_per_run_summed_over_processes() -> None:
     assert (gpt.replies, gpt.cached, gpt.failures) == (14, 4, {"timeout": 1})
     assert (gpt.prompt_tokens, gpt.completion_tokens, gpt.queue) == (100, 7, None)
     assert view.models["tiny"].hit_share == 0.25
+    assert gpt.hit_share == 0.64
 
 
 def test_a_node_s_own_metrics_port_is_read_as_it_is(node: tuple[type[Node], str]) -> None:

@@ -3,10 +3,12 @@
 import json
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from mics_ray.core.types import Usage
 from mics_ray.errors import RefusedRun
 from mics_ray.io.shards import ShardStore
 from mics_ray.runtime.monitor import watch_folder
@@ -15,7 +17,7 @@ from mics_ray.runtime.monitor.scrape import Sample
 from mics_ray.runtime.monitor.watch_folder import SILENT_S, FolderWatch
 from tests.support.run_folders import row
 
-USED = {"calls": 3, "cached_calls": 1, "prompt_tokens": 9, "completion_tokens": 4, "cost_usd": 0.5}
+USED = {"model": "gpt", **asdict(Usage(3, 1, 9, 4, 0.5, 6, 2))}
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 def commit(folder: Path, *names: str, failure: str | None = None) -> None:
     """Rows on the disk and in the case log, as the writer does it."""
-    rows = [row(name) | {"usage": {"gpt": USED}} for name in names]
+    rows = [row(name) | {"usage": [USED]} for name in names]
     for one in rows:
         one["nodes"][0]["failure"] = failure
     ShardStore(folder / "results").commit(rows)
@@ -61,6 +63,7 @@ def test_committed_rows_and_case_lines_are_summed_as_they_come(folder: Path) -> 
     assert second.models["gpt"].replies == 9
     assert second.models["gpt"].failures is None, "the folder does not tell"
     assert second.cost_usd == 1.5
+    assert second.models["gpt"].hit_share == pytest.approx(6 / 9), "as the provider told"
     assert second.lost == {"timeout": 2}
     assert [line["case"] for line in second.recent] == ["a", "b", "c"]
 
