@@ -8,7 +8,7 @@ from mics_ray.config.compose import looks_like_key, suggest_variable
 from mics_ray.config.keys import read_key
 from mics_ray.config.schema import Config, Engine, ModelConfig, Price, StrategyKind, replica_range
 from mics_ray.errors import RefusedRun
-from mics_ray.models.chat.client import check_base_url
+from mics_ray.models.chat.address import check_base_url
 from mics_ray.models.engine.adapter import find_served_rank
 from mics_ray.models.prompts import check_templates
 

@@ -1,112 +1,118 @@
 """A client of one OpenAI-compatible address: one attempt at one request, the outcome as a value."""
 
-import ipaddress
+import os
 import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import aiohttp
-from yarl import URL
-
+from mics_ray.core.display import make_one_line
 from mics_ray.models.chat import suspend_aware_clock
-from mics_ray.models.chat.retry import Fault, broken_reply, classify_exception, classify_status, parse_retry_after
-from mics_ray.models.chat.wire_format import PictureParts, encode_request, parse_error, parse_reply
-from mics_ray.models.types import Pictures, Reply, Request
+from mics_ray.models.chat.address import check_base_url
+from mics_ray.models.chat.classify import classify_exception, classify_status
+from mics_ray.models.chat.reply_decoder import parse_error, parse_reply, read_words
+from mics_ray.models.chat.retry import Action, Fault
+from mics_ray.models.chat.retry_hints import parse_reset, parse_retry_after
+from mics_ray.models.chat.wire_format import PictureParts, encode_request, read_query
+from mics_ray.models.types import Failure, Pictures, Reply, Request
 
-MAX_BODY = 8 * 2**20  # bytes; no reply of ours comes near it
-CONNECT_S = 15.0
-KEEP_ALIVE_S = 30.0
+if TYPE_CHECKING:
+    import httpx2
+
+    from mics_ray.models.chat.sdk import SdkClient
+
 ERROR_CODE = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
-HEADER_SAFE = re.compile(r"[\x21-\x7e]*")
+KEY_SAFE = re.compile(r"[\x21-\x7e]*")
+HEADER_SAFE = re.compile(r"[\x20-\x7e]*")
+MAX_SAID = 300  # characters of a provider's words that are shown
+SHARED = 6  # so many characters in a row of a secret make a word unfit to be shown
 
-
-def check_base_url(url: str) -> str:
-    """Return ``url`` without a closing slash. Raises :class:`ValueError` unless it is https, or http on loopback."""
-    try:
-        parsed = URL(url)
-        scheme, host = parsed.scheme, parsed.host
-    except ValueError:
-        raise ValueError("base_url: not an address") from None
-    if not host or parsed.user or parsed.password or parsed.query_string or parsed.fragment:
-        raise ValueError("base_url: only scheme, host, port and path, such as https://host/v1")
-    if scheme != "https" and not (scheme == "http" and _is_loopback(host)):
-        raise ValueError(f"base_url: {scheme}://{host} is not https (http is for loopback only)")
-    return url.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+Headers = Mapping[str, Mapping[str, str]]
+"""Headers by the name of the entry that they go with."""
 
 
 class ChatClient:
     """The connections to one address with one key. The key goes into the Authorization header and nowhere else."""
 
-    def __init__(self, base_url: str, key: str | None = None, connections: int = 0) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        key: str | None = None,
+        connections: int = 0,
+        headers: Headers | None = None,
+        secret_headers: Headers | None = None,
+        allow_http: bool = False,
+    ) -> None:
         """``connections`` bounds the pool (0: no bound). Raises :class:`ValueError` for a forbidden address or key."""
-        self._url = URL(check_base_url(base_url) + "/chat/completions")
+        self._url = check_base_url(base_url, allow_http)
         self._key = (key or "").strip()
-        if not HEADER_SAFE.fullmatch(self._key):
+        self._headers = dict(headers or {})
+        for entry, sent in (secret_headers or {}).items():
+            self._headers[entry] = {**self._headers.get(entry, {}), **sent}
+        self._secrets = [self._key, *(value for sent in (secret_headers or {}).values() for value in sent.values())]
+        if not KEY_SAFE.fullmatch(self._key):
             raise ValueError("the API key holds characters that a header cannot carry")
+        if not all(HEADER_SAFE.fullmatch(value) for sent in self._headers.values() for value in sent.values()):
+            raise ValueError("a header holds characters that a header cannot carry")
         self._connections = connections
         self._pictures = PictureParts()
-        self._session: aiohttp.ClientSession | None = None
+        self._sdk: SdkClient | None = None
 
     async def attempt_call(self, request: Request, pictures: Pictures | None, timeout_s: float) -> Reply | Fault:
         """Ask once, in at most ``timeout_s`` seconds awake, connecting included. The reply's cost is not filled in."""
         body = encode_request(request, self._pictures.encode_pictures(pictures) if pictures is not None else [])
         try:
+            sdk = self._open_sdk()
+        except ValueError as error:  # says nothing of the proxy's address, which may hold a password
+            return Fault(Action.STOP, Failure("proxy", str(error)), charged=False, refuses_probe=True)
+        try:
             # A deadline of ours: the client's own read timeout never ends a slow drip.
-            async with (
-                suspend_aware_clock.awake_timeout(timeout_s),
-                self._open_session().post(self._url, data=body, allow_redirects=False) as answer,
-            ):
-                return await self._read_answer(answer, request)
-        except (aiohttp.ClientError, OSError) as error:  # OSError: timeouts too, and no free file handle
-            return classify_exception(error, sent=not isinstance(error, aiohttp.ClientConnectorError))
+            async with suspend_aware_clock.awake_timeout(timeout_s):
+                answer = await sdk.post_body(body, self._headers.get(request.entry, {}), read_query(request))
+        except TimeoutError as error:
+            return classify_exception(error)
+        return answer if isinstance(answer, Fault) else self._read_answer(answer, request)
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        if self._sdk is not None:
+            await self._sdk.close()
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:  # a session belongs to the loop that runs, so the constructor cannot make it
-            headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-            if self._key:
-                headers["Authorization"] = f"Bearer {self._key}"
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE_S),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers=headers,
-            )
-        return self._session
+    def _open_sdk(self) -> "SdkClient":
+        if self._sdk is None:  # its connections belong to the loop that runs, so the constructor cannot make it
+            level = os.environ.pop("OPENAI_LOG", None)  # read at the SDK's import, which then writes into our terminal
+            try:
+                from mics_ray.models.chat.sdk import SdkClient
+            finally:
+                if level is not None:
+                    os.environ["OPENAI_LOG"] = level
+            self._sdk = SdkClient(self._url, self._key, self._connections)
+        return self._sdk
 
-    async def _read_answer(self, answer: aiohttp.ClientResponse, request: Request) -> Reply | Fault:
-        try:
-            body = await _read_capped_body(answer)
-        except (aiohttp.ClientError, OSError) as error:
-            return broken_reply(f"{answer.status} cut off, {type(error).__name__}")
-        if answer.status == 200:
-            return broken_reply(f"200 over {MAX_BODY} bytes") if body is None else parse_reply(body)
-        error_body = None if body is None else parse_error(body)
-        code = "" if error_body is None else self._sanitize_code(error_body.code, request)
-        return classify_status(answer.status, error_body, parse_retry_after(answer.headers), code)
+    def _read_answer(self, answer: "httpx2.Response", request: Request) -> Reply | Fault:
+        body = answer.content
+        if answer.status_code == 200:
+            outcome = parse_reply(body)
+            return replace(outcome, said=self._clean_words(body)) if isinstance(outcome, Fault) else outcome
+        error, headers = parse_error(body), answer.headers
+        wait = parse_retry_after(headers)
+        if wait is None and answer.status_code == 429 and (error is None or error.wait_s is None):
+            wait = parse_reset(headers)
+        code = "" if error is None else self._sanitize_code(error.code, request)
+        return replace(classify_status(answer.status_code, error, wait, code), said=self._clean_words(body))
 
     def _sanitize_code(self, code: str, request: Request) -> str:
-        """The provider's error code, or "" where it may echo the key or medical text."""
-        echo = bool(self._key) and (code in self._key or self._key in code)
+        """The provider's error code, or "" where it may echo a secret or medical text."""
+        echo = any(secret and (code in secret or secret in code) for secret in self._secrets)
         echo = echo or code in request.text or code in request.system
         return code if ERROR_CODE.fullmatch(code) and not echo else ""
 
+    def _clean_words(self, body: bytes) -> str:
+        """What the provider says, in one line, without words that hold a part of a secret."""
+        words = make_one_line(" ".join(read_words(body).split())).split(" ")
+        shown = " ".join("(key)" if self._holds_secret(word) else word for word in words)
+        return shown if len(shown) <= MAX_SAID else f"{shown[:MAX_SAID]}…"
 
-async def _read_capped_body(answer: aiohttp.ClientResponse) -> bytes | None:
-    """The body, or ``None`` for one over the limit; no more than the limit is ever held."""
-    body = bytearray()
-    async for chunk in answer.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY:
-            answer.close()
-            return None
-    return bytes(body)
+    def _holds_secret(self, word: str) -> bool:
+        parts = {word[start : start + SHARED] for start in range(max(1, len(word) - SHARED + 1))}
+        return any(len(part) == SHARED and part in secret for part in parts for secret in self._secrets)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from mics_ray.config.schema import ModelConfig
 from mics_ray.models.chat import suspend_aware_clock
 from mics_ray.models.chat.breaker import OUTAGE_KINDS, Breaker
-from mics_ray.models.chat.client import ChatClient
+from mics_ray.models.chat.client import ChatClient, Headers
+from mics_ray.models.chat.key_history import KeyHistory
 from mics_ray.models.chat.rate_limiter import RateLimiter, RateLimits
 from mics_ray.models.chat.retry import Action, Fault, RetryState
 from mics_ray.models.replies.ledger import Grant, Ledger
@@ -15,7 +16,8 @@ from mics_ray.models.replies.pricing import bill_reply, bound_cost, estimate_tok
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.types import Failure, Pictures, Refused, Reply, Request
 
-PROBE_S = 8.0  # a check before the run must not hold its start up for long; a slow provider is no bad one
+PROBE_S = 20.0  # a check before the run must not hold its start up for long; a slow provider is no bad one
+PROBE_WAIT_S = 70.0  # for a limit a minute to let the probe through
 KEY_WIDE_KINDS = ("auth", "quota")  # refusals that concern every model behind the key
 LEDGER_POLL_S = 0.05  # between two looks at a ledger whose rest is held back for calls under way
 
@@ -53,7 +55,7 @@ class _CallUnderWay:
 class Endpoint:
     """Entries that share an address and a key. Lives in one event loop.
 
-    ``complete`` and ``probe_entry`` raise :class:`Refused` and :class:`LostCall`, and ``OSError`` where the reply store
+    ``complete`` raises :class:`Refused` and :class:`LostCall`, and ``OSError`` where the reply store
     cannot be written.
     """
 
@@ -63,17 +65,24 @@ class Endpoint:
         key: str | None,
         cache: ReplyStore | None,
         ledger: Ledger | None = None,
+        secret_headers: Headers | None = None,
+        proven: bool = False,
     ) -> None:
-        """``key`` is the secret itself. Raises :class:`ValueError` for several addresses or a forbidden one."""
+        """``key`` is the secret itself, and so are the values of ``secret_headers``, by entry. ``proven``: the key has
+        had an answer before. Raises :class:`ValueError` for several addresses or a forbidden one.
+        """
         if len(addresses := {config.base_url for config in entries.values()}) != 1:
             raise ValueError("the entries of an endpoint share one base_url")
         bounds = [config.max_in_flight for config in entries.values()]
         connections = 0 if None in bounds else sum(bound for bound in bounds if bound)
-        self._chat = ChatClient(addresses.pop() or "", key, connections)
+        headers = {name: config.headers for name, config in entries.items()}
+        allow_http = any(config.allow_http for config in entries.values())
+        self._chat = ChatClient(addresses.pop() or "", key, connections, headers, secret_headers, allow_http)
         self._entries = {name: _EntryState(config) for name, config in entries.items()}
         self._cache = cache
         self._ledger = ledger
         self._breaker = Breaker()
+        self._history = KeyHistory(proven)
         self._under_way: dict[bytes, _CallUnderWay] = {}
 
     async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
@@ -93,17 +102,20 @@ class Endpoint:
         entry.cached += 1
         return replace(reply, cached=True, cost_usd=0.0)
 
-    async def probe_entry(self, request: Request) -> None:
-        """Try a request once, without the cache. Raises :class:`Refused`; other trouble is no reason to refuse."""
-        entry = self._entries[request.entry]
-        try:
-            async with suspend_aware_clock.awake_timeout(PROBE_S):
-                state = RetryState(request.key, 2 * PROBE_S)
-                outcome = await self._attempt_call(entry, request, None, state, keep=False)
-        except TimeoutError:
-            return
-        if isinstance(outcome, Fault) and outcome.action is Action.STOP:
-            raise Refused(outcome.failure)
+    async def probe_entry(self, request: Request, pictures: Pictures | None = None) -> Reply | Fault:
+        """Ask as the run will ask, without the cache; a rate limit is waited for, :data:`PROBE_WAIT_S` at most.
+
+        Other trouble is returned as it comes. Raises :class:`Refused` where the call must not be made.
+        """
+        entry, waited, state = self._entries[request.entry], 0.0, RetryState(request.key, 2 * PROBE_S)
+        while True:
+            outcome = await self._attempt_call(entry, request, pictures, state, keep=False)
+            if not isinstance(outcome, Fault) or outcome.failure.kind != "rate_limit":
+                return outcome
+            waited += (pause := outcome.retry_after or 2.0)
+            if waited > PROBE_WAIT_S:
+                return outcome
+            await asyncio.sleep(pause)
 
     def read_counters(self) -> dict[str, dict[str, int]]:
         """Per entry: attempts sent (``calls``, of them ``retries``), answers that cost nothing (``cached``), queues."""
@@ -187,7 +199,7 @@ class Endpoint:
         started = suspend_aware_clock.awake_time()
         paid = held  # an attempt that is cut off may be charged
         try:
-            outcome = await self._chat.attempt_call(request, pictures, state.attempt_s)
+            outcome = self._judge_outcome(request, await self._chat.attempt_call(request, pictures, state.attempt_s))
             if isinstance(outcome, Reply):
                 tokens = outcome.prompt_tokens + outcome.completion_tokens or tokens
             else:
@@ -230,12 +242,21 @@ class Endpoint:
     def _is_outage_fault(self, fault: Fault) -> bool:
         return self._breaker.is_open and fault.failure.kind in OUTAGE_KINDS
 
+    def _judge_outcome(self, request: Request, outcome: Reply | Fault) -> Reply | Fault:
+        """The outcome in the light of what this key has had answered before."""
+        if isinstance(outcome, Fault):
+            return self._history.judge_fault(outcome, request.key, suspend_aware_clock.awake_time())
+        self._history.record_success()
+        return outcome
+
     def _feed_breaker(self, call: bytes, outcome: Reply | Fault) -> None:
         """Tell the breaker; an outage beyond its bound ends the calls of every entry."""
         now = suspend_aware_clock.awake_time()
         if isinstance(outcome, Fault) and outcome.failure.kind in OUTAGE_KINDS:
             self._breaker.record_fault(call, now)
-        else:  # a refusal or a 429 too: the provider is there
+        elif (
+            not isinstance(outcome, Fault) or outcome.failure.kind != "timeout"
+        ):  # a refusal or a 429 too: the provider is there
             self._breaker.record_success()
         if self._breaker.is_long_outage(now):
             failure = Failure("outage", "the provider has not answered for 10 minutes")

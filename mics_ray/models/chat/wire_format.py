@@ -1,43 +1,19 @@
-"""The bytes of the OpenAI chat-completions protocol: requests out, replies and errors in. No I/O.
+"""The bytes of a chat-completions request, pictures included. No I/O.
 
-Lone surrogates, which UTF-8 cannot carry, are sent and kept as ``?``.
+Lone surrogates, which UTF-8 cannot carry, are sent as ``?``.
 """
 
 import base64
 import json
 from collections import OrderedDict
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from mics_ray.models.chat.retry import Action, ErrorBody, Fault, broken_reply
-from mics_ray.models.types import Failure, Pictures, Reply, Request
+from mics_ray.models.types import Pictures, Request
 
-MAX_TOKENS = 2**31 - 1  # of one reply; a count beyond it, or below zero, is garbage
 PICTURE_CACHE = 64 * 2**20  # bytes of encoded pictures that are kept
-
-
-class _Message(msgspec.Struct):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class _Completion(msgspec.Struct):
-    choices: list[_Choice]
-    usage: _Usage | None = None
-
-
-_decode_strictly = msgspec.json.Decoder(_Completion).decode
 
 
 class PictureParts:
@@ -67,69 +43,36 @@ def _encode_picture_part(file: bytes) -> bytes:
 
 
 def encode_request(request: Request, parts: list[msgspec.Raw]) -> bytes:
-    """A request as JSON; the picture ``parts`` go before the text."""
+    """A request as JSON; the picture ``parts`` go before the text, the entry's ``extra_body`` over all the rest."""
     text: object = _replace_surrogates(request.text)
     if parts:
         text = [*parts, {"type": "text", "text": text}]
     system = [{"role": "system", "content": _replace_surrogates(request.system)}] if request.system else []
-    return msgspec.json.encode(
-        {
-            "model": request.model,
-            "messages": [*system, {"role": "user", "content": text}],
-            "temperature": request.temperature,
-            "max_tokens": request.max_tokens,
-            "seed": request.seed,
-        }
-    )
+    body = {
+        "model": request.model,
+        "messages": [*system, {"role": "user", "content": text}],
+        "temperature": request.temperature,
+        "max_tokens": request.max_tokens,
+        "seed": request.seed,
+    }
+    for name, value in _decode_options(request.options).get("extra_body", {}).items():
+        if value is None:
+            body.pop(name, None)
+        else:
+            body[name] = value
+    return msgspec.json.encode(body)
 
 
-def parse_reply(body: bytes) -> Reply | Fault:
-    """A chat completion, its cost not filled in, or why the body of a 200 is none."""
-    try:
-        completion = _decode_completion(body)
-    except (ValueError, RecursionError):
-        return broken_reply("200 is not a chat completion")
-    if not completion.choices:
-        return broken_reply("200 without a choice")
-    message, finish = completion.choices[0].message, completion.choices[0].finish_reason or "stop"
-    if message.refusal or finish == "content_filter":
-        evidence = _replace_surrogates(message.refusal or message.content or "")
-        return Fault(Action.LOSE, Failure("refused", "200 refusal or content filter"), text=evidence)
-    if message.content is None and finish != "length":  # a model that thinks may run out of tokens before it writes
-        return broken_reply("200 without content")
-    usage = completion.usage or _Usage()
-    tokens = _clean_token_count(usage.prompt_tokens), _clean_token_count(usage.completion_tokens)
-    return Reply(_replace_surrogates(message.content or ""), finish, *tokens)
+def read_query(request: Request) -> dict[str, str]:
+    """What the entry adds to the address."""
+    query: dict[str, str] = _decode_options(request.options).get("query", {})
+    return query
 
 
-def parse_error(body: bytes) -> ErrorBody | None:
-    """The error that a body tells: ``{"error": {…}}``, the same in a list, or bare; ``None`` if it tells none."""
-    try:
-        said: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    said = said[0] if isinstance(said, list) and said else said
-    said = said.get("error", said) if isinstance(said, dict) else None
-    if isinstance(said, str):
-        return ErrorBody(message=said)
-    if not isinstance(said, dict) or not {"message", "code", "type"} & said.keys():
-        return None
-    codes = (value for value in (said.get("code"), said.get("type")) if isinstance(value, str) and value)
-    return ErrorBody(next(codes, ""), str(said.get("message", "")))
-
-
-def _decode_completion(body: bytes) -> _Completion:
-    try:
-        return _decode_strictly(body)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError:  # lone surrogates, which the fast parser does not take
-        return msgspec.convert(json.loads(body), _Completion)
-
-
-def _clean_token_count(tokens: int | None) -> int:
-    """A count of tokens that money can be reckoned with and a row can hold; garbage is taken as not told."""
-    return tokens if tokens is not None and 0 <= tokens <= MAX_TOKENS else 0
+@lru_cache(maxsize=256)  # one for each entry
+def _decode_options(options: str) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads(options) if options else {}
+    return decoded
 
 
 def _replace_surrogates(text: str) -> str:

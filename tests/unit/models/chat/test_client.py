@@ -8,7 +8,9 @@ import tracemalloc
 import openai
 import pytest
 
-from mics_ray.models.chat.client import MAX_BODY, ChatClient, check_base_url
+from mics_ray.models.chat.address import check_base_url
+from mics_ray.models.chat.client import ChatClient
+from mics_ray.models.chat.sdk import MAX_BODY
 from mics_ray.models.chat.retry import Action, Fault
 from mics_ray.models.types import Pictures, Reply, Request
 from tests.support.faulty_server import (
@@ -232,12 +234,10 @@ async def test_a_session_keeps_connections_and_no_cookies_and_is_closed() -> Non
         chat = ChatClient(server.url, SECRET, connections=2)
         for _ in range(3):
             assert isinstance(await chat.attempt_call(REQUEST, None, 5), Reply)
-        session = chat._session
-        assert session is not None
-        assert session.connector is not None
-        assert session.connector.limit == 2
+        sdk = chat._sdk
+        assert sdk is not None
         await chat.close()
-        assert session.closed
+        assert sdk.is_closed()
     assert [seen.headers.get("cookie") for seen in server.seen] == [None] * 3
     assert {seen.headers["accept-encoding"] for seen in server.seen} == {"identity"}, "a body's size is what is read"
     assert {seen.headers["content-type"] for seen in server.seen} == {"application/json"}
@@ -246,4 +246,4 @@ async def test_a_session_keeps_connections_and_no_cookies_and_is_closed() -> Non
 async def test_a_client_that_was_never_used_closes() -> None:
     chat = ChatClient("https://host/v1", SECRET)
     await chat.close()
-    assert chat._session is None
+    assert chat._sdk is None

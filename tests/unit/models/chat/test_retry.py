@@ -5,17 +5,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from mics_ray.models.chat.retry import (
-    MAX_LONG_WAITS,
-    Action,
-    ErrorBody,
-    Fault,
-    RetryState,
-    broken_reply,
-    classify_exception,
-    classify_status,
-    parse_retry_after,
-)
+from mics_ray.models.chat.classify import ErrorBody, classify_exception, classify_status
+from mics_ray.models.chat.retry import MAX_LONG_WAITS, Action, Fault, RetryState, broken_reply
+from mics_ray.models.chat.retry_hints import parse_retry_after
 from mics_ray.models.types import Failure, LostCall, Refused
 
 KEY = b"k" * 32
@@ -94,12 +86,7 @@ def date(seconds: float) -> str:
     ],
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: object = None) -> datetime:
-            return NOW + timedelta(days=1)
-
-    monkeypatch.setattr("mics_ray.models.chat.retry.datetime", Clock)
+    monkeypatch.setattr("time.time", lambda: (NOW + timedelta(days=1)).timestamp())
     assert parse_retry_after(headers) == seconds
 
 
@@ -201,7 +188,8 @@ def test_a_date_of_too_many_digits_is_garbage(date: str) -> None:
         (422, ErrorBody("", "flagged"), Action.LOSE, "bad_request"),
         (422, ErrorBody("", "unknown model"), Action.LOSE, "bad_request"),
         (400, ErrorBody("", "unknown model"), Action.STOP, "unknown_model"),
-        (404, ErrorBody("", "no route"), Action.STOP, "unknown_model"),
+        (404, ErrorBody("", "no route"), Action.STOP, "no_chat_api"),
+        (404, ErrorBody("DeploymentNotFound", "The API deployment does not exist"), Action.STOP, "unknown_model"),
         (429, ErrorBody("Insufficient_Quota", ""), Action.STOP, "quota"),
         (403, ErrorBody("", "the prompt is too long"), Action.STOP, "auth"),
     ],
@@ -216,7 +204,6 @@ def test_the_same_words_mean_something_else_under_another_status(
 def test_a_provider_that_answers_with_an_error_does_not_charge_for_it() -> None:
     assert not classify_status(500, None).charged
     assert classify_exception(TimeoutError()).charged
-    assert not classify_exception(ConnectionRefusedError(), sent=False).charged
     assert broken_reply("200 without a choice").charged
 
 

@@ -5,8 +5,10 @@ import json
 
 import pytest
 
-from mics_ray.models.chat.retry import Action, ErrorBody, Fault
-from mics_ray.models.chat.wire_format import PictureParts, encode_request, parse_error, parse_reply
+from mics_ray.models.chat.classify import ErrorBody
+from mics_ray.models.chat.reply_decoder import parse_error, parse_reply
+from mics_ray.models.chat.retry import Action, Fault
+from mics_ray.models.chat.wire_format import PictureParts, encode_request
 from mics_ray.models.types import Pictures, Reply, Request
 from tests.support.faulty_server import completion
 
@@ -116,8 +118,11 @@ def test_refusals(body: object, evidence: str) -> None:
     ("body", "error"),
     [
         ('{"error": {"code": "c", "message": "m"}}', ErrorBody("c", "m")),
-        ('[{"error": {"code": 400, "status": "S", "message": "m"}}]', ErrorBody("", "m")),
-        ('{"object": "error", "message": "m", "type": "NotFoundError", "code": 404}', ErrorBody("NotFoundError", "m")),
+        ('[{"error": {"code": 400, "status": "S", "message": "m"}}]', ErrorBody("S", "m", 400)),
+        (
+            '{"object": "error", "message": "m", "type": "NotFoundError", "code": 404}',
+            ErrorBody("NotFoundError", "m", 404),
+        ),
         ('{"error": "plain"}', ErrorBody("", "plain")),
         ('{"detail": "Not Found"}', None),
         ("<html>", None),

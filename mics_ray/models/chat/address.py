@@ -1,0 +1,35 @@
+"""Which addresses a model may be asked at."""
+
+import ipaddress
+
+from yarl import URL
+
+
+def check_base_url(url: str, allow_http: bool = False) -> str:
+    """Return ``url`` without a closing slash. Raises :class:`ValueError` unless it is https, or http on loopback.
+
+    ``allow_http`` lets http go to any host.
+    """
+    try:
+        parsed = URL(url)
+        scheme, host = parsed.scheme, parsed.host
+    except ValueError:
+        raise ValueError("base_url: not an address") from None
+    if not host or parsed.user or parsed.password or parsed.query_string or parsed.fragment:
+        raise ValueError("base_url: only scheme, host, port and path, such as https://host/v1")
+    if scheme == "http" and not (allow_http or is_loopback(host)):
+        raise ValueError(
+            f"base_url: http://{host} is not https (http is for loopback, and for servers inside the cluster "
+            "whose entry says allow_http: true)"
+        )
+    if scheme not in ("http", "https"):
+        raise ValueError(f"base_url: {scheme}://{host} is not https")
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

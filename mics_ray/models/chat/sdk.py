@@ -1,0 +1,151 @@
+"""The openai SDK as it is used here: bytes out, the whole body of any status back, nothing on its own initiative.
+
+Importing this module loads the SDK (0.5 s), so :mod:`mics_ray.models.chat.client` does it when the first call is made.
+"""
+
+import logging
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import httpx2
+import openai
+from openai import AsyncOpenAI, DefaultAioHttpClient, Omit
+
+from mics_ray.models.chat.address import is_loopback
+from mics_ray.models.chat.classify import classify_exception
+from mics_ray.models.chat.retry import Fault, broken_reply
+
+MAX_BODY = 8 * 2**20  # bytes, decompressed; no reply of ours comes near it
+CONNECT_S = 15.0
+KEEP_ALIVE_S = 30.0
+DECODED = ("", "identity", "gzip", "deflate")
+"""Encodings whose decoder, fed 16 KB at a time, cannot burst the cap; we ask for none of them."""
+DROPPED = (b"content-encoding", b"content-length", b"transfer-encoding", b"location", b"set-cookie")
+"""Headers that do not describe a body read to its end, or would make the client follow or remember something."""
+ADDED_BY_SDK = {"x-stainless-retry-count": Omit(), "x-stainless-read-timeout": Omit()}
+
+# They log every call, its address included.
+for _name in ("openai", "httpx2"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class _UnreadableBody(Exception):
+    """An answer whose body did not come whole; the message says its status and why."""
+
+
+class _WholeBodyTransport(httpx2.AsyncBaseTransport):
+    """Reads every body to its end, or to :data:`MAX_BODY`, before the SDK, which knows no bound, sees the answer."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send ``request``. Raises :class:`_UnreadableBody`, and what the inner transport raises before an answer."""
+        answer = await self._inner.handle_async_request(request)
+        try:
+            body = await _read_capped_body(answer)
+        except (httpx2.HTTPError, aiohttp.ClientError, OSError) as error:
+            cause = error.__cause__ or error
+            raise _UnreadableBody(f"{answer.status_code} cut off, {type(cause).__name__}") from error
+        finally:
+            await answer.aclose()
+        headers = [(name, value) for name, value in answer.headers.raw if name.lower() not in DROPPED]
+        return httpx2.Response(answer.status_code, headers=headers, content=body, request=request)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()
+
+
+async def _read_capped_body(answer: httpx2.Response) -> bytes:
+    encoding = answer.headers.get("content-encoding", "").strip().lower()
+    if encoding not in DECODED:
+        raise _UnreadableBody(f"{answer.status_code} in an encoding that was not asked for")
+    body = bytearray()
+    async for chunk in answer.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise _UnreadableBody(f"{answer.status_code} over {MAX_BODY} bytes")
+    return bytes(body)
+
+
+class _Connections(DefaultAioHttpClient):
+    """The SDK's client over aiohttp with our pool: proxies and certificates come from the environment."""
+
+    def __init__(self, host: str, limit: int) -> None:
+        self._limit = limit  # first: the constructor makes the transports
+        self._certificates = ssl.create_default_context()  # the system's, or those of SSL_CERT_FILE
+        super().__init__(
+            verify=self._certificates,
+            follow_redirects=False,
+            timeout=httpx2.Timeout(None, connect=CONNECT_S),
+            # No proxy can reach what listens on this machine only.
+            mounts={f"all://{_bracket(host)}": None} if is_loopback(host) else None,
+        )
+
+    def _init_transport(self, *args: Any, **kwargs: Any) -> httpx2.AsyncBaseTransport:
+        return self._wrap_transport(super()._init_transport(*args, **kwargs))
+
+    def _init_proxy_transport(self, *args: Any, **kwargs: Any) -> httpx2.AsyncBaseTransport:
+        return self._wrap_transport(super()._init_proxy_transport(*args, **kwargs))
+
+    def _wrap_transport(self, transport: httpx2.AsyncBaseTransport) -> httpx2.AsyncBaseTransport:
+        transport.client = self._open_session  # type: ignore[attr-defined]  # AiohttpTransport's, called at its first use
+        return _WholeBodyTransport(transport)
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=self._limit, keepalive_timeout=KEEP_ALIVE_S, ssl=self._certificates)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
+class SdkClient(AsyncOpenAI):
+    """One address and key. Nothing is read from the SDK's environment variables, and nothing is retried."""
+
+    def __init__(self, base_url: str, key: str, limit: int) -> None:
+        """``limit`` bounds the connections (0: no bound). Raises :class:`ValueError` for a proxy that is no address."""
+        self._sent_headers: dict[str, str | Omit] = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json",
+            "User-Agent": f"mics-ray (openai {openai.__version__})",
+        }
+        try:
+            connections = _Connections(httpx2.URL(base_url).host, limit)
+        except (httpx2.InvalidURL, ValueError):
+            raise ValueError("a proxy variable of the environment holds no address") from None
+        # Given as "", neither is looked for in the environment.
+        super().__init__(base_url=base_url, api_key=key, admin_api_key="", max_retries=0, http_client=connections)
+
+        self.admin_api_key = None  # or it would be sent, empty, where there is no key
+
+    @property
+    def default_headers(self) -> dict[str, str | Omit]:
+        """All that is sent beside the key and an entry's own: no word on this machine, organization or project."""
+        return self._sent_headers
+
+    def _validate_headers(self, headers: Any, custom_headers: Any) -> None:
+        """A server without a key is as good as one with."""
+
+    async def post_body(
+        self, body: bytes, headers: Mapping[str, str], query: Mapping[str, str]
+    ) -> httpx2.Response | Fault:
+        """Ask for one chat completion: the answer whatever its status, or why there is none."""
+        try:
+            return await self.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                content=body,
+                options={"headers": {**ADDED_BY_SDK, **headers}, "params": query},
+            )
+        except openai.APIStatusError as error:
+            return error.response
+        except _UnreadableBody as error:
+            return broken_reply(str(error))
+        except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
+            return classify_exception(error)
+
+
+def _bracket(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
