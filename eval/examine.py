@@ -38,7 +38,8 @@ def examine(work: Work, progress: Progress, interns: StartInterns = start_intern
 
 async def _examine(work: Work, progress: Progress, interns: StartInterns, stop: StopSignal) -> JobEnd:
     began = time.monotonic()
-    actors = start_models(work.config, str(work.folder.cache.absolute()), str(work.folder.logs.absolute()), interns)
+    cache, logs = str(work.folder.cache.absolute()), str(work.folder.logs.absolute())
+    actors = start_models(work.config, cache, logs, interns, proven=work.proven)
     answers = AnswerWriter(ShardStore(work.folder.results, ANSWERS), _score(work))
     try:
         progress.show_phase(f"loading {', '.join(actors.replicas) or 'no engine'}")

@@ -54,10 +54,11 @@ class Work:
     total: int
     pending: list[Question]
     tiling: dict[str, Any]
+    proven: frozenset[str] = frozenset()
 
-    def at(self, served: Config) -> "Work":
-        """The same with addresses filled in."""
-        return replace(self, config=served)
+    def at(self, served: Config, proven: frozenset[str] = frozenset()) -> "Work":
+        """The same with addresses filled in, and the providers that have answered the probe."""
+        return replace(self, config=served, proven=proven)
 
 
 def check(job: EvaluateJob) -> None:

@@ -25,12 +25,12 @@ def on_ray(work: "Work", progress: "Progress") -> "JobEnd":
 
     with serve_simulated_models(work.config, work.folder) as served:
         progress.show_phase("asking the judge for one word")
-        asyncio.run(probe_models(served))
+        proven = asyncio.run(probe_models(served))
         from eval.examine import examine
         from mics_ray.runtime.driver.cluster import join_cluster
 
         with join_cluster(served.ray):
-            return examine(work.at(served), progress)
+            return examine(work.at(served, proven), progress)
 
 
 def evaluate(job: EvaluateJob, answering: Answering = on_ray) -> int:

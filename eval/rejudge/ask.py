@@ -10,7 +10,7 @@ from eval.rejudge.account import Said
 from eval.rejudge.recorded import answers
 from mics_ray.assemble.locations import JUDGE, group_by_provider
 from mics_ray.assemble.panel import build_judge_template
-from mics_ray.config.keys import read_key
+from mics_ray.config.keys import read_key, read_secret_headers
 from mics_ray.config.schema import Config
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Case, LostCall, Verdict
@@ -36,11 +36,15 @@ class Heard:
     said: dict[str, Said]
 
 
-def endpoint(config: Config, cache: ReplyStore, ledger: Ledger) -> Endpoint:
-    """The judge's provider; ``config`` has no other model. What it costs goes into ``ledger``."""
+def endpoint(config: Config, cache: ReplyStore, ledger: Ledger, proven: bool) -> Endpoint:
+    """The judge's provider; ``config`` has no other model. What it costs goes into ``ledger``.
+
+    ``proven``: it has answered the probe.
+    """
     entries = next(iter(group_by_provider(config).values()))
     variable = entries[JUDGE].api_key_env
-    return Endpoint(entries, read_key(variable) if variable else None, cache, ledger)
+    key = read_key(variable) if variable else None
+    return Endpoint(entries, key, cache, ledger, read_secret_headers(entries), proven=proven)
 
 
 class PaidCalls:

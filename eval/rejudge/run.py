@@ -52,6 +52,7 @@ class _Work:
     folder: RunFolder
     place: Path
     cases: int
+    proven: bool
 
 
 def rejudge(job: RejudgeJob) -> int:
@@ -72,8 +73,8 @@ def rejudge(job: RejudgeJob) -> int:
             serve_simulated_models(config, folder) as served,
             closing(Ledger(place, ACCOUNT, config.budget_usd)) as ledger,
         ):
-            asyncio.run(probe_models(served, ledger))
-            work, stop = _Work(served, found, folder, place, cases), StopSignal()
+            proven = asyncio.run(probe_models(served, ledger))
+            work, stop = _Work(served, found, folder, place, cases, bool(proven)), StopSignal()
             with stop.listening():
                 return asyncio.run(_rejudge(work, job, ledger, Progress(), stop))
 
@@ -89,7 +90,7 @@ def _config(job: RejudgeJob, found: Rules) -> Config:
 async def _rejudge(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progress, stop: StopSignal) -> int:
     limit = work.config.cache.max_gb
     cache = ReplyStore(work.folder.cache, f"rejudge-{work.place.name}", None if limit is None else round(limit * GB))
-    judge, meter = PaidCalls(endpoint(work.config, cache, ledger)), UsageMeter()
+    judge, meter = PaidCalls(endpoint(work.config, cache, ledger, work.proven)), UsageMeter()
     account, end = Account(work.rules.policy), JobEnd(EXIT_OK, "")
     progress.show_phase(f"asking {job.judge.model} about the answers of {work.cases} cases")
     try:

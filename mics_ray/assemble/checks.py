@@ -1,14 +1,12 @@
 """What a configuration is refused for, before anything is started: every problem at once, one line each."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
-from mics_ray.assemble.locations import JUDGE, LOCAL, list_endpoints, locate_cases, locate_images
-from mics_ray.config.compose import looks_like_key, suggest_variable
-from mics_ray.config.keys import read_key
+from mics_ray.assemble.entry_checks import find_entry_problems, find_ignored_fields
+from mics_ray.assemble.locations import JUDGE, list_endpoints, locate_cases, locate_images
+from mics_ray.config.keys import list_key_names
 from mics_ray.config.schema import Config, Engine, ModelConfig, Price, StrategyKind, replica_range
 from mics_ray.errors import RefusedRun
-from mics_ray.models.chat.address import check_base_url
 from mics_ray.models.engine.adapter import find_served_rank
 from mics_ray.models.prompts import check_templates
 
@@ -46,7 +44,7 @@ def find_model_problems(config: Config) -> list[str]:
     if config.cache.max_gb is not None and config.cache.max_gb <= 0:
         problems.append(f"cache.max_gb: {config.cache.max_gb:g} is not above 0")
     for name, entry in list_endpoints(config).items():
-        problems += _check_endpoint(name, entry)
+        problems += find_entry_problems(name, entry)
     for name, intern in config.interns.items():
         if intern.engine is Engine.vllm:
             problems += [f"interns.{name}: {problem}" for problem in _check_served(intern)]
@@ -59,7 +57,9 @@ def find_budget_problems(config: Config) -> list[str]:
         return []
     problems = [] if config.budget_usd > 0 else [f"budget_usd: {config.budget_usd:g} is not above 0"]
     # A server without a key (our own, the simulated one) may well be free; behind a key somebody pays.
-    free = [name for name, entry in list_endpoints(config).items() if entry.api_key_env and not _has_price(entry.price)]
+    free = [
+        name for name, entry in list_endpoints(config).items() if list_key_names(entry) and not _has_price(entry.price)
+    ]
     return problems + [f"{name}.price: not given, so budget_usd cannot count its calls" for name in free]
 
 
@@ -70,7 +70,7 @@ def _has_price(price: Price) -> bool:
 def find_size_problems(config: Config) -> list[str]:
     """What is wrong with how many there are of anything, one line each."""
     sizes = [f"interns.{name}.{problem}" for name, intern in config.interns.items() for problem in _check_size(intern)]
-    return [*_check_roles(config), *_check_numbers(config), *sizes]
+    return [*_check_roles(config), *find_ignored_fields(config), *_check_numbers(config), *sizes]
 
 
 def _check_input(config: Config) -> list[str]:
@@ -150,29 +150,6 @@ def _check_size(intern: ModelConfig) -> list[str]:
             problems.append(f"gpus: {intern.gpus:g} is not a share of one GPU (above 0, at most 1)")
         if (intern.tensor_parallel, intern.pipeline_parallel) != (1, 1):
             problems.append("gpus: a share goes only with tensor_parallel 1 and pipeline_parallel 1")
-    return problems
-
-
-def _check_endpoint(name: str, entry: ModelConfig) -> list[str]:
-    problems = []
-    if entry.base_url is None:
-        problems.append(f"{name}.base_url is not set: give the address of its API, such as https://host/v1")
-    elif entry.base_url != LOCAL:
-        try:
-            check_base_url(entry.base_url)
-        except ValueError as error:
-            problems.append(f"{name}.base_url: {error}")
-    if (variable := entry.api_key_env) is not None:
-        if looks_like_key(variable) or not variable.isidentifier():
-            problems.append(f"{name}.api_key_env: must be the NAME of an environment variable, not a key")
-        elif read_key(variable) is None:
-            problems.append(f"{name}.api_key_env: {variable} is not set{suggest_variable(variable)}")
-    for limit in ("requests_per_minute", "tokens_per_minute", "max_in_flight", "deadline_s", "max_tokens"):
-        if (value := getattr(entry, limit)) is not None and value <= 0:
-            problems.append(f"{name}.{limit}: {value} is not above 0")
-    for kind, price in asdict(entry.price).items():
-        if price is not None and not price >= 0:  # below 0, or NaN: calls would pay into the budget
-            problems.append(f"{name}.price.{kind}: {price:g} is below 0")
     return problems
 
 

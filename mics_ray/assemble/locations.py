@@ -44,8 +44,10 @@ def list_endpoints(config: Config) -> dict[str, ModelConfig]:
 
 def group_by_provider(config: Config) -> dict[str, dict[str, ModelConfig]]:
     """Entries grouped by who serves them (address and key): one endpoint actor each, so that its limits are exact."""
-    # The key is part of the group: two keys of one provider have limits of their own.
+    # The key is part of the group: two keys of one provider have limits of their own. A key may be in a header.
     groups: dict[str, dict[str, ModelConfig]] = {}
     for name, entry in list_endpoints(config).items():
-        groups.setdefault(f"{entry.base_url} {entry.api_key_env or ''}".strip(), {})[name] = entry
+        headers = (f"{header.lower()}={variable}" for header, variable in sorted(entry.headers_env.items()))
+        group = " ".join(filter(None, [str(entry.base_url), entry.api_key_env, *headers]))
+        groups.setdefault(group, {})[name] = entry
     return groups

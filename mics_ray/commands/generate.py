@@ -41,6 +41,7 @@ def generate(config: Config) -> int:
         return _replay_run(config)
     # Each import waits until it is needed: a wrong configuration is refused before the HTTP client and Ray are loaded.
     _check(config)
+    from mics_ray.assemble.entry_checks import list_warnings
     from mics_ray.io.shards import ShardError
     from mics_ray.jobs.generation import begin_retry, prepare_generation, serve_simulated_models, uses_simulated_models
     from mics_ray.jobs.job_end import JobEnd
@@ -50,6 +51,8 @@ def generate(config: Config) -> int:
     from mics_ray.runtime.monitor.progress import Progress
 
     progress, console = Progress(), Console()
+    for warning in list_warnings(config):
+        console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
     with prepare_generation(config) as job:
         log_into_folder(job.folder.logs, "driver")
         survey = job.survey
@@ -63,11 +66,11 @@ def generate(config: Config) -> int:
         if survey.pending:
             with serve_simulated_models(job.config, job.folder) as served:
                 progress.show_phase("asking every model for one word")
-                _probe_models(served, job)
+                proven = _probe_models(served, job)
                 job, retried = begin_retry(job)
                 if retried:
                     progress.show_phase(f"{retried} failed rows are replaced; {job.folder.superseded} keeps them")
-                end = run(job.at(replace(served, retry_failed=False)), progress)
+                end = run(job.at(replace(served, retry_failed=False), proven), progress)
         try:
             end, summary = account_for_run(job, end, uses_simulated_models(config))
             progress.show_phase(f"ended with exit code {end.code} {end.message}")
@@ -98,12 +101,12 @@ def _replay_run(config: Config) -> int:
     return account.code
 
 
-def _probe_models(served: Config, job: "GenerationJob") -> None:
+def _probe_models(served: Config, job: "GenerationJob") -> frozenset[str]:
     from mics_ray.assemble.probe import probe_models
     from mics_ray.models.replies.ledger import Ledger
 
     with closing(Ledger(job.folder.cache, "probe", served.budget_usd)) as ledger:
-        asyncio.run(probe_models(served, ledger))
+        return asyncio.run(probe_models(served, ledger, job.shows_pictures()))
 
 
 def _report_preflight(config: Config, job: "GenerationJob", console: Console) -> int:

@@ -228,7 +228,7 @@ def _refuse_keys(composed: DictConfig) -> None:
         if isinstance(value, str) and (looks_like_key(value) or re.match(r"https?://[^/@]+@", value)):
             raise RefusedRun(
                 f"{name} holds what looks like a key; put the key into an environment variable "
-                "and its NAME into api_key_env"
+                "and its NAME into api_key_env or headers_env"
             )
 
 

@@ -1,7 +1,12 @@
 """The one place that keys are read from: the environment, or files that a cluster mounts. Standard library only."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mics_ray.config.schema import ModelConfig
 
 DIRECTORY = "MICS_SECRETS_DIR"
 """The environment variable with the folder of mounted files, each named as the variable whose key it holds."""
@@ -18,3 +23,16 @@ def read_key(name: str) -> str | None:
         return (Path(folder) / name).read_text(encoding="utf-8").strip() or None
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def list_key_names(entry: "ModelConfig") -> list[str]:
+    """The names of the variables whose values ``entry`` sends."""
+    return [*([entry.api_key_env] if entry.api_key_env else []), *entry.headers_env.values()]
+
+
+def read_secret_headers(entries: "Mapping[str, ModelConfig]") -> dict[str, dict[str, str]]:
+    """The values of the entries' ``headers_env``: by entry, by header. A variable that is not set is left out."""
+    return {
+        name: {header: key for header, variable in entry.headers_env.items() if (key := read_key(variable))}
+        for name, entry in entries.items()
+    }

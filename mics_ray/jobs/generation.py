@@ -24,16 +24,22 @@ from mics_ray.models.replies.ledger import read_spent_usd
 
 @dataclass(frozen=True, slots=True)
 class GenerationJob:
-    """A checked job: what to search, and how its rows are stamped."""
+    """A checked job: what to search, and how its rows are stamped. ``proven`` are the providers that have answered."""
 
     config: Config
     folder: RunFolder
     survey: Survey
     stamp: Stamp
+    proven: frozenset[str] = frozenset()
 
-    def at(self, served: Config) -> "GenerationJob":
-        """The same job with addresses filled in."""
-        return replace(self, config=served)
+    def at(self, served: Config, proven: frozenset[str] = frozenset()) -> "GenerationJob":
+        """The same job with addresses filled in, and what the probe has found out."""
+        return replace(self, config=served, proven=proven)
+
+    def shows_pictures(self) -> bool:
+        """Whether any pending case has a picture; reads as far as the first."""
+        found = (found for span in self.survey.spans for _, found in read_places(span))
+        return any(isinstance(case, Case) and case.images for case in found)
 
 
 @contextmanager

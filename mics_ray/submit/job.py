@@ -8,6 +8,7 @@ from typing import Any
 
 from eval.config import EvaluateJob
 from mics_ray.config.compose import compose_job, dump_yaml
+from mics_ray.config.keys import list_key_names
 from mics_ray.config.schema import Config, ModelConfig
 from mics_ray.errors import RefusedRun
 from mics_ray.runtime.serving.placement import ReplicaNeed, list_needs
@@ -60,7 +61,7 @@ def describe_job(words: Sequence[str], config_dir: Path | None, base: str) -> Su
     config = compose_job(name, program.schema, overrides, config_dir)
     output = str(PurePosixPath(base) / program.output(config))
     text = dump_yaml(config)
-    keys = {entry.api_key_env for entry in program.entries(config) if entry.api_key_env}
+    keys = {name for entry in program.entries(config) for name in list_key_names(entry)}
     return SubmittedJob(
         program=name,
         overrides=tuple(overrides),

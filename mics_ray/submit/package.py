@@ -74,7 +74,7 @@ def find_group_files(job: SubmittedJob) -> Iterator[tuple[str, Path]]:
             if any(looks_like_key(word) for word in file.read_text(encoding="utf-8").split()):
                 raise RefusedRun(
                     f"{file} holds what looks like a key; it would travel with the job: put the key into an "
-                    "environment variable of the cluster and its NAME into api_key_env"
+                    "environment variable of the cluster and its NAME into api_key_env or headers_env"
                 )
             yield file.relative_to(job.config_dir).as_posix(), file
 

@@ -20,8 +20,10 @@ from mics_ray.core.types import Case, Note, Verdict
 from mics_ray.core.verdict import parse_verdict
 from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import InputError, read_span, survey_cases
-from mics_ray.models.chat.retry import Fault, classify_status, parse_retry_after
-from mics_ray.models.chat.wire_format import parse_error, parse_reply
+from mics_ray.models.chat.classify import classify_status
+from mics_ray.models.chat.reply_decoder import parse_error, parse_reply
+from mics_ray.models.chat.retry import Fault
+from mics_ray.models.chat.retry_hints import parse_retry_after
 from mics_ray.models.pictures.reading import PictureError, check_picture, load_picture
 from mics_ray.models.pictures.size_limits import MAX_PIXELS
 from mics_ray.models.types import Reply

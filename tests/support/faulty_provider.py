@@ -232,5 +232,5 @@ ACTS: dict[str, Act] = {
     "html": _sends(lambda _: _html(200)),
     "refusal": _sends(_refusal),
     "outage": _reset,
-    "quota": _sends(lambda _: _error(429, "insufficient_quota")),
+    "quota": _sends(lambda _: _error(429, "billing_hard_limit_reached")),
 }

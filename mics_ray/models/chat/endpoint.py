@@ -18,7 +18,8 @@ from mics_ray.models.types import Failure, Pictures, Refused, Reply, Request
 
 PROBE_S = 20.0  # a check before the run must not hold its start up for long; a slow provider is no bad one
 PROBE_WAIT_S = 70.0  # for a limit a minute to let the probe through
-KEY_WIDE_KINDS = ("auth", "quota")  # refusals that concern every model behind the key
+KEY_WIDE_KINDS = ("auth", "quota", "certificate", "proxy")
+"""Refusals that concern every model behind the key."""
 LEDGER_POLL_S = 0.05  # between two looks at a ledger whose rest is held back for calls under way
 
 

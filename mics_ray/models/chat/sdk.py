@@ -119,6 +119,7 @@ class SdkClient(AsyncOpenAI):
         super().__init__(base_url=base_url, api_key=key, admin_api_key="", max_retries=0, http_client=connections)
 
         self.admin_api_key = None  # or it would be sent, empty, where there is no key
+        self._platform = "Unknown"  # looked up in a thread otherwise, for a header that is not sent
 
     @property
     def default_headers(self) -> dict[str, str | Omit]:

@@ -15,7 +15,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from mics_ray.config.keys import read_key
+from mics_ray.config.keys import read_key, read_secret_headers
 from mics_ray.config.schema import ModelConfig
 from mics_ray.core.types import Failure, LostCall
 from mics_ray.models.chat.endpoint import Endpoint
@@ -50,11 +50,13 @@ class EndpointActor:
         name: str,
         budget_usd: float | None = None,
         max_gb: float | None = None,
+        proven: bool = False,
     ) -> None:
         variable = next(iter(entries.values())).api_key_env  # one provider and key per actor, so any entry names it
         self._cache = ReplyStore(Path(cache_folder), name, None if max_gb is None else round(max_gb * GB))
         self._ledger = Ledger(Path(cache_folder), name, budget_usd)
-        self._endpoint = Endpoint(entries, read_key(variable) if variable else None, self._cache, self._ledger)
+        key, headers = read_key(variable) if variable else None, read_secret_headers(entries)
+        self._endpoint = Endpoint(entries, key, self._cache, self._ledger, headers, proven)
         self._done: dict[str, asyncio.Queue[tuple[int, EndpointAnswer, str]]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._meters = metrics.RunMetrics(metrics.run_name(cache_folder), self._set_gauges).start()
@@ -205,10 +207,17 @@ def start_endpoint(
     name: str,
     budget_usd: float | None = None,
     max_gb: float | None = None,
+    proven: bool = False,
 ) -> Any:
     """Start the actor of one provider on the driver's own node, where the keys and the run's cache are.
+
+    ``proven``: it has answered the probe.
 
     It takes no CPU slot: it waits for the network nearly all the time.
     """
     options = {"num_cpus": 0, "max_restarts": -1, "max_concurrency": 1000, "scheduling_strategy": own_node()}
-    return ray.remote(EndpointActor).options(**options).remote(dict(entries), cache_folder, name, budget_usd, max_gb)
+    return (
+        ray.remote(EndpointActor)
+        .options(**options)
+        .remote(dict(entries), cache_folder, name, budget_usd, max_gb, proven)
+    )

@@ -1,7 +1,7 @@
 """The models of a job as actors: every job's driver starts them, each process that asks connects to them."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,13 +35,16 @@ def start_models(
     interns: StartInterns = start_interns,
     budget_usd: float | None = None,
     max_gb: float | None = None,
+    proven: Container[str] = (),
 ) -> ActorHandles:
     """Start the actors of every model of ``config`` and return at once; the replicas' ``ready()`` takes long.
+
+    ``proven`` are the providers that have answered the probe.
 
     Raises :class:`~mics_ray.errors.RefusedRun` when the cluster cannot hold the replicas.
     """
     endpoints = {
-        provider: start_endpoint(entries, cache_folder, f"endpoint-{number}", budget_usd, max_gb)
+        provider: start_endpoint(entries, cache_folder, f"endpoint-{number}", budget_usd, max_gb, provider in proven)
         for number, (provider, entries) in enumerate(group_by_provider(config).items())
     }
     return ActorHandles(endpoints, interns(config, cache_folder, log_folder))

@@ -8,7 +8,8 @@ from rich.progress import track
 from rich.table import Table
 
 from mics_ray.assemble.estimate import count_rounds, estimate_job
-from mics_ray.assemble.locations import list_endpoints
+from mics_ray.assemble.locations import JUDGE, list_endpoints
+from mics_ray.config.keys import list_key_names
 from mics_ray.config.schema import Config
 from mics_ray.core.display import make_one_line
 from mics_ray.core.types import Case
@@ -56,8 +57,10 @@ def _models_table(config: Config) -> Table:
     for name in ("name", "model", "served by"):
         table.add_column(name)
     for name, entry in list_endpoints(config).items():
-        key = f" with {entry.api_key_env}" if entry.api_key_env else ""
-        table.add_row(name, entry.model, f"{entry.base_url}{key}")
+        names = list_key_names(entry)
+        sent = f" with {', '.join(names)}" if names else ""
+        seen = "" if name == JUDGE or entry.sees_pictures else ", text only: sees_pictures is false"
+        table.add_row(name, entry.model, f"{entry.base_url}{sent}{seen}")
     with join_cluster(config.ray):
         wanted, _ = plan_placement(config)
     for need in wanted:

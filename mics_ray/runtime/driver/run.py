@@ -94,7 +94,8 @@ class _Driver:
         job, config = self._job, self._job.config
         cache, logs = str(job.folder.cache.absolute()), str(job.folder.logs.absolute())
         writer = start_writer(job.folder.results.absolute(), job.folder.logs.absolute())
-        models = start_models(config, cache, logs, interns, config.budget_usd, config.cache.max_gb)
+        limits = config.budget_usd, config.cache.max_gb
+        models = start_models(config, cache, logs, interns, *limits, proven=job.proven)
         self._handles = replace(models, writer=writer)
         self._fleet = Fleet(config, models.replicas, cache, logs)
         window = min(config.window, job.survey.pending)

@@ -12,6 +12,7 @@ from ray.util.placement_group import PlacementGroup, placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from mics_ray.assemble.locations import resolve_embedded
+from mics_ray.config.keys import list_key_names
 from mics_ray.config.schema import Config, ModelConfig
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.vllm_settings import engine_args, is_cpu_build
@@ -82,7 +83,7 @@ def start_interns(config: Config, cache_folder: str | None, log_folder: str | No
 def list_key_variables(config: Config) -> list[str]:
     """The names of the variables that hold keys; interns must not have them."""
     entries: list[ModelConfig] = [config.judge, *config.mentors.values(), *config.interns.values()]
-    return [entry.api_key_env for entry in entries if entry.api_key_env]
+    return [name for entry in entries for name in list_key_names(entry)]
 
 
 def replica_spec(

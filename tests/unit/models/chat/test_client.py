@@ -10,8 +10,8 @@ import pytest
 
 from mics_ray.models.chat.address import check_base_url
 from mics_ray.models.chat.client import ChatClient
-from mics_ray.models.chat.sdk import MAX_BODY
 from mics_ray.models.chat.retry import Action, Fault
+from mics_ray.models.chat.sdk import MAX_BODY
 from mics_ray.models.types import Pictures, Reply, Request
 from tests.support.faulty_server import (
     Behaviour,

@@ -291,20 +291,62 @@ async def test_never_more_in_flight_than_allowed() -> None:
 )
 async def test_a_probe_tells_of_a_refusal_by_one_request(fault: Behaviour, kind: str) -> None:
     async with served(*[fault] * 5) as (endpoint, server):
-        with pytest.raises(Refused) as refused:
-            await endpoint.probe_entry(request())
-        assert refused.value.failure.kind == kind
+        outcome = await endpoint.probe_entry(request())
+        assert isinstance(outcome, Fault)
+        assert (outcome.failure.kind, outcome.refuses_probe) == (kind, True)
         assert len(server.seen) == 1
 
 
 @pytest.mark.parametrize(
-    "fault", [answer(completion()), error(500), error(429, Retry_After="3600"), reset, answer(b"{"), error(400), hang]
+    "fault",
+    [
+        answer(completion()),
+        answer(completion("half", "length")),
+        answer(completion(None, "length")),
+        answer(completion("")),
+        answer(completion(None)),
+        error(500),
+        error(429, Retry_After="3600"),
+        reset,
+        hang,
+    ],
 )
 async def test_a_probe_takes_transient_trouble_lightly(fault: Behaviour, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mics_ray.models.chat.endpoint.PROBE_S", 0.2)
+    monkeypatch.setattr("mics_ray.models.chat.endpoint.PROBE_S", 1.0)
     async with served(*[fault] * 5) as (endpoint, server):
-        await endpoint.probe_entry(request())
+        outcome = await endpoint.probe_entry(request())
+        assert not (isinstance(outcome, Fault) and outcome.refuses_probe)
         assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        error(400, message="Unsupported parameter"),
+        error(422),
+        error(404),
+        answer({"detail": "Not Found"}, 404),
+        answer(b"<html>", 405),
+        answer(b"<html>a page"),
+        answer(b"{}"),
+        answer({"error": {"message": "who knows"}}),
+        answer({"error": "who knows"}),
+        answer(b"", 302, {"Location": "http://127.0.0.1:9/"}),
+    ],
+)
+async def test_a_probe_refuses_what_the_run_could_not_use(fault: Behaviour) -> None:
+    async with served(*[fault] * 5) as (endpoint, server):
+        outcome = await endpoint.probe_entry(request())
+        assert isinstance(outcome, Fault)
+        assert outcome.refuses_probe
+        assert len(server.seen) == 1
+
+
+async def test_a_probe_waits_for_a_rate_limit() -> None:
+    limited = [error(429, Retry_After="0.05"), error(429, Retry_After="0.05")]
+    async with served(*limited) as (endpoint, server):
+        assert isinstance(await endpoint.probe_entry(request()), Reply)
+        assert len(server.seen) == 3
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
