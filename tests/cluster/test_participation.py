@@ -38,7 +38,14 @@ def arguments(folder: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("model", "entry"), [("mentor-1", "mentor_1"), ("intern-2", "intern_2"), ("judge-0", "judge")])
+@pytest.mark.parametrize(
+    ("model", "entry"),
+    [
+        pytest.param("mentor-1", "mentor_1", marks=pytest.mark.slow),
+        pytest.param("intern-2", "intern_2", marks=pytest.mark.slow),
+        ("judge-0", "judge"),
+    ],
+)
 def test_a_model_that_loses_all_of_its_first_calls_ends_the_run(tmp_path: Path, model: str, entry: str) -> None:
     write_cases(tmp_path / "cases.jsonl", 60)
     with RefusingProvider(refuses=f"^{model} ") as provider:
@@ -85,6 +92,7 @@ def test_failed_cases_are_searched_again_and_their_rows_replaced(tmp_path: Path)
     assert {one["case_id"] for one in kept} == failed
 
 
+@pytest.mark.slow
 def test_a_run_whose_cases_all_failed_says_so_at_every_start(tmp_path: Path) -> None:
     write_cases(tmp_path / "cases.jsonl", 1)
     with RefusingProvider(refuses="^mentor-") as provider:
