@@ -26,15 +26,22 @@ class ResultsTally:
     """Shards that cannot be read; their rows are in no total."""
     newest: float = 0.0
     """When the youngest shard was written, in seconds since 1970; 0 before the first."""
-    _read: set[str] = field(default_factory=set)
+    _read: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def update(self) -> None:
-        """Read the shards that are new."""
-        for path in list_shards(self.folder):
-            if path.name not in self._read:
+        """Read the shards that were added; all of them where one that was read is another or is gone (a retry)."""
+        seen = {path.name: _stat_shard(path) for path in list_shards(self.folder)}
+        if any(seen.get(name) != before for name, before in self._read.items()):
+            self._forget()
+        for name, state in seen.items():
+            if name not in self._read:
                 # Marked before it is read: a damaged shard is reported once and not read again on every update.
-                self._read.add(path.name)
-                self._add_shard(path)
+                self._read[name] = state
+                self._add_shard(self.folder / name)
+
+    def _forget(self) -> None:
+        for totals in (self.outcomes, self.quality, self.usage, self.damaged, self._read):
+            totals.clear()
 
     def _add_shard(self, path: Path) -> None:
         try:
@@ -48,6 +55,15 @@ class ResultsTally:
             if row["outcome"] in KEPT_OUTCOMES:
                 self.quality[row["quality"]] += 1
             add_usage(self.usage, row)
+
+
+def _stat_shard(path: Path) -> tuple[int, int]:
+    """What tells a shard from another of its name; zeros for one that is just being moved."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_ino
 
 
 SUMMARY_COLUMNS = ["outcome", "quality", "rounds", "mentors", "usage", "attempts", "leaks"]

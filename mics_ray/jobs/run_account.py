@@ -38,9 +38,10 @@ def account_for_run(job: GenerationJob, end: JobEnd, simulated: bool) -> tuple[J
     unused = {name: asdict(Usage()) for name in list_models(job.config)}
     summary["usage"] = unused | summary["usage"]
     summary["participation"] = _add_participation(job.config, earlier.get("participation", {}), end)
-    if end.code == EXIT_OK and (doubts := find_doubts(job.config, summary)):
-        end = replace(end, code=EXIT_STOPPED, message="\n".join(doubts))
-    summary["doubts"] = find_doubts(job.config, summary)
+    # A run that ended early has said why, and may not have come to some of its models.
+    summary["doubts"] = find_doubts(job.config, summary) if end.code == EXIT_OK else []
+    if summary["doubts"]:
+        end = replace(end, code=EXIT_STOPPED, message="\n".join(summary["doubts"]))
     job.folder.write(job.folder.summary.name, json.dumps(summary, indent=1))
     return end, summary
 

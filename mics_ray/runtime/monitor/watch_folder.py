@@ -49,6 +49,8 @@ class FolderWatch:
             model.cached_tokens, model.cost_usd = used.cached_tokens, used.cost_usd
         view.lost, view.recent = Counter(self._lines.lost), list(self._lines.recent)
         view.notes = [f"{path.name} is damaged: its rows are not counted" for path in self._tally.damaged]
+        if view.state == "finished":
+            view.notes.extend(read_json_object(self._folder / "summary.json").get("doubts", []))
         if view.state == "running":
             self._add_live(view, live.get("metrics", []))
         return view

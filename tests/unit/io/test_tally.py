@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mics_ray.core.types import Usage
+from mics_ray.io.failed_rows import set_failed_rows_aside
 from mics_ray.io.shards import ShardStore
 from mics_ray.io.summary import ResultsTally, summarise_results
 from tests.support.run_folders import row
@@ -26,6 +27,19 @@ def test_totals_grow_with_the_shards_and_agree_with_the_summary(tmp_path: Path) 
     assert tally.outcomes == whole["outcomes"]
     assert tally.quality == whole["quality"]
     assert {name: Usage(**used) for name, used in whole["usage"].items()} == tally.usage
+
+
+def test_rows_that_a_retry_takes_out_count_no_more(tmp_path: Path) -> None:
+    store, tally = ShardStore(tmp_path / "results"), ResultsTally(tmp_path / "results")
+    store.commit([row("a") | {"usage": [USED]}, row("b", outcome="failed") | {"usage": [USED]}])
+    store.commit([row("c", outcome="failed")])
+    tally.update()
+    assert tally.outcomes == {"solved": 1, "failed": 2}
+    set_failed_rows_aside(tmp_path / "results", tmp_path / "superseded")
+    ShardStore(tmp_path / "results").commit([row("b")])
+    tally.update()
+    assert tally.outcomes == {"solved": 2}
+    assert tally.usage["gpt"].calls == 3
 
 
 def test_a_damaged_shard_is_named_and_the_others_count(tmp_path: Path) -> None:

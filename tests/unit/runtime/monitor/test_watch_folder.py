@@ -109,6 +109,14 @@ def test_an_account_tells_of_its_own_session_however_the_clock_was_moved(folder:
     assert FolderWatch(folder).read_view().state == "finished"
 
 
+def test_a_finished_run_in_which_a_model_took_no_part_says_so(folder: Path) -> None:
+    live(folder)
+    summary = {"finished": True, "doubts": ["judge (model j, https://a.example) never answered"]}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    view = FolderWatch(folder).read_view()
+    assert (view.state, view.notes) == ("finished", summary["doubts"])
+
+
 def test_a_silent_driver_is_taken_for_dead(folder: Path) -> None:
     live(folder, age_s=SILENT_S + 120)
     assert FolderWatch(folder).read_view().state == "no sign of life for 3 min; see logs/driver.log"
