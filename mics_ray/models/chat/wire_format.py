@@ -4,6 +4,7 @@ Lone surrogates, which UTF-8 cannot carry, are sent as ``?``.
 """
 
 import base64
+import hashlib
 import json
 from collections import OrderedDict
 from functools import lru_cache
@@ -14,6 +15,10 @@ import msgspec
 from mics_ray.models.types import Pictures, Request
 
 PICTURE_CACHE = 64 * 2**20  # bytes of encoded pictures that are kept
+CASE = "{case}"
+"""As a value in ``extra_body``: a name that the requests of a case share, as OpenAI's ``prompt_cache_key`` wants it."""
+TOLD_FIRST = 2048
+"""Characters of a text without pictures that tell cases apart; a prefix cache needs more of them to be of use."""
 
 
 class PictureParts:
@@ -59,8 +64,15 @@ def encode_request(request: Request, parts: list[msgspec.Raw]) -> bytes:
         if value is None:
             body.pop(name, None)
         else:
-            body[name] = value
+            body[name] = name_case(request) if value == CASE else value
     return msgspec.json.encode(body)
+
+
+def name_case(request: Request) -> str:
+    """The same 32 characters for all requests of a case: from its pictures, else from the beginning of the text."""
+    # Worked out here, so that a reply's address in the store holds no more than the entry says.
+    told = request.pictures or request.text[:TOLD_FIRST]
+    return hashlib.sha256(_replace_surrogates(told).encode()).hexdigest()[:32]
 
 
 def read_query(request: Request) -> dict[str, str]:
