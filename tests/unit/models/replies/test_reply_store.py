@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -13,9 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from mics_ray.models.replies.recorded_replies import RecordedReplies
 from mics_ray.models.replies.reply_store import ReplyStore
+from mics_ray.models.replies.store_care import FileCheck, check_files, list_set_aside, read_sound_replies
 from mics_ray.models.replies.store_file import connect_writer
 from mics_ray.models.types import Reply
+from tests.support.version_2 import DATA
 
 REPLY = Reply("text \0 é", "length", 11, 22, cost_usd=0.5)
 STORED = Reply("text \0 é", "length", 11, 22, cost_usd=0.0, cached=True)
@@ -48,6 +52,64 @@ async def test_round_trip_and_reopening(tmp_path: Path) -> None:
     again = ReplyStore(tmp_path / "c", "a")
     assert again.find_reply(key(1)) == STORED
     await again.close()
+
+
+async def test_what_the_provider_told_of_tokens_comes_back(tmp_path: Path) -> None:
+    cache = ReplyStore(tmp_path, "a")
+    told = Reply("x", "stop", 100, 20, 0.5, cached_tokens=64, reasoning_tokens=7)
+    await cache.store_reply(key(1), "m", told)
+    assert cache.find_reply(key(1)) == replace(told, cost_usd=0.0, cached=True)
+    for column in ("cached_tokens", "reasoning_tokens", "prompt_tokens"):
+        with closing(sqlite3.connect(tmp_path / "a.sqlite")) as other, other:
+            other.execute(f"UPDATE replies SET {column} = {column} + 1")
+        assert cache.find_reply(key(1)) is None, "the checksum is over the counts too"
+        with closing(sqlite3.connect(tmp_path / "a.sqlite")) as other, other:
+            other.execute(f"UPDATE replies SET {column} = {column} - 1")
+    assert cache.find_reply(key(1)) is not None
+    await cache.close()
+
+
+EARLIER = Reply("A bright spot \0 é.", "length", 11, 22, cached=True)
+"""In `tests/data/version_2/cache`, with `Reply("Yes")` under key 2: a file of layout 2."""
+
+
+def copy_layout_2(folder: Path) -> Path:
+    return Path(shutil.copy(DATA / "cache/endpoint-0.sqlite", folder / "endpoint-0.sqlite"))
+
+
+async def test_a_file_of_layout_2_is_read_where_it_lies(tmp_path: Path) -> None:
+    path = copy_layout_2(tmp_path)
+    before = path.read_bytes()
+    record = RecordedReplies(tmp_path)
+    assert (record.find_reply(key(1)), record.find_reply(key(3)), record.problems) == (EARLIER, None, {})
+    record.close()
+    other = ReplyStore(tmp_path, "another")
+    assert other.find_reply(key(1)) == EARLIER
+    assert other.find_reply(key(2)) == Reply("Yes", cached=True)
+    await other.close()
+    (found,) = (one for one in check_files(tmp_path) if one.name == path.name)
+    assert (found.rows, found.sound) == (2, True)
+    rows = list(read_sound_replies(path, FileCheck(path.name)))
+    assert [(row["text"], row["cached_tokens"]) for row in rows] == [(EARLIER.text, 0), ("Yes", 0)]
+    assert path.read_bytes() == before
+
+
+async def test_the_writer_of_a_file_of_layout_2_goes_on_in_it(tmp_path: Path) -> None:
+    copy_layout_2(tmp_path)
+    reader = ReplyStore(tmp_path, "another")  # has it open while it is brought to the layout of today
+    assert reader.find_reply(key(1)) == EARLIER
+    writer = ReplyStore(tmp_path, "endpoint-0")
+    told = Reply("x", "stop", 100, 20, cached=True, cached_tokens=64, reasoning_tokens=7)
+    await writer.store_reply(key(3), "m", told)
+    for store in (writer, reader):
+        assert (store.find_reply(key(1)), store.find_reply(key(3))) == (EARLIER, told)
+    await writer.close()
+    await reader.close()
+    again = ReplyStore(tmp_path, "endpoint-0")
+    assert (again.find_reply(key(1)), again.find_reply(key(3))) == (EARLIER, told)
+    await again.close()
+    assert [(one.rows, one.sound) for one in check_files(tmp_path) if one.rows] == [(3, True)]
+    assert not list_set_aside(tmp_path)
 
 
 async def test_every_reader_finds_what_any_writer_stored(tmp_path: Path) -> None:
@@ -157,7 +219,9 @@ async def test_a_disk_that_takes_nothing_is_an_os_error_for_every_waiter(tmp_pat
 WRITER = """
 import asyncio, sys
 from pathlib import Path
+from mics_ray.models.replies.recorded_replies import RecordedReplies
 from mics_ray.models.replies.reply_store import ReplyStore
+from mics_ray.models.replies.store_care import FileCheck, check_files, list_set_aside, read_sound_replies
 from mics_ray.models.types import Reply
 
 async def main():

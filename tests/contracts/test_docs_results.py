@@ -1,0 +1,90 @@
+"""docs/results.md: its snippets run as they stand there, offline, and its table has every column."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mics_ray.io.row_schema import SCHEMA
+from tests.support.recorded_run import recorded_run
+from tests.support.version_2 import rewrite_as_version_2
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = (ROOT / "docs/results.md").read_text()
+SNIPPETS = re.findall(r"^```python\n(.*?)^```$", DOCS, re.M | re.S)
+OPENED = """
+import json
+print("opened", json.dumps([kind.__module__.partition(".")[0] for kind in map(type, found)], default=str))
+print("rows", json.dumps([len(one) for one in found]))
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working folder in which `runs/first` is a run."""
+    folder = tmp_path_factory.mktemp("documented")
+    recorded_run(folder / "made", 4)
+    (folder / "runs").mkdir()
+    (folder / "made/run").rename(folder / "runs/first")
+    return folder
+
+
+def run_python(folder: Path, code: str) -> dict[str, list[object]]:
+    """Run ``code`` there; what it printed, by the first word of a line of JSON."""
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf"), "PYTHONPATH": str(ROOT)}
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stderr[-2000:]
+    return {word: json.loads(rest) for word, _, rest in (line.partition(" ") for line in told.stdout.splitlines())}
+
+
+def keep_all(snippet: str) -> str:
+    """The snippet with what each of its lines opens collected in ``found``."""
+    return re.sub(r"^rows = (.*)$", r"found.append(\1)", snippet, flags=re.M)
+
+
+def test_each_library_opens_a_run_in_one_line(run: Path) -> None:
+    found = run_python(run, "found = []\n" + keep_all(SNIPPETS[0]) + OPENED)
+    assert found["opened"] == ["datasets", "pandas", "polars", "duckdb"]
+    assert found["rows"] == [5] * 4
+
+
+def test_what_each_model_cost_is_the_same_in_each(run: Path) -> None:
+    head = SNIPPETS[0].splitlines()[0]
+    lines = SNIPPETS[1].splitlines()
+    sums = f"""
+found = [{",".join(lines)}]
+print("costs", json.dumps([
+    {{model: round(usd, 6) for model, usd in rows}}
+    for rows in (found[0].fetchall(), found[1].rows(), found[2].items())
+]))
+"""
+    costs = run_python(run, f"import json\n{head}\n{sums}")["costs"]
+    assert costs[0] == costs[1] == costs[2]
+    assert len(dict(costs[0])) == 6
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_rows_of_either_version_open_through_read_rows(run: Path, tmp_path: Path, earlier: bool) -> None:
+    first = shutil.copytree(run / "runs/first", tmp_path / "runs/first")
+    if earlier:
+        rewrite_as_version_2(first)
+    head = SNIPPETS[0].splitlines()[0]
+    found = run_python(tmp_path, f"{head}\nfound = []\n" + keep_all(SNIPPETS[2]) + OPENED)
+    assert (found["opened"], found["rows"]) == (["pandas", "datasets"], [5, 5])
+
+
+def test_the_table_names_every_column() -> None:
+    table = DOCS[DOCS.index("| column | what |") :].partition("\n\n")[0]
+    named = [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.split("|")[1])]
+    assert sorted(named) == sorted(SCHEMA.names)
+    fields = {
+        field.name for column in ("leaks", "scores", "nodes", "usage") for field in SCHEMA.field(column).type.value_type
+    }
+    assert [name for name in fields if not re.search(rf"\b{name}\b", table)] == []
