@@ -55,17 +55,14 @@ def test_each_library_opens_a_run_in_one_line(run: Path) -> None:
     assert found["rows"] == [5] * 4
 
 
-def test_what_each_model_cost_is_the_same_in_each(run: Path) -> None:
-    head = SNIPPETS[0].splitlines()[0]
-    lines = SNIPPETS[1].splitlines()
-    sums = f"""
-found = [{",".join(lines)}]
-print("costs", json.dumps([
-    {{model: round(usd, 6) for model, usd in rows}}
-    for rows in (found[0].fetchall(), found[1].rows(), found[2].items())
-]))
+COSTS = """
+costs = in_sql.fetchall(), in_polars.drop_nulls().rows(), in_pandas.items()
+print("costs", json.dumps([{model: round(usd, 6) for model, usd in one} for one in costs]))
 """
-    costs = run_python(run, f"import json\n{head}\n{sums}")["costs"]
+
+
+def test_what_each_model_cost_is_the_same_in_each(run: Path) -> None:
+    costs = run_python(run, f"import json\n{SNIPPETS[0].splitlines()[0]}\n{SNIPPETS[1]}{COSTS}")["costs"]
     assert costs[0] == costs[1] == costs[2]
     assert len(dict(costs[0])) == 6
 
