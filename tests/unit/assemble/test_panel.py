@@ -10,13 +10,14 @@ from omegaconf import OmegaConf
 
 from mics_ray.assemble.checks import check_job
 from mics_ray.assemble.locations import group_by_provider, list_endpoints, locate_cases, locate_images, resolve_embedded
-from mics_ray.assemble.panel import PanelBuilder, build_strategy
+from mics_ray.assemble.panel import PanelBuilder, build_judge_template, build_strategy
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config, Engine, InternDefaults, ModelConfig, Replicas, SearchConfig, replica_range
 from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.mics import Mics
 from mics_ray.core.types import Case, Note
 from mics_ray.errors import EXIT_REFUSED, RefusedRun
+from mics_ray.models.replies.pricing import bound_cost
 from mics_ray.models.roles import UsageMeter
 from mics_ray.models.types import Pictures, Reply, Request
 
@@ -263,3 +264,22 @@ def test_a_range_of_replicas_is_read() -> None:
     check_job(config)
     assert replica_range(config.interns["tiny_internvl"].replicas) == Replicas(1, 4)
     assert replica_range(3) == Replicas(3, 3)
+
+
+@pytest.mark.parametrize(
+    ("entry", "room"),
+    [
+        ("{model: m, max_tokens: 4096}", 4096),
+        ("{model: m, extra_body: {max_tokens: null, max_completion_tokens: 9000}}", 9000),
+        ("{model: m, max_tokens: 64, extra_body: {max_tokens: null, max_output_tokens: 32}}", 32),
+        ("{model: m, extra_body: {max_tokens: 5000}}", 5000),
+        ("{model: m, max_tokens: 100, extra_body: {max_tokens: null}}", 100),
+        ("{model: m, max_tokens: 4096, extra_body: {max_completion_tokens: true, top_k: 99999}}", 4096),
+    ],
+)
+def test_budget_and_quotas_set_aside_what_a_reply_may_take_under_any_name(entry: str, room: int) -> None:
+    price = "price: {input_per_mtok: 0.0, output_per_mtok: 1.0}"
+    config = composed(f"judge={entry[:-1]}, {price}}}")
+    request = build_judge_template(config)
+    assert request.max_tokens == room
+    assert bound_cost(config.judge.price, request, None) >= room / 1e6
