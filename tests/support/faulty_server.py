@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -92,16 +93,22 @@ async def huge(seen: Seen, writer: asyncio.StreamWriter) -> None:
 
 @dataclass
 class FaultyServer:
-    """Requests are served by ``script`` in order of arrival, then by ``otherwise``; ``seen`` keeps them all."""
+    """Requests are served by ``script`` in order of arrival, then by ``otherwise``; ``seen`` keeps them all.
+
+    With ``tls`` it speaks https. ``host`` is the name that its address has.
+    """
 
     script: list[Behaviour] = field(default_factory=list)
     otherwise: Behaviour = field(default_factory=lambda: answer(completion()))
     seen: list[Seen] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
+    host: str = "127.0.0.1"
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self.tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.url = f"http{'s' if self.tls else ''}://{self.host}:{self.port}/v1"
         return self
 
     async def __aexit__(self, *_: object) -> None:

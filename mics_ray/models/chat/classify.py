@@ -90,9 +90,9 @@ def classify_exception(error: BaseException) -> Fault:
     Only types are reported, for texts may hold anything; of a certificate, what OpenSSL says about it.
     """
     chain = _list_causes(error)
-    untrusted = next((cause for cause in chain if isinstance(cause, ssl.SSLCertVerificationError)), None)
-    if untrusted is not None:
-        said = re.sub(r"[^\x20-\x7e]", "", untrusted.verify_message)[:120]
+    untrusted = [cause for cause in chain if isinstance(cause, ssl.SSLCertVerificationError)]
+    if untrusted:  # aiohttp's own error is one, too, but has no message
+        said = re.sub(r"[^\x20-\x7e]", "", getattr(untrusted[-1], "verify_message", ""))[:120]
         message = f"the certificate is not trusted: {said}; SSL_CERT_FILE names a file of certificates to trust"
         return Fault(Action.STOP, Failure("certificate", message), charged=False, doubtful=True, refuses_probe=True)
     refused = next((cause for cause in chain if isinstance(cause, aiohttp.ClientHttpProxyError)), None)
@@ -105,6 +105,16 @@ def classify_exception(error: BaseException) -> Fault:
     no_tls = any(getattr(cause, "reason", None) == "WRONG_VERSION_NUMBER" for cause in chain)
     named = "no TLS there: is it http?" if no_tls else type(chain[-1]).__name__
     return Fault(Action.AGAIN, Failure(kind, named), charged=not unsent, refuses_probe=no_tls)
+
+
+class UnusableProxy(Exception):
+    """A proxy variable of the environment holds no address of an http proxy."""
+
+
+def refuse_proxy() -> Fault:
+    """What :class:`UnusableProxy` means for a call. Nothing is said of the address: it may hold a password."""
+    failure = Failure("proxy", "the proxy that a variable of the environment names is none of http")
+    return Fault(Action.STOP, failure, charged=False, refuses_probe=True)
 
 
 def _list_causes(error: BaseException) -> list[BaseException]:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from mics_ray.core.display import make_one_line
 from mics_ray.models.chat import suspend_aware_clock
 from mics_ray.models.chat.address import check_base_url
-from mics_ray.models.chat.classify import classify_exception, classify_status
+from mics_ray.models.chat.classify import UnusableProxy, classify_exception, classify_status, refuse_proxy
 from mics_ray.models.chat.reply_decoder import parse_error, parse_reply, read_words
-from mics_ray.models.chat.retry import Action, Fault
+from mics_ray.models.chat.retry import Fault
 from mics_ray.models.chat.retry_hints import parse_reset, parse_retry_after
 from mics_ray.models.chat.wire_format import PictureParts, encode_request, read_query
-from mics_ray.models.types import Failure, Pictures, Reply, Request
+from mics_ray.models.types import Pictures, Reply, Request
 
 if TYPE_CHECKING:
     import httpx2
@@ -63,8 +63,8 @@ class ChatClient:
         body = encode_request(request, self._pictures.encode_pictures(pictures) if pictures is not None else [])
         try:
             sdk = self._open_sdk()
-        except ValueError as error:  # says nothing of the proxy's address, which may hold a password
-            return Fault(Action.STOP, Failure("proxy", str(error)), charged=False, refuses_probe=True)
+        except UnusableProxy:
+            return refuse_proxy()
         try:
             # A deadline of ours: the client's own read timeout never ends a slow drip.
             async with suspend_aware_clock.awake_timeout(timeout_s):

@@ -14,7 +14,7 @@ import openai
 from openai import AsyncOpenAI, DefaultAioHttpClient, Omit
 
 from mics_ray.models.chat.address import is_loopback
-from mics_ray.models.chat.classify import classify_exception
+from mics_ray.models.chat.classify import UnusableProxy, classify_exception, refuse_proxy
 from mics_ray.models.chat.retry import Fault, broken_reply
 
 MAX_BODY = 8 * 2**20  # bytes, decompressed; no reply of ours comes near it
@@ -59,6 +59,14 @@ class _WholeBodyTransport(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
 
+class _UnusableProxy(httpx2.AsyncBaseTransport):
+    """Stands for a proxy variable that names none, until an address is to be reached through it."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Raise :class:`UnusableProxy`."""
+        raise UnusableProxy
+
+
 async def _read_capped_body(answer: httpx2.Response) -> bytes:
     encoding = answer.headers.get("content-encoding", "").strip().lower()
     if encoding not in DECODED:
@@ -88,8 +96,10 @@ class _Connections(DefaultAioHttpClient):
     def _init_transport(self, *args: Any, **kwargs: Any) -> httpx2.AsyncBaseTransport:
         return self._wrap_transport(super()._init_transport(*args, **kwargs))
 
-    def _init_proxy_transport(self, *args: Any, **kwargs: Any) -> httpx2.AsyncBaseTransport:
-        return self._wrap_transport(super()._init_proxy_transport(*args, **kwargs))
+    def _init_proxy_transport(self, proxy: httpx2.Proxy, *args: Any, **kwargs: Any) -> httpx2.AsyncBaseTransport:
+        if proxy.url.scheme not in ("http", "https") or not proxy.url.host:
+            return _UnusableProxy()
+        return self._wrap_transport(super()._init_proxy_transport(proxy, *args, **kwargs))
 
     def _wrap_transport(self, transport: httpx2.AsyncBaseTransport) -> httpx2.AsyncBaseTransport:
         transport.client = self._open_session  # type: ignore[attr-defined]  # AiohttpTransport's, called at its first use
@@ -104,7 +114,7 @@ class SdkClient(AsyncOpenAI):
     """One address and key. Nothing is read from the SDK's environment variables, and nothing is retried."""
 
     def __init__(self, base_url: str, key: str, limit: int) -> None:
-        """``limit`` bounds the connections (0: no bound). Raises :class:`ValueError` for a proxy that is no address."""
+        """``limit`` bounds the connections (0: no bound). Raises :class:`UnusableProxy`."""
         self._sent_headers: dict[str, str | Omit] = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
@@ -114,7 +124,7 @@ class SdkClient(AsyncOpenAI):
         try:
             connections = _Connections(httpx2.URL(base_url).host, limit)
         except (httpx2.InvalidURL, ValueError):
-            raise ValueError("a proxy variable of the environment holds no address") from None
+            raise UnusableProxy from None
         # Given as "", neither is looked for in the environment.
         super().__init__(base_url=base_url, api_key=key, admin_api_key="", max_retries=0, http_client=connections)
 
@@ -144,6 +154,8 @@ class SdkClient(AsyncOpenAI):
             return error.response
         except _UnreadableBody as error:
             return broken_reply(str(error))
+        except UnusableProxy:
+            return refuse_proxy()
         except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
             return classify_exception(error)
 
