@@ -1,6 +1,8 @@
 """Every file that is shipped in `conf/` composes, in any combination that a user would first try."""
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,10 @@ import yaml
 from eval.config import EvaluateJob, InferJob
 from eval.rejudge.config import RejudgeJob
 from mics_ray.assemble.checks import check_job
+from mics_ray.assemble.panel import build_judge_template, build_mentor_template
 from mics_ray.config.compose import CONF, compose_config, compose_job, dump_yaml, list_choices, list_groups
 from mics_ray.config.schema import Config
+from mics_ray.models.chat.wire_format import encode_request
 from mics_ray.plan.config import PlanJob
 from mics_ray.submit.config import compose_cluster
 from train.config import TrainJob
@@ -101,6 +105,22 @@ def test_a_budget_counts_every_call_of_todays_set() -> None:
 def test_each_file_of_the_other_jobs_composes(job: str, group: str, name: str) -> None:
     config = compose_job(job, SCHEMAS[job], [*SMALLEST[job], f"{group}={name}"])
     assert yaml.safe_load(dump_yaml(config))
+
+
+def test_todays_set_sends_no_parameter_that_its_models_refuse() -> None:
+    config = compose_config(BASES["current"])
+    templates = [build_judge_template(config), *(build_mentor_template(config, name) for name in config.mentors)]
+    sent = {one.model: json.loads(encode_request(replace(one, text="?"), [])) for one in templates}
+    told = {model: set(body) - {"model", "messages"} for model, body in sent.items()}
+    assert told == {
+        "gpt-5.1": {"max_completion_tokens", "reasoning_effort", "prompt_cache_key"},
+        "gemini-3.8-flash": {"max_tokens", "reasoning_effort"},
+        "qwen3.7-plus": {"max_tokens", "temperature", "seed", "enable_thinking"},
+        "deepseek-flash": {"max_tokens", "temperature", "thinking"},
+    }
+    assert sent["deepseek-flash"]["thinking"] == {"type": "disabled"}
+    assert sent["qwen3.7-plus"]["enable_thinking"] is False
+    assert sent["deepseek-flash"]["temperature"] == 0
 
 
 def test_several_benchmarks_are_chosen_by_commas() -> None:
