@@ -119,7 +119,8 @@ def suggest_nearest(name: str, valid: Sequence[str]) -> str:
 
 def suggest_variable(name: str) -> str:
     """The same for a name of an environment variable; the others are nobody's business."""
-    close = difflib.get_close_matches(name, list(os.environ), n=1, cutoff=0.75)
+    others = [other for other in os.environ if other != name]  # it may be there, but empty
+    close = difflib.get_close_matches(name, others, n=1, cutoff=0.75)
     return suggest_nearest(name, close)
 
 

@@ -17,6 +17,7 @@ from mics_ray.config.compose import (
     looks_like_key,
     redact,
     suggest_nearest,
+    suggest_variable,
 )
 from mics_ray.config.schema import Config, Engine
 from mics_ray.errors import EXIT_REFUSED, EXIT_USAGE, RefusedRun
@@ -245,6 +246,12 @@ def test_nearest() -> None:
     assert suggest_nearest("papr", ["paper", "local"]) == "; did you mean 'paper'?"
     assert suggest_nearest("zzz", ["paper", "local"]) == "; there is: local, paper"
     assert suggest_nearest("zzz", []) == ""
+
+
+def test_a_variable_that_is_there_but_empty_is_not_suggested_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MICS_TEST_KEY", "")
+    assert suggest_variable("MICS_TEST_KEY") == ""
+    assert suggest_variable("MICS_TEST_KEYS") == "; did you mean 'MICS_TEST_KEY'?"
 
 
 def test_hydra_leaves_nothing_behind() -> None:
