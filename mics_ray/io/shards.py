@@ -201,7 +201,8 @@ def _read_batches(path: Path, columns: list[str], kind: RowKind) -> Iterator[lis
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
             convert = make_converter(file.schema_arrow, kind.schema, kind.before, columns)
             missing = file.metadata.num_rows
-            for batch in file.iter_batches(_BATCH, columns=_list_present(file, columns)):
+            present = [name for name in columns if name in file.schema_arrow.names]
+            for batch in file.iter_batches(_BATCH, columns=present):
                 missing -= batch.num_rows
                 rows = batch.to_pylist(maps_as_pydicts="strict")
                 yield rows if convert is None else [convert(row) for row in rows]
@@ -213,8 +214,3 @@ def _read_batches(path: Path, columns: list[str], kind: RowKind) -> Iterator[lis
     except (OSError, ValueError, pa.ArrowException) as error:
         # The message of the library may quote what it read.
         raise ShardError(path, f"damaged or cut off ({type(error).__name__}); {kind.remedy}") from None
-
-
-def _list_present(file: pq.ParquetFile, columns: list[str]) -> list[str]:
-    """Those of ``columns`` that the file has, and one at least: rows without any column would not be counted."""
-    return [name for name in columns if name in file.schema_arrow.names] or file.schema_arrow.names[:1]

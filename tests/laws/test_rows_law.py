@@ -14,6 +14,7 @@ from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, U
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import Stamp, read_trees, rejected_row, result_row
 from mics_ray.io.shards import ShardStore, iter_rows
+from tests.support.version_2 import rewrite_as_version_2
 
 TEXT = st.text(st.characters(), max_size=12)
 TEXTS = st.lists(TEXT, max_size=3).map(tuple)
@@ -22,7 +23,7 @@ FLOAT = st.floats(allow_nan=False)
 CHAIN = st.builds(Continuation, TEXTS, TEXT)
 VOTE = st.builds(Vote, TEXT, FLOAT, TEXT, TEXT, st.sampled_from(Verdict), TEXT, FAILURE)
 COUNT = st.integers(0, 2**62)
-USAGE = st.dictionaries(st.sampled_from(["m", "j", "i"]), st.builds(Usage, COUNT, COUNT, COUNT, COUNT, FLOAT))
+USAGE = st.dictionaries(st.sampled_from(["m", "j", "i"]), st.builds(Usage, *[COUNT] * 4, FLOAT, COUNT, COUNT))
 
 
 @st.composite
@@ -60,6 +61,19 @@ def test_round_trip(
     with tempfile.TemporaryDirectory() as folder:
         ShardStore(Path(folder)).commit(rows)
         assert list(iter_rows(Path(folder))) == rows
+
+
+@given(result=results(), usage=USAGE)
+@settings(max_examples=40, deadline=None)
+def test_rows_of_version_2_are_read_as_those_of_version_3_without_what_they_did_not_keep(
+    result: SearchResult, usage: dict[str, Usage]
+) -> None:
+    kept = {name: replace(used, cached_tokens=0, reasoning_tokens=0) for name, used in usage.items()}
+    row = result_row(result, kept, 0.0, Stamp(0, "digest", "version"))
+    with tempfile.TemporaryDirectory() as folder:
+        ShardStore(Path(folder) / "results").commit([row])
+        rewrite_as_version_2(Path(folder))
+        assert list(iter_rows(Path(folder) / "results")) == [row | {"schema_version": 2}]
 
 
 @given(result=results())

@@ -632,6 +632,35 @@ async def test_a_probes_reply_is_not_kept(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_cached_input_is_paid_stored_and_counted_at_its_price(tmp_path: Path) -> None:
+    details = {"prompt_tokens_details": {"cached_tokens": 64}, "completion_tokens_details": {"reasoning_tokens": 7}}
+    usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120, **details}
+    store, price = ReplyStore(tmp_path, "a"), replace(PRICE, cached_input_per_mtok=0.25)
+    ledger = Ledger(tmp_path, "a", None)
+    async with served(answer(completion() | {"usage": usage}), cache=store, ledger=ledger, price=price) as (
+        endpoint,
+        _,
+    ):
+        paid = await endpoint.complete(request(10), None)
+        again = await endpoint.complete(request(10), None)
+    await store.close()
+    assert paid.cost_usd == pytest.approx((36 * 2 + 64 * 0.25 + 20 * 10) / 1e6)
+    assert read_spent_usd(tmp_path) == pytest.approx(paid.cost_usd)
+    assert (paid.cached_tokens, paid.reasoning_tokens) == (64, 7)
+    assert again == replace(paid, cost_usd=0.0, cached=True)
+
+
+@pytest.mark.parametrize(
+    "price",
+    [Price(output_per_mtok=10.0), Price(input_per_mtok=2.0), Price(cached_input_per_mtok=2.0)],
+)
+async def test_a_price_of_one_kind_alone_is_held_against_the_budget(price: Price, tmp_path: Path) -> None:
+    async with served(ledger=Ledger(tmp_path, "a", 1e-5), price=price) as (endpoint, server):
+        with pytest.raises(Refused, match="budget"):
+            await endpoint.complete(request(10), None)
+        assert not server.seen
+
+
 @pytest.mark.parametrize(
     ("told", "usd"),
     [
