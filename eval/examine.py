@@ -16,30 +16,30 @@ from mics_ray.io.shards import ShardStore
 from mics_ray.jobs.job_end import ENDS, JobEnd, describe_end
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.jobs.window import POLL_S, make_rows
-from mics_ray.runtime.driver.model_clients import DRAIN_S, ActorHandles, ModelClients, StartInterns, start_models
+from mics_ray.runtime.driver.model_clients import DRAIN_S, ActorHandles, ModelClients, StartReplicas, start_models
 from mics_ray.runtime.monitor.progress import Progress
-from mics_ray.runtime.serving.model_actors import remote_replicas, start_interns
+from mics_ray.runtime.serving.model_actors import remote_replicas, start_replicas
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 from mics_ray.runtime.serving.replica_state import ReplicaDown
 
 
-def examine(work: Work, progress: Progress, interns: StartInterns = start_interns) -> JobEnd:
-    """Answer every pending item, in the Ray that this process is connected to; ``interns`` gives the replicas' handles.
+def examine(work: Work, progress: Progress, replicas: StartReplicas = start_replicas) -> JobEnd:
+    """Answer every pending item, in the Ray that this process is connected to; ``replicas`` gives their handles.
 
     Raises :class:`RefusedRun` when the cluster cannot hold the models or an engine does not start.
     """
     stop = StopSignal()
     with stop.listening():
         try:
-            return asyncio.run(_examine(work, progress, interns, stop))
+            return asyncio.run(_examine(work, progress, replicas, stop))
         finally:
             progress.close()
 
 
-async def _examine(work: Work, progress: Progress, interns: StartInterns, stop: StopSignal) -> JobEnd:
+async def _examine(work: Work, progress: Progress, replicas: StartReplicas, stop: StopSignal) -> JobEnd:
     began = time.monotonic()
     cache, logs = str(work.folder.cache.absolute()), str(work.folder.logs.absolute())
-    actors = start_models(work.config, cache, logs, interns, proven=work.proven)
+    actors = start_models(work.config, cache, logs, replicas, proven=work.proven)
     answers = AnswerWriter(ShardStore(work.folder.results, ANSWERS), _score(work))
     try:
         progress.show_phase(f"loading {', '.join(actors.replicas) or 'no engine'}")

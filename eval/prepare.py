@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from eval.benchmarks import open_source, read_items
 from eval.config import EvaluateJob
@@ -16,7 +16,7 @@ from mics_ray.assemble.checks import find_model_problems
 from mics_ray.assemble.locations import JUDGE, resolve_embedded
 from mics_ray.config.compose import dump_yaml
 from mics_ray.config.identity import build_identity, digest_identity, find_code_version
-from mics_ray.config.schema import Config, Engine, InternDefaults, SearchConfig
+from mics_ray.config.schema import Config, Engine, ModelConfig, SearchConfig
 from mics_ray.core.seeds import derive_seed
 from mics_ray.errors import RefusedRun
 from mics_ray.io.rows import Stamp
@@ -24,6 +24,8 @@ from mics_ray.io.shards import ShardError, committed_ids
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
 from mics_ray.models.engine.adapter import fingerprint_model
 from mics_ray.models.engine.checkpoint import check_checkpoint, fetch_small_files, read_tiling
+
+M = TypeVar("M", bound=ModelConfig)
 
 MODEL = "model"
 """The evaluated model's name among the models of the configuration."""
@@ -155,13 +157,14 @@ def _identity(
 
 def _found(config: Config) -> Config:
     """The same with models that are folders by absolute path: actors may run in another directory."""
-    return replace(config, interns={name: _absolute(intern) for name, intern in config.interns.items()})
+    judge = _absolute(config.judge) if config.judge.engine is Engine.vllm else config.judge
+    return replace(config, judge=judge, interns={name: _absolute(one) for name, one in config.interns.items()})
 
 
-def _absolute(intern: InternDefaults) -> InternDefaults:
-    model, adapter = Path(resolve_embedded(intern.model)), intern.adapter
+def _absolute(entry: M) -> M:
+    model, adapter = Path(resolve_embedded(entry.model)), entry.adapter
     return replace(
-        intern,
-        model=str(model.absolute()) if model.is_dir() else intern.model,
+        entry,
+        model=str(model.absolute()) if model.is_dir() else entry.model,
         adapter=None if adapter is None else str(Path(adapter).absolute()),
     )

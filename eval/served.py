@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mics_ray.config.identity import OF_ENDPOINTS, OF_INTERNS, list_differences
+from mics_ray.config.identity import OF_INTERNS, list_differences, name_decisive_fields
+from mics_ray.config.schema import Engine
 
 _WEIGHTS = {"model", "revision", "adapter"}
 
@@ -14,7 +15,9 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     serve = {name: value for name, value in _part(config, "serve").items() if name in decisive}
     if not serve.get("processor_kwargs"):  # then the checkpoint's own processor cuts the tiles
         serve["tiling"] = _part(_part(config, "checkpoint"), "tiling")
-    judge = {name: value for name, value in _part(config, "judge").items() if name in OF_ENDPOINTS}
+    judge = _part(config, "judge")
+    decides = name_decisive_fields(Engine(judge.get("engine", Engine.endpoint.value)))
+    judge = {name: value for name, value in judge.items() if name in decides}
     parts = {"prompts": _part(config, "prompts"), "pictures": _part(config, "pictures"), "serve": serve, "judge": judge}
     sampling = {"temperature": config["eval"].get("temperature"), "seed": config.get("seed")}
     return dict(_flat(parts | {"sampling": sampling}))

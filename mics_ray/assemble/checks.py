@@ -45,9 +45,8 @@ def find_model_problems(config: Config) -> list[str]:
         problems.append(f"cache.max_gb: {config.cache.max_gb:g} is not above 0")
     for name, entry in list_endpoints(config).items():
         problems += find_entry_problems(name, entry)
-    for name, intern in config.interns.items():
-        if intern.engine is Engine.vllm:
-            problems += [f"interns.{name}: {problem}" for problem in _check_served(intern)]
+    for label, entry in _label_served(config).items():
+        problems += [f"{label}: {problem}" for problem in _check_served(entry)]
     return problems
 
 
@@ -69,8 +68,24 @@ def _has_price(price: Price) -> bool:
 
 def find_size_problems(config: Config) -> list[str]:
     """What is wrong with how many there are of anything, one line each."""
-    sizes = [f"interns.{name}.{problem}" for name, intern in config.interns.items() for problem in _check_size(intern)]
-    return [*_check_roles(config), *find_ignored_fields(config), *_check_numbers(config), *sizes]
+    sizes = [f"{label}.{problem}" for label, entry in _label_sized(config).items() for problem in _check_size(entry)]
+    roles = [*_check_names(config), *_check_roles(config), *find_ignored_fields(config)]
+    return [*roles, *_check_numbers(config), *sizes]
+
+
+def _label_models(config: Config) -> dict[str, ModelConfig]:
+    """Every model by where the configuration holds it."""
+    mentors = {f"mentors.{name}": entry for name, entry in config.mentors.items()}
+    return mentors | {JUDGE: config.judge} | {f"interns.{name}": entry for name, entry in config.interns.items()}
+
+
+def _label_served(config: Config) -> dict[str, ModelConfig]:
+    return {label: entry for label, entry in _label_models(config).items() if entry.engine is Engine.vllm}
+
+
+def _label_sized(config: Config) -> dict[str, ModelConfig]:
+    """The interns, of either engine, and whatever else is served here."""
+    return {f"interns.{name}": intern for name, intern in config.interns.items()} | _label_served(config)
 
 
 def _check_input(config: Config) -> list[str]:
@@ -92,22 +107,23 @@ def _check_panel(config: Config) -> list[str]:
         problems.append("interns: none given, the search needs at least one")
     if not config.search.intern_temperatures:
         problems.append("search.intern_temperatures: at least one is needed")
-    names = [*config.mentors, *config.interns, JUDGE]
-    problems += [
-        f"{name!r} names two models; give each its own name" for name in {n for n in names if names.count(n) > 1}
-    ]
     return problems
+
+
+def _check_names(config: Config) -> list[str]:
+    """Entries of one name: requests, replicas and accounts are told apart by it, whatever the role."""
+    names = [*config.mentors, *config.interns, JUDGE]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return [f"{name!r} names two models; give each its own name" for name in twice]
 
 
 def _check_roles(config: Config) -> list[str]:
     """Fields that a model's role or engine would leave without effect, one line each."""
     problems = []
-    mentors = {f"mentors.{name}": entry for name, entry in config.mentors.items()}
-    for name, entry in [*mentors.items(), (JUDGE, config.judge)]:
-        if entry.engine is not Engine.endpoint:
-            problems.append(f"{name}.engine: {entry.engine.value} serves interns only; mentors and judge are endpoints")
-        else:
-            problems += [f"{name}.{field}: goes only with engine=vllm" for field in _list_changed(entry, ENGINE_FIELDS)]
+    for label, entry in _label_models(config).items():
+        if entry.engine is Engine.endpoint and not label.startswith("interns."):
+            changed = _list_changed(entry, ENGINE_FIELDS)
+            problems += [f"{label}.{field}: goes only with engine=vllm" for field in changed]
     for name, intern in config.interns.items():
         if intern.temperature is not None:
             problems.append(
@@ -131,36 +147,35 @@ def _check_numbers(config: Config) -> list[str]:
         "pictures.intern_max_side": (config.pictures.intern_max_side, 1),
         "ray.workers": (1 if config.ray.workers is None else config.ray.workers, 1),
     }  # fmt: skip
-    for name, intern in config.interns.items():
-        least[f"interns.{name}.tensor_parallel"] = (intern.tensor_parallel, 1)
-        least[f"interns.{name}.pipeline_parallel"] = (intern.pipeline_parallel, 1)
-        least[f"interns.{name}.max_tokens"] = (intern.max_tokens, 1)
+    for label, entry in _label_sized(config).items():
+        for field in ("tensor_parallel", "pipeline_parallel", "max_tokens"):
+            least[f"{label}.{field}"] = (getattr(entry, field), 1)
     return [f"{name}: {value} is below {low}" for name, (value, low) in least.items() if value < low]
 
 
-def _check_size(intern: ModelConfig) -> list[str]:
-    """What is wrong with the number of an intern's replicas and their share of GPUs."""
+def _check_size(entry: ModelConfig) -> list[str]:
+    """What is wrong with the number of an entry's replicas and their share of GPUs."""
     problems = []
     try:
-        replica_range(intern.replicas)
+        replica_range(entry.replicas)
     except ValueError as error:
         problems.append(f"replicas: {error}")
-    if intern.gpus is not None:
-        if not 0 < intern.gpus <= 1:
-            problems.append(f"gpus: {intern.gpus:g} is not a share of one GPU (above 0, at most 1)")
-        if (intern.tensor_parallel, intern.pipeline_parallel) != (1, 1):
+    if entry.gpus is not None:
+        if not 0 < entry.gpus <= 1:
+            problems.append(f"gpus: {entry.gpus:g} is not a share of one GPU (above 0, at most 1)")
+        if (entry.tensor_parallel, entry.pipeline_parallel) != (1, 1):
             problems.append("gpus: a share goes only with tensor_parallel 1 and pipeline_parallel 1")
     return problems
 
 
-def _check_served(intern: ModelConfig) -> list[str]:
-    """What is wrong with an intern of ours: code that is not pinned, an adapter that is none."""
+def _check_served(entry: ModelConfig) -> list[str]:
+    """What is wrong with a model of ours: code that is not pinned, an adapter that is none."""
     problems = []
-    if intern.trust_remote_code and not _is_full_commit(intern.revision):
+    if entry.trust_remote_code and not _is_full_commit(entry.revision):
         problems.append("trust_remote_code needs `revision`, a full commit hash of 40 hex digits")
-    if intern.adapter is not None:
+    if entry.adapter is not None:
         try:
-            find_served_rank(intern.adapter)
+            find_served_rank(entry.adapter)
         except ValueError as error:
             problems.append(f"adapter: {error}")
     return problems

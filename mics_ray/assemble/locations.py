@@ -33,13 +33,13 @@ def list_models(config: Config) -> dict[str, ModelConfig]:
 
 
 def list_endpoints(config: Config) -> dict[str, ModelConfig]:
-    """Every model behind an API, by its entry name: mentors, the judge, interns with ``engine: endpoint``."""
-    found: dict[str, ModelConfig] = dict(config.mentors)
-    found[JUDGE] = config.judge
-    for name, intern in config.interns.items():
-        if intern.engine is Engine.endpoint:
-            found[name] = intern
-    return found
+    """Every model behind an API, of whatever role, by its entry name."""
+    return {name: entry for name, entry in list_models(config).items() if entry.engine is Engine.endpoint}
+
+
+def list_served(config: Config) -> dict[str, ModelConfig]:
+    """Every model that vLLM serves on machines of ours, of whatever role, by its entry name."""
+    return {name: entry for name, entry in list_models(config).items() if entry.engine is Engine.vllm}
 
 
 def group_by_provider(config: Config) -> dict[str, dict[str, ModelConfig]]:

@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mics_ray.assemble.locations import JUDGE
-from mics_ray.config.schema import Config, ModelConfig, SearchConfig, StrategyKind
+from mics_ray.config.schema import Config, Engine, ModelConfig, SearchConfig, StrategyKind
 from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.mics import Mics
 from mics_ray.core.ports import Panel, Strategy
 from mics_ray.models.prompts import fill_mentor_system
 from mics_ray.models.roles import BoundModel, ModelIntern, ModelJudge, ModelMentor, UsageMeter
-from mics_ray.models.types import Model, Pictures, Request
+from mics_ray.models.types import Model, Pictures, Request, encode_choice
+
+VERDICTS = ("Yes", "No")
 
 LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 """What providers call the most tokens of a reply."""
@@ -73,7 +75,9 @@ def build_intern_template(config: Config, name: str) -> Request:
 
 def build_judge_template(config: Config) -> Request:
     """What every request to the judge has in common."""
-    return _build_template(JUDGE, config.judge, config.search.judge_temperature)
+    template = _build_template(JUDGE, config.judge, config.search.judge_temperature)
+    # An engine of ours can be held to the two words; a provider only asked for them.
+    return replace(template, options=encode_choice(VERDICTS)) if config.judge.engine is Engine.vllm else template
 
 
 def _build_template(name: str, entry: ModelConfig, temperature: float, system: str = "") -> Request:

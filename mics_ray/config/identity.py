@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from mics_ray import __version__
-from mics_ray.config.schema import Config, ModelConfig
+from mics_ray.config.schema import Config, Engine, ModelConfig
 
 OF_ENDPOINTS = ("model", "temperature", "max_tokens")
-"""What decides the replies of a mentor or the judge."""
+"""What decides the replies of a mentor or the judge behind an API."""
 OF_INTERNS = (
     "engine", "model", "max_tokens", "revision", "adapter", "max_model_len", "trust_remote_code", "engine_kwargs",
     "processor_kwargs",
 )  # fmt: skip
 """What decides the votes of an intern. The names of both go into every row's digest: one more, and no run goes on."""
+OF_SERVED = (*OF_INTERNS, "temperature")
+"""What decides the replies of a mentor or the judge that vLLM serves."""
 WHERE_GIVEN = ("extra_body", "query", "sees_pictures")
 """What decides the replies of an entry that gives it; left out of the digest where it is as by default."""
 
@@ -30,13 +32,20 @@ WHERE_GIVEN = ("extra_body", "query", "sees_pictures")
 def build_identity(config: Config, data_sha256: str) -> dict[str, Any]:
     """The flat, JSON-able view of everything that decides the results: names in dotted form, values as configured."""
     view: dict[str, Any] = {name: asdict(getattr(config, name)) for name in ("search", "prompts", "pictures")}
-    view["judge"] = _select_fields(config.judge, OF_ENDPOINTS)
-    view["mentors"] = {name: _select_fields(entry, OF_ENDPOINTS) for name, entry in config.mentors.items()}
+    view["judge"] = _select_fields(config.judge, name_decisive_fields(config.judge.engine))
+    view["mentors"] = {
+        name: _select_fields(entry, name_decisive_fields(entry.engine)) for name, entry in config.mentors.items()
+    }
     view["interns"] = {name: _select_fields(entry, OF_INTERNS) for name, entry in config.interns.items()}
     flat = {"seed": config.seed, "data.sha256": data_sha256}
     for name, value in _flatten_view(view):
         flat[name] = value.value if isinstance(value, Enum) else value
     return flat
+
+
+def name_decisive_fields(engine: Engine) -> tuple[str, ...]:
+    """The fields that decide the replies of a mentor or the judge on this engine, beside :data:`WHERE_GIVEN`."""
+    return OF_SERVED if engine is Engine.vllm else OF_ENDPOINTS
 
 
 def _select_fields(entry: ModelConfig, names: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import Protocol
@@ -24,7 +25,7 @@ class Request:
     ``entry`` is the model's name in the configuration (for accounts and messages; not part of the address),
     ``revision`` pins weights, ``system`` may be empty, ``pictures`` is the digest of the :class:`Pictures` that go
     before ``text`` ("" for none). ``options`` is what the entry's ``extra_body`` and ``query`` change in the
-    request, as canonical JSON ("" where they change nothing).
+    request, or the texts that the reply must be one of (:func:`encode_choice`), as canonical JSON ("" for nothing).
     """
 
     entry: str
@@ -46,6 +47,17 @@ class Request:
         parts = astuple(self)[1:] if self.options else astuple(self)[1:-1]
         text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).digest()
+
+
+def encode_choice(texts: Sequence[str]) -> str:
+    """:attr:`Request.options` that hold the reply of an engine of ours to one of ``texts``."""
+    return json.dumps({"choice": list(texts)}, separators=(",", ":"))
+
+
+def read_choice(options: str) -> list[str] | None:
+    """The texts of :func:`encode_choice`; ``None`` where the reply is free."""
+    choice: list[str] | None = json.loads(options).get("choice") if options else None
+    return choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +104,6 @@ class Refused(Exception):
         return type(self), (self.failure, self.entry)
 
 
-__all__ = ["Failure", "LostCall", "Model", "Pictures", "Refused", "Reply", "Request"]
+__all__ = [
+    "Failure", "LostCall", "Model", "Pictures", "Refused", "Reply", "Request", "encode_choice", "read_choice",
+]  # fmt: skip

@@ -1,1 +1,1 @@
-"""Planning on paper: which intern goes where, what binds, how long a job takes and what it costs."""
+"""Planning on paper: which model goes where, what binds, how long a job takes and what it costs."""

@@ -1,4 +1,4 @@
-"""A plan: the places of the interns, what binds the job, and what more of something would bring.
+"""A plan: the places of the models served here, what binds the job, and what more of something would bring.
 
 No key, no input and no address is needed on paper, so none is asked for.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mics_ray.assemble.checks import find_size_problems
-from mics_ray.assemble.locations import JUDGE
+from mics_ray.assemble.locations import JUDGE, list_endpoints, list_served
 from mics_ray.config.schema import Config
 from mics_ray.errors import RefusedRun
 from mics_ray.models.chat.rate_limiter import PACE, RateLimits
@@ -73,18 +73,18 @@ def list_nodes(plan: PlanConfig) -> list[ClusterNode]:
 
 def refuse_what_does_not_fit(job: PlanJob, nodes: Sequence[ClusterNode], on_gpu: bool) -> None:
     """Raises :class:`RefusedRun` with the sum when the nodes cannot hold the least number of replicas."""
-    if problems := find_placement_problems(list_needs(job.interns, on_gpu), nodes):
+    if problems := find_placement_problems(list_needs(list_served(job), on_gpu), nodes):
         raise RefusedRun("; ".join(problems))
 
 
 def add_replicas(
     wanted: Sequence[ReplicaNeed], nodes: Sequence[ClusterNode], work: Mapping[str, float]
 ) -> list[ReplicaNeed]:
-    """As many replicas as fit, at most each need's limit: the next goes to the intern with most work per replica."""
+    """As many replicas as fit, at most each need's limit: the next goes to the model with most work per replica."""
     grown = list(wanted)
     while True:
-        # One at a time: a replica that is added changes which intern has most work for each of its own.
-        order = sorted(range(len(grown)), key=lambda n: -work.get(grown[n].intern, 0.0) / grown[n].replicas)
+        # One at a time: a replica that is added changes which model has most work for each of its own.
+        order = sorted(range(len(grown)), key=lambda n: -work.get(grown[n].entry, 0.0) / grown[n].replicas)
         for number in order:
             need = grown[number]
             more = [*grown[:number], replace(need, replicas=need.replicas + 1), *grown[number + 1 :]]
@@ -98,13 +98,13 @@ def add_replicas(
 def make_plan(
     config: Config, plan: PlanConfig, basis: PlanBasis, nodes: Sequence[ClusterNode], on_gpu: bool
 ) -> JobPlan:
-    """The plan of a job whose interns fit on ``nodes``."""
+    """The plan of a job whose models fit on ``nodes``."""
     work = _replica_seconds(basis)
-    wanted = add_replicas(list_needs(config.interns, on_gpu), nodes, work)
-    replicas = {need.intern: need.replicas for need in wanted}
+    wanted = add_replicas(list_needs(list_served(config), on_gpu), nodes, work)
+    replicas = {need.entry: need.replicas for need in wanted}
     at_work = build_services(config, basis, replicas)
     timeline = _simulate_job(config, plan, basis, at_work, config.window)
-    use = _limit_use(at_work, timeline, {need.intern: "GPU" if need.gpus else "CPU" for need in wanted})
+    use = _limit_use(at_work, timeline, {need.entry: "GPU" if need.gpus else "CPU" for need in wanted})
     cases = len(timeline.ends)
     # The rest of a job that is longer than the sample goes at the steady pace of the sample's middle.
     left = max(0, plan.cases - cases)
@@ -138,7 +138,7 @@ def _simulate_job(
 
 
 def _limit_use(at_work: Mapping[str, Service], timeline: JobTimeline, engines: Mapping[str, str]) -> dict[str, float]:
-    """How much of each limit was used, over the middle of the job; ``engines`` says what interns of ours run on."""
+    """How much of each limit was used, over the middle of the job; ``engines`` says what models of ours run on."""
     # The whole simulation has a beginning and an end that are not full: scaled to the pace of its middle.
     scale = timeline.cases_per_hour / 3600 * timeline.seconds / len(timeline.ends)
     found = {}
@@ -173,7 +173,9 @@ def _list_variants(
         busiest = max(replicas, key=lambda name: work[name] / replicas[name])
         more = build_services(config, basis, {**replicas, busiest: replicas[busiest] + 1})
         found.append((f"one more replica of {busiest}", more, config.window))
-    for role, names in (("mentors' quotas", list(config.mentors)), ("judge's quota", [JUDGE])):
+    for role, entries in (("mentors' quotas", config.mentors), ("judge's quota", {JUDGE: config.judge})):
+        # Replicas of ours have no quota; the line above tells what one more of them brings.
+        names = [name for name in entries if name in list_endpoints(config)]
         if any(_has_limit(at_work[name].limits) for name in names):
             double = {name: replace(at_work[name], limits=_double_limits(at_work[name].limits)) for name in names}
             found.append((f"{role} doubled", {**at_work, **double}, config.window))

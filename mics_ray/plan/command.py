@@ -1,4 +1,4 @@
-"""Plan a generation job on paper: which intern goes where, what binds, cases an hour, money, and what more would bring.
+"""Plan a generation job on paper: which model goes where, what binds, cases an hour, money, and what more would bring.
 
 The arguments of `generate.py`, and `plan.cases=N`, `plan.nodes=[{gpus:8,cpus:64,count:8}]` (or `ray.address=…` for a
 cluster that is there), `plan.run=FOLDER` for the latencies of a finished run.

@@ -26,12 +26,12 @@ def _make_table(title: str, first: str, *others: str) -> Table:
 
 def _place_table(plan: JobPlan, nodes: Sequence[ClusterNode]) -> Table:
     gpus = sum(need.replicas * need.gpus * need.stages for need in plan.wanted)
-    title = f"interns on {gpus:g} of {sum(node.gpus for node in nodes):g} GPUs"
-    table = _make_table(title, "intern", "replicas", "GPUs each", "nodes (replicas)")
+    title = f"models on {gpus:g} of {sum(node.gpus for node in nodes):g} GPUs"
+    table = _make_table(title, "model", "replicas", "GPUs each", "nodes (replicas)")
     for need in plan.wanted:
-        where = Counter("+".join(node.name for node in spot.nodes) for spot in plan.spots if spot.intern == need.intern)
+        where = Counter("+".join(node.name for node in spot.nodes) for spot in plan.spots if spot.entry == need.entry)
         places = ", ".join(f"{name} ({count})" for name, count in where.items()) if need.gpus else "any, on the CPU"
-        table.add_row(need.intern, str(need.replicas), f"{need.gpus * need.stages:g}", places)
+        table.add_row(need.entry, str(need.replicas), f"{need.gpus * need.stages:g}", places)
     return table
 
 

@@ -47,7 +47,7 @@ class SlurmConfig:
 
 @dataclass
 class KuberayConfig:
-    """Kubernetes with the KubeRay operator. Sizes are per pod; the GPUs of a pod come from its intern."""
+    """Kubernetes with the KubeRay operator. Sizes are per pod; the GPUs of a pod come from its model."""
 
     kind: str = "kuberay"
     image: str = MISSING  # built from cluster/docker/Dockerfile
@@ -81,7 +81,7 @@ class MachineType:
 
 @dataclass
 class VmConfig:
-    """Machines of a cloud that Ray's cluster launcher starts: one without GPUs at the head, others as interns ask."""
+    """Machines of a cloud that Ray's cluster launcher starts: one without GPUs at the head, others as models ask."""
 
     kind: str = "vm"
     provider: str = MISSING  # aws or gcp

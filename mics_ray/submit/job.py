@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from eval.config import EvaluateJob
+from mics_ray.assemble.locations import JUDGE, list_models
 from mics_ray.config.compose import compose_job, dump_yaml
 from mics_ray.config.keys import list_key_names
 from mics_ray.config.schema import Config, ModelConfig
@@ -96,8 +97,8 @@ def _list_models(config: Config | EvaluateJob) -> list[ModelConfig]:
     return [config.judge, *own, *config.interns.values()]
 
 
-def _needs_of_interns(interns: Mapping[str, ModelConfig]) -> list[ReplicaNeed]:
-    return list_needs(interns, on_gpu=True)
+def _needs_of_models(entries: Mapping[str, ModelConfig]) -> list[ReplicaNeed]:
+    return list_needs(entries, on_gpu=True)
 
 
 def _needs_of_training(job: TrainJob) -> list[ReplicaNeed]:
@@ -108,12 +109,12 @@ def _needs_of_training(job: TrainJob) -> list[ReplicaNeed]:
 
 
 PROGRAMS = {
-    "generate": Program(Config, lambda c: str(c.run.dir), lambda c: _needs_of_interns(c.interns), _list_models),
+    "generate": Program(Config, lambda c: str(c.run.dir), lambda c: _needs_of_models(list_models(c)), _list_models),
     "train": Program(TrainJob, lambda c: str(c.train.dir), _needs_of_training, lambda _: ()),
     "evaluate": Program(
         EvaluateJob,
         lambda c: str(c.eval.dir),
-        lambda c: _needs_of_interns({"model": c.serve, **c.interns}),
+        lambda c: _needs_of_models({"model": c.serve, JUDGE: c.judge, **c.interns}),
         _list_models,
     ),
 }

@@ -1,6 +1,6 @@
 """KubeRay's objects for a job, as plain data: a RayJob or a standing RayCluster, and the group files it needs. Pure.
 
-The head holds the driver, the writer and the endpoints, so only there are the keys mounted; interns get GPU pods.
+The head holds the driver, the writer and the endpoints, so only there are the keys mounted; served models get GPU pods.
 """
 
 import math
@@ -28,7 +28,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PodGroup:
-    """The worker group of one intern: how many pods, and the GPUs of each."""
+    """The worker group of one model: how many pods, and the GPUs of each."""
 
     name: str
     least: int
@@ -37,14 +37,14 @@ class PodGroup:
 
 
 def worker_groups(wanted: Sequence[ReplicaNeed]) -> list[PodGroup]:
-    """A group for each intern that takes GPUs: a pod for each stage of a replica; small interns share a pod's GPU."""
+    """A group for each model that takes GPUs: a pod for each stage of a replica; small ones share a pod's GPU."""
     return [_pod_group(need) for need in wanted if need.gpus]
 
 
 def _pod_group(need: ReplicaNeed) -> PodGroup:
     together = max(1, int(1 / need.gpus + 1e-9)) if need.stages == 1 else 1
     least, most = (math.ceil(count * need.stages / together) for count in (need.replicas, need.limit))
-    return PodGroup(need.intern.lower().replace("_", "-").replace(".", "-"), least, most, math.ceil(need.gpus))
+    return PodGroup(need.entry.lower().replace("_", "-").replace(".", "-"), least, most, math.ceil(need.gpus))
 
 
 def build_manifests(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]] = ()) -> list[Manifest]:

@@ -234,7 +234,7 @@ def render_sbatch(config: SlurmConfig, job: SubmittedJob, folder: str) -> str:
 
 
 def check_slurm(config: SlurmConfig, job: SubmittedJob) -> None:
-    """Refuse what SLURM or the shell would misread, and interns that the nodes cannot hold."""
+    """Refuse what SLURM or the shell would misread, and models that the nodes cannot hold."""
     for name in ("dir", "scratch", "python", "memory", "time", "partition", "account", "qos"):
         value = getattr(config, name)
         if value is not None and not _PLAIN.fullmatch(value):
@@ -243,7 +243,7 @@ def check_slurm(config: SlurmConfig, job: SubmittedJob) -> None:
         if getattr(config, name) < least:
             raise RefusedRun(f"cluster.{name}: {getattr(config, name)} is below {least}")
     machines = [ClusterNode(f"node {n + 1}", config.gpus_per_node, config.cpus_per_node) for n in range(config.nodes)]
-    # Without GPUs the interns run on CPUs and reserve nothing.
+    # Without GPUs the models run on CPUs and reserve nothing.
     if config.gpus_per_node and (problems := find_placement_problems(job.needs, machines)):
         raise RefusedRun(f"{'; '.join(problems)}; see cluster.nodes and cluster.gpus_per_node")
 

@@ -1,6 +1,6 @@
 """The file for Ray's cluster launcher on AWS or GCP, as plain data. Pure.
 
-The head has no GPU and stays; GPU machines come and go with what the interns ask for. Nothing listens outside the
+The head has no GPU and stays; GPU machines come and go with what the models ask for. Nothing listens outside the
 cluster's own network, and every Ray process asks for the token.
 """
 
@@ -25,7 +25,7 @@ GCP_IMAGE = "projects/deeplearning-platform-release/global/images/family/common-
 
 
 def build_cluster_file(config: VmConfig, job: SubmittedJob, token_file: str) -> dict[str, Any]:
-    """The launcher's file for a cluster of this job. Raises :class:`RefusedRun` where no machine holds an intern."""
+    """The launcher's file for a cluster of this job. Raises :class:`RefusedRun` where no machine holds a model."""
     machines = machine_types(config)
     most = count_machines(job.needs, {name: one for name, one in machines.items() if name != HEAD})
     types = {HEAD: _node_type(config, machines[HEAD], 0)}
@@ -59,7 +59,7 @@ _AUTOSCALER = "--autoscaling-config=~/ray_bootstrap_config.yaml --dashboard-host
 
 
 def count_machines(wanted: Iterable[ReplicaNeed], machines: Mapping[str, MachineType]) -> dict[str, int]:
-    """How many of each machine the interns may take: each goes to the smallest with its GPUs.
+    """How many of each machine the models may take: each goes to the smallest with its GPUs.
 
     Raises :class:`RefusedRun` with what is needed and the biggest machine there is.
     """
@@ -69,7 +69,7 @@ def count_machines(wanted: Iterable[ReplicaNeed], machines: Mapping[str, Machine
         if not fitting:
             biggest = max((one.gpus for one in machines.values()), default=0)
             raise RefusedRun(
-                f"cluster.aws, cluster.gcp: intern {need.intern} needs {need.gpus:g} GPUs on one machine, "
+                f"cluster.aws, cluster.gcp: {need.entry} needs {need.gpus:g} GPUs on one machine, "
                 f"the biggest has {biggest}"
             )
         gpus, name = fitting[0]
@@ -78,7 +78,7 @@ def count_machines(wanted: Iterable[ReplicaNeed], machines: Mapping[str, Machine
 
 
 def _stages_per_machine(need: ReplicaNeed, gpus: int) -> int:
-    """Replicas, or stages, of an intern that one machine holds: shares of a GPU come from a single one."""
+    """Replicas, or stages, of a model that one machine holds: shares of a GPU come from a single one."""
     return gpus * int(1 / need.gpus + 1e-9) if need.gpus < 1 else gpus // math.ceil(need.gpus)
 
 

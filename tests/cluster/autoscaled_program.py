@@ -27,7 +27,7 @@ from mics_ray.runtime.serving import autoscaler
 from mics_ray.runtime.serving import fleet as fleet_module
 from mics_ray.runtime.serving import model_actors as interns_module
 from mics_ray.runtime.serving.fleet import Fleet
-from mics_ray.runtime.serving.model_actors import cluster_nodes, start_interns
+from mics_ray.runtime.serving.model_actors import cluster_nodes, start_replicas
 from mics_ray.runtime.serving.placement import ReplicaNeed
 from mics_ray.runtime.serving.replica import ReplicaSpec
 from mics_ray.runtime.serving.replica_policy import QueueDepths
@@ -59,7 +59,7 @@ class StubEngine:
 
 def stub_spec(config: Config, need: ReplicaNeed, number: int, on_gpu: bool, *_: Any) -> ReplicaSpec:
     """A replica's specification with the stand-in."""
-    return ReplicaSpec(need.intern, number, config.interns[need.intern], on_gpu, start=StubEngine.start)
+    return ReplicaSpec(need.entry, number, config.interns[need.entry], on_gpu, start=StubEngine.start)
 
 
 @contextmanager
@@ -122,7 +122,7 @@ def seen() -> dict[str, Any]:
     interns = {NAME: InternDefaults(model="m", replicas={"min": 1, "max": 2})}
     config = Config(mentors={"a": model, "b": model}, interns=interns, judge=model)
     steps: dict[str, Any] = {"before": gpu_nodes()}
-    handles = start_interns(config, None, None)
+    handles = start_replicas(config, None, None)
     fleet = Fleet(config, handles, "", "", DEPTHS)
     ray.get([handle.ready.remote() for handle in handles[NAME]], timeout=PATIENCE_S)
     steps["first"] = gpu_nodes()

@@ -10,7 +10,7 @@ import pytest
 import ray
 
 from mics_ray.config.schema import Config, InternDefaults, ModelConfig
-from mics_ray.runtime.serving.model_actors import start_interns
+from mics_ray.runtime.serving.model_actors import start_replicas
 
 CANARY = "sk-canary-5f1e"
 KEY_VARIABLES = {"OPENAI_API_KEY": "an intern must not have this", "ODDLY_NAMED_FOR_MENTORS": "nor this one"}
@@ -46,6 +46,6 @@ def replicas(ray_cluster: None, cache_folder: Path, tmp_path_factory: pytest.Tem
     """Both tiny interns on real vLLM, loaded: actor handles by intern, one replica each."""
     mentor = ModelConfig(model="m", base_url="local", api_key_env="ODDLY_NAMED_FOR_MENTORS")
     config = Config(mentors={"mentor": mentor}, interns=TINY, judge=ModelConfig(model="j", base_url="local"))
-    started = start_interns(config, str(cache_folder), str(tmp_path_factory.mktemp("logs")))
+    started = start_replicas(config, str(cache_folder), str(tmp_path_factory.mktemp("logs")))
     ray.get([handle.ready.remote() for handles in started.values() for handle in handles], timeout=300)
     return started

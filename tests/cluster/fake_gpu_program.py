@@ -45,12 +45,12 @@ def started(interns: dict[str, ModelConfig]) -> tuple[list[Any], list[list[str]]
     wanted = list_needs(interns, on_gpu=True)
     each = [need for need in wanted for _ in range(need.replicas)]
     handles = [
-        start_replica(ReplicaSpec(need.intern, n, interns[need.intern], True, start=StubEngine.start), need, (), spot)
+        start_replica(ReplicaSpec(need.entry, n, interns[need.entry], True, start=StubEngine.start), need, (), spot)
         for n, (need, spot) in enumerate(zip(each, place_replicas(wanted, cluster_nodes()) or [], strict=True))
     ]
     ray.get([handle.ready.remote() for handle in handles], timeout=120)
     facts = ray.get([handle.read_facts.remote() for handle in handles])
-    return handles, [[need.intern, one.node, one.gpus] for need, one in zip(each, facts, strict=True)]
+    return handles, [[need.entry, one.node, one.gpus] for need, one in zip(each, facts, strict=True)]
 
 
 def seen() -> dict[str, Any]:

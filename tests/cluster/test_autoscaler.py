@@ -34,12 +34,12 @@ def test_a_cluster_without_a_gpu_node_gets_one_for_the_least_number(seen: dict[s
 def test_a_deep_queue_brings_a_node_and_the_second_replica_goes_there(seen: dict[str, Any]) -> None:
     assert len(seen["grown"]) == 2
     assert sorted(seen["replicas"]) == sorted(seen["grown"])
-    assert seen["changes"][0].startswith("intern small: 1 -> 2 replicas, 100 requests queued")
+    assert seen["changes"][0].startswith("small: 1 -> 2 replicas, 100 requests queued")
 
 
 def test_an_empty_queue_gives_the_node_back_and_the_first_replica_keeps_its_own(seen: dict[str, Any]) -> None:
     assert seen["shrunk"] == [seen["still there"]] == seen["first"]
-    assert seen["changes"][1].startswith("intern small: 2 -> 1 replicas")
+    assert seen["changes"][1].startswith("small: 2 -> 1 replicas")
 
 
 def test_nothing_is_asked_for_after_the_run(seen: dict[str, Any]) -> None:

@@ -136,7 +136,7 @@ def test_a_wrong_key_of_the_judge_is_refused_before_ray_starts(tmp_path: Path) -
 
 def test_interns_that_the_cluster_cannot_hold_are_refused(ray_cluster: None, tmp_path: Path) -> None:
     def nothing(*_: object) -> dict[str, list[Any]]:
-        raise RefusedRun("interns need 4 GPUs")
+        raise RefusedRun("the models need 4 GPUs")
 
     with prepared(job(tmp_path)) as work, pytest.raises(RefusedRun, match="4 GPUs"):
         examine(work, Progress(), nothing)

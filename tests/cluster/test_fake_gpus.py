@@ -39,13 +39,13 @@ def test_a_stub_replica_of_tensor_parallel_2_has_two_pretended_gpus_of_one_node(
 
 def test_what_no_pretended_node_can_hold_is_refused_with_the_biggest(seen: dict[str, Any]) -> None:
     (problem,) = seen["too wide"]
-    assert problem.startswith("intern huge needs 3 GPUs on one node: the cluster has 4, the biggest node")
+    assert problem.startswith("huge needs 3 GPUs on one node: the cluster has 4, the biggest node")
     assert problem.endswith(" 2; 1 of the head node stay free")
 
 
 def test_more_than_the_pretended_gpus_in_all_is_refused_with_the_sum(seen: dict[str, Any]) -> None:
     (problem,) = seen["too many"]
-    assert problem.startswith("interns need 5 GPUs (many 5 x 1)")
+    assert problem.startswith("the models need 5 GPUs (many 5 x 1)")
     assert "the cluster has 4" in problem
 
 

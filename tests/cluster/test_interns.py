@@ -19,7 +19,7 @@ from mics_ray.config.schema import Config, InternDefaults, ModelConfig
 from mics_ray.core.seeds import derive_seed
 from mics_ray.errors import RefusedRun
 from mics_ray.models.types import LostCall, Pictures, Reply, Request
-from mics_ray.runtime.serving.model_actors import connect_routers, start_interns
+from mics_ray.runtime.serving.model_actors import connect_routers, start_replicas
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 from mics_ray.runtime.serving.replica import ReplicaFacts
 from mics_ray.runtime.serving.router import Router
@@ -220,4 +220,4 @@ def test_settings_that_could_run_foreign_code_are_refused_before_any_actor_start
     unsafe = InternDefaults(model="m", trust_remote_code=True, revision="main")
     endpoint = ModelConfig(model="j", base_url="local")
     with pytest.raises(RefusedRun, match=r"interns\.unsafe: trust_remote_code"):
-        start_interns(Config(mentors={"m": endpoint}, interns={"unsafe": unsafe}, judge=endpoint), None, None)
+        start_replicas(Config(mentors={"m": endpoint}, interns={"unsafe": unsafe}, judge=endpoint), None, None)

@@ -36,7 +36,7 @@ REQUESTS = 120
 
 
 def slow_spec(config: Config, need: ReplicaNeed, number: int, *_: Any) -> ReplicaSpec:
-    return ReplicaSpec(need.intern, number, config.interns[need.intern], False, start=SlowEngine.start)
+    return ReplicaSpec(need.entry, number, config.interns[need.entry], False, start=SlowEngine.start)
 
 
 @pytest.fixture

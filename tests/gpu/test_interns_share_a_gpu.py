@@ -13,7 +13,7 @@ from mics_ray.config.schema import Config, InternDefaults, ModelConfig
 from mics_ray.core.seeds import derive_seed
 from mics_ray.models.engine.vllm_settings import is_cpu_build
 from mics_ray.models.types import Pictures, Reply, Request
-from mics_ray.runtime.serving.model_actors import connect_routers, start_interns
+from mics_ray.runtime.serving.model_actors import connect_routers, start_replicas
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(is_cpu_build(), reason="vLLM of this environment is a CPU build")]
@@ -31,7 +31,7 @@ def replicas(gpu_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> dic
     """Both, started at the same time and loaded; a start that fails is an error, it is not repeated."""
     elsewhere = ModelConfig(model="m", base_url="local")
     config = Config(mentors={"mentor": elsewhere}, interns=INTERNS, judge=elsewhere)
-    started = start_interns(config, None, str(tmp_path_factory.mktemp("logs")))
+    started = start_replicas(config, None, str(tmp_path_factory.mktemp("logs")))
     ray.get([handle.ready.remote() for handles in started.values() for handle in handles], timeout=580)
     return started
 

@@ -18,7 +18,7 @@ from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config
 from mics_ray.jobs.generation import prepare_generation
 from mics_ray.runtime.driver.cluster import join_cluster
-from mics_ray.runtime.driver.model_clients import StartInterns
+from mics_ray.runtime.driver.model_clients import StartReplicas
 from mics_ray.runtime.driver.run import search_job
 from mics_ray.runtime.monitor.logs import log_into_folder
 from mics_ray.runtime.monitor.progress import Progress
@@ -41,18 +41,18 @@ def node_at(address: str) -> ClusterNode:
     return node
 
 
-def pinned(addresses: Mapping[str, str]) -> StartInterns:
+def pinned(addresses: Mapping[str, str]) -> StartReplicas:
     """Start each intern's replica on its host; Ray restarts it elsewhere when the host is lost."""
 
     def start(config: Config, cache: str | None, logs: str | None) -> dict[str, list[Any]]:
         wanted, on_gpu = plan_placement(config)
         started: dict[str, list[Any]] = {}
         for need in wanted:
-            made, node = replica_spec(config, need, 0, on_gpu, cache, logs), node_at(addresses[need.intern])
-            started[need.intern] = [_on(node, lambda made=made, need=need, node=node: start_replica(
-                made, need, list_key_variables(config), Placement(need.intern, (node,))
+            made, node = replica_spec(config, need, 0, on_gpu, cache, logs), node_at(addresses[need.entry])
+            started[need.entry] = [_on(node, lambda made=made, need=need, node=node: start_replica(
+                made, need, list_key_variables(config), Placement(need.entry, (node,))
             ))]  # fmt: skip
-            print("intern", need.intern, "at", addresses[need.intern], flush=True)
+            print("intern", need.entry, "at", addresses[need.entry], flush=True)
         return started
 
     return start

@@ -14,7 +14,7 @@ TITLES = {
     "worker": "ray::SearchWorker",
     "writer": "ray::WriterActor",
     "endpoint": "ray::EndpointActor",
-    "intern": "ray::InternReplica",
+    "intern": "ray::ModelReplica",
 }
 
 

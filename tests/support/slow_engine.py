@@ -11,7 +11,7 @@ SECONDS = 0.05
 
 
 class SlowEngine:
-    """See :class:`mics_ray.runtime.serving.replica.InternEngine`."""
+    """See :class:`mics_ray.runtime.serving.replica.ReplicaEngine`."""
 
     prompt_tokens = prefix_hits = 0
 

@@ -1,4 +1,4 @@
-"""One intern on vLLM inside this process. The only module that knows vLLM; it is imported when an engine starts.
+"""One model on vLLM inside this process. The only module that knows vLLM; it is imported when an engine starts.
 
 The model's own chat template and processor build the prompt (vLLM's renderer, the way its API server does it), so a
 model that vLLM serves needs configuration only. Pictures go to the engine as pictures, never as text.
@@ -20,10 +20,12 @@ from mics_ray.models.engine.vllm_settings import (
     wait_for_gpu_turn,
 )
 from mics_ray.models.pictures.reading import decode_picture
-from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
+from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request, read_choice
 
 DECODED_CASES = 16
 """Cases whose decoded pictures are kept; five of 2048 x 2048 pixels take 60 MB."""
+CHOICE_TOKENS = 16
+"""Room for the longest text of a choice, whatever the entry's ``max_tokens``."""
 ATTEMPTS = 2
 """vLLM may fail one request to get its picture caches in step again, and expects it a second time."""
 
@@ -87,7 +89,7 @@ class VllmEngine:
         args = engine_args(config, on_gpu)
         if is_cpu_build():
             check_libraries()
-        for name, value in engine_environment(on_gpu).items():
+        for name, value in engine_environment(config.model, on_gpu).items():
             os.environ.setdefault(name, value)
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
@@ -150,7 +152,7 @@ class VllmEngine:
         limit = TokenizeParams(max_total_tokens=self._llm.model_config.max_model_len, add_special_tokens=False)
         try:
             _, (prompt,) = await self._llm.renderer.render_chat_async(
-                [build_conversation(request, images)], _chat_params(), limit
+                [build_conversation(request, images)], _chat_params(thinks=read_choice(request.options) is None), limit
             )
         except VLLMValidationError as error:
             kind = "too_long" if error.parameter in ("input_text", "input_tokens") else "prompt"
@@ -176,17 +178,19 @@ class VllmEngine:
         """What vLLM puts out for a prompt: its whole text once, or part after part."""
         from vllm import SamplingParams
         from vllm.exceptions import VLLMClientError
-        from vllm.sampling_params import RequestOutputKind
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
         from vllm.v1.engine.exceptions import EngineGenerateError
 
-        size = limit_new_tokens(
-            len(prompt["prompt_token_ids"]), request.max_tokens, self._llm.model_config.max_model_len
-        )
+        choice = read_choice(request.options)
+        # A choice ends by itself, and one that is cut says nothing.
+        wanted = request.max_tokens if choice is None else max(request.max_tokens, CHOICE_TOKENS)
+        size = limit_new_tokens(len(prompt["prompt_token_ids"]), wanted, self._llm.model_config.max_model_len)
         params = SamplingParams(
             temperature=request.temperature,
             max_tokens=size,
             seed=request.seed,
             output_kind=RequestOutputKind.DELTA if in_parts else RequestOutputKind.FINAL_ONLY,
+            structured_outputs=None if choice is None else StructuredOutputsParams(choice=choice),
         )
         try:
             async for output in self._llm.generate(
@@ -214,10 +218,12 @@ class VllmEngine:
             raise LostCall(Failure("pictures", f"a picture could not be decoded ({type(error).__name__})")) from None
 
 
-def _chat_params() -> Any:
+def _chat_params(thinks: bool = True) -> Any:
+    """How the chat template is filled in; without thoughts where the template can leave them out."""
     from vllm.renderers.params import ChatParams
 
-    return ChatParams(chat_template_kwargs={"add_generation_prompt": True, "tokenize": False})
+    thinking = {} if thinks else {"enable_thinking": False}
+    return ChatParams(chat_template_kwargs={"add_generation_prompt": True, "tokenize": False, **thinking})
 
 
 def _lora_request(folder: str) -> Any:

@@ -35,9 +35,14 @@ _OWN_FIELDS = frozenset(
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def engine_environment(on_gpu: bool) -> dict[str, str]:
-    """Environment variables that must stand before vLLM is imported; a value that is there already goes first."""
-    quiet = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
+def engine_environment(model: str, on_gpu: bool) -> dict[str, str]:
+    """Environment variables that must stand before vLLM is imported; a value that is there already goes first.
+
+    Nothing is told to vLLM's makers or to the hub, which is asked for weights alone, and not at all where ``model`` is
+    a folder.
+    """
+    quiet = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    quiet |= {"HF_HUB_DISABLE_TELEMETRY": "1"} | ({"HF_HUB_OFFLINE": "1"} if os.path.isdir(model) else {})
     if on_gpu:
         return quiet
     threads = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}

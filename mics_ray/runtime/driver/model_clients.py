@@ -9,19 +9,19 @@ from mics_ray.assemble.locations import group_by_provider
 from mics_ray.config.schema import Config
 from mics_ray.models.types import Model
 from mics_ray.runtime.driver.endpoint_actors import RemoteEndpoint, start_endpoint
-from mics_ray.runtime.serving.model_actors import connect_routers, remote_replicas, start_interns
+from mics_ray.runtime.serving.model_actors import connect_routers, remote_replicas, start_replicas
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 from mics_ray.runtime.serving.router import Router
 
-StartInterns = Callable[[Config, str, str], Mapping[str, list[Any]]]
-"""Starts what is served here, from the configuration, the folder of replies and the log folder: handles by intern."""
+StartReplicas = Callable[[Config, str, str], Mapping[str, list[Any]]]
+"""Starts what is served here, from the configuration, the folder of replies and the log folder: handles by entry."""
 DRAIN_S = 15.0
 """How long paid calls in flight may take to be answered and stored when a job ends or is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActorHandles:
-    """The actors that a job works with: endpoints by provider, replicas by intern, the writer where there is one."""
+    """The actors that a job works with: endpoints by provider, replicas by entry, the writer where there is one."""
 
     endpoints: Mapping[str, Any]
     replicas: Mapping[str, list[Any]]
@@ -32,7 +32,7 @@ def start_models(
     config: Config,
     cache_folder: str,
     log_folder: str,
-    interns: StartInterns = start_interns,
+    replicas: StartReplicas = start_replicas,
     budget_usd: float | None = None,
     max_gb: float | None = None,
     proven: Container[str] = (),
@@ -47,7 +47,7 @@ def start_models(
         provider: start_endpoint(entries, cache_folder, f"endpoint-{number}", budget_usd, max_gb, provider in proven)
         for number, (provider, entries) in enumerate(group_by_provider(config).items())
     }
-    return ActorHandles(endpoints, interns(config, cache_folder, log_folder))
+    return ActorHandles(endpoints, replicas(config, cache_folder, log_folder))
 
 
 class ModelClients:
@@ -74,7 +74,7 @@ class ModelClients:
         return self._endpoints | {name: router.bind_case(case_id) for name, router in self._routers.items()}
 
     def count_queued(self) -> dict[str, int]:
-        """Requests without an answer yet, by intern."""
+        """Requests without an answer yet, by entry."""
         return {name: router.queued for name, router in self._routers.items()}
 
     async def update_replicas(self, replicas: Mapping[str, list[Any]]) -> None:

@@ -8,7 +8,7 @@ from rich.progress import track
 from rich.table import Table
 
 from mics_ray.assemble.estimate import count_rounds, estimate_job
-from mics_ray.assemble.locations import JUDGE, list_endpoints
+from mics_ray.assemble.locations import JUDGE, list_endpoints, list_served
 from mics_ray.config.keys import list_key_names
 from mics_ray.config.schema import Config
 from mics_ray.core.display import make_one_line
@@ -25,7 +25,7 @@ SHOWN = 10
 def print_report(console: Console, job: GenerationJob) -> None:
     """Look at every pending case, its pictures and the cluster, then print what was found and the estimate.
 
-    Raises :class:`RefusedRun` when the cluster cannot hold the interns.
+    Raises :class:`RefusedRun` when the cluster cannot hold the models.
     """
     problems, sample, usable = list(job.survey.examples), list[Case](), 0
     cases = track(
@@ -66,7 +66,7 @@ def _models_table(config: Config) -> Table:
     for need in wanted:
         place = f"{need.gpus * need.stages:g} GPUs each" if need.gpus else "on the CPU"
         count = f"{need.replicas}" if need.limit == need.replicas else f"{need.replicas} to {need.limit}"
-        table.add_row(need.intern, config.interns[need.intern].model, f"vLLM, {count} x, {place}")
+        table.add_row(need.entry, list_served(config)[need.entry].model, f"vLLM, {count} x, {place}")
     return table
 
 

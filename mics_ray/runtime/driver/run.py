@@ -20,14 +20,14 @@ from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.models.participation import find_silent
 from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.driver.head_watch import HeadLost, HeadWatch, abandon_ray, watch_head
-from mics_ray.runtime.driver.model_clients import DRAIN_S, ActorHandles, StartInterns, start_models
+from mics_ray.runtime.driver.model_clients import DRAIN_S, ActorHandles, StartReplicas, start_models
 from mics_ray.runtime.driver.worker_pool import WorkerPool
 from mics_ray.runtime.driver.writer import start_writer
 from mics_ray.runtime.monitor.heartbeat import Heartbeat
 from mics_ray.runtime.monitor.latency import LATENCIES, merge_buckets
 from mics_ray.runtime.monitor.progress import Progress, Snapshot
 from mics_ray.runtime.serving.fleet import Fleet
-from mics_ray.runtime.serving.model_actors import start_interns
+from mics_ray.runtime.serving.model_actors import start_replicas
 from mics_ray.runtime.serving.replica_policy import worker_count
 
 log = logging.getLogger(__name__)
@@ -42,18 +42,18 @@ MAX_LOSSES_WITHOUT_ROW = 10
 
 
 def run(job: GenerationJob, progress: Progress) -> JobEnd:
-    """Search every pending case of ``job``. Raises :class:`RefusedRun` when the cluster cannot hold the interns."""
+    """Search every pending case of ``job``. Raises :class:`RefusedRun` when the cluster cannot hold the models."""
     with join_cluster(job.config.ray):
         return search_job(job, progress)
 
 
-def search_job(job: GenerationJob, progress: Progress, interns: StartInterns = start_interns) -> JobEnd:
-    """:func:`run` in the Ray that this process is connected to; ``interns`` gives the replicas' handles."""
+def search_job(job: GenerationJob, progress: Progress, replicas: StartReplicas = start_replicas) -> JobEnd:
+    """:func:`run` in the Ray that this process is connected to; ``replicas`` gives their handles."""
     stop = StopSignal()
     with stop.listening(), watch_head() as head:
         driver = _Driver(job, progress, stop, head)
         try:
-            driver.start_actors(interns)
+            driver.start_actors(replicas)
             return driver.search_cases()
         except Stopped as stopped:
             return driver.end_run(stopped.code, str(stopped))
@@ -89,13 +89,13 @@ class _Driver:
         self._began: float | None = None
         self._heartbeat = Heartbeat(job.folder, job.survey.records)
 
-    def start_actors(self, interns: StartInterns) -> None:
+    def start_actors(self, replicas: StartReplicas) -> None:
         """Start all actors and wait until they are ready."""
         job, config = self._job, self._job.config
         cache, logs = str(job.folder.cache.absolute()), str(job.folder.logs.absolute())
         writer = start_writer(job.folder.results.absolute(), job.folder.logs.absolute())
         limits = config.budget_usd, config.cache.max_gb
-        models = start_models(config, cache, logs, interns, *limits, proven=job.proven)
+        models = start_models(config, cache, logs, replicas, *limits, proven=job.proven)
         self._handles = replace(models, writer=writer)
         self._fleet = Fleet(config, models.replicas, cache, logs)
         window = min(config.window, job.survey.pending)
@@ -108,13 +108,13 @@ class _Driver:
         # Waited for last: engines load for minutes, and an actor that cannot start at all should be known before.
         engines = [replica.ready.remote() for handles in models.replicas.values() for replica in handles]
         if engines:
-            self._progress.show_phase(f"loading {len(engines)} intern engine(s): {', '.join(models.replicas)}")
+            self._progress.show_phase(f"loading {len(engines)} engine(s): {', '.join(models.replicas)}")
             try:
                 self._wait_for(engines)
             except RayError as error:
                 if self._head.confirm_lost():
                     raise HeadLost(self._head.message) from None
-                raise RefusedRun(f"an intern's engine did not start ({_describe_error(error)}); see {logs}") from None
+                raise RefusedRun(f"a model's engine did not start ({_describe_error(error)}); see {logs}") from None
 
     def search_cases(self) -> JobEnd:
         """Assign spans to the workers until every record has its row."""
@@ -185,7 +185,7 @@ class _Driver:
         )
 
     def _resize_fleet(self) -> None:
-        """More replicas of an intern where its queue grows, fewer where it empties."""
+        """More replicas of an entry where its queue grows, fewer where it empties."""
         if self._fleet is None or not self._fleet.elastic:
             return
         queued = Counter[str]()

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 class WorkerState:
     """A worker seen from the driver; ``refused`` and ``write_error`` say why it stopped by itself.
 
-    ``queued``: requests without an answer yet, by intern; ``latencies``: calls by model and how long they took;
+    ``queued``: requests without an answer yet, by entry; ``latencies``: calls by model and how long they took;
     ``attendance``: by model, its calls that were answered and lost.
     """
 

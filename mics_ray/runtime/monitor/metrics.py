@@ -67,13 +67,17 @@ WAITED = Metric(
 LIMITER_QUEUE = Metric("mics_limiter_queue", "gauge", "Calls that wait for a permit of their quota.", ("model",))
 IN_FLIGHT = Metric("mics_calls_in_flight", "gauge", "Calls that a provider is working on.", ("model",))
 INTERN_QUEUE = Metric(
-    "mics_intern_queue", "gauge", "Requests asked of an intern and not answered, over all its replicas.", ("model",)
+    "mics_intern_queue",
+    "gauge",
+    "Requests asked of a model served here and not answered, over all its replicas.",
+    ("model",),
 )
 REPLICA_REQUESTS = Metric(
-    "mics_replica_requests", "gauge", "Requests that one replica of an intern works on.", ("model", "replica")
+    "mics_replica_requests", "gauge", "Requests that one replica of a model works on.", ("model", "replica")
 )
 PREFIX_TOKENS = Metric(
-    "mics_prefix_tokens_total", "counter", "An intern's prompt tokens: all (seen), those in its prefix cache (hit).",
+    "mics_prefix_tokens_total", "counter",
+    "Prompt tokens of a model served here: all (seen), those in its prefix cache (hit).",
     ("model", "kind"),
 )  # fmt: skip
 OPEN = Metric("mics_open_searches", "gauge", "Cases that a worker searches.", ("worker",))

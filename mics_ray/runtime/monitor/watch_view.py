@@ -20,9 +20,9 @@ class ModelView:
     retries: float | None = None
     waited_s: float | None = None
     queue: float | None = None
-    """Calls at the limiter, or requests asked of an intern and not answered."""
+    """Calls at the limiter, or requests asked of a model served here and not answered."""
     in_flight: float | None = None
-    """Calls that a provider or an intern's replicas work on."""
+    """Calls that a provider or a model's replicas work on."""
     prompts: float = 0.0
     hits: float = 0.0
     """Prompt tokens that our replicas saw, and those of them in their prefix caches."""

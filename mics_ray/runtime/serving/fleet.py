@@ -1,6 +1,6 @@
-"""The intern replicas of a run as its driver sees them: more as a queue grows, fewer as it empties.
+"""The replicas of a run as its driver sees them: more as a queue grows, fewer as it empties.
 
-Replicas come and go at the end of an intern's list, so the others keep their places and their cases. Workers are asked
+Replicas come and go at the end of an entry's list, so the others keep their places and their cases. Workers are asked
 to `update_replicas` with a list; a replica that left it is ended when every worker has had its last answer from it.
 """
 
@@ -12,6 +12,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
+from mics_ray.assemble.locations import list_served
 from mics_ray.config.schema import Config, Replicas, replica_range
 from mics_ray.runtime.serving.autoscaler import cancel_request, find_addable_nodes, request_nodes
 from mics_ray.runtime.serving.model_actors import (
@@ -43,8 +44,8 @@ class _Member:
 
 
 @dataclass(slots=True, eq=False)
-class _InternReplicas:
-    """One intern's replicas: those that serve, in order, and those that load; ``next`` numbers their files."""
+class _EntryReplicas:
+    """One entry's replicas: those that serve, in order, and those that load; ``next`` numbers their files."""
 
     need: ReplicaNeed
     serving: list[_Member]
@@ -69,10 +70,10 @@ class Fleet:
         # The nodes of the first replicas may still be booting.
         self._on_gpu = has_gpus([*nodes, *find_addable_nodes(nodes)])
         self._depths = depths or QueueDepths()
-        self._interns = {
-            need.intern: self._track_replicas(need, replicas[need.intern])
-            for need in list_needs(config.interns, self._on_gpu)
-            if need.intern in replicas
+        self._entries = {
+            need.entry: self._track_replicas(need, replicas[need.entry])
+            for need in list_needs(list_served(config), self._on_gpu)
+            if need.entry in replicas
         }
         self._leaving: list[tuple[_Member, list[Any]]] = []
         self._updates: list[Any] = []
@@ -81,24 +82,24 @@ class Fleet:
 
     @property
     def elastic(self) -> bool:
-        """Whether the number of any intern's replicas may change."""
-        return any(intern.need.limit > intern.need.replicas for intern in self._interns.values())
+        """Whether the number of any entry's replicas may change."""
+        return any(entry.need.limit > entry.need.replicas for entry in self._entries.values())
 
     @property
     def replicas(self) -> dict[str, list[Any]]:
-        """The handles that take calls, by intern."""
-        return {name: [member.handle for member in intern.serving] for name, intern in self._interns.items()}
+        """The handles that take calls, by entry."""
+        return {name: [member.handle for member in entry.serving] for name, entry in self._entries.items()}
 
     def adjust_replicas(self, now: float, queued: Mapping[str, int], workers: Sequence[Any]) -> bool:
         """Start and retire replicas as the queues say and send ``workers`` the list; returns whether it changed."""
         self._end_drained()
         gone: list[_Member] = []
         changed = False
-        for name, intern in self._interns.items():
-            before = list(intern.serving)
-            self._admit_loaded(intern)
-            gone += self._resize_intern(intern, now, queued.get(name, 0))
-            changed |= before != intern.serving
+        for name, entry in self._entries.items():
+            before = list(entry.serving)
+            self._admit_loaded(entry)
+            gone += self._resize_entry(entry, now, queued.get(name, 0))
+            changed |= before != entry.serving
         if changed:
             self._updates = [worker.update_replicas.remote(self.replicas) for worker in workers]
             self._leaving += [(member, self._updates) for member in gone]
@@ -112,75 +113,74 @@ class Fleet:
         if self._on_gpu:
             cancel_request()
 
-    def _track_replicas(self, need: ReplicaNeed, handles: Sequence[Any]) -> _InternReplicas:
-        within = replica_range(self._config.interns[need.intern].replicas)
+    def _track_replicas(self, need: ReplicaNeed, handles: Sequence[Any]) -> _EntryReplicas:
+        within = replica_range(list_served(self._config)[need.entry].replicas)
         policy = ReplicaPolicy(within, self._depths)
-        return _InternReplicas(need, [_Member(handle) for handle in handles], [], len(handles), policy)
+        return _EntryReplicas(need, [_Member(handle) for handle in handles], [], len(handles), policy)
 
-    def _admit_loaded(self, intern: _InternReplicas) -> None:
+    def _admit_loaded(self, entry: _EntryReplicas) -> None:
         """Replicas that have loaded begin to serve; one that cannot start is the last that is tried."""
-        for member in list(intern.loading):
+        for member in list(entry.loading):
             if not ray.wait([member.ready], timeout=0)[0]:
                 continue
-            intern.loading.remove(member)
+            entry.loading.remove(member)
             try:
                 ray.get(member.ready)
-                intern.serving.append(member)
+                entry.serving.append(member)
             except RayError as error:
                 self._end_member(member)
-                # What failed once would fail again every minute, so this intern grows no more.
-                count = len(intern.serving)
-                intern.policy = ReplicaPolicy(Replicas(min(intern.need.replicas, count), count), self._depths)
-                self.changes.append(f"intern {intern.need.intern}: a replica did not start ({type(error).__name__})")
+                # What failed once would fail again every minute, so this entry grows no more.
+                count = len(entry.serving)
+                entry.policy = ReplicaPolicy(Replicas(min(entry.need.replicas, count), count), self._depths)
+                self.changes.append(f"{entry.need.entry}: a replica did not start ({type(error).__name__})")
 
-    def _resize_intern(self, intern: _InternReplicas, now: float, queued: int) -> list[_Member]:
+    def _resize_entry(self, entry: _EntryReplicas, now: float, queued: int) -> list[_Member]:
         """Start or retire as the policy says; returns the replicas that leave the list."""
-        count = len(intern.serving) + len(intern.loading)
-        wanted = intern.policy.choose_count(now, count, queued)
+        count = len(entry.serving) + len(entry.loading)
+        wanted = entry.policy.choose_count(now, count, queued)
         if wanted == count:
             return []
         gone: list[_Member] = []
         if wanted > count:
-            wanted = count + self._start_replicas(intern, wanted - count)
-        elif intern.loading:  # it serves nobody yet
-            self._end_member(intern.loading.pop())
+            wanted = count + self._start_replicas(entry, wanted - count)
+        elif entry.loading:  # it serves nobody yet
+            self._end_member(entry.loading.pop())
         else:
-            gone = [intern.serving.pop()]  # from the end: the others keep their numbers, and with them their cases
+            gone = [entry.serving.pop()]  # from the end: the others keep their numbers, and with them their cases
         if wanted != count:
-            intern.policy.note_change(now)
-            self.changes.append(f"intern {intern.need.intern}: {count} -> {wanted} replicas, {queued} requests queued")
+            entry.policy.note_change(now)
+            self.changes.append(f"{entry.need.entry}: {count} -> {wanted} replicas, {queued} requests queued")
         return gone
 
-    def _start_replicas(self, intern: _InternReplicas, more: int) -> int:
+    def _start_replicas(self, entry: _EntryReplicas, more: int) -> int:
         """Start up to ``more`` replicas, as many as have room or can be given it; returns how many."""
         free = free_nodes()
         for count in range(more, 0, -1):  # all at once where they fit: their engines load side by side
-            extra = replace(intern.need, replicas=count)
+            extra = replace(entry.need, replicas=count)
             if (placements := place_replicas([extra], free)) is not None:
-                return self._launch_replicas(intern, placements)
+                return self._launch_replicas(entry, placements)
             if place_replicas([extra], [*free, *find_addable_nodes(cluster_nodes())]) is not None:
                 # Together with what runs: a request replaces the one before it, and nodes beyond it are ended.
                 request_nodes([extra, *self._current_needs()])
-                return self._launch_replicas(intern, [None] * count)
+                return self._launch_replicas(entry, [None] * count)
         return 0
 
     def _current_needs(self) -> list[ReplicaNeed]:
         """What the replicas that are there, or loading, take of the cluster."""
         return [
-            replace(intern.need, replicas=len(intern.serving) + len(intern.loading))
-            for intern in self._interns.values()
+            replace(entry.need, replicas=len(entry.serving) + len(entry.loading)) for entry in self._entries.values()
         ]
 
-    def _launch_replicas(self, intern: _InternReplicas, placements: Sequence[Placement | None]) -> int:
+    def _launch_replicas(self, entry: _EntryReplicas, placements: Sequence[Placement | None]) -> int:
         secrets = list_key_variables(self._config)
         for placement in placements:
-            need = intern.need
+            need = entry.need
             stages = reserve_pipeline(need, placement) if need.stages > 1 and need.gpus else None
-            made = replica_spec(self._config, need, intern.next, self._on_gpu, *self._folders)
+            made = replica_spec(self._config, need, entry.next, self._on_gpu, *self._folders)
             member = _Member(start_replica(made, need, secrets, placement, stages), group=stages)
             member.ready = member.handle.ready.remote()
-            intern.next += 1
-            intern.loading.append(member)
+            entry.next += 1
+            entry.loading.append(member)
             self._started.append(member)
         return len(placements)
 

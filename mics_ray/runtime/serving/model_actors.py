@@ -1,4 +1,4 @@
-"""Interns on the cluster: starting their replicas on GPUs, and the way from a search worker to them."""
+"""Models served on the cluster: starting their replicas on GPUs, and the way from a search worker to them."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
-from mics_ray.assemble.locations import resolve_embedded
+from mics_ray.assemble.locations import list_models, list_served, resolve_embedded
 from mics_ray.config.keys import list_key_names
 from mics_ray.config.schema import Config, ModelConfig
 from mics_ray.errors import RefusedRun
@@ -28,27 +28,28 @@ from mics_ray.runtime.serving.placement import (
     place_replicas,
     usable_nodes,
 )
-from mics_ray.runtime.serving.replica import InternReplica, ReplicaSpec, secret_names
+from mics_ray.runtime.serving.replica import ModelReplica, ReplicaSpec, secret_names
 from mics_ray.runtime.serving.replica_state import ReplicaAnswer, ReplicaDown
 from mics_ray.runtime.serving.router import Router
 
 HEAD, NODE_ID = "node:__internal_head__", "ray.io/node-id"
 """Ray's resource that only the head node has, and its label with a node's id."""
+HUB_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 MAX_CONCURRENCY = 1000
 """Calls that one replica holds open; the engine's own queue does the rest."""
 
 
 def plan_placement(config: Config) -> tuple[list[ReplicaNeed], bool]:
-    """What the interns served here take of the cluster, and whether they run on GPUs.
+    """What the models served here take of the cluster, and whether they run on GPUs.
 
     Their least number must fit, on what is there or on what an autoscaler can add. Raises :class:`RefusedRun`.
     """
     nodes = cluster_nodes()
     nodes += find_addable_nodes(nodes)  # those that an autoscaler would add: a run may begin before they are there
     on_gpu = has_gpus(nodes)
-    wanted = list_needs(config.interns, on_gpu)
-    interns = {need.intern: config.interns[need.intern] for need in wanted}
-    if problems := _find_setting_problems(interns, on_gpu) + find_placement_problems(wanted, nodes):
+    served = list_served(config)
+    wanted = list_needs(served, on_gpu)
+    if problems := _find_setting_problems(served, on_gpu) + find_placement_problems(wanted, nodes):
         raise RefusedRun("; ".join(problems))
     return wanted, on_gpu
 
@@ -58,10 +59,10 @@ def has_gpus(nodes: Sequence[ClusterNode]) -> bool:
     return not is_cpu_build() and any(node.gpus for node in nodes)
 
 
-def start_interns(config: Config, cache_folder: str | None, log_folder: str | None) -> dict[str, list[Any]]:
-    """Start every replica that vLLM serves, and return their handles by intern at once; their ``ready()`` takes long.
+def start_replicas(config: Config, cache_folder: str | None, log_folder: str | None) -> dict[str, list[Any]]:
+    """Start every replica that vLLM serves, and return their handles by entry at once; their ``ready()`` takes long.
 
-    Raises :class:`RefusedRun` when the cluster cannot hold them or an intern's settings are not allowed.
+    Raises :class:`RefusedRun` when the cluster cannot hold them or a model's settings are not allowed.
     """
     wanted, on_gpu = plan_placement(config)
     placements = place_replicas(wanted, cluster_nodes()) if on_gpu else None
@@ -70,7 +71,7 @@ def start_interns(config: Config, cache_folder: str | None, log_folder: str | No
     free = iter(placements or [])
     secrets = list_key_variables(config)
     return {
-        need.intern: [
+        need.entry: [
             start_replica(
                 replica_spec(config, need, number, on_gpu, cache_folder, log_folder), need, secrets, next(free, None)
             )
@@ -81,28 +82,27 @@ def start_interns(config: Config, cache_folder: str | None, log_folder: str | No
 
 
 def list_key_variables(config: Config) -> list[str]:
-    """The names of the variables that hold keys; interns must not have them."""
-    entries: list[ModelConfig] = [config.judge, *config.mentors.values(), *config.interns.values()]
-    return [name for entry in entries for name in list_key_names(entry)]
+    """The names of the variables that hold keys; replicas must not have them."""
+    return [name for entry in list_models(config).values() for name in list_key_names(entry)]
 
 
 def replica_spec(
     config: Config, need: ReplicaNeed, number: int, on_gpu: bool, cache_folder: str | None, log_folder: str | None
 ) -> ReplicaSpec:
-    """What a replica of an intern is made from; ``number`` names its files."""
-    intern = config.interns[need.intern]
-    intern = replace(intern, model=resolve_embedded(intern.model))
-    return ReplicaSpec(need.intern, number, intern, on_gpu, cache_folder, log_folder)
+    """What a replica is made from; ``number`` names its files."""
+    entry = list_served(config)[need.entry]
+    entry = replace(entry, model=resolve_embedded(entry.model))
+    return ReplicaSpec(need.entry, number, entry, on_gpu, cache_folder, log_folder)
 
 
-def _find_setting_problems(interns: Mapping[str, ModelConfig], on_gpu: bool) -> list[str]:
-    """What is wrong with the interns' settings, in words."""
+def _find_setting_problems(served: Mapping[str, ModelConfig], on_gpu: bool) -> list[str]:
+    """What is wrong with the settings of the models that are ``served``, in words."""
     problems = []
-    for name, intern in interns.items():
+    for name, entry in served.items():
         try:
-            engine_args(intern, on_gpu)
+            engine_args(entry, on_gpu)
         except ValueError as error:
-            problems.append(f"interns.{name}: {error}")
+            problems.append(f"{name}: {error}")
     return problems
 
 
@@ -121,11 +121,16 @@ def start_replica(
         "max_restarts": -1,  # a replica ends its own process when its engine is beyond repair
         "max_task_retries": 0,  # the router decides what is asked again, and where
         "max_concurrency": MAX_CONCURRENCY,
-        # Blank from the start of the process; `InternReplica` then removes them.
-        "runtime_env": {"env_vars": dict.fromkeys(secret_names(os.environ, secrets), "")},
+        # Blank from the start of the process; `ModelReplica` then removes them.
+        "runtime_env": {"env_vars": dict.fromkeys(secret_names(os.environ, secrets), "") | _hub_variables()},
         **_scheduling_options(need, placement, group),
     }
-    return ray.remote(InternReplica).options(**options).remote(spec)
+    return ray.remote(ModelReplica).options(**options).remote(spec)
+
+
+def _hub_variables() -> dict[str, str]:
+    """What this process was told of the hub of weights holds for replicas on other machines, too."""
+    return {name: os.environ[name] for name in HUB_VARIABLES if name in os.environ}
 
 
 def _scheduling_options(need: ReplicaNeed, placement: Placement | None, group: PlacementGroup | None) -> dict[str, Any]:
@@ -210,7 +215,7 @@ async def _await_reply(reference: Any) -> Any:
 
 
 def connect_routers(replicas: Mapping[str, Sequence[Any]], pictures: PictureRefs) -> dict[str, Router]:
-    """A router for each intern from its actor handles; call it in the process that will ask."""
+    """A router for each model from its actor handles; call it in the process that will ask."""
     return {name: Router(name, remote_replicas(handles, pictures)) for name, handles in replicas.items()}
 
 

@@ -1,4 +1,4 @@
-"""Where intern replicas go: what each needs of a node, and whether the nodes can hold them all. Pure."""
+"""Where replicas go: what each needs of a node, and whether the nodes can hold them all. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class ReplicaNeed:
-    """``replicas`` of one intern at least, ``most`` as its queue grows (``None``: no more than those).
+    """``replicas`` of one entry at least, ``most`` as its queue grows (``None``: no more than those).
 
     A replica has ``stages``; each takes ``gpus`` GPUs (or a share of one) and ``cpus`` cores of a single node.
     """
 
-    intern: str
+    entry: str
     replicas: int
     gpus: float
     cpus: float
@@ -55,22 +55,22 @@ class ClusterNode:
 class Placement:
     """The place of one replica: the node of each of its stages; none for a replica that runs without GPUs."""
 
-    intern: str
+    entry: str
     nodes: tuple[ClusterNode, ...]
 
 
-def list_needs(interns: Mapping[str, ModelConfig], on_gpu: bool) -> list[ReplicaNeed]:
-    """What the interns served here need, in the order of the configuration; endpoints need nothing.
+def list_needs(entries: Mapping[str, ModelConfig], on_gpu: bool) -> list[ReplicaNeed]:
+    """What the ``entries`` that are served here need, in their order; endpoints need nothing.
 
-    Without GPUs a replica reserves nothing, so that any machine can hold the embedded interns.
+    Without GPUs a replica reserves nothing, so that any machine can hold the embedded models.
     """
-    return [_intern_need(name, config, on_gpu) for name, config in interns.items() if config.engine is Engine.vllm]
+    return [_entry_need(name, config, on_gpu) for name, config in entries.items() if config.engine is Engine.vllm]
 
 
-def _intern_need(name: str, config: ModelConfig, on_gpu: bool) -> ReplicaNeed:
+def _entry_need(name: str, config: ModelConfig, on_gpu: bool) -> ReplicaNeed:
     count = replica_range(config.replicas)
     if not on_gpu:
-        return ReplicaNeed(name, count.min, 0, 0.0, count.max)  # no core either: the embedded interns share two
+        return ReplicaNeed(name, count.min, 0, 0.0, count.max)  # no core either: the embedded models share two
     gpus = config.tensor_parallel if config.gpus is None else config.gpus  # `gpus` is for shares of one
     return ReplicaNeed(name, count.min, gpus, 1.0, count.max, config.pipeline_parallel)
 
@@ -93,10 +93,10 @@ def find_placement_problems(wanted: Sequence[ReplicaNeed], nodes: Sequence[Clust
         there += f"; {kept:g} of the head node stay free"
     wide = [need for need in wanted if need.gpus > biggest.gpus]
     if wide:
-        return [f"intern {need.intern} needs {need.gpus:g} GPUs on one node: {there}" for need in wide]
-    terms = " + ".join(f"{need.intern} {need.replicas} x {_describe_gpus(need)}" for need in wanted)
+        return [f"{need.entry} needs {need.gpus:g} GPUs on one node: {there}" for need in wide]
+    terms = " + ".join(f"{need.entry} {need.replicas} x {_describe_gpus(need)}" for need in wanted)
     total = sum(need.replicas * need.gpus * need.stages for need in wanted)
-    return [f"interns need {total:g} GPUs ({terms}), each replica's on one node with a core to spare: {there}"]
+    return [f"the models need {total:g} GPUs ({terms}), each replica's on one node with a core to spare: {there}"]
 
 
 def _describe_gpus(need: ReplicaNeed) -> str:
@@ -131,7 +131,7 @@ def _place_replica(need: ReplicaNeed, rooms: Sequence["_FreeNode"]) -> Placement
         best = min(fitting, key=lambda room: (sum(room.free), room.cpus))
         best.take_room(need)
         stages.append(best.node)
-    return Placement(need.intern, tuple(stages))
+    return Placement(need.entry, tuple(stages))
 
 
 class _FreeNode:

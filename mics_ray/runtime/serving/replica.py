@@ -1,4 +1,4 @@
-"""The actor around one intern's engine: answers in batches, keeps replies, replaces itself when its engine dies."""
+"""The actor around one model's engine: answers in batches, keeps replies, replaces itself when its engine dies."""
 
 import asyncio
 import logging
@@ -31,7 +31,7 @@ EXIT_DELAY_S = 0.5
 _SECRET_ENDINGS = ("_API_KEY", "_TOKEN", "_SECRET", "_SECRET_KEY", "_SECRET_ACCESS_KEY", "_PASSWORD")
 
 
-class InternEngine(Model, Protocol):
+class ReplicaEngine(Model, Protocol):
     """A model in this process that can be probed; it counts its prompts' tokens and those from its prefix cache."""
 
     prompt_tokens: int
@@ -42,7 +42,7 @@ class InternEngine(Model, Protocol):
         ...
 
 
-StartEngine = Callable[[ModelConfig, bool], Awaitable[InternEngine]]
+StartEngine = Callable[[ModelConfig, bool], Awaitable[ReplicaEngine]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ReplicaFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSpec:
-    """Everything that an :class:`InternReplica` is made from; without folders it keeps no replies and writes no log."""
+    """Everything that an :class:`ModelReplica` is made from; without folders it keeps no replies and writes no log."""
 
     name: str
     number: int
@@ -68,7 +68,7 @@ class ReplicaSpec:
 
 
 def secret_names(environ: Iterable[str], configured: Iterable[str] = ()) -> list[str]:
-    """The environment variables to keep from interns: those named in the configuration and those that look secret.
+    """The environment variables to keep from replicas: those named in the configuration and those that look secret.
 
     Ray's own stay: they let the process into the cluster.
     """
@@ -76,7 +76,7 @@ def secret_names(environ: Iterable[str], configured: Iterable[str] = ()) -> list
     return sorted(looks | set(configured))
 
 
-class InternReplica:
+class ModelReplica:
     """The actor. It replaces itself, by ending its process, when its engine is beyond repair."""
 
     def __init__(self, spec: ReplicaSpec) -> None:
@@ -84,9 +84,9 @@ class InternReplica:
         for name in secret_names(os.environ):
             del os.environ[name]
         if spec.log_folder:
-            log_into_folder(Path(spec.log_folder), f"intern-{spec.name}-{spec.number}")
+            log_into_folder(Path(spec.log_folder), f"replica-{spec.name}-{spec.number}")
         self._spec = spec
-        self._engine: asyncio.Task[InternEngine] | None = None
+        self._engine: asyncio.Task[ReplicaEngine] | None = None
         self._pictures: OrderedDict[str, asyncio.Future[Pictures]] = OrderedDict()
         self._cache = _open_store(spec)
         self._failures = 0
@@ -127,7 +127,7 @@ class InternReplica:
             self._count_answer(answer)
         return answers
 
-    async def _await_engine(self) -> InternEngine:
+    async def _await_engine(self) -> ReplicaEngine:
         if self._engine is None:
             self._engine = asyncio.ensure_future(self._spec.start(self._spec.config, self._spec.on_gpu))
         try:
@@ -150,7 +150,9 @@ class InternReplica:
             known.pop(digest, None)  # the object's owner died; a later request brings another reference
             raise
 
-    async def _generate_reply(self, engine: InternEngine, request: Request, pictures: Pictures | None) -> ReplicaAnswer:
+    async def _generate_reply(
+        self, engine: ReplicaEngine, request: Request, pictures: Pictures | None
+    ) -> ReplicaAnswer:
         """One reply, from the cache where it has one; whatever goes wrong is data."""
         if self._cache and (kept := self._cache.find_reply(request.key)):
             return kept
@@ -190,7 +192,7 @@ class InternReplica:
         try:
             await self._cache.store_reply(request.key, request.model, reply)
         except OSError as error:
-            log.warning("intern %s: replies are not kept any more (%s)", self._spec.name, error)
+            log.warning("%s: replies are not kept any more (%s)", self._spec.name, error)
             self._cache = None
 
     def _note_failure(self, lost: LostCall) -> LostCall:
@@ -207,14 +209,14 @@ class InternReplica:
         """End the process once the replies are out; Ray starts another. An ``error`` must hold no text of a case."""
         if not self._leaving:
             self._leaving = True
-            said = "intern %s, replica %d ends its process: %s"
+            said = "%s, replica %d ends its process: %s"
             log.error(said, self._spec.name, self._spec.number, reason, exc_info=error)
             # Not `sys.exit`: a dead engine's threads may keep an interpreter that ends in order from ending.
             asyncio.get_running_loop().call_later(EXIT_DELAY_S, os._exit, 1)
 
 
 def _open_store(spec: ReplicaSpec) -> ReplyStore | None:
-    return ReplyStore(Path(spec.cache_folder), f"intern-{spec.name}-{spec.number}") if spec.cache_folder else None
+    return ReplyStore(Path(spec.cache_folder), f"replica-{spec.name}-{spec.number}") if spec.cache_folder else None
 
 
 async def _fetch_pictures(reference: "ray.ObjectRef[Pictures]") -> Pictures:

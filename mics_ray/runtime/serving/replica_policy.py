@@ -1,4 +1,4 @@
-"""How many replicas an intern should have, from the depth of its queue. Pure: time is an argument, in seconds.
+"""How many replicas an entry should have, from the depth of its queue. Pure: time is an argument, in seconds.
 
 Depth is the requests asked and not answered, over the replicas. More than ``HIGH`` of it for ``UP_S`` brings as many
 replicas as leave at most ``GOAL`` to each; less than ``LOW`` on one replica fewer, for ``DOWN_S``, takes one away. As
@@ -33,7 +33,7 @@ class QueueDepths:
 
 
 class ReplicaPolicy:
-    """One intern's policy. ``target`` is to be called every second or so."""
+    """One entry's policy. ``target`` is to be called every second or so."""
 
     def __init__(self, within: Replicas, depths: QueueDepths | None = None) -> None:
         self._within, self._depths = within, depths or QueueDepths()

@@ -40,7 +40,7 @@ SUSPECT_DEATHS = 2
 """Deaths of the process, more likely a kill or a lost node, after which a request is asked alone."""
 REPLICA_DEATHS = SUSPECT_DEATHS + 2
 """Deaths of the process, two of them alone, after which a request is taken for their cause."""
-ENGINE, ENGINE_DEAD, LEAVING, DOWN, POISON = "engine", "engine_dead", "leaving", "intern_down", "poison"
+ENGINE, ENGINE_DEAD, LEAVING, DOWN, POISON = "engine", "engine_dead", "leaving", "replica_down", "poison"
 
 ReplicaAnswer = Reply | LostCall
 
@@ -50,7 +50,7 @@ class ReplicaDown(Exception):
 
 
 class Replica(Protocol):
-    """One process that serves an intern. Every method raises :class:`ReplicaDown`."""
+    """One process that serves a model. Every method raises :class:`ReplicaDown`."""
 
     async def ready(self) -> None:
         """Return when the replica takes calls."""

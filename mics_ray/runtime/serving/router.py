@@ -1,4 +1,4 @@
-"""One intern's replicas seen as one model: case affinity, batching, calls that outlive a dead replica. No Ray here."""
+"""One entry's replicas seen as one model: case affinity, batching, calls that outlive a dead replica. No Ray here."""
 
 import asyncio
 import logging
@@ -98,7 +98,7 @@ class Router:
     async def route_request(self, case_id: str, request: Request, pictures: Pictures | None) -> Reply:
         """Answer, with what else is asked of the same prompt in this turn of the event loop in one call.
 
-        Raises :class:`LostCall`; of its own kinds: ``intern_down`` and ``poison`` (engines died of this request).
+        Raises :class:`LostCall`; of its own kinds: ``replica_down`` and ``poison`` (engines died of this request).
         """
         loop = asyncio.get_running_loop()
         key = (case_id, request.pictures, request.text)
@@ -225,7 +225,7 @@ class Router:
                     await state.replica.probe()
                 state.last_alive = suspend_aware_clock.awake_time()
             except TimeoutError:
-                log.warning("intern %s: replica %d is silent, probe included; replacing it", self._name, state.number)
+                log.warning("%s: replica %d is silent, probe included; replacing it", self._name, state.number)
                 await state.replica.replace()
                 self._mark_down(state, state.restarts)
             except ReplicaDown:
@@ -237,7 +237,7 @@ class Router:
             return
         state.up, state.restarts = False, restarts + 1
         self._update_any_free()
-        log.warning("intern %s: replica %d is down, waiting for its restart", self._name, state.number)
+        log.warning("%s: replica %d is down, waiting for its restart", self._name, state.number)
         self._spawn_task(self._wait_for_restart(state))
 
     async def _wait_for_restart(self, state: ReplicaState) -> None:
@@ -249,7 +249,7 @@ class Router:
             except ReplicaDown:
                 await asyncio.sleep(self._poll_s)
         if not state.retired:
-            log.warning("intern %s: replica %d is back", self._name, state.number)
+            log.warning("%s: replica %d is back", self._name, state.number)
             self._update_any_free()
 
     def _update_any_free(self) -> None:

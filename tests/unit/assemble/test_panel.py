@@ -9,7 +9,14 @@ import pytest
 from omegaconf import OmegaConf
 
 from mics_ray.assemble.checks import check_job
-from mics_ray.assemble.locations import group_by_provider, list_endpoints, locate_cases, locate_images, resolve_embedded
+from mics_ray.assemble.locations import (
+    group_by_provider,
+    list_endpoints,
+    list_served,
+    locate_cases,
+    locate_images,
+    resolve_embedded,
+)
 from mics_ray.assemble.panel import PanelBuilder, build_judge_template, build_strategy
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config, Engine, InternDefaults, ModelConfig, Replicas, SearchConfig, replica_range
@@ -19,11 +26,13 @@ from mics_ray.core.types import Case, Note
 from mics_ray.errors import EXIT_REFUSED, RefusedRun
 from mics_ray.models.replies.pricing import bound_cost
 from mics_ray.models.roles import UsageMeter
-from mics_ray.models.types import Pictures, Reply, Request
+from mics_ray.models.types import Pictures, Reply, Request, read_choice
 
 NAMES = ("a", "b")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 PUBLIC = "https://example.org/v1"
+JUDGE_HERE = ("judge.engine=vllm", "judge.model=embedded:interns/internvl")
+MENTOR_HERE = ("mentors.simulated_student.engine=vllm", "mentors.simulated_student.model=embedded:interns/internvl")
 
 
 @cache
@@ -116,6 +125,21 @@ def test_providers_are_grouped_by_address_and_key() -> None:
     assert list_endpoints(config)["there"].max_in_flight == 9
 
 
+def test_any_role_may_be_served_here() -> None:
+    config = composed(*JUDGE_HERE, *MENTOR_HERE)
+    check_job(config)
+    assert list(list_served(config)) == ["simulated_student", "tiny_internvl", "tiny_qwen25vl", "judge"]
+    assert list(list_endpoints(config)) == ["simulated_attending", "simulated_resident"]
+    assert [set(group) for group in group_by_provider(config).values()] == [set(list_endpoints(config))]
+
+
+def test_a_run_that_serves_all_of_its_models_has_no_provider() -> None:
+    staff = {name: ModelConfig("embedded:interns/internvl", Engine.vllm) for name in ("a", "b")}
+    config = with_mentors(composed(*JUDGE_HERE), **staff)
+    check_job(config)
+    assert (list_endpoints(config), group_by_provider(config)) == ({}, {})
+
+
 class Echo:
     """A fake model that keeps what it was asked."""
 
@@ -152,6 +176,23 @@ async def test_the_panel_speaks_with_the_presets_temperatures_and_each_roles_pic
     assert [bool(request.system) for request in requests] == [True, True, False, False]
     assert tuple(panel.temperatures) == (1.2, 0.2)
     assert (list(panel.mentors), list(panel.interns)) == (["own", "preset"], list(config.interns))
+
+
+async def test_a_judge_served_here_is_held_to_yes_or_no_and_nobody_else_is() -> None:
+    config = composed(*JUDGE_HERE, *MENTOR_HERE)
+    echo, shown = Echo(), (Pictures("d1", (b"1",)), Pictures("d2", (b"2",)))
+    builder = PanelBuilder(config, dict.fromkeys([*config.mentors, *config.interns, "judge"], echo))
+    panel, case = builder.build_panel(*shown, UsageMeter()), Case("c", "Q?", "gold", ("p.png",), ())
+    await panel.judge.compare(case, "gold", 3)
+    await panel.mentors["simulated_student"].propose(case, (), 1)
+    await panel.interns["tiny_internvl"].finish(case, (), 0.2, 2)
+    (judged, _), (proposed, pictures), (finished, _) = echo.asked
+    assert read_choice(judged.options) == ["Yes", "No"]
+    assert (proposed.options, finished.options) == ("", "")
+    assert (pictures, proposed.system) == (shown[0], config.prompts.mentor_system)
+    asked_an_api = build_judge_template(composed())
+    assert asked_an_api.options == ""
+    assert replace(asked_an_api, options=judged.options).key != asked_an_api.key
 
 
 @pytest.mark.parametrize("search", ["paper", "reference", "best_of_n"])
@@ -207,8 +248,14 @@ def test_every_problem_is_named_at_once() -> None:
         (["interns.tiny_internvl.engine=endpoint"], ["tiny_internvl.base_url is not set"]),
         (["interns.tiny_internvl.temperature=0.5"], ["interns.tiny_internvl.temperature: not for an intern"]),
         (["judge.base_url=null"], ["judge.base_url is not set"]),
-        (["judge.engine=vllm"], ["judge.engine: vllm serves interns only"]),
-        (["mentors.simulated_student.engine=vllm"], ["mentors.simulated_student.engine: vllm serves interns only"]),
+        ([*JUDGE_HERE, "judge.extra_body.top_p=0.9"], ["judge.extra_body: goes only with engine=endpoint"]),
+        ([*JUDGE_HERE, "judge.trust_remote_code=true"], ["judge: trust_remote_code needs"]),
+        ([*JUDGE_HERE, "judge.adapter=/nowhere"], ["judge: adapter: "]),
+        ([*JUDGE_HERE, "judge.replicas={min: 2, max: 1}"], ["judge.replicas: max 1 is below min 2"]),
+        ([*JUDGE_HERE, "judge.max_tokens=0"], ["judge.max_tokens: 0 is below 1"]),
+        ([*MENTOR_HERE, "mentors.simulated_student.gpus=4"], ["mentors.simulated_student.gpus: 4 is not a share"]),
+        ([*MENTOR_HERE, "mentors.simulated_student.tensor_parallel=0"], ["student.tensor_parallel: 0 is below 1"]),
+        ([*MENTOR_HERE, "mentors.simulated_student.headers.X=y"], ["simulated_student.headers: goes only with engine"]),
         (["mentors.simulated_student.gpus=0.5"], ["mentors.simulated_student.gpus: goes only with engine=vllm"]),
         (["judge.processor_kwargs.a=1"], ["judge.processor_kwargs: goes only with engine=vllm"]),
         (["cache.max_gb=0"], ["cache.max_gb: 0 is not above 0"]),

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from mics_ray import __version__
 from mics_ray.config.compose import compose_config
 from mics_ray.config.identity import build_identity, digest_identity, find_code_version, list_differences
-from mics_ray.config.schema import Config, Price
+from mics_ray.config.schema import Config, Engine, Price
 
 SHA = "0" * 64
 CANARY = "Describe the nodule of Mrs. Canary. " * 3
@@ -127,6 +127,26 @@ def test_the_names_of_the_view_are_those_of_earlier_runs(config: Config) -> None
     }  # fmt: skip
     assert of_a_mentor == of_the_judge == {"max_tokens", "model", "temperature"}
     assert digest_identity(view) == RUN_OF_THE_DEMO
+
+
+def test_a_mentor_or_judge_served_here_is_known_by_its_weights_and_settings(config: Config) -> None:
+    """Beside the temperature, which the search gives an intern; the price and the replicas are none of it."""
+    served = replace(config.judge, engine=Engine.vllm, model="org/judge", revision="a")
+    here = replace(config, judge=served, mentors={"m": replace(served, temperature=0.7)})
+    view = build_identity(here, SHA)
+    of_the_judge = {name.removeprefix("judge."): value for name, value in view.items() if name.startswith("judge.")}
+    assert of_the_judge == {
+        "engine": "vllm", "model": "org/judge", "revision": "a", "adapter": None, "max_model_len": None,
+        "trust_remote_code": False, "max_tokens": 16, "temperature": 0.0,
+    }  # fmt: skip
+    assert view["mentors.m.temperature"] == 0.7
+    grown = replace(here, judge=replace(served, replicas=4, tensor_parallel=2, gpus=0.5, price=Price(1, 1)))
+    assert list_differences(view, build_identity(grown, SHA)) == []
+    [line] = list_differences(view, build_identity(replace(here, judge=replace(served, revision="b")), SHA))
+    assert line == "judge.revision: a -> b"
+    kwargs = replace(here, judge=replace(served, engine_kwargs={"quantization": "fp8"}))
+    [line] = list_differences(view, build_identity(kwargs, SHA))
+    assert line == "judge.engine_kwargs.quantization: (not there) -> fp8"
 
 
 def test_an_entry_may_be_named_as_a_setting_is(config: Config) -> None:

@@ -111,7 +111,7 @@ def test_money_and_hours_are_of_all_cases_not_of_the_sample() -> None:
 
 def test_what_the_nodes_cannot_hold_is_refused_with_the_sum() -> None:
     asked = job("plan.nodes=[{gpus:2,cpus:64,count:1}]")
-    with pytest.raises(RefusedRun, match=r"interns need 3 GPUs .* the cluster has 2, the biggest node \(n1\) 2"):
+    with pytest.raises(RefusedRun, match=r"the models need 3 GPUs .* the cluster has 2, the biggest node \(n1\) 2"):
         refuse_what_does_not_fit(asked, list_nodes(asked.plan), on_gpu=True)
 
 

@@ -1,5 +1,7 @@
 """`mics plan`: what it prints and what it refuses."""
 
+import re
+
 import pytest
 
 from mics_ray.errors import EXIT_OK, EXIT_REFUSED
@@ -14,16 +16,38 @@ def test_a_plan_says_where_what_binds_and_what_more_would_bring(
     monkeypatch.setenv("COLUMNS", "140")
     assert main([*PAPER, "plan.nodes=[{gpus:2,cpus:16,count:2}]"]) == EXIT_OK
     printed = capsys.readouterr().out
-    for words in ("interns on 3 of 4 GPUs", "n1 (1)", "cases an hour", "hours for 20 cases", "window: the latencies"):
+    for words in ("models on 3 of 4 GPUs", "n1 (1)", "cases an hour", "hours for 20 cases", "window: the latencies"):
         assert words in printed
     for words in ("one more replica of", "mentors' quotas doubled", "judge's quota doubled", "window doubled"):
         assert words in printed
 
 
+def test_a_mentor_of_72b_and_a_judge_on_our_gpus_have_their_places_and_no_quota(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    small = ["plan.sample=20", "plan.cases=20", "window=5"]
+    assert main(["experiment=offline", *small, "plan.nodes=[{gpus:8,cpus:64,count:2}]"]) == EXIT_OK
+    printed = capsys.readouterr().out
+    assert "models on 13 of 16 GPUs" in printed
+    rows = {cells[0]: cells[1:] for line in printed.splitlines() if len(cells := re.findall(r"[^│┃\s]+", line)) == 5}
+    assert rows["qwen25_vl_72b"] == ["1", "4", "n1", "(1)"]
+    assert rows["internvl3_78b"] == ["1", "4", "n1", "(1)"]
+    assert rows["judge"] == ["1", "2", "n2", "(1)"]
+    assert rows["qwen2_vl_7b"] == ["1", "1", "n2", "(1)"]
+    assert re.search(r"money for them\s+│\s+\$0\.00", printed)
+    assert "qwen25_vl_72b: GPU" in printed
+    assert "quota" not in printed
+    assert main(["experiment=offline", *small, "plan.nodes=[{gpus:2,cpus:64,count:8}]"]) == EXIT_REFUSED
+    assert "qwen25_vl_72b needs 4 GPUs on one node: the cluster has 16, the biggest node (n1) 2" in (
+        capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["plan.nodes=[{gpus:2,cpus:16}]"], "interns need 3 GPUs"),
+        (["plan.nodes=[{gpus:2,cpus:16}]"], "the models need 3 GPUs"),
         (["plan.nodes=[{gpu:2}]"], "unknown name"),
         (["plan.run=/nowhere"], "plan.run: /nowhere holds no finished run"),
     ],

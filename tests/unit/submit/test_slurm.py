@@ -60,7 +60,7 @@ def test_settings_cannot_become_shell(job: SubmittedJob, value: str) -> None:
 
 def test_interns_that_the_nodes_cannot_hold_are_refused_with_the_sum() -> None:
     words = ["mentors=local", "judge=local", "interns=paper", "data.cases=c", "run.dir=r"]
-    with pytest.raises(RefusedRun, match=r"interns need 3 GPUs.*the cluster has 2, the biggest node.*1"):
+    with pytest.raises(RefusedRun, match=r"the models need 3 GPUs.*the cluster has 2, the biggest node.*1"):
         render_sbatch(SlurmConfig(dir="/s", nodes=2, gpus_per_node=1), describe_job(words, None, "/"), "/")
 
 

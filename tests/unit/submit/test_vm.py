@@ -95,7 +95,7 @@ def test_each_intern_goes_to_the_smallest_machine_that_holds_it() -> None:
         ReplicaNeed("pipeline", 1, 8, 1.0, 1, 2),
     ]
     assert count_machines(wanted, machines) == {"one": 3, "four": 2, "eight": 2}
-    with pytest.raises(RefusedRun, match="intern huge needs 16 GPUs on one machine, the biggest has 8"):
+    with pytest.raises(RefusedRun, match="huge needs 16 GPUs on one machine, the biggest has 8"):
         count_machines([ReplicaNeed("huge", 1, 16, 1.0)], machines)
 
 

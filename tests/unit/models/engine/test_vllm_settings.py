@@ -67,8 +67,16 @@ def test_engine_kwargs_cannot_get_around_the_checked_fields(name: str) -> None:
 
 
 def test_environment_binds_threads_on_cpus_only() -> None:
-    assert engine_environment(on_gpu=False)["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
-    assert "OMP_NUM_THREADS" not in engine_environment(on_gpu=True)
+    assert engine_environment("m", on_gpu=False)["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
+    assert "OMP_NUM_THREADS" not in engine_environment("m", on_gpu=True)
+
+
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_nobody_is_told_and_a_folder_needs_no_hub(on_gpu: bool, tmp_path: Path) -> None:
+    told = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    assert told.items() <= engine_environment("org/model", on_gpu).items()
+    assert "HF_HUB_OFFLINE" not in engine_environment("org/model", on_gpu)
+    assert engine_environment(str(tmp_path), on_gpu)["HF_HUB_OFFLINE"] == "1"
 
 
 @pytest.mark.parametrize(("gpus", "on_gpu", "most"), [(0.4, True, 1), (None, True, 3), (0.4, False, 3)])

@@ -1,4 +1,4 @@
-"""Placement of intern replicas, without Ray."""
+"""Placement of replicas, without Ray."""
 
 from mics_ray.config.schema import Engine, InternDefaults
 from mics_ray.runtime.serving.placement import (
@@ -21,7 +21,7 @@ NODE = ClusterNode("n1", gpus=4, cpus=16)
 
 def test_a_replica_takes_as_many_gpus_as_it_is_parallel_and_endpoints_take_none() -> None:
     wanted = list_needs(INTERNS, on_gpu=True)
-    assert [(need.intern, need.replicas, need.gpus) for need in wanted] == [("small", 2, 1), ("large", 1, 4)]
+    assert [(need.entry, need.replicas, need.gpus) for need in wanted] == [("small", 2, 1), ("large", 1, 4)]
     assert wanted[1].ray_options == {"num_gpus": 4, "num_cpus": 1.0}
 
 
@@ -47,7 +47,7 @@ def test_too_many_replicas_are_named_with_the_sum_and_what_is_there() -> None:
 
 def test_a_replica_wider_than_every_node_is_named() -> None:
     (problem,) = find_placement_problems([ReplicaNeed("a", 1, 8, 1)], [NODE, ClusterNode("n2", 4, 16)])
-    assert problem == "intern a needs 8 GPUs on one node: the cluster has 8, the biggest node (n1) 4"
+    assert problem == "a needs 8 GPUs on one node: the cluster has 8, the biggest node (n1) 4"
 
 
 def test_gpus_that_are_enough_only_in_sum_are_a_problem() -> None:
@@ -66,14 +66,14 @@ HEAD = ClusterNode("head", gpus=4, cpus=16, head=True)
 
 
 def names(spots: list[Placement] | None) -> list[tuple[str, list[str]]]:
-    return [(spot.intern, [node.name for node in spot.nodes]) for spot in spots or []]
+    return [(spot.entry, [node.name for node in spot.nodes]) for spot in spots or []]
 
 
 def test_the_least_number_must_fit_the_most_need_not() -> None:
     (need,) = list_needs({"a": InternDefaults(model="a", replicas={"min": 2, "max": 9})}, on_gpu=True)
     assert (need.replicas, need.limit) == (2, 9)
     assert find_placement_problems([need], [ClusterNode("n1", 2, 8)]) == []
-    assert "interns need 2 GPUs (a 2 x 1)" in find_placement_problems([need], [ClusterNode("n1", 1, 8)])[0]
+    assert "the models need 2 GPUs (a 2 x 1)" in find_placement_problems([need], [ClusterNode("n1", 1, 8)])[0]
 
 
 def test_the_head_stays_free_where_another_node_has_gpus() -> None:
@@ -113,7 +113,7 @@ def test_a_pipeline_has_each_stage_on_one_node() -> None:
     assert names(place_replicas([need], [ClusterNode("n1", 3, 8), ClusterNode("n2", 2, 8)])) == [("a", ["n2", "n1"])]
     assert place_replicas([need], [ClusterNode("n1", 3, 8), ClusterNode("n2", 1, 8)]) is None
     (problem,) = find_placement_problems([need], [ClusterNode("n1", 3, 8)])
-    assert problem.startswith("interns need 4 GPUs (a 1 x 2 stages of 2)")
+    assert problem.startswith("the models need 4 GPUs (a 1 x 2 stages of 2)")
 
 
 def test_a_share_of_a_gpu_is_asked_of_ray_as_it_is() -> None:
@@ -167,18 +167,18 @@ def test_only_needs_of_gpus_are_problems_and_stages_count() -> None:
     wanted = [ReplicaNeed("cpu", 9, 0, 0.0), ReplicaNeed("deep", 2, 2, 1, stages=3), ReplicaNeed("small", 1, 0.5, 1)]
     (problem,) = find_placement_problems(wanted, [NODE, ClusterNode("cpus", 0, 64)])
     assert problem == (
-        "interns need 12.5 GPUs (cpu 9 x 0 + deep 2 x 3 stages of 2 + small 1 x 0.5), each replica's on one node with "
-        "a core to spare: the cluster has 4, the biggest node (n1) 4"
+        "the models need 12.5 GPUs (cpu 9 x 0 + deep 2 x 3 stages of 2 + small 1 x 0.5), each replica's on one node "
+        "with a core to spare: the cluster has 4, the biggest node (n1) 4"
     )
 
 
 def test_everything_that_is_too_wide_is_named() -> None:
     problems = find_placement_problems([ReplicaNeed("a", 1, 8, 1), ReplicaNeed("b", 1, 5, 1)], [NODE])
     assert [problem.split(":")[0] for problem in problems] == [
-        "intern a needs 8 GPUs on one node",
-        "intern b needs 5 GPUs on one node",
+        "a needs 8 GPUs on one node",
+        "b needs 5 GPUs on one node",
     ]
-    assert find_placement_problems([ReplicaNeed("a", 2, 4, 1)], [NODE])[0].startswith("interns need 8 GPUs")
+    assert find_placement_problems([ReplicaNeed("a", 2, 4, 1)], [NODE])[0].startswith("the models need 8 GPUs")
 
 
 def test_a_bundle_is_one_gpu_with_its_part_of_the_cores() -> None:

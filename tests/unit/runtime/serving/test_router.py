@@ -191,7 +191,7 @@ async def test_patience_ends() -> None:
     replica.back.clear()
     with pytest.raises(LostCall) as lost:
         await Router("tiny", [replica], patience_s=0.02).route_request("case", request(), None)
-    assert lost.value.failure.kind == "intern_down"
+    assert lost.value.failure.kind == "replica_down"
 
 
 def test_a_process_that_was_stopped_loses_no_patience() -> None:
@@ -222,7 +222,7 @@ async def test_one_engine_failure_is_forgiven_and_the_second_is_poison() -> None
 
 
 class Sick(LocalReplica):
-    """As InternReplica with a fault: it fails everything, leaves after its third failure and comes back well."""
+    """As ModelReplica with a fault: it fails everything, leaves after its third failure and comes back well."""
 
     def __init__(self) -> None:
         super().__init__(self.serve)
