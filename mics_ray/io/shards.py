@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mics_ray.core.display import make_one_line
 from mics_ray.io.earlier_rows import UnknownSchema, make_converter
 from mics_ray.io.row_schema import BEFORE, SCHEMA
 from mics_ray.private_files import replace_file, sync_folder
@@ -209,7 +210,8 @@ def _read_batches(path: Path, columns: list[str], kind: RowKind) -> Iterator[lis
             if missing:  # page headers have no checksum, and a damaged one can end the reading early
                 raise ShardError(path, f"damaged: its rows are not all there; {kind.remedy}")
     except UnknownSchema as unknown:
-        problem = f"of another schema (column {unknown}); read it with the version of the code that wrote it"
+        named = make_one_line(str(unknown))  # a damaged file may name anything
+        problem = f"of another schema (column {named}); read it with the version of the code that wrote it"
         raise ShardError(path, problem) from None
     except (OSError, ValueError, pa.ArrowException) as error:
         # The message of the library may quote what it read.

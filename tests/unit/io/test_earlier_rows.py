@@ -1,5 +1,6 @@
 """Rows that were written without a field, or with maps, in the form of today's."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,25 @@ def test_fields_that_were_added_later_are_filled_in_at_every_depth(tmp_path: Pat
     assert read(tmp_path, rows, schema, "new") == [{"new": ()}] * 3, "a column that the file has not got"
 
 
+def test_a_flipped_bit_in_a_shard_of_version_2_is_found_or_changes_nothing(tmp_path: Path) -> None:
+    whole, rows, chance, path = (
+        SHARD.read_bytes(),
+        list(iter_rows(SHARD.parent)),
+        random.Random(1),
+        tmp_path / SHARD.name,
+    )
+    found = 0
+    for _ in range(200):
+        damaged, at = bytearray(whole), chance.randrange(len(whole))
+        damaged[at] ^= 1 << chance.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            assert list(iter_rows(tmp_path)) == rows
+        except ShardError:
+            found += 1
+    assert found > 70
+
+
 @pytest.mark.parametrize(
     ("schema", "named"),
     [
@@ -97,6 +117,7 @@ def test_fields_that_were_added_later_are_filled_in_at_every_depth(tmp_path: Pat
         (KIND.schema.set(1, pa.field("items", pa.map_(pa.int64(), _ITEM))), r"items\.name"),
         (KIND.schema.set(1, pa.field("items", pa.string())), "items"),
         (KIND.schema.set(2, pa.field("lone", pa.list_(_INNER))), "lone"),
+        (pa.schema([*KIND.schema, ("a\x1bb", pa.string())]), r"a\Sb"),
     ],
 )
 def test_a_file_of_an_unknown_schema_is_refused_by_the_first_column_that_does_not_fit(
