@@ -16,10 +16,10 @@ from mics_ray.assemble.panel import PanelBuilder, build_intern_template
 from mics_ray.core.ports import Judge, Panel
 from mics_ray.core.seeds import derive_seed
 from mics_ray.core.text import neutralise_placeholders, parse_continuation
-from mics_ray.core.types import Case, Failure, LostCall, Usage
+from mics_ray.core.types import Case, Failure, LostCall, Usage, Verdict
 from mics_ray.models.pictures.reading import PictureError, load_case_pictures
 from mics_ray.models.prompts import fill_intern_prompt
-from mics_ray.models.roles import BoundModel, UsageMeter
+from mics_ray.models.roles import BoundModel, UsageMeter, describe_cut, read_said
 from mics_ray.models.types import Model, Pictures, Refused, Request
 
 log = logging.getLogger("mics_ray.eval")  # the logs of a run hold what is below mics_ray
@@ -49,9 +49,9 @@ class Examiner:
             panel = PanelBuilder(self.work.config, models).build_panel(None, pictures, meter)
             request = self._make_request(question, prompt, pictures)
             model = BoundModel(models[MODEL], request, pictures, self.work.job.prompts, meter)
-            answered = await _ask_and_check(question, case, model, panel.judge)
+            answered, said = await _ask_and_check(question, case, model, panel.judge)
             if self.work.job.eval.mics_score:
-                score = await self._mics_score(question, case, answered.output, panel)
+                score = await self._mics_score(question, case, said, panel)
         except PictureError as error:
             answered = Answered(item, question.benchmark, failure=Failure("pictures", str(error)))
         except BaseExceptionGroup as group:
@@ -78,8 +78,8 @@ class Examiner:
     def _item_seed(self, question: Question) -> int:
         return derive_seed(self.work.job.seed, question.benchmark, question.item.id)
 
-    async def _mics_score(self, question: Question, case: Case, output: str, panel: Panel) -> float | None:
-        chain = parse_continuation(neutralise_placeholders(output))
+    async def _mics_score(self, question: Question, case: Case, said: str, panel: Panel) -> float | None:
+        chain = parse_continuation(neutralise_placeholders(said))
         if chain is None:
             return None
         interns = {name: intern for name, intern in panel.interns.items() if name != MODEL}
@@ -97,20 +97,29 @@ class Examiner:
         return Answered(question.item, question.benchmark, failure=failure)
 
 
-async def _ask_and_check(question: Question, case: Case, model: BoundModel, judge: Judge) -> Answered:
-    """The model's answer to the template of ``model``, with its verdict by rule or by the judge."""
+async def _ask_and_check(question: Question, case: Case, model: BoundModel, judge: Judge) -> tuple[Answered, str]:
+    """The model's answer to the template of ``model``, with its verdict by rule or by the judge; and what it said
+    beside its thoughts, "" where that was cut: a cut text has no answer."""
     item = question.item
     answered = Answered(item, question.benchmark)
     try:
         reply = await model.request_reply(model.template)
     except LostCall as lost:
-        return replace(answered, output=lost.text, failure=lost.failure)
-    answered = replace(answered, output=reply.text, parsed=find_answer(item, reply.text))
-    said = check_by_rule(item, answered.parsed)
-    if said is not None:
-        return replace(answered, verdict=said)
+        return replace(answered, output=lost.text, failure=lost.failure), ""
+    said = read_said(reply)
+    if said is None:
+        return replace(answered, output=reply.text, verdict=Verdict.WRONG, failure=describe_cut(reply)), ""
+    answered = replace(answered, output=reply.text, parsed=find_answer(item, said))
+    return await _check(question, case, answered, model.template.seed, judge), said
+
+
+async def _check(question: Question, case: Case, answered: Answered, seed: int, judge: Judge) -> Answered:
+    """The verdict on a parsed answer."""
+    verdict = check_by_rule(question.item, answered.parsed)
+    if verdict is not None:
+        return replace(answered, verdict=verdict)
     try:
-        judged = await judge.compare(replace(case, question=item.question), answered.parsed, model.template.seed)
+        judged = await judge.compare(replace(case, question=question.item.question), answered.parsed, seed)
     except LostCall as lost:
         return replace(answered, judge_reply=lost.text, failure=lost.failure)
     return replace(answered, verdict=judged.verdict, judge_reply=judged.reply)

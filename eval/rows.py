@@ -40,7 +40,8 @@ SCHEMA = pa.schema(
         ("schema_version", pa.int32()),
     ]
 )
-"""Columns of a row. ``failure`` is null where no call was lost, the two scores where they were not asked for."""
+"""Columns of a row. ``failure`` is null where no call was lost and the text was not cut, the two scores where they were
+not asked for."""
 
 ANSWERS = RowKind(SCHEMA, "item_id")
 

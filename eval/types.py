@@ -41,7 +41,8 @@ class Item:
 @dataclass(frozen=True, slots=True)
 class Answered:
     """One item with what the model said. ``parsed`` is "" where no answer was found (then the verdict is wrong, and
-    the item counts against the parse rate); ``UNKNOWN`` where a call was lost, with ``failure``."""
+    the item counts against the parse rate), a cut text among them; ``UNKNOWN`` where a call was lost. ``failure`` says
+    why a call was lost, or that the text was cut."""
 
     item: Item
     benchmark: str

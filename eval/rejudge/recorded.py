@@ -56,7 +56,7 @@ def answers(found: list[SearchTree]) -> list[str]:
 
 
 def judged(tree: SearchTree, verdicts: Mapping[str, Verdict]) -> SearchTree:
-    """The tree with each answer's verdict from ``verdicts``."""
+    """The tree with each answer's verdict from ``verdicts``; a vote without an answer keeps its own."""
     return replace(tree, nodes=tuple(replace(node, votes=_votes(node, verdicts)) for node in tree.nodes))
 
 
@@ -70,4 +70,7 @@ def choice(policy: Strategy, tree: SearchTree, number: int) -> Choice:
 
 
 def _votes(node: Node, verdicts: Mapping[str, Verdict]) -> tuple[Vote, ...]:
-    return tuple(replace(vote, verdict=verdicts.get(vote.answer, Verdict.UNKNOWN)) for vote in node.votes)
+    return tuple(
+        replace(vote, verdict=verdicts.get(vote.answer, Verdict.UNKNOWN)) if vote.answer else vote
+        for vote in node.votes
+    )

@@ -18,7 +18,7 @@ QUOTED_WORDS = 20
 """A run of so many words of a caption is a quotation; one finding, even in the caption's own words, is shorter."""
 
 _FINAL = re.compile(
-    r"^[^a-z0-9\n]*(?:(?:the|my|our)\s+)?(?:final\s+)?answer\b[\s*_\"'`]*(?:[:=]|is\s*:)|\bfinal\s+answer\b",
+    r"^[^a-z0-9\n]*(?:(?:the|my|our)\s+)?(?:final\s+)?answer\b[\s*_\"'`]*(?:[:=]|is\s*:)|\bfinal\s+answer\b|\\boxed\s*\{|<answer>",
     re.I | re.M,
 )
 # A caption is cited by what it is ("the report"), not by its words: no comparison of words finds that.

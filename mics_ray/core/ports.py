@@ -20,7 +20,7 @@ class Intern(Protocol):
     """A small vision-language model that finishes a chain from the pictures, the question and a prefix."""
 
     async def finish(self, case: Case, prefix: tuple[str, ...], temperature: float, seed: int) -> Finish:
-        """Finish the chain and answer. Raises :class:`LostCall`."""
+        """Finish the chain and answer, if it comes to an answer. Raises :class:`LostCall`."""
         ...
 
 

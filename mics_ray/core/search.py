@@ -9,7 +9,7 @@ from mics_ray.core.mics import NO_STEP
 from mics_ray.core.ports import Expand, Panel, Stop, Strategy
 from mics_ray.core.seeds import attempt_seed, intern_seed, judge_seed, mentor_seed
 from mics_ray.core.tree import Node, SearchTree, grade_quality
-from mics_ray.core.types import KEPT_OUTCOMES, Case, Continuation, Failure, LostCall, Outcome, Quality, Vote
+from mics_ray.core.types import KEPT_OUTCOMES, Case, Continuation, Failure, LostCall, Outcome, Quality, Verdict, Vote
 
 T = TypeVar("T")
 
@@ -102,7 +102,10 @@ async def _collect_votes(case: Case, panel: Panel, seed: int, prefix: tuple[str,
 async def _take_vote(
     case: Case, panel: Panel, seed: int, prefix: tuple[str, ...], intern: str, temperature: float
 ) -> Vote:
-    """One vote; the judge is asked as soon as the answer exists, and a lost call leaves the verdict unknown."""
+    """One vote; the judge is asked as soon as the answer exists, and a lost call leaves the verdict unknown.
+
+    A text without an answer is wrong: the steps did not lead the intern to one.
+    """
     vote = Vote(intern, temperature)
     try:
         draw = intern_seed(seed, case.id, intern, temperature, prefix)
@@ -112,6 +115,8 @@ async def _take_vote(
         vote = replace(vote, text=done.text, answer=done.answer)
     except LostCall as lost:
         return replace(vote, text=lost.text, failure=lost.failure)
+    if not done.answer:
+        return replace(vote, verdict=Verdict.WRONG, failure=done.failure)
     try:
         judged = await panel.judge.compare(case, done.answer, judge_seed(draw))
     except LostCall as lost:

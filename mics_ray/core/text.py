@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from mics_ray.core.answers import MarkedAnswer, clean_answer, find_marked_answers, is_placeholder
 from mics_ray.core.types import Continuation
 
 NO_STEPS_YET = "(nothing yet)"
@@ -42,13 +43,12 @@ def format_chain(chain: Continuation, first: int = 1) -> str:
 
 
 def parse_answer(text: str) -> str | None:
-    """What stands behind the last final-answer marker, up to a next heading; ``None`` without marker or answer."""
-    marks = list(_FINAL.finditer(text))
-    if not marks:
-        return None
-    # The last marker counts: models repeat the format of the instructions before they answer.
-    answer = re.split(r"\n[ \t*]*#", text[marks[-1].end() :], maxsplit=1)[0]
-    return answer.replace("**", "").strip().strip("*").strip() or None
+    """What stands behind the last final-answer marker, up to a next heading; ``None`` without marker or answer.
+
+    Where there is no marker of the written form, another usual one is read; see :mod:`mics_ray.core.answers`.
+    """
+    found = _find_answer(_drop_echoes(text))
+    return found.answer if found else None
 
 
 def parse_continuation(text: str, prefix: Sequence[str] = ()) -> Continuation | None:
@@ -56,17 +56,46 @@ def parse_continuation(text: str, prefix: Sequence[str] = ()) -> Continuation | 
 
     Steps that only repeat the prefix, by number and words, are dropped; text before the first marker is no step.
     """
-    answer = parse_answer(text)
-    if answer is None:
+    text = _drop_echoes(text)
+    found = _find_answer(text)
+    if found is None:
         return None
-    # Steps end at the first marker, whereas the answer stands behind the last: text between is neither.
-    body = _FINAL.split(text, maxsplit=1)[0]
+    body = text[: found.start]
     marks = list(_STEP.finditer(body))
     ends = [*(mark.start() for mark in marks), len(body)][1:]
     blocks = ((int(mark[1]), _close_bold(body[mark.end() : end])) for mark, end in zip(marks, ends, strict=True))
     # By number and words: a step that agrees with an earlier one under another number is a step of its own.
     steps = tuple(block for number, block in blocks if block and not _repeats_prefix(number, block, prefix))
-    return Continuation(steps, answer)
+    return Continuation(steps, found.answer)
+
+
+def _drop_echoes(text: str) -> str:
+    """The text without final-answer markers that a placeholder follows: models repeat the format of the instructions
+    before they answer."""
+    for mark in reversed(list(_FINAL.finditer(text))):
+        value = _read_marked(text, mark)
+        if is_placeholder(value):
+            blank = len(value) - len(value.lstrip())
+            end = text.find("\n", mark.end() + blank)
+            text = text[: mark.start()] + (text[end:] if end >= 0 else "")
+    return text
+
+
+def _find_answer(text: str) -> MarkedAnswer | None:
+    """The final answer, and where the steps end: at the first marker, whereas the answer stands behind the last."""
+    if marks := list(_FINAL.finditer(text)):
+        answer = clean_answer(_read_marked(text, marks[-1]))
+        return MarkedAnswer(marks[0].start(), answer) if answer else None
+    if not (found := find_marked_answers(text)):
+        return None
+    # A marker of another form may stand within a step ("Answer: C is ruled out") that more steps follow.
+    last_step = max((mark.start() for mark in _STEP.finditer(text)), default=-1)
+    start = next((one.start for one in found if one.start >= last_step), found[0].start)
+    return MarkedAnswer(start, found[-1].answer)
+
+
+def _read_marked(text: str, mark: re.Match[str]) -> str:
+    return re.split(r"\n[ \t*]*#", text[mark.end() :], maxsplit=1)[0]
 
 
 def _repeats_prefix(number: int, step: str, prefix: Sequence[str]) -> bool:

@@ -104,10 +104,14 @@ class Continuation:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """How an intern finished the reasoning: its whole text and the answer found in it."""
+    """How an intern finished the reasoning: its whole text and the answer found in it.
+
+    ``answer`` is "" where its texts ended, or ran to their limit, without one; ``failure`` says which.
+    """
 
     text: str
     answer: str
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,11 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """One intern's answer at one temperature, judged. ``failure`` says why a verdict is unknown."""
+    """One intern's answer at one temperature, judged.
+
+    ``text`` and ``judge_reply`` are whole replies, thoughts included. ``failure`` says why a verdict is unknown; of a
+    wrong vote without an answer (``answer`` is "", no judge was asked), why there is none.
+    """
 
     intern: str
     temperature: float

@@ -1,11 +1,13 @@
 """Mentor, intern and judge on top of one call to a model: prompts in, parsed replies out, usage counted."""
 
-from collections.abc import Iterator
+import json
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.seeds import derive_seed
 from mics_ray.core.text import neutralise_placeholders, parse_answer, parse_continuation
+from mics_ray.core.thoughts import drop_thoughts
 from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall, Usage, Verdict
 from mics_ray.core.verdict import parse_verdict
 from mics_ray.models.prompts import fill_intern_prompt, fill_judge_prompt, fill_mentor_prompt
@@ -14,6 +16,10 @@ from mics_ray.models.types import Model, Pictures, Refused, Reply, Request
 MENTOR_TRIES = 3
 INTERN_TRIES = 2
 JUDGE_TRIES = 2
+TOO_MUCH_ROOM = "too_much_room"
+"""Failure kind of a call that asks for more tokens than its model has room for."""
+LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+"""What providers call the most tokens of a reply."""
 
 
 @dataclass(slots=True)
@@ -49,16 +55,65 @@ class BoundModel:
         self.meter.count_reply(request.entry, reply)
         return reply
 
-    def draw_requests(self, text: str, seed: int, tries: int, temperature: float | None = None) -> Iterator[Request]:
-        """The same question up to ``tries`` times, each with a draw of its own."""
-        for number in range(tries):
-            yield replace(
-                self.template,
-                text=text,
-                # With the same seed the reply store would return the reply that was of no use.
-                seed=seed if number == 0 else derive_seed(seed, number),
-                temperature=self.template.temperature if temperature is None else temperature,
-            )
+    def ask(self, text: str, seed: int, temperature: float | None = None, *, more_room: bool = False) -> "Question":
+        """A question that can be asked several times; ``more_room``: a cut reply is asked again with twice the room."""
+        template = replace(self.template, text=text, seed=seed)
+        if temperature is not None:
+            template = replace(template, temperature=temperature)
+        return Question(self, template, more_room)
+
+
+@dataclass(slots=True)
+class Question:
+    """The same asked again: each try with a draw of its own, after a cut reply with more room where there is any."""
+
+    model: BoundModel
+    request: Request
+    more_room: bool
+    tries: int = 0
+    _doubled: bool = False
+
+    async def draw_reply(self) -> tuple[Reply, str | None]:
+        """One more reply, and what it says that counts. Raises :class:`LostCall`."""
+        request = self.request
+        if self.tries:
+            # With the same seed the reply store would return the reply that was of no use.
+            request = replace(request, seed=derive_seed(request.seed, self.tries))
+        self.tries += 1
+        try:
+            reply = await self.model.request_reply(double_room(request) if self._doubled else request)
+        except LostCall as lost:
+            if lost.failure.kind != TOO_MUCH_ROOM or not self._doubled:
+                raise
+            self.more_room = self._doubled = False
+            reply = await self.model.request_reply(request)
+        said = read_said(reply)
+        self._doubled = self._doubled or (said is None and self.more_room)
+        return reply, said
+
+
+def double_room(request: Request) -> Request:
+    """The same request for a reply of twice the length, whatever the entry calls its limit."""
+    options: dict[str, Any] = json.loads(request.options) if request.options else {}
+    body: dict[str, Any] = options.get("extra_body", {})
+    limits = {name: 2 * value for name, value in body.items() if name in LIMITS and isinstance(value, int)}
+    if limits:
+        options["extra_body"] = body | limits
+    return replace(
+        request,
+        max_tokens=2 * request.max_tokens,
+        options=json.dumps(options, sort_keys=True, separators=(",", ":")) if limits else request.options,
+    )
+
+
+def read_said(reply: Reply) -> str | None:
+    """What a reply says beside its thoughts; ``None`` for a cut one, which says nothing that counts."""
+    return None if reply.finish == "length" else drop_thoughts(reply.text)
+
+
+def describe_cut(reply: Reply) -> Failure:
+    """Why a reply of which :func:`read_said` gives ``None`` does not count."""
+    return Failure("cut", "hit max_tokens" if reply.finish == "length" else "a thought without an end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,40 +124,40 @@ class ModelMentor:
 
     async def propose(self, case: Case, prefix: tuple[str, ...], seed: int) -> Continuation:
         """See :class:`mics_ray.core.ports.Mentor`."""
-        room, reply = self.model.template.max_tokens, Reply("")
-        for request in self.model.draw_requests(
-            fill_mentor_prompt(self.model.prompts, case, prefix), seed, MENTOR_TRIES
-        ):
-            reply = await self.model.request_reply(replace(request, max_tokens=room))
-            if reply.finish == "length":
-                room = 2 * self.model.template.max_tokens
-                continue
+        question = self.model.ask(fill_mentor_prompt(self.model.prompts, case, prefix), seed, more_room=True)
+        for _ in range(MENTOR_TRIES):
+            reply, said = await question.draw_reply()
             # An `<image>` that a mentor writes would pass for a picture in prompts and training data.
-            if written := parse_continuation(neutralise_placeholders(reply.text), prefix):
+            if said is not None and (written := parse_continuation(neutralise_placeholders(said), prefix)):
                 return written
-        kind, message = ("cut", "hit max_tokens") if reply.finish == "length" else ("no_answer", "no final answer")
-        raise LostCall(Failure(kind, f"{message} in {MENTOR_TRIES} replies"), reply.text)
+        nothing = Failure("no_answer", f"no final answer in {MENTOR_TRIES} replies")
+        raise LostCall(nothing if said is not None else describe_cut(reply), reply.text)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelIntern:
-    """An intern: a text without a final answer is drawn once more, then the vote is unknown."""
+    """An intern: a text without a final answer is drawn once more with the same limit, then there is no answer."""
 
     model: BoundModel
 
     async def finish(self, case: Case, prefix: tuple[str, ...], temperature: float, seed: int) -> Finish:
-        """See :class:`mics_ray.core.ports.Intern`."""
-        text, reply = fill_intern_prompt(self.model.prompts, case, prefix), Reply("")
-        for request in self.model.draw_requests(text, seed, INTERN_TRIES, temperature):
-            reply = await self.model.request_reply(request)
-            if answer := parse_answer(reply.text):
+        """See :class:`mics_ray.core.ports.Intern`. An empty reply is a lost call."""
+        question, empty = self.model.ask(fill_intern_prompt(self.model.prompts, case, prefix), seed, temperature), False
+        for _ in range(INTERN_TRIES):
+            reply, said = await question.draw_reply()
+            if said is not None and (answer := parse_answer(said)):
                 return Finish(reply.text, answer)
-        raise LostCall(Failure("no_answer", f"no final answer in {INTERN_TRIES} texts"), reply.text)
+            # Nothing at all is no text that came to no answer: one such draw leaves the vote open.
+            empty = empty or not (reply.text if said is None else said).strip()
+        if empty:
+            raise LostCall(describe_cut(reply) if said is None else Failure("empty", "an empty reply"), reply.text)
+        nothing = Failure("no_answer", f"no final answer in {INTERN_TRIES} texts")
+        return Finish(reply.text, "", nothing if said is not None else describe_cut(reply))
 
 
 @dataclass(frozen=True, slots=True)
 class ModelJudge:
-    """The judge: a doubtful reply is asked again once, then the verdict is unknown."""
+    """The judge: a doubtful reply is asked again once, a cut one with twice the room, then the verdict is unknown."""
 
     model: BoundModel
 
@@ -110,10 +165,10 @@ class ModelJudge:
         """See :class:`mics_ray.core.ports.Judge`."""
         # Without sampling the same answer gets the same verdict, so one seed lets the cache judge it once per case.
         draw = derive_seed(case.id) if self.model.template.temperature == 0 else seed
-        reply = Reply("")
-        for request in self.model.draw_requests(fill_judge_prompt(self.model.prompts, case, answer), draw, JUDGE_TRIES):
-            reply = await self.model.request_reply(request)
-            verdict = parse_verdict(reply.text)
-            if verdict is not Verdict.UNKNOWN:
+        question = self.model.ask(fill_judge_prompt(self.model.prompts, case, answer), draw, more_room=True)
+        for _ in range(JUDGE_TRIES):
+            reply, said = await question.draw_reply()
+            if said is not None and (verdict := parse_verdict(said)) is not Verdict.UNKNOWN:
                 return Judgement(verdict, reply.text)
-        raise LostCall(Failure("no_verdict", f"neither yes nor no in {JUDGE_TRIES} replies"), reply.text)
+        nothing = Failure("no_verdict", f"neither yes nor no in {JUDGE_TRIES} replies")
+        raise LostCall(nothing if said is not None else describe_cut(reply), reply.text)

@@ -11,7 +11,7 @@ from mics_ray.core.seeds import intern_seed, judge_seed, mentor_seed
 from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall
 from mics_ray.io.rows import read_trees
 
-BY_REPLIES = {NO_STEP, "cut", "no_answer", "no_verdict"}
+BY_REPLIES = {NO_STEP, "cut", "empty", "no_answer", "no_verdict"}
 """Failures that follow from replies, which are recorded: they come about again by themselves."""
 
 Lost = Mapping[tuple[str, int], LostCall]
