@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 # What may stand before a marker on its line: quotation, bullet, number, heading, bold, bracket. Possessive, so that a
 # line of nothing else costs no backtracking.
-_LEAD = r"^(?P<lead>(?:[ \t>*+•·‣▪●○–—→➤⇒#_`\"“‘'\[(✅👉🎯💡📌-]|\ufe0f|\d{1,2}[.)][ \t])*+)"
+_LEAD = r"^(?P<lead>(?:[ \t>*+•·‣▪●○–—→➤⇒#_`\"“‘'\[(✅👉🎯💡📌-]|\ufe0f|\d{1,2}[.)][ \t]|<answer>)*+)"
 _JOINED = r"""(?:(?:(?:and\ )?(?:so|thus|therefore|hence|accordingly|consequently|finally|overall|conclusion|
     in\ (?:conclusion|summary|short)|to\ (?:conclude|summari[sz]e|sum\ up))\b|
     (?:based\ on|given|considering|from)\ [^,.:?!\n]{1,150}(?=,))[ \t]*[,:]?[ \t*_]*)?"""
@@ -39,7 +39,7 @@ _STOP = re.compile(
     r"""\n[ \t]*\n|\n[ \t*]*\#|\n[ \t]*(?:-{3,}|={3,}|\*{3,})[ \t]*(?:\n|\Z)
     |\n[ \t>]*\*\*[^*\n]{1,60}(?::\*\*|\*\*[ \t]*:)
     |\n[ \t>*_-]*(?:explanations?|reason(?:ing|s)?|rationale|justification|notes?|confidence|why|analysis|step[ \t]*\d+|
-    question)\b[^\n:：]{0,30}[:：]""",
+    question|(?:final[ ])?answer)\b[^\n:：]{0,30}[:：]""",
     re.I | re.X,
 )
 _NOT_YET = re.compile(
@@ -67,6 +67,7 @@ _PAIRS = ('""', "''", "“”", "‘’", "``", "__", "$$", "「」")
 _FONT = re.compile(r"\\(?:text|mathrm|textbf|mathbf|textit)[ \t]*\{([^{}]*)\}")
 _WRAPPERS = (("<answer>", "</answer>"), ("<|begin_of_box|>", "<|end_of_box|>"))
 _BRACE = re.compile(r"[{}]")
+HEADING = re.compile(r"\n[ \t*]*#")
 _GAP = re.compile(r"[ \t*_]*(?:\n[ \t]*)*")
 
 
@@ -85,7 +86,14 @@ def find_marked_answers(text: str) -> list[MarkedAnswer]:
 
 
 def clean_answer(text: str) -> str:
-    """An answer without emphasis and without the tags or the box around it; ``""`` for none."""
+    """An answer without emphasis and without the tags or the box around it; ``""`` for none, or a placeholder."""
+    # Until nothing is left to take away: a chain that is written and read again is the same.
+    while (plain := _take_away(text)) != text:
+        text = plain
+    return "" if is_placeholder(text) else text
+
+
+def _take_away(text: str) -> str:
     plain = text.strip()
     for begin, end in _WRAPPERS:
         plain = plain[len(begin) :] if plain[: len(begin)].lower() == begin else plain
@@ -93,14 +101,7 @@ def clean_answer(text: str) -> str:
     bare = plain.lstrip("$* ")
     if (box := _BOXED.match(bare)) and (inner := _read_box(bare, box, whole=True)):
         plain = inner
-    return _strip_emphasis(plain.replace("**", ""))
-
-
-def _strip_emphasis(text: str) -> str:
-    # By turns, so that nothing is left to strip the next time: a chain that is read again is the same.
-    while (bare := text.strip().strip("*")) != text:
-        text = bare
-    return text
+    return plain.replace("**", "").strip().strip("*").strip()
 
 
 def is_placeholder(text: str) -> bool:
@@ -150,7 +151,7 @@ def _find_enclosed(text: str) -> Iterator[tuple[int, int, str]]:
     for pattern in (_TAGGED, _JSON):
         for mark in pattern.finditer(text):
             if answer := _trim(next(filter(None, mark.groups()), "")):
-                yield mark.end(), _find_line(text, mark), answer
+                yield mark.start(), _find_line(text, mark), answer
 
 
 def _find_line(text: str, mark: re.Match[str]) -> int:
@@ -169,10 +170,12 @@ def _read_box(text: str, box: re.Match[str], whole: bool = False) -> str:
 
 
 def _trim(said: str) -> str:
-    """An answer without a pair of quotation marks around it; ``""`` for a placeholder."""
-    answer = clean_answer(said)
-    if is_placeholder(answer):
-        return ""
-    while (inner := answer.rstrip(". ")) and inner[0] + inner[-1] in _PAIRS and len(inner) > 1:
+    """An answer up to a heading, without a pair of quotation marks around it."""
+    answer = clean_answer(HEADING.split(said, maxsplit=1)[0])
+    while (inner := answer.rstrip(". ")) and len(inner) > 1 and inner[0] + inner[-1] in _PAIRS:
         answer = clean_answer(inner[1:-1])
-    return answer.strip("`")
+    for sign in '"`”':
+        # The other one of the pair stands before the marker.
+        if answer.endswith(sign) and answer.count(sign) % 2 and "“" not in answer:
+            answer = clean_answer(answer[:-1])
+    return answer

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from mics_ray.core.answers import MarkedAnswer, clean_answer, find_marked_answers, is_placeholder
+from mics_ray.core.answers import HEADING, MarkedAnswer, clean_answer, find_marked_answers, is_placeholder
 from mics_ray.core.types import Continuation
 
 NO_STEPS_YET = "(nothing yet)"
@@ -95,7 +95,7 @@ def _find_answer(text: str) -> MarkedAnswer | None:
 
 
 def _read_marked(text: str, mark: re.Match[str]) -> str:
-    return re.split(r"\n[ \t*]*#", text[mark.end() :], maxsplit=1)[0]
+    return HEADING.split(text[mark.end() :], maxsplit=1)[0]
 
 
 def _repeats_prefix(number: int, step: str, prefix: Sequence[str]) -> bool:
@@ -105,7 +105,10 @@ def _repeats_prefix(number: int, step: str, prefix: Sequence[str]) -> bool:
 
 def _close_bold(text: str) -> str:
     """A step without the one half of a pair of ``**`` that its marker leaves behind (``### **Step 1: Look.** …``)."""
-    return (text.replace("**", "", 1) if text.count("**") % 2 else text).strip()
+    first, line_break, rest = text.strip().partition("\n")
+    # In the first line alone: further down, taking stars away could make a marker of what is none.
+    first = first.replace("**", "", 1) if text.count("**") % 2 else first
+    return (first + line_break + rest).strip()
 
 
 def _split_text(text: str) -> list[str]:

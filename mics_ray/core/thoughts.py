@@ -5,19 +5,23 @@ import re
 # The tags are those of DeepSeek, Qwen, Mistral, Kimi, Seed, MiniMax, Cohere, Sky-T1, Granite, Gemma and gpt-oss.
 _NAME = r"(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad)(?:_\w{1,20})?"
 _TAG = rf"(?:\w{{1,16}}[:|])?{_NAME}"
-_MARK = re.compile(
-    rf"""(?P<empty><{_TAG}\s*/>)
+_OPEN_HERE = r"here(?:['’]s|\ is)\ my\ thought\ process:"
+_CLOSE_HERE = r"here(?:['’]s|\ is)\ my\ response:"
+_HEADER = r"(?:<\|start\|>(?:assistant)?)?<\|channel\|>\s*"
+_TAGS = rf"""(?=[<\[◁])(?:(?P<empty><{_TAG}\s*/>)
     |(?P<open><{_TAG}(?:\s[^<>]{{0,80}})?>|\[THINK(?:ING)?\]|◁think▷|<\|(?:(?:begin|start)(?:_of)?_)?{_NAME}\|>
-        |<\|open\|>think<\|sep\|>|<\|channel>\s?thought\b
-        |\A\s*here(?:['’]s|\ is)\ my\ thought\ process:(?=(?s:.*)here(?:['’]s|\ is)\ my\ response:))
+        |<\|open\|>think<\|sep\|>|<\|channel>\s?thought\b)
     |(?P<close></{_TAG}\s*>|\[/THINK(?:ING)?\]|◁/think▷|<\|(?:end(?:_of)?_|/){_NAME}\|>|<\|close\|>think<\|sep\|>
         |<channel\|>)
-    |(?P<channel>(?:<\|start\|>(?:assistant)?)?<\|channel\|>\s*(?:analysis|commentary)\b[^\n]{{0,80}}?<\|message\|>
-        |\A\s*analysis(?=(?-i:[A-Z"'“])))
-    |(?P<final>(?:<\|start\|>(?:assistant)?)?<\|channel\|>\s*final\b[^\n]{{0,80}}?<\|message\|>)
-    |(?P<spoken>assistant\s?final|here(?:['’]s|\ is)\ my\ response:)
+    |(?P<channel>{_HEADER}(?:analysis|commentary)\b[^\n]{{0,80}}?<\|message\|>)
+    |(?P<final>{_HEADER}final\b[^\n]{{0,80}}?<\|message\|>)
     |(?P<noise><\|(?:start|end)_(?:of_)?(?:solution|response)\|>|<\|begin_of_solution\|>|<\|open\|>response<\|sep\|>
-        |(?:<\|(?:return|end|im_end|eot_id|endoftext|end_of_text)\|>|</s>|<end_of_turn>|<eos>)(?=\s*\Z))""",
+        |(?:<\|(?:return|end|im_end|eot_id|endoftext|end_of_text)\|>|</s>|<end_of_turn>|<eos>)(?=\s*\Z)))"""
+_MARK = re.compile(_TAGS, re.I | re.X)
+# gpt-oss where a server drops its special tokens, and Granite, which marks its thoughts in plain words.
+_WORDED = re.compile(
+    rf"""{_TAGS}|(?P<told>\A\s*analysis(?=(?-i:[A-Z"'“]))|\A\s*{_OPEN_HERE}(?=(?s:.*){_CLOSE_HERE}))
+    |(?P<spoken>assistant\s?final|{_CLOSE_HERE})""",
     re.I | re.X,
 )
 _UNMARKED = re.compile(r"\s*(?:analysis|here)", re.I)
@@ -36,12 +40,13 @@ def drop_thoughts(text: str) -> str | None:
     tag in quotation marks is a word like any other, and so is one within a thought's sentence.
     """
     # The search for tags costs more than all else that is done with a reply, and most replies hold none.
-    if not any(sign in text for sign in "<[◁") and not _UNMARKED.match(text):
+    worded = _UNMARKED.match(text) is not None
+    if not worded and not any(sign in text for sign in "<[◁"):
         return text
     said: list[str] = []
     at = depth = 0
     opened = False
-    for mark in _MARK.finditer(text):
+    for mark in (_WORDED if worded else _MARK).finditer(text):
         kind, between = mark.lastgroup, text[at : mark.start()]
         if _is_quoted(text, mark) or (kind == "spoken" and not depth):
             continue
@@ -58,7 +63,7 @@ def drop_thoughts(text: str) -> str | None:
         elif kind in ("close", "final", "spoken"):
             depth = 0
             said.clear()
-        elif kind == "channel":
+        elif kind in ("channel", "told"):
             depth = 1
         at, opened = mark.end(), kind == "open"
     if depth:

@@ -20,7 +20,7 @@ from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.jobs.window import make_rows
 from mics_ray.models.replies.recorded_replies import RecordedReplies, RecordedReplyDamaged, ReplyNotRecorded
 from mics_ray.models.roles import UsageMeter
-from mics_ray.replay.lost import Lost, losing
+from mics_ray.replay.lost import Lost, RecordedModel, losing
 
 OPEN_CASES = 32
 """Cases at a time: their pictures are decoded side by side and held in memory."""
@@ -62,7 +62,10 @@ class Replayer:
         self._config, self._stamp, self._lost = config, stamp, lost
         self._root = locate_images(config)
         self._strategy = build_strategy(config.search, tuple(config.mentors))
-        self._cast = PanelBuilder(config, dict.fromkeys([*config.mentors, *config.interns, JUDGE], record))
+        entries = {**config.mentors, **config.interns, JUDGE: config.judge}
+        self._cast = PanelBuilder(
+            config, {name: RecordedModel(record, entry.max_tokens) for name, entry in entries.items()}
+        )
 
     async def replay_cases(
         self, spans: Iterable[Span], store: ShardStore, stop: StopSignal, count_case: Callable[[], None]

@@ -10,6 +10,9 @@ from mics_ray.core.ports import Intern, Judge, Mentor, Panel
 from mics_ray.core.seeds import intern_seed, judge_seed, mentor_seed
 from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall
 from mics_ray.io.rows import read_trees
+from mics_ray.models.replies.recorded_replies import RecordedReplies, RecordedReplyDamaged, ReplyNotRecorded
+from mics_ray.models.roles import TOO_MUCH_ROOM
+from mics_ray.models.types import Pictures, Reply, Request
 
 BY_REPLIES = {NO_STEP, "cut", "empty", "no_answer", "no_verdict"}
 """Failures that follow from replies, which are recorded: they come about again by themselves."""
@@ -35,6 +38,29 @@ def lost_calls(row: Mapping[str, Any]) -> Lost:
                 else:
                     found[vote.intern, draw] = LostCall(vote.failure, vote.text)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedModel:
+    """An entry of the run, answering from ``record``; ``room`` is its ``max_tokens``.
+
+    A cut reply is asked for again with more room. Where no reply to that is recorded, the model had no more: that call
+    has left no trace in the run's rows, because the next one may have gone well.
+    """
+
+    record: RecordedReplies
+    room: int
+
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
+        """See :class:`mics_ray.models.types.Model`."""
+        try:
+            return await self.record.complete(request, pictures)
+        except RecordedReplyDamaged:
+            raise
+        except ReplyNotRecorded:
+            if request.max_tokens <= self.room:
+                raise
+            raise LostCall(Failure(TOO_MUCH_ROOM, "no such reply is recorded")) from None
 
 
 def losing(panel: Panel, lost: Lost) -> Panel:

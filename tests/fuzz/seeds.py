@@ -15,18 +15,25 @@ CHAINS = [
     b"**Reasoning**\n### **Step 1/3: Look.** A line.\n## step 2 - dark <image>\n\n### Final answer: **No**\n# more",
     b"### Step 1:\nAccording to the report,\n- a line\n- <|image_pad|>\n### The final answer is\nAnswer: Pneumothorax",
     "### Step 12. Épanchement\u202e <IMG_CONTEXT> «x»\r\n### THE FINAL ANSWER IS: 気胸 (pneumothorax)".encode(),
+    b"<think>\n### Step 1: Draft.\n### The final answer is: Bulla\n</think>\n\n### Step 1: Look.\n**Final answer:** No",
+    b"A rib. [THINK]no[/THINK]\n## step 1: so\nThe answer is $\\boxed{\\text{No}}$.\n1. Answer: <your answer>",
+    b'### Step 1: Look.\n<answer>\n"Pneumothorax"\n</answer>\n{"final_answer": "No"}\n## Final Answer\n\nBulla',
+    "analysisWe see it.assistantfinal### Step 1: a ◁think▷b◁/think▷\n最终答案：气胸".encode(),
 ]
 CHAIN_TOKENS = (
     b"### Step 1: ", b"### Step 2:", b"## step", b"###", b"#", b"**", b"*", b"### The final answer is:",
     b"final answer",
     b"<image>", b"<img>", b"<|im_start|>", b"<|", b"|>", b"<", b">", b"\r\n", b"\n", b"9" * 5, b"\0", b"\xff",
+    b"<think>", b"</think>", b"`</think>`", b"<|channel|>final<|message|>", b"**Answer:**", b"\\boxed{", b"}",
+    b"<answer>", b"</answer>", b"The answer is ", b"[answer]", b"\n\n", b"?",
     b"Pneumothorax", b"the report says", b"answer is no.", b"(", b")", b"_", " \u0301".encode(), "ﬃİß".encode(),
 )  # fmt: skip
 VERDICTS = [
     b"Yes", b"No.", b"**Verdict:** Yes, they mean the same.", b'{"match": "no"}', b"Yes and no.",
     b"Do they? No - the side.",
     b"The reference answer is yes. So: no", "**Yes**\u2014same".encode(), b"Answer: yes\nNo, wait.",
-    b"Not yes", b"eyes",
+    b"Not yes", b"eyes", b'{"same": true, "reason": "one disease"}', b"Therefore, yes.", b"$\\boxed{\\text{No}}$",
+    b"<think>\nYes?\n</think>\n\nNo. However, they match.", b"Answer to check:\nNo\n\nVerdict:\n**Yes**",
 ]  # fmt: skip
 VERDICT_TOKENS = (
     b"yes",
@@ -43,6 +50,12 @@ VERDICT_TOKENS = (
     b",",
     b"but",
     b"\xff",
+    b"<think>",
+    b"</think>",
+    b"true",
+    b"they differ",
+    b"{",
+    b"}",
 )
 _REPLY = {
     "choices": [{"message": {"role": "assistant", "content": "### Step 1: x"}, "finish_reason": "stop"}],

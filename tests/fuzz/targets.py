@@ -16,6 +16,7 @@ from hydra import compose as hydra_compose
 from mics_ray.config.compose import compose_config, dump_yaml, looks_like_key
 from mics_ray.core.leaks import LeakGuard
 from mics_ray.core.text import format_chain, neutralise_placeholders, parse_answer, parse_continuation
+from mics_ray.core.thoughts import drop_thoughts
 from mics_ray.core.types import Case, Note, Verdict
 from mics_ray.core.verdict import parse_verdict
 from mics_ray.errors import RefusedRun
@@ -26,6 +27,7 @@ from mics_ray.models.chat.retry import Fault
 from mics_ray.models.chat.retry_hints import parse_retry_after
 from mics_ray.models.pictures.reading import PictureError, check_picture, load_picture
 from mics_ray.models.pictures.size_limits import MAX_PIXELS
+from mics_ray.models.roles import read_said
 from mics_ray.models.types import Reply
 from tests.fuzz import seeds
 from tests.fuzz.kept_compose import kept
@@ -60,7 +62,10 @@ def text(data: bytes) -> None:
     if chain is not None:
         assert chain.answer == answer
         assert all(step == step.strip() != "" for step in chain.steps)
-        assert parse_answer(format_chain(chain)) is not None
+        assert parse_continuation(format_chain(chain)) == chain
+    thought = drop_thoughts(f"<think>\n{said}\n</think>\n### The final answer is: Bulla")
+    assert thought is None or parse_answer(thought) == "Bulla"
+    assert read_said(Reply(said, "length")) is None
     for case in _CASES:
         kinds = LeakGuard(case).find_in_step(said)
         assert len(set(kinds)) == len(kinds)
@@ -80,8 +85,10 @@ def verdict(data: bytes) -> None:
     said = data.decode("utf-8", "surrogateescape")
     found = parse_verdict(said)
     assert found in Verdict
-    assert found is not Verdict.RIGHT or "yes" in said.lower()
-    assert found is not Verdict.WRONG or "no" in said.lower()
+    told = {Verdict.RIGHT: ("yes", "true"), Verdict.WRONG: ("no", "false")}.get(found, ("",))
+    assert any(word in said.lower() for word in told)
+    thought = drop_thoughts(f"<think>\n{said}\n</think>\n\nYes")
+    assert thought is None or parse_verdict(thought) is not Verdict.WRONG
 
 
 def reply(data: bytes) -> None:

@@ -5,9 +5,13 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mics_ray.core.answers import clean_answer
 from mics_ray.core.text import format_chain, format_steps, neutralise_placeholders, parse_answer, parse_continuation
+from mics_ray.core.thoughts import drop_thoughts
 from mics_ray.core.types import Continuation, Verdict
 from mics_ray.core.verdict import parse_verdict
+from mics_ray.models.roles import read_said
+from mics_ray.models.types import Reply
 
 TOKENS = [
     "<image>", "<img>", "</img>", "<IMG_CONTEXT>", "<video>", "<quad>", "</quad>", "<ref>", "</ref>", "<box>", "</box>",
@@ -23,13 +27,59 @@ MARKERS = [
     "### Final answer", "\r\n", "\n", " ", ":", "look", "9" * 5, "é", "\x00", "\u202e", "\ud800",
 ]  # fmt: skip
 
-lines = st.text(st.characters(exclude_characters="#*"), max_size=60).filter(lambda text: text == text.strip() != "")
+FORMS = [
+    "**Answer:** ", "\nThe final answer is: ", "\\boxed{", "}", "<answer>", "</answer>", "[answer]", "\n## Answer\n",
+    '"', "`", '{"answer": "', "left lung", "…", "?", "\n\n", "1. ", "### The final answer is: <your answer>\n",
+]  # fmt: skip
+REPLIES = [
+    "Yes", "No, the side differs.", "Verdict: no",
+    "### Step 1: Look.\n\n### Step 2: Think.\n\n### The final answer is: gold",
+    "### The final answer is: draft", "**Answer:** left lung", "I cannot tell.", "\\boxed{B}", '{"same": true}',
+]  # fmt: skip
+lines = st.text(st.characters(exclude_characters="#*"), max_size=60).filter(
+    lambda text: clean_answer(text) == text != ""
+)
+"""No placeholder among them, which is never an answer."""
+THOUGHTS = ("<think>\n{}\n</think>\n", "[THINK]\n{}\n[/THINK]\n", "\n{}\n</think>\n\n", "<THINKING>\n{}\n</Thinking>\n",
+            "<|channel|>analysis<|message|>\n{}\n<|end|><|start|>assistant<|channel|>final<|message|>")  # fmt: skip
 
 
 @given(st.lists(lines, max_size=5), lines)
 def test_a_chain_is_read_as_it_was_written(steps: list[str], answer: str) -> None:
     chain = Continuation(tuple(steps), answer)
     assert parse_continuation(format_chain(chain)) == chain
+
+
+@given(st.sampled_from(THOUGHTS), st.sampled_from(REPLIES) | st.text(), st.sampled_from(REPLIES))
+def test_a_thought_never_changes_what_is_read_behind_it(form: str, thought: str, reply: str) -> None:
+    said = drop_thoughts(form.replace("{}", "".join(sign for sign in thought if sign not in "<>[]◁▷")) + reply)
+    assert said is not None
+    assert said.strip() == reply.strip()
+    assert parse_continuation(said) == parse_continuation(reply)
+    assert parse_answer(said) == parse_answer(reply)
+    assert parse_verdict(said) is parse_verdict(reply)
+
+
+@given(
+    st.sampled_from(REPLIES),
+    st.sampled_from(REPLIES),
+    st.sampled_from(["<think>", "[THINK]", "<think>\n</think>\n<think>"]),
+)
+def test_a_thought_without_an_end_and_a_cut_text_never_yield_anything(before: str, thought: str, tag: str) -> None:
+    assert read_said(Reply(f"{before}\n{tag}\n{thought}", "stop")) is None
+    assert read_said(Reply(before, "length")) is None
+
+
+@given(st.lists(st.sampled_from([*MARKERS, *FORMS]), max_size=14).map("".join))
+def test_a_chain_that_was_read_is_read_again_as_it_is(text: str) -> None:
+    if chain := parse_continuation(text):
+        assert parse_continuation(format_chain(chain)) == chain
+
+
+@given(st.text())
+def test_text_without_a_tag_holds_no_thought(text: str) -> None:
+    if not set("<[◁") & set(text) and not text.lstrip().lower().startswith("analysis"):
+        assert drop_thoughts(text) == text
 
 
 @given(st.lists(lines.map(lambda text: "w" + text), max_size=3), st.lists(lines, max_size=3), lines)

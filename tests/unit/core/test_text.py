@@ -78,14 +78,14 @@ def test_spellings_of_the_answer_marker(text: str) -> None:
     [
         "",
         "gold",
-        "The final answer is: gold",
-        "### Answer: gold",
         "### The final answer is:",
         "### The final answer is:  \n\n",
         "### The final answer is: **",
         "### The final answer is:\n### Step 3: gold",
         "### The final answers differ: gold",
         "so ### The final answer is: gold",
+        "### The final answer is:\n### Answer: gold",
+        "### The final answer is: <your answer>",
     ],
 )
 def test_missing_answers(text: str) -> None:

@@ -144,11 +144,16 @@ def test_another_closed_question_is_compared_by_its_words(answer: str, right: bo
 
 @pytest.mark.parametrize("item", [CHOICE, YES, WORD, OPEN])
 @pytest.mark.parametrize(
-    "output", ["", "B", "Yes", "### Step 1: B is right", "### The final answer is:", "### Answer: B"]
+    "output", ["", "B", "Yes", "### Step 1: B is right", "### The final answer is:", "The answer is not B, I think."]
 )
 def test_without_the_marker_no_answer_is_found_and_that_is_wrong(item: Item, output: str) -> None:
     assert find_answer(item, output) == ""
     assert check_by_rule(item, "") is Verdict.WRONG
+
+
+@pytest.mark.parametrize("output", ["**Answer:** B", "### Answer: (B)", "So it is \\boxed{B}.", "The answer is B."])
+def test_an_answer_marked_in_another_form_is_found(output: str) -> None:
+    assert find_answer(CHOICE, output) == "B"
 
 
 def test_an_open_answer_is_kept_and_left_to_the_judge() -> None:
