@@ -10,7 +10,7 @@ from mics_ray.config.compose import compose_job
 from mics_ray.local.phantoms import write_cases
 from mics_ray.models.types import Pictures, Reply, Request
 
-Says = Callable[[Request], str | Exception]
+Says = Callable[[Request], str | Reply | Exception]
 
 
 def job(folder: Path, *more: str, count: int = 8) -> EvaluateJob:
@@ -33,7 +33,7 @@ class Scripted:
         said = self.says(request)
         if isinstance(said, Exception):
             raise said
-        return Reply(said, prompt_tokens=7, completion_tokens=3)
+        return said if isinstance(said, Reply) else Reply(said, prompt_tokens=7, completion_tokens=3)
 
 
 def chain(answer: str, *steps: str) -> str:

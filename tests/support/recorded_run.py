@@ -28,10 +28,15 @@ STEPS = 5
 
 @dataclass
 class Scripted:
-    """A model whose reply is drawn by the request's key, kept in a cache; a share ``loss`` of its calls is lost."""
+    """A model whose reply is drawn by the request's key, kept in a cache; a share ``loss`` of its calls is lost.
+
+    A share ``cut`` of its replies is cut; asked again with more room than ``room``, the model has none.
+    """
 
     cache: ReplyStore
     loss: float
+    cut: float
+    room: int
 
     async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
         if kept := self.cache.find_reply(request.key):
@@ -39,7 +44,10 @@ class Scripted:
         chance = int.from_bytes(request.key[:4], "big") / 2**32
         if chance < self.loss:
             raise LostCall(Failure("timeout", "no reply in time"))
-        reply = Reply(_text(request, chance), prompt_tokens=7, completion_tokens=3, cost_usd=0.01)
+        if request.max_tokens > self.room and chance < 0.5:
+            raise LostCall(Failure("too_much_room", "400"))
+        finish = "length" if request.key[5] < 256 * self.cut else "stop"
+        reply = Reply(_text(request, chance), finish, prompt_tokens=7, completion_tokens=3, cost_usd=0.01)
         await self.cache.store_reply(request.key, request.model, reply)
         return reply
 
@@ -73,21 +81,23 @@ def write_cases(folder: Path, count: int) -> None:
     (folder / "cases.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
 
-def recorded_run(folder: Path, count: int = 12, loss: float = 0.0) -> Path:
+def recorded_run(folder: Path, count: int = 12, loss: float = 0.0, cut: float = 0.0) -> Path:
     """Make the cases and search them; returns the run's folder."""
     write_cases(folder, count)
     config = compose_config(overrides(folder))
     with prepare_generation(config) as job:
-        asyncio.run(_search(config, job, loss))
+        asyncio.run(_search(config, job, loss, cut))
     return folder / "run"
 
 
-async def _search(config: Config, job: GenerationJob, loss: float) -> None:
+async def _search(config: Config, job: GenerationJob, loss: float, cut: float) -> None:
     # Mentors and judge share a provider, each intern replica has a file of its own.
     names = {JUDGE: "endpoint-0", **dict.fromkeys(config.mentors, "endpoint-0")}
     names |= {name: f"intern-{name}-0" for name in config.interns}
     caches = {file: ReplyStore(job.folder.cache, file) for file in set(names.values())}
-    cast = PanelBuilder(config, {name: Scripted(caches[file], loss) for name, file in names.items()})
+    rooms = {name: entry.max_tokens for name, entry in {**config.mentors, JUDGE: config.judge}.items()}
+    rooms |= {name: entry.max_tokens for name, entry in config.interns.items()}
+    cast = PanelBuilder(config, {name: Scripted(caches[file], loss, cut, rooms[name]) for name, file in names.items()})
     store = ShardStore(job.folder.results)
     rows = []
     for place, record in (pair for span in job.survey.spans for pair in read_places(span)):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from mics_ray.core.mics import NO_STEP, Mics
 from mics_ray.core.ports import Stop, Strategy
 from mics_ray.core.search import SearchResult, run_search, search_case
 from mics_ray.core.tree import SearchTree
-from mics_ray.core.types import Continuation, Failure, LostCall, Outcome, Quality, Verdict
+from mics_ray.core.types import Case, Continuation, Failure, Finish, LostCall, Outcome, Quality, Verdict
 from mics_ray.testing import CASE, MENTORS, Call, ScriptedPanel, lose_call, script_panel, votes_by_table, write_steps
 from tests.support.virtual_loop import VirtualLoop
 
@@ -171,6 +172,26 @@ async def test_a_lost_intern_or_judge_call_is_an_unknown_vote_with_its_reason() 
     assert (by_intern.failure.kind, by_intern.text) == ("timeout", "")
     assert by_judge.failure is not None
     assert (by_judge.failure.kind, by_judge.judge_reply, by_judge.answer) == ("no_verdict", "Hm.", "unclear")
+
+
+async def test_a_text_without_an_answer_is_a_wrong_vote_with_its_reason() -> None:
+    """It counts as known; the judge has nothing to compare."""
+    failure = Failure("no_answer", "no final answer in 2 texts")
+
+    class Speechless:
+        async def finish(self, case: Case, prefix: tuple[str, ...], temperature: float, seed: int) -> Finish:
+            return Finish("Hm.", "", failure)
+
+    fake = script_panel({"a1": "rrrrrr", "b1": "rrrrrr", "c1": "rrrrrr"})
+    panel = fake.panel()
+    panel = replace(panel, interns={**panel.interns, "x": Speechless()})
+    result = await search_case(CASE, Mics(MENTORS, max_rounds=1), panel, 7, 0)
+    for node in result.tree.nodes:
+        first = node.votes[0]
+        assert (first.verdict, first.text, first.answer, first.failure) == (Verdict.WRONG, "Hm.", "", failure)
+        assert node.score == 4 / 6
+    assert fake.count("judge") == 12
+    assert result.outcome is Outcome.DEPTH
 
 
 async def test_no_judge_call_for_a_lost_answer() -> None:

@@ -13,7 +13,7 @@ from eval.prepare import Question, Work, prepared
 from eval.types import Item, Kind
 from mics_ray.core.types import Case, Failure, LostCall
 from mics_ray.models.prompts import fill_intern_prompt
-from mics_ray.models.types import Refused
+from mics_ray.models.types import Refused, Reply
 from tests.support.evaluation_jobs import Scripted, chain, job, models
 
 LOST = LostCall(Failure("timeout", "no reply in time"), "half a te")
@@ -74,6 +74,29 @@ async def test_no_answer_found_is_wrong_and_not_judged(tmp_path: Path) -> None:
         made = await row(found, open_item(found), model=Scripted(lambda request: "I see lungs."), judge=judge)
     assert (made["verdict"], made["parsed"], made["output"]) == ("wrong", "", "I see lungs.")
     assert not judge.asked
+
+
+@pytest.mark.parametrize(
+    ("cut", "failure"),
+    [
+        (Reply(chain("gold", "Look."), "length"), "cut: hit max_tokens"),
+        (Reply(f"<think>\n{chain('gold', 'Look.')}", "stop"), "cut: a thought without an end"),
+    ],
+)
+async def test_a_cut_text_has_no_answer_and_is_wrong(tmp_path: Path, cut: Reply, failure: str) -> None:
+    with work(tmp_path) as found:
+        judge = Scripted(lambda request: "Yes.")
+        made = await row(found, open_item(found), model=Scripted(lambda request: cut), judge=judge)
+    assert (made["verdict"], made["parsed"], made["output"], made["failure"]) == ("wrong", "", cut.text, failure)
+    assert not judge.asked
+
+
+async def test_the_answer_is_read_behind_the_thoughts_and_in_another_form_too(tmp_path: Path) -> None:
+    said = f"<think>\n{chain('draft')}\n</think>\n\n**Answer:** gold"
+    with work(tmp_path) as found:
+        judge = Scripted(lambda request: "<think>\nNo.\n</think>\nYes.")
+        made = await row(found, open_item(found), model=Scripted(lambda request: said), judge=judge)
+    assert (made["verdict"], made["parsed"], made["output"]) == ("right", "gold", said)
 
 
 async def test_a_lost_call_of_the_model_is_unknown_never_wrong(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from eval.commands import run_rejudge
 from eval.rejudge.account import Account, Said
 from eval.rejudge.agreement import agreement, table
-from eval.rejudge.recorded import COLUMNS, rules
+from eval.rejudge.recorded import COLUMNS, judged, rules
 from mics_ray.config.compose import compose_config, dump_yaml
 from mics_ray.core.mics import Mics
 from mics_ray.core.search import SearchResult
@@ -133,6 +133,13 @@ def test_flips_and_steps_that_would_be_chosen_otherwise() -> None:
     assert (first["attempt"], first["round"]) == (2, 1)
     assert (first["from_mentor"], first["from_end"], first["to_mentor"], first["to_end"]) == ("a", "", "b", "solved")
     assert (second["from_end"], second["to"], second["to_end"]) == ("solved", None, "dead_end")
+
+
+def test_a_vote_without_an_answer_keeps_its_verdict() -> None:
+    """Wrong where the text came to no answer, unknown where the call was lost: no judge was asked about either."""
+    votes = (Vote("x", 0.3, "Hm.", verdict=WRONG), Vote("x", 1.2), Vote("y", 0.3, "t", "gold", RIGHT))
+    tree = SearchTree("c1", 1, (Node(0, None, 1, "a", ("Look.",), votes=votes),))
+    assert [vote.verdict for vote in judged(tree, {"gold": WRONG}).nodes[0].votes] == [WRONG, UNKNOWN, WRONG]
 
 
 def test_the_same_verdicts_change_nothing() -> None:

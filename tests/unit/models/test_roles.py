@@ -1,5 +1,7 @@
 """Mentor, intern and judge on scripted replies: what is asked again, what is lost, what is counted."""
 
+from dataclasses import replace
+
 import pytest
 
 from mics_ray.config.compose import compose_config
@@ -39,6 +41,11 @@ def voice(model: Scripted, meter: UsageMeter, temperature: float = 1.2) -> Bound
     return BoundModel(model, template, PICTURES, PROMPTS, meter)
 
 
+async def ask(role: ModelMentor | ModelJudge) -> object:
+    """One question to a role, whatever it is asked."""
+    return await (role.propose(CASE, (), 9) if isinstance(role, ModelMentor) else role.compare(CASE, "x", 9))
+
+
 def lost(caught: pytest.ExceptionInfo[LostCall]) -> str:
     assert "canary" not in str(caught.value)
     return caught.value.failure.kind
@@ -71,13 +78,70 @@ async def test_a_mentor_that_never_answers_is_lost_with_its_last_text(meter: Usa
 
 async def test_a_cut_reply_is_never_taken_as_whole_and_gets_more_room(meter: UsageMeter) -> None:
     """F17: even where the cut text happens to hold an answer."""
-    model = Scripted(Reply(CHAIN, finish="length"), Reply(CHAIN))
-    await ModelMentor(voice(model, meter)).propose(CASE, (), 9)
-    assert [request.max_tokens for request in model.asked] == [100, 200]
-    model = Scripted(*[Reply(CHAIN, finish="length")] * 3)
-    with pytest.raises(LostCall) as caught:
+    for cut in (
+        Reply(CHAIN, "length"),
+        Reply(f"<think>\n{CHAIN}"),
+        Reply("", "length"),
+        Reply(f"{CHAIN}\n[THINK]\nHm."),
+    ):
+        model = Scripted(cut, Reply(CHAIN))
         await ModelMentor(voice(model, meter)).propose(CASE, (), 9)
-    assert lost(caught) == "cut"
+        assert [request.max_tokens for request in model.asked] == [100, 200]
+        model = Scripted(cut, Reply("Yes"))
+        assert (await ModelJudge(voice(model, meter)).compare(CASE, "x", 9)).verdict is Verdict.RIGHT
+        assert [request.max_tokens for request in model.asked] == [100, 200]
+
+
+@pytest.mark.parametrize("text", ["Yes.", "<think>\nDo both name a disease? Yes.\nBut whether it is the same", CHAIN])
+async def test_a_reply_that_is_cut_again_is_lost_and_says_so(meter: UsageMeter, text: str) -> None:
+    for role, tries in ((ModelMentor, 3), (ModelJudge, 2)):
+        model = Scripted(*[Reply(text, "length")] * tries)
+        with pytest.raises(LostCall) as caught:
+            await ask(role(voice(model, meter)))
+        assert (str(caught.value), caught.value.text) == ("cut: hit max_tokens", text)
+        assert [request.max_tokens for request in model.asked] == [100, 200, 200][:tries]
+        assert len({request.key for request in model.asked}) == tries
+
+
+async def test_an_unclosed_thought_is_cut_whatever_the_finish_reason(meter: UsageMeter) -> None:
+    with pytest.raises(LostCall) as caught:
+        await ModelJudge(voice(Scripted(Reply("<think>\nYes."), Reply("Yes. <think>\nOr")), meter)).compare(
+            CASE, "x", 4
+        )
+    assert str(caught.value) == "cut: a thought without an end"
+
+
+async def test_more_room_than_the_model_has_leads_back_to_the_room_that_it_takes(meter: UsageMeter) -> None:
+    full = LostCall(Failure("too_much_room", "400"))
+    for role, reply in ((ModelMentor, CHAIN), (ModelJudge, "Yes")):
+        model = Scripted(Reply("half", "length"), full, Reply(reply))
+        await ask(role(voice(model, meter)))
+        assert [request.max_tokens for request in model.asked] == [100, 200, 100]
+        assert len({request.key for request in model.asked}) == 3
+    model = Scripted(Reply("half", "length"), full, Reply("half", "length"), Reply("half", "length"))
+    with pytest.raises(LostCall, match="cut: hit max_tokens"):
+        await ask(ModelMentor(voice(model, meter)))
+    assert [request.max_tokens for request in model.asked] == [100, 200, 100, 100], "it is not asked for more again"
+    with pytest.raises(LostCall, match="too_much_room"):
+        await ask(ModelMentor(voice(Scripted(full), meter)))
+
+
+async def test_the_room_is_doubled_under_the_name_that_the_entry_gives_it(meter: UsageMeter) -> None:
+    options = '{"extra_body":{"max_completion_tokens":100,"max_tokens":null,"seed":7},"query":{"v":"1"}}'
+    model = Scripted(Reply("half", "length"), Reply("Yes"))
+    bound = voice(model, meter)
+    await ask(ModelJudge(replace(bound, template=replace(bound.template, options=options))))
+    assert [request.options for request in model.asked] == [options, options.replace("100", "200")]
+
+
+async def test_thoughts_are_dropped_for_every_role_and_kept_as_evidence(meter: UsageMeter) -> None:
+    thought = "<think>\n### Step 1: The reference answer is X.\n### The final answer is: draft\nYes.\n</think>\n\n"
+    written = await ModelMentor(voice(Scripted(Reply(thought + CHAIN)), meter)).propose(CASE, (), 9)
+    assert written == Continuation(("Look.", "Think."), "gold")
+    done = await ModelIntern(voice(Scripted(Reply(thought + CHAIN)), meter)).finish(CASE, (), 1.2, 9)
+    assert (done.answer, done.text) == ("gold", thought + CHAIN)
+    judged = await ModelJudge(voice(Scripted(Reply(thought + "No")), meter)).compare(CASE, "x", 9)
+    assert (judged.verdict, judged.reply) == (Verdict.WRONG, thought + "No")
 
 
 async def test_a_mentors_picture_tokens_are_neutralised(meter: UsageMeter) -> None:
@@ -102,13 +166,42 @@ async def test_an_intern_answers_at_the_votes_temperature(meter: UsageMeter) -> 
     assert "canary" not in request.text
 
 
-async def test_an_intern_without_an_answer_is_drawn_once_more_and_then_unknown(meter: UsageMeter) -> None:
+async def test_an_intern_without_an_answer_is_drawn_once_more_and_then_has_none(meter: UsageMeter) -> None:
     model = Scripted(Reply("Hm."), Reply("### The final answer is: x"))
     assert (await ModelIntern(voice(model, meter)).finish(CASE, (), 1.2, 4)).answer == "x"
     assert len({request.seed for request in model.asked}) == 2
+    model = Scripted(Reply("Hm."), Reply("So?"))
+    done = await ModelIntern(voice(model, meter)).finish(CASE, (), 1.2, 4)
+    assert (done.text, done.answer, str(done.failure)) == ("So?", "", "no_answer: no final answer in 2 texts")
+
+
+@pytest.mark.parametrize(
+    "cut", [Reply(CHAIN, "length"), Reply(f"<think>\n{CHAIN}", "length"), Reply(CHAIN[:30], "length")]
+)
+async def test_an_interns_text_that_runs_to_its_limit_has_no_answer(meter: UsageMeter, cut: Reply) -> None:
+    model = Scripted(cut, cut)
+    done = await ModelIntern(voice(model, meter)).finish(CASE, (), 1.2, 4)
+    assert (done.text, done.answer, str(done.failure)) == (cut.text, "", "cut: hit max_tokens")
+    assert [request.max_tokens for request in model.asked] == [100, 100]
+    assert (await ModelIntern(voice(Scripted(cut, Reply(CHAIN)), meter)).finish(CASE, (), 1.2, 4)).answer == "gold"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "failure"),
+    [
+        (Reply(""), Reply(" \n"), "empty: an empty reply"),
+        (Reply("Hm."), Reply(""), "empty: an empty reply"),
+        (Reply(""), Reply("Hm."), "empty: an empty reply"),
+        (Reply("<think>\nHm.\n</think>\n\n"), Reply("Hm."), "empty: an empty reply"),
+        (Reply("Hm."), Reply("", "length"), "cut: hit max_tokens"),
+    ],
+)
+async def test_an_empty_reply_of_an_intern_is_a_lost_call(
+    meter: UsageMeter, first: Reply, second: Reply, failure: str
+) -> None:
     with pytest.raises(LostCall) as caught:
-        await ModelIntern(voice(Scripted(Reply("Hm."), Reply("canary")), meter)).finish(CASE, (), 1.2, 4)
-    assert (lost(caught), caught.value.text) == ("no_answer", "canary")
+        await ModelIntern(voice(Scripted(first, second), meter)).finish(CASE, (), 1.2, 4)
+    assert str(caught.value) == failure
 
 
 @pytest.mark.parametrize(("reply", "verdict"), [("Yes.", Verdict.RIGHT), ("No, the side differs.", Verdict.WRONG)])

@@ -67,6 +67,19 @@ def test_a_replayed_row_says_that_its_calls_cost_nothing(run: Path) -> None:
         assert {(used.cached_calls == used.calls > 0, used.cost_usd) for used in usage.values()} <= {(True, 0)}
 
 
+def test_cut_replies_and_refused_room_come_about_again(tmp_path: Path) -> None:
+    """A call for more room that the model refused has left no trace; the one after it is recorded."""
+    run = recorded_run(tmp_path, CASES, cut=0.2)
+    rows = list(iter_rows(run / "results"))
+    votes = [vote for row in rows for node in row["nodes"] for vote in node["votes"]]
+    assert {"wrong", "unknown"} <= {vote["verdict"] for vote in votes if vote["failure"] == "cut: hit max_tokens"}
+    assert not [vote for vote in votes if vote["verdict"] == "right" and vote["failure"]]
+    account = again(run)
+    assert (account.code, list(account.ends)) == (EXIT_OK, [])
+    assert (account.comparison.same, account.comparison.differing) == (CASES + 1, 0)
+    assert found(account.folder) == found(run)
+
+
 def test_calls_that_the_run_lost_are_lost_again(tmp_path: Path) -> None:
     run = recorded_run(tmp_path, CASES, loss=0.1)
     lost = Counter(
