@@ -49,7 +49,7 @@ class _OneLine(logging.Formatter):
 
 
 def count_lost_calls(row: Mapping[str, Any]) -> Counter[str]:
-    """The votes and candidates of a row that are lost, by failure kind."""
+    """The votes and candidates of a row without an answer or a verdict, by failure kind."""
     failures = [node["failure"] for node in row["nodes"]]
     failures += [vote["failure"] for node in row["nodes"] for vote in node["votes"]]
     # What follows the kind is the message; it holds no text of a case, and is not needed here either.

@@ -45,8 +45,9 @@ CASES = Metric(
     "mics_cases_total", "counter", "Cases with a committed row, by outcome and quality.", ("outcome", "quality")
 )
 LOST = Metric(
-    "mics_lost_total", "counter", "Votes and candidates of committed rows that are lost, by failure kind.", ("kind",)
-)
+    "mics_lost_total", "counter", "Votes and candidates of committed rows without answer or verdict, by failure kind.",
+    ("kind",),
+)  # fmt: skip
 CALLS = Metric(
     "mics_calls_total", "counter", "Answered calls, by model and result: ok, cached or a failure kind.",
     ("model", "result"),
