@@ -10,13 +10,10 @@ from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.mics import Mics
 from mics_ray.core.ports import Panel, Strategy
 from mics_ray.models.prompts import fill_mentor_system
-from mics_ray.models.roles import BoundModel, ModelIntern, ModelJudge, ModelMentor, UsageMeter
+from mics_ray.models.roles import LIMITS, BoundModel, ModelIntern, ModelJudge, ModelMentor, UsageMeter
 from mics_ray.models.types import Model, Pictures, Request, encode_choice
 
 VERDICTS = ("Yes", "No")
-
-LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-"""What providers call the most tokens of a reply."""
 
 
 def build_strategy(search: SearchConfig, mentors: tuple[str, ...]) -> Strategy:
@@ -91,13 +88,13 @@ def _build_template(name: str, entry: ModelConfig, temperature: float, system: s
         text="",
         pictures="",
         temperature=temperature if entry.temperature is None else entry.temperature,
-        max_tokens=_find_room(entry),
+        max_tokens=find_room(entry),
         seed=0,
         options=_encode_options(entry),
     )
 
 
-def _find_room(entry: ModelConfig) -> int:
+def find_room(entry: ModelConfig) -> int:
     """The most tokens of a reply that an entry asks for, under whatever name: what budget and quotas set aside."""
     sent = {"max_tokens": entry.max_tokens} | entry.extra_body
     told = [sent[name] for name in LIMITS if type(sent.get(name)) is int]

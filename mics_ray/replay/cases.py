@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mics_ray.assemble.case_search import failed_result, load_pictures, run_case
 from mics_ray.assemble.locations import JUDGE, locate_images
-from mics_ray.assemble.panel import PanelBuilder, build_strategy
+from mics_ray.assemble.panel import PanelBuilder, build_strategy, find_room
 from mics_ray.config.schema import Config
 from mics_ray.core.ports import Move, Strategy
 from mics_ray.core.tree import SearchTree
@@ -64,7 +64,7 @@ class Replayer:
         self._strategy = build_strategy(config.search, tuple(config.mentors))
         entries = {**config.mentors, **config.interns, JUDGE: config.judge}
         self._cast = PanelBuilder(
-            config, {name: RecordedModel(record, entry.max_tokens) for name, entry in entries.items()}
+            config, {name: RecordedModel(record, find_room(entry)) for name, entry in entries.items()}
         )
 
     async def replay_cases(

@@ -42,7 +42,7 @@ def lost_calls(row: Mapping[str, Any]) -> Lost:
 
 @dataclass(frozen=True, slots=True)
 class RecordedModel:
-    """An entry of the run, answering from ``record``; ``room`` is its ``max_tokens``.
+    """An entry of the run, answering from ``record``; ``room`` are the most tokens that it asks for at first.
 
     A cut reply is asked for again with more room. Where no reply to that is recorded, the model had no more: that call
     has left no trace in the run's rows, because the next one may have gone well.

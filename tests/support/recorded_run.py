@@ -10,7 +10,7 @@ from zlib import crc32
 
 from mics_ray.assemble.case_search import load_pictures, run_case
 from mics_ray.assemble.locations import JUDGE
-from mics_ray.assemble.panel import PanelBuilder, build_strategy
+from mics_ray.assemble.panel import PanelBuilder, build_strategy, find_room
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config
 from mics_ray.core.types import Case
@@ -95,8 +95,8 @@ async def _search(config: Config, job: GenerationJob, loss: float, cut: float) -
     names = {JUDGE: "endpoint-0", **dict.fromkeys(config.mentors, "endpoint-0")}
     names |= {name: f"intern-{name}-0" for name in config.interns}
     caches = {file: ReplyStore(job.folder.cache, file) for file in set(names.values())}
-    rooms = {name: entry.max_tokens for name, entry in {**config.mentors, JUDGE: config.judge}.items()}
-    rooms |= {name: entry.max_tokens for name, entry in config.interns.items()}
+    rooms = {name: find_room(entry) for name, entry in {**config.mentors, JUDGE: config.judge}.items()}
+    rooms |= {name: find_room(entry) for name, entry in config.interns.items()}
     cast = PanelBuilder(config, {name: Scripted(caches[file], loss, cut, rooms[name]) for name, file in names.items()})
     store = ShardStore(job.folder.results)
     rows = []

@@ -3,12 +3,15 @@ import json
 import os
 import signal
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from mics_ray.config.schema import Config
+from mics_ray.assemble.panel import build_judge_template, find_room
+from mics_ray.config.compose import compose_config
+from mics_ray.config.schema import Config, ModelConfig
 from mics_ray.core.ports import Panel, Strategy
 from mics_ray.core.search import SearchResult
 from mics_ray.core.types import Case, Failure, LostCall
@@ -17,10 +20,13 @@ from mics_ray.io.rows import read_usage
 from mics_ray.io.shards import iter_rows, list_shards
 from mics_ray.jobs.lock import RunLock
 from mics_ray.jobs.stop_signal import StopSignal
+from mics_ray.models.replies.recorded_replies import RecordedReplies, ReplyNotRecorded
 from mics_ray.models.replies.store_care import check_files
+from mics_ray.models.roles import double_room
 from mics_ray.replay import cases
 from mics_ray.replay.account import Account, print_account
 from mics_ray.replay.committed import NOT_CANONICAL, canonical
+from mics_ray.replay.lost import RecordedModel
 from mics_ray.replay.recorded import composed
 from mics_ray.replay.run import ENDS, replay
 from mics_ray.runtime.monitor.progress import Progress
@@ -78,6 +84,18 @@ def test_cut_replies_and_refused_room_come_about_again(tmp_path: Path) -> None:
     assert (account.code, list(account.ends)) == (EXIT_OK, [])
     assert (account.comparison.same, account.comparison.differing) == (CASES + 1, 0)
     assert found(account.folder) == found(run)
+
+
+async def test_only_a_call_for_more_room_is_taken_for_refused_where_nothing_is_recorded(tmp_path: Path) -> None:
+    """Whatever the entry calls its room; any other call without a reply ends the record."""
+    entry = ModelConfig(model="m", max_tokens=64, extra_body={"max_tokens": None, "max_completion_tokens": 100})
+    config = compose_config(["experiment=demo", f"run.dir={tmp_path}"])
+    asked = build_judge_template(replace(config, judge=entry))
+    model = RecordedModel(RecordedReplies(tmp_path), find_room(entry))
+    with pytest.raises(ReplyNotRecorded):
+        await model.complete(asked, None)
+    with pytest.raises(LostCall, match="too_much_room"):
+        await model.complete(double_room(asked), None)
 
 
 def test_calls_that_the_run_lost_are_lost_again(tmp_path: Path) -> None:
