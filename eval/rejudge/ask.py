@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from eval.rejudge.account import Said
 from eval.rejudge.recorded import answers
@@ -21,7 +21,7 @@ from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.replies.ledger import Ledger
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.roles import BoundModel, ModelJudge, UsageMeter
-from mics_ray.models.types import Pictures, Reply, Request
+from mics_ray.models.types import Model, Pictures, Reply, Request
 
 DRAIN_S = 15.0
 """How long paid calls under way may take to be stored when the program is stopped."""
@@ -45,6 +45,14 @@ def endpoint(config: Config, cache: ReplyStore, ledger: Ledger, proven: bool) ->
     variable = entries[JUDGE].api_key_env
     key = read_key(variable) if variable else None
     return Endpoint(entries, key, cache, ledger, read_secret_headers(entries), proven=proven)
+
+
+class AskedJudge(Model, Protocol):
+    """Who is asked for verdicts."""
+
+    async def drain(self) -> None:
+        """End: nothing more is asked."""
+        ...
 
 
 class PaidCalls:
@@ -88,7 +96,7 @@ class _Turns:
 async def ask_judge(
     rows: Iterable[Mapping[str, Any]],
     config: Config,
-    judge: PaidCalls,
+    judge: AskedJudge,
     meter: UsageMeter,
     stop: StopSignal,
     keep: Callable[[Heard], None],

@@ -15,14 +15,14 @@ from rich.console import Console
 from rich.text import Text
 
 from eval.rejudge.account import SCHEMA, Account
-from eval.rejudge.ask import Heard, PaidCalls, ask_judge, endpoint
+from eval.rejudge.ask import AskedJudge, Heard, PaidCalls, ask_judge, endpoint
 from eval.rejudge.config import RejudgeJob
 from eval.rejudge.recorded import COLUMNS, Rules, rules
 from eval.rejudge.report import markdown
 from mics_ray.assemble.checks import find_budget_problems, find_model_problems
 from mics_ray.assemble.locations import JUDGE
 from mics_ray.assemble.probe import probe_models
-from mics_ray.config.schema import Config, SearchConfig
+from mics_ray.config.schema import Config, Engine, SearchConfig
 from mics_ray.core.types import Usage
 from mics_ray.errors import EXIT_OK, RefusedRun
 from mics_ray.io.shards import ShardError, iter_rows, list_shards
@@ -90,7 +90,7 @@ def _config(job: RejudgeJob, found: Rules) -> Config:
 async def _rejudge(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progress, stop: StopSignal) -> int:
     limit = work.config.cache.max_gb
     cache = ReplyStore(work.folder.cache, f"rejudge-{work.place.name}", None if limit is None else round(limit * GB))
-    judge, meter = PaidCalls(endpoint(work.config, cache, ledger, work.proven)), UsageMeter()
+    judge, meter = await _connect_judge(work, cache, ledger, progress), UsageMeter()
     account, end = Account(work.rules.policy), JobEnd(EXIT_OK, "")
     progress.show_phase(f"asking {job.judge.model} about the answers of {work.cases} cases")
     try:
@@ -111,8 +111,18 @@ async def _rejudge(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progr
     return end.code
 
 
+async def _connect_judge(work: _Work, cache: ReplyStore, ledger: Ledger, progress: Progress) -> AskedJudge:
+    if work.config.judge.engine is Engine.endpoint:
+        return PaidCalls(endpoint(work.config, cache, ledger, work.proven))
+    # vLLM is loaded only where it is needed.
+    from eval.rejudge.served_judge import ServedJudge
+
+    progress.show_phase(f"loading {work.config.judge.model}")
+    return await ServedJudge.start(work.config.judge, cache)
+
+
 async def _write_verdicts(
-    work: _Work, judge: PaidCalls, meter: UsageMeter, account: Account, progress: Progress, stop: StopSignal
+    work: _Work, judge: AskedJudge, meter: UsageMeter, account: Account, progress: Progress, stop: StopSignal
 ) -> None:
     """Verdicts case by case into a file that is there whole or not at all."""
     rows: list[dict[str, Any]] = []

@@ -26,6 +26,7 @@ DECODED_CASES = 16
 """Cases whose decoded pictures are kept; five of 2048 x 2048 pixels take 60 MB."""
 CHOICE_TOKENS = 16
 """Room for the longest text of a choice, whatever the entry's ``max_tokens``."""
+TEMPLATE_SETTINGS: dict[str, Any] = {"add_generation_prompt": True, "tokenize": False}
 ATTEMPTS = 2
 """vLLM may fail one request to get its picture caches in step again, and expects it a second time."""
 
@@ -43,6 +44,12 @@ def build_conversation(request: Request, images: Sequence[object]) -> list[dict[
     ]
     system = [{"role": "system", "content": request.system}] if request.system else []
     return [*system, {"role": "user", "content": [*shown, {"type": "text", "text": request.text}]}]
+
+
+def choose_template_settings(request: Request) -> dict[str, Any]:
+    """How the chat template is filled in: for a choice without thoughts, where the template can leave them out."""
+    chooses = read_choice(request.options) is not None
+    return TEMPLATE_SETTINGS | ({"enable_thinking": False} if chooses else {})
 
 
 def limit_new_tokens(prompt_tokens: int, max_tokens: int, max_model_len: int) -> int:
@@ -98,7 +105,7 @@ class VllmEngine:
             llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**args))
         adapter = None if config.adapter is None else _lora_request(config.adapter)
         try:
-            llm.renderer.warmup(_chat_params())
+            llm.renderer.warmup(_chat_params(TEMPLATE_SETTINGS))
             if adapter is not None:
                 await llm.add_lora(adapter)
         except BaseException:
@@ -152,7 +159,7 @@ class VllmEngine:
         limit = TokenizeParams(max_total_tokens=self._llm.model_config.max_model_len, add_special_tokens=False)
         try:
             _, (prompt,) = await self._llm.renderer.render_chat_async(
-                [build_conversation(request, images)], _chat_params(thinks=read_choice(request.options) is None), limit
+                [build_conversation(request, images)], _chat_params(choose_template_settings(request)), limit
             )
         except VLLMValidationError as error:
             kind = "too_long" if error.parameter in ("input_text", "input_tokens") else "prompt"
@@ -218,12 +225,10 @@ class VllmEngine:
             raise LostCall(Failure("pictures", f"a picture could not be decoded ({type(error).__name__})")) from None
 
 
-def _chat_params(thinks: bool = True) -> Any:
-    """How the chat template is filled in; without thoughts where the template can leave them out."""
+def _chat_params(settings: Mapping[str, Any]) -> Any:
     from vllm.renderers.params import ChatParams
 
-    thinking = {} if thinks else {"enable_thinking": False}
-    return ChatParams(chat_template_kwargs={"add_generation_prompt": True, "tokenize": False, **thinking})
+    return ChatParams(chat_template_kwargs=dict(settings))
 
 
 def _lora_request(folder: str) -> Any:

@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from mics_ray.config.schema import InternDefaults
 from mics_ray.models.engine import vllm_engine
-from mics_ray.models.engine.vllm_engine import build_conversation, check_picture_places, limit_new_tokens
-from mics_ray.models.types import LostCall, Request
+from mics_ray.models.engine.vllm_engine import (
+    build_conversation,
+    check_picture_places,
+    choose_template_settings,
+    limit_new_tokens,
+)
+from mics_ray.models.types import LostCall, Request, encode_choice
 
 
 @dataclass
@@ -50,6 +55,13 @@ def test_pictures_come_in_order_before_the_text_each_with_its_own_uuid() -> None
 
 def test_an_empty_system_prompt_is_no_message() -> None:
     assert [message["role"] for message in build_conversation(request(), [])] == ["user"]
+
+
+def test_a_reply_held_to_a_choice_is_asked_for_without_thoughts() -> None:
+    held = replace(request(), options=encode_choice(("Yes", "No")))
+    other = replace(request(), options='{"extra_body":{"top_p":0.9}}')
+    assert choose_template_settings(held) == choose_template_settings(other) | {"enable_thinking": False}
+    assert choose_template_settings(request()) == choose_template_settings(other)
 
 
 def test_generation_is_cut_to_the_room_that_is_left() -> None:
