@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from eval.chains import ItemJudge, compute_mics_score
@@ -12,15 +13,17 @@ from eval.prepare import MODEL, Question, Work
 from eval.rows import answer_row
 from eval.scoring import check_by_rule, find_answer, question_text
 from eval.types import Answered
+from mics_ray.assemble.locations import JUDGE
 from mics_ray.assemble.panel import PanelBuilder, build_intern_template
 from mics_ray.core.ports import Judge, Panel
 from mics_ray.core.seeds import derive_seed
 from mics_ray.core.text import neutralise_placeholders, parse_continuation
 from mics_ray.core.types import Case, Failure, LostCall, Usage, Verdict
+from mics_ray.models.participation import Attendance
 from mics_ray.models.pictures.reading import PictureError, load_case_pictures
 from mics_ray.models.prompts import fill_intern_prompt
 from mics_ray.models.roles import BoundModel, UsageMeter, describe_cut, read_said
-from mics_ray.models.types import Model, Pictures, Refused, Request
+from mics_ray.models.types import Model, Pictures, Refused, Reply, Request
 
 log = logging.getLogger("mics_ray.eval")  # the logs of a run hold what is below mics_ray
 
@@ -30,10 +33,14 @@ ModelsFor = Callable[[str], Mapping[str, Model]]
 
 @dataclass(frozen=True)
 class Examiner:
-    """Answers items of one evaluation. ``models`` has ``model``, ``judge`` and, for the MICS-Score, the interns."""
+    """Answers items of one evaluation. ``models`` has ``model``, ``judge`` and, for the MICS-Score, the interns.
+
+    ``attendance`` counts what they answered; a model that loses all of its first calls ends the evaluation.
+    """
 
     work: Work
     models: ModelsFor
+    attendance: Attendance = field(default_factory=Attendance)
 
     async def answer_item(self, question: Question) -> dict[str, Any]:
         """The row of an item; a lost call leaves its verdict unknown. Raises :class:`Refused` only."""
@@ -47,9 +54,11 @@ class Examiner:
             pictures = await asyncio.to_thread(load_case_pictures, question.root, item.images, side)
             models = self.models(question.id)
             panel = PanelBuilder(self.work.config, models).build_panel(None, pictures, meter)
+            panel = self.attendance.watch_panel(panel, JUDGE)
             request = self._make_request(question, prompt, pictures)
             model = BoundModel(models[MODEL], request, pictures, self.work.job.prompts, meter)
-            answered, said = await _ask_and_check(question, case, model, panel.judge)
+            ask = partial(self.attendance.count_call, MODEL, model.request_reply)
+            answered, said = await _ask_and_check(question, case, request, ask, panel.judge)
             if self.work.job.eval.mics_score:
                 score = await self._mics_score(question, case, said, panel)
         except PictureError as error:
@@ -97,20 +106,24 @@ class Examiner:
         return Answered(question.item, question.benchmark, failure=failure)
 
 
-async def _ask_and_check(question: Question, case: Case, model: BoundModel, judge: Judge) -> tuple[Answered, str]:
-    """The model's answer to the template of ``model``, with its verdict by rule or by the judge; and what it said
-    beside its thoughts, "" where that was cut: a cut text has no answer."""
+async def _ask_and_check(
+    question: Question, case: Case, request: Request, ask: Callable[[Request], Awaitable[Reply]], judge: Judge
+) -> tuple[Answered, str]:
+    """The model's answer to ``request``, with its verdict by rule or by the judge.
+
+    Beside it what it said without its thoughts, "" where that was cut: a cut text has no answer.
+    """
     item = question.item
     answered = Answered(item, question.benchmark)
     try:
-        reply = await model.request_reply(model.template)
+        reply = await ask(request)
     except LostCall as lost:
         return replace(answered, output=lost.text, failure=lost.failure), ""
     said = read_said(reply)
     if said is None:
         return replace(answered, output=reply.text, verdict=Verdict.WRONG, failure=describe_cut(reply)), ""
     answered = replace(answered, output=reply.text, parsed=find_answer(item, said))
-    return await _check(question, case, answered, model.template.seed, judge), said
+    return await _check(question, case, answered, request.seed, judge), said
 
 
 async def _check(question: Question, case: Case, answered: Answered, seed: int, judge: Judge) -> Answered:

@@ -1,13 +1,13 @@
 """An evaluation from its configuration to its report."""
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from eval.config import EvaluateJob
-from mics_ray.errors import EXIT_OK
+from mics_ray.errors import EXIT_OK, EXIT_STOPPED
 
 if TYPE_CHECKING:
     from eval.prepare import Work
@@ -56,7 +56,19 @@ def evaluate(job: EvaluateJob, answering: Answering = on_ray) -> int:
         if work.pending:
             end = answering(work, progress)
             code, message = end.code, end.message
-        progress.show_phase(f"ended with exit code {code} {message}")
         if code == EXIT_OK:
-            print_evaluation(console, work, write_evaluation_report(work.folder.root))
+            report = write_evaluation_report(work.folder.root)
+            print_evaluation(console, work, report)
+            if doubts := find_doubts(report):
+                code, message = EXIT_STOPPED, "\n".join(doubts)
+        progress.show_phase(f"ended with exit code {code} {message}")
     return code
+
+
+def find_doubts(report: Mapping[str, Any]) -> list[str]:
+    """Why an evaluation that has a row for every item says nothing of the model, a line each; empty where it does."""
+    return [
+        f"{name}: none of its {found['items']} items has a verdict; their rows say why, and another eval.dir asks again"
+        for name, found in report["benchmarks"].items()
+        if found["items"] and found["lost"] == found["items"]
+    ]

@@ -11,15 +11,17 @@ import yaml
 
 from eval.answer import Examiner
 from eval.answer_writer import AnswerWriter
-from eval.prepare import Work
+from eval.prepare import Work, prepared
 from eval.progress import progress_line, warn_of_tiling
 from eval.rows import ANSWERS
 from eval.run import evaluate
+from mics_ray.core.types import Failure, LostCall
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun, Stopped
 from mics_ray.io.shards import ShardStore, iter_rows
 from mics_ray.jobs.job_end import JobEnd, describe_end
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.jobs.window import make_rows
+from mics_ray.models.types import Refused, Request
 from mics_ray.runtime.monitor.progress import Progress
 from tests.support.evaluation_jobs import Scripted, chain, job, models
 
@@ -38,6 +40,32 @@ class Script:
         answers = AnswerWriter(ShardStore(work.folder.results, ANSWERS), None)
         asyncio.run(make_rows(work.pending[: self.most], examiner.answer_item, answers.rows, 4, StopSignal()))
         return describe_end(Stopped()) if self.most < len(work.pending) else JobEnd(EXIT_OK, "")
+
+
+def lose(request: Request) -> str:
+    raise LostCall(Failure("bad_request", "400"))
+
+
+@pytest.mark.parametrize("silent", ["model", "judge"])
+def test_an_evaluation_in_which_a_model_never_answered_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], silent: str
+) -> None:
+    script = Script()
+    script.model = Scripted(lambda request: chain("something else", "Look."))  # so that the judge is asked
+    setattr(script, silent, Scripted(lose))
+    for _ in range(2):
+        assert evaluate(job(tmp_path), script) == EXIT_STOPPED
+        assert "none of its 8 items has a verdict" in " ".join(capsys.readouterr().err.split())
+
+
+async def test_a_model_that_loses_all_of_its_first_calls_ends_an_evaluation(tmp_path: Path) -> None:
+    with prepared(job(tmp_path)) as work:
+        examiner = Examiner(work, models(model=Scripted(lose), judge=Scripted(lambda request: "Yes")))
+        for number in range(19):
+            await examiner.answer_item(work.pending[number % len(work.pending)])
+        with pytest.raises(Refused) as refused:
+            await examiner.answer_item(work.pending[0])
+    assert (refused.value.entry, refused.value.failure.kind) == ("model", "silent")
 
 
 def test_a_stopped_evaluation_goes_on_and_asks_nothing_twice(
@@ -81,7 +109,7 @@ def test_a_refusal_comes_before_anything_is_answered(tmp_path: Path) -> None:
 def test_no_text_of_an_item_is_in_the_logs(tmp_path: Path) -> None:
     script = Script()
     script.model = Scripted(lambda request: ValueError(request.text))
-    assert evaluate(job(tmp_path), script) == EXIT_OK
+    assert evaluate(job(tmp_path), script) == EXIT_STOPPED
     told = (tmp_path / "out/logs/driver.log").read_text()
     assert "item phantom/phantom-001 failed: ValueError" in told
     assert "patient" not in told
