@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from eval.chains import ItemJudge, compute_mics_score
@@ -57,7 +56,7 @@ class Examiner:
             panel = self.attendance.watch_panel(panel, JUDGE)
             request = self._make_request(question, prompt, pictures)
             model = BoundModel(models[MODEL], request, pictures, self.work.job.prompts, meter)
-            ask = partial(self.attendance.count_call, MODEL, model.request_reply)
+            ask = self._count_calls(model)
             answered, said = await _ask_and_check(question, case, request, ask, panel.judge)
             if self.work.job.eval.mics_score:
                 score = await self._mics_score(question, case, said, panel)
@@ -71,6 +70,9 @@ class Examiner:
             answered = self._failed_answer(question, error)
         seconds, used = time.monotonic() - started, meter.usage.get(MODEL, Usage())
         return answer_row(answered, prompt, used, seconds, self.work.stamp, mics_score=score)
+
+    def _count_calls(self, model: BoundModel) -> Callable[[Request], Awaitable[Reply]]:
+        return lambda request: self.attendance.count_call(MODEL, model.request_reply, request)
 
     def _make_request(self, question: Question, prompt: str, pictures: Pictures | None) -> Request:
         """What the model is asked. The digest of the configuration is in the address of its kept reply: a model that
