@@ -13,9 +13,11 @@ _CLOSE = r"[*_\"'`)\]}]*"
 _NAMES = r"""(?:verdict|judge?ment|decision|conclusion|assessment|evaluation|final\ answer|result|match|equivalent|
     equivalence|identical|same(?:[ _]meaning)?)"""
 _NAME = rf"(?:(?:the|my|our|final|overall)\s+)*(?:{_NAMES}|(?<=my\ )answer|(?<=our\ )answer)"
-_LABEL = re.compile(rf"(?:^{_OPEN}|[{{,]\s*[\"']){_NAME}[\s*_\"'`]*(?:[:=]|\bis\b)", re.I | re.X)
+_LABEL = re.compile(
+    rf"(?:^{_OPEN}|[{{,]\s*[\"']){_NAME}[\s*_\"'`]*(?:(?:\bis\s*)?(?:[:=→–—]|-+>?)|\bis\b)", re.I | re.X
+)
 # "Answer: yes" is a verdict only at the start; further on it may quote one of the two answers compared.
-_FIRST_LABEL = re.compile(rf"^{_OPEN}(?:the\s+)?answer[\s*_\"'`]*[:=]", re.I)
+_FIRST_LABEL = re.compile(rf"^{_OPEN}(?:the\s+)?answer[\s*_\"'`]*(?:\bis\s*)?[:=]", re.I)
 _QUOTING = re.compile(r":[\s*_\"'`]*\Z")
 _ANNOUNCING = re.compile(rf"\b{_NAMES}(?:\s+is)?[\s*_\"'`]*:[\s*_\"'`]*\Z", re.I | re.X)
 _HEDGE = re.compile(
@@ -27,7 +29,7 @@ _HEDGE = re.compile(
 )
 _SAID = re.compile(
     rf"{_OPEN}(yes|no)(?![^\W_]){_CLOSE}"
-    r"(?=[\s.!]*$|\s*[,:;–—(}]|\s+-|\s+(?:they|the|it|both|these|this|that|because|since|as)\b)",
+    r"(?=[\s.!]*$|\s*[,:;–—(\[}]|\s+-|\s+(?:they|the|it|both|these|this|that|because|since|as)\b)",
     re.I,
 )
 _BEGUN = re.compile(rf"{_OPEN}(?:yes|not?)(?![^\W_])", re.I)
@@ -55,13 +57,17 @@ _DENIES = re.compile(
 )
 _AFFIRMS = re.compile(
     r"""\b(?:they|these|both|answers)\s+(?:(?!not\b)\w+\s+)?(?:(?:are|mean|name|describe)\s+(?:(?!not\b)\w+\s+)?
-        (?:the\ same(?=\s*(?:\W|$|disease|diagnosis|thing|finding|condition))|equivalent\b|identical\b|synonym)
-        |match\b|agree\b)
+        (?:the\ same(?=\s*(?:[.,;:!)]|$)|\s+(?:disease|diagnosis|thing|finding|condition))
+        |equivalent\b|identical\b|synonym)|(?:match|agree)(?=\s*(?:[.;!]|$)))
     |\bno\s+(?:\w+\s+){0,2}?differences?\b|(?:\bnot|n['’]t)\s+differ""",
     re.I | re.X,
 )
-_PLAIN = str.maketrans("：，。！；✅❌✔✘☑\ufe0f", ":,.!;      ")
-_BOX = re.compile(r"\$*\\boxed\s*\{(?:\s*\\text\w*\s*\{)?\s*(\w+)[\s.]*\}+\$*|<answer>\s*(\w+)[\s.]*</answer>", re.I)
+_PLAIN = str.maketrans("：，。！；“”«»✅❌✔✘☑\ufe0f", ':,.!;""""      ')
+_BOX = re.compile(
+    r"\$*\\boxed\s*\{(?:\s*\\text\w*\s*\{)?\s*(\w+)[\s.]*\}+\$*"
+    r"|<(?:answer|verdict|judge?ment|decision|result|final_answer)>\s*(\w+)[\s.]*</\w+>",
+    re.I,
+)
 _OBJECT = re.compile(r"(\{[^{}]*\})[\s`]*\Z")
 _KEY = re.compile(rf"(?:is\ |answers?\ |final\ |overall\ )*(?:{_NAMES}|matche?s?|equal|correct)", re.I | re.X)
 _REASONS = frozenset({"reason", "reasons", "reasoning", "explanation", "rationale", "why", "confidence"})
@@ -128,7 +134,7 @@ def _find_claims(sentence: str, first: bool) -> list[tuple[str, bool]]:
 def _is_taken_back(word: str, spoken: list[str]) -> bool:
     """Whether what is said with a verdict, and behind it, contradicts it."""
     opposite = _DENIES if word == "yes" else _AFFIRMS
-    return any(opposite.search(one) or _UNSURE.search(one) for one in spoken) or any(map(_TURN.search, spoken[1:]))
+    return any(opposite.search(one) or _UNSURE.search(one) for one in spoken) or any(map(_TURN.match, spoken[1:]))
 
 
 def _load_object(text: str) -> dict[str, Any] | None:

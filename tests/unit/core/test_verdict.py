@@ -88,6 +88,16 @@ RIGHT = [
     "Yes：一致",
     "Yes, it does.",
     "Yes, it is not different.",
+    "Yes. The wording is different, but the meaning is the same.",
+    "The answer is: Yes",
+    "Yes [confidence 0.9]",
+    "<verdict>Yes</verdict>",
+    "Verdict - Yes",
+    "“Yes”",
+    "Yes, the answer to check matches the reference answer.",
+    "Yes. Both refer to pneumothorax. The reference uses a longer form.",
+    'Yes\n\nThe reference answer is "No" and the answer to check is "No evidence of fracture".',
+    'The reference answer is "Yes". The answer to check is "Yes, there is an effusion". They mean the same.\n\nYes',
 ]
 WRONG = [
     "No",
@@ -133,6 +143,15 @@ WRONG = [
     "No. The answer is not the same as the reference.",
     "No, these are not equivalent",
     "No, the two answers do not match.",
+    "No, they agree on the organ but not on the side.",
+    "No, both agree on the organ, but the side differs.",
+    "No, both answers describe the same organ but a different side.",
+    "My verdict is: No",
+    "<result>no</result>",
+    "Verdict → No",
+    "«No»",
+    "No. The two answers are not the same. They describe different conditions.",
+    '**Verdict:** No\n\n**Explanation:** The reference answer is "Yes" and the answer to check is "No".',
 ]
 UNKNOWN = [
     "",
@@ -269,6 +288,14 @@ UNKNOWN = [
     "Yes. The candidate is incorrect.",
     "No. These are the same disease.",
     "No. Both answers match.",
+    "Yes. However, the wording differs slightly.",
+    "No, but close.",
+    "No, no difference.",
+    "No significant difference.",
+    "Output: Yes",
+    "yes/no: yes",
+    "I'd say no.",
+    "Step 1: the reference answer is no.\nAnswer: Yes",
 ]
 
 
