@@ -65,9 +65,9 @@ class SimulatedModels:
     def _compose_reply(self, role: str, request: Request) -> str:
         rng = random.Random(f"{request.entry}{request.seed}{request.temperature}{request.text}")
         if role == "mentor":
-            return mentors.reply(request.model, request.text, request.temperature, request.seed)
+            return mentors.write_reply(request.model, request.text, request.temperature, request.seed)
         if role == "judge":
-            return judge.verdict(request.text, request.temperature, rng)
+            return judge.write_verdict(request.text, request.temperature, rng)
         steps = sum(f"### Step {n}:" in request.text for n in range(1, 9))
         hard = random.Random(self.case.id).uniform(0.5, 1.5)
         right = rng.random() < RIGHT[min(steps, len(RIGHT) - 1)] * hard

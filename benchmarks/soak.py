@@ -46,7 +46,7 @@ class SimulatedProvider(FaultyProvider):
     def completion(self, body: dict[str, Any]) -> dict[str, Any]:
         """What the embedded server would answer."""
         asked = chat_protocol.read_request(body)
-        return chat_protocol.completion(asked, server.answer(asked), 1, 0)
+        return chat_protocol.build_completion(asked, server.answer_request(asked), 1, 0)
 
 
 class Soak:

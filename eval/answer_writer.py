@@ -23,6 +23,7 @@ class AnswerWriter:
     def _score_open_answers(self, batch: Sequence[Row]) -> None:
         """A batch at once: the model that scores is quicker so."""
         assert self._score is not None
+        # Closed answers are right or wrong; how near their words are says nothing.
         rows = [row for row in batch if row["kind"] == Kind.OPEN and row["output"]]
         found = self._score([row["parsed"] for row in rows], [row["gold"] for row in rows])
         for row, value in zip(rows, found, strict=True):

@@ -31,6 +31,7 @@ def prepare_question(job: InferJob) -> PreparedQuestion:
     """Check the model and everything that goes to it. Raises :class:`RefusedRun` before an engine is loaded."""
     if job.serve.engine is not Engine.vllm:
         raise RefusedRun("serve.engine: infer loads a checkpoint here, engine=vllm")
+    # Two temperatures would leave open which one counts.
     if job.serve.temperature is not None:
         raise RefusedRun("serve.temperature: the question's is `temperature`")
     if problems := check_templates(job.prompts):

@@ -47,6 +47,7 @@ async def compute_mics_score(case: Case, chain: Continuation, panel: Panel, seed
     """
     if not chain.steps:
         return None
+    # As a search of one complete candidate, so that the score is the search's own and not a second formula.
     alone = replace(panel, mentors={OWN: FixedChain(chain)})
     tree, _ = await run_search(case, BestOfN((OWN,)), alone, SearchTree(case.id, seed))
     return tree.nodes[0].score

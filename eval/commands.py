@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 
 from eval.config import EvaluateJob, InferJob
-from eval.prepare import check
+from eval.prepare import check_job
 from eval.rejudge.config import RejudgeJob
-from eval.run import evaluate
+from eval.run import evaluate_model
 from mics_ray.command_line import JobCommand, run_job, run_program
 from mics_ray.config.compose import compose_job
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_USAGE
@@ -48,7 +48,7 @@ together, whatever the run itself has spent. Exit codes: 0 done, 73 a run is wri
 
 def run_evaluate(argv: Sequence[str]) -> int:
     """Compose, check, evaluate; returns the exit code."""
-    return run_job(argv, EVALUATE, JobCommand("evaluate", EvaluateJob, evaluate, "eval.dir", check))
+    return run_job(argv, EVALUATE, JobCommand("evaluate", EvaluateJob, evaluate_model, "eval.dir", check_job))
 
 
 def run_rejudge(argv: Sequence[str]) -> int:
@@ -68,9 +68,9 @@ def _compose_rejudge(overrides: Sequence[str], config_dir: Path | None) -> Rejud
 
 def _ask_other_judge(job: RejudgeJob) -> int:
     # Waits until the configuration is known to be right: it loads the HTTP client.
-    from eval.rejudge.run import rejudge
+    from eval.rejudge.run import rejudge_run
 
-    return rejudge(job)
+    return rejudge_run(job)
 
 
 def run_infer(argv: Sequence[str]) -> int:
@@ -87,14 +87,14 @@ def ask_question(job: InferJob) -> int:
     adapter = f" with the adapter {job.serve.adapter}" if job.serve.adapter else ""
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"loading {job.model}{adapter}", markup=False)
     # asyncio's own handler would wait for the next await, and loading has none for a minute.
-    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGINT, _raise_interrupt)
     code = run_program(lambda: _print_answer(asked))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # vLLM's finalizers fail aloud at the interpreter's own end
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _raise_interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 

@@ -23,27 +23,27 @@ from mics_ray.runtime.serving.picture_refs import PictureRefs
 from mics_ray.runtime.serving.replica_state import ReplicaDown
 
 
-def examine(work: Work, progress: Progress, replicas: StartReplicas = start_replicas) -> JobEnd:
+def answer_pending(work: Work, progress: Progress, replicas: StartReplicas = start_replicas) -> JobEnd:
     """Answer every pending item, in the Ray that this process is connected to; ``replicas`` gives their handles.
 
     Raises :class:`RefusedRun` when the cluster cannot hold the models or an engine does not start.
     """
     stop = StopSignal()
-    with stop.listening():
+    with stop.handle_signals():
         try:
-            return asyncio.run(_examine(work, progress, replicas, stop))
+            return asyncio.run(_answer_on_cluster(work, progress, replicas, stop))
         finally:
             progress.close()
 
 
-async def _examine(work: Work, progress: Progress, replicas: StartReplicas, stop: StopSignal) -> JobEnd:
+async def _answer_on_cluster(work: Work, progress: Progress, replicas: StartReplicas, stop: StopSignal) -> JobEnd:
     began = time.monotonic()
     cache, logs = str(work.folder.cache.absolute()), str(work.folder.logs.absolute())
     actors = start_models(work.config, cache, logs, replicas, proven=work.proven)
-    answers = AnswerWriter(ShardStore(work.folder.results, ANSWERS), _score(work))
+    answers = AnswerWriter(ShardStore(work.folder.results, ANSWERS), _choose_scorer(work))
     try:
         progress.show_phase(f"loading {', '.join(actors.replicas) or 'no engine'}")
-        await _ready(actors, stop, str(work.folder.logs))
+        await _wait_for_engines(actors, stop, str(work.folder.logs))
         progress.show_phase(f"asking {len(work.pending)} items")
         began = time.monotonic()
         await _answer_items(work, actors, answers, progress, stop)
@@ -69,7 +69,7 @@ async def _answer_items(
     await make_rows(work.pending, examiner.answer_item, answers.rows, work.job.window, stop, show_progress)
 
 
-def _score(work: Work) -> Score | None:
+def _choose_scorer(work: Work) -> Score | None:
     """BERTScore with the model that is configured."""
     model, layers = work.job.eval.bert_score_model, work.job.eval.bert_score_layers
     return None if model is None else lambda candidates, references: bert_scores(candidates, references, model, layers)
@@ -77,23 +77,24 @@ def _score(work: Work) -> Score | None:
 
 async def _drain_endpoints(actors: ActorHandles) -> None:
     """Wait until paid calls in flight are answered and stored, :data:`DRAIN_S` at most."""
-    ends = [asyncio.ensure_future(_quietly(actor.drain.remote(DRAIN_S))) for actor in actors.endpoints.values()]
+    ends = [asyncio.ensure_future(_await_quietly(actor.drain.remote(DRAIN_S))) for actor in actors.endpoints.values()]
     if ends:
         await asyncio.wait(ends, timeout=DRAIN_S + 5)
 
 
-async def _quietly(reference: Any) -> None:
+async def _await_quietly(reference: Any) -> None:
     """Await what may fail when all is over anyway."""
-    await asyncio.gather(_awaited(reference), return_exceptions=True)
+    await asyncio.gather(_await_reference(reference), return_exceptions=True)
 
 
-async def _awaited(reference: Any) -> Any:
+async def _await_reference(reference: Any) -> Any:
     return await reference
 
 
-async def _ready(actors: ActorHandles, stop: StopSignal, logs: str) -> None:
+async def _wait_for_engines(actors: ActorHandles, stop: StopSignal, logs: str) -> None:
     """Wait for all engines; one that cannot start, or a stop, ends the wait."""
     replicas = [one for handles in actors.replicas.values() for one in remote_replicas(handles, PictureRefs())]
+    # All at once: engines load side by side, and the first that fails is told.
     waiting = {asyncio.ensure_future(replica.ready()) for replica in replicas}
     while waiting:
         done, waiting = await asyncio.wait(waiting, timeout=POLL_S)
@@ -102,4 +103,4 @@ async def _ready(actors: ActorHandles, stop: StopSignal, logs: str) -> None:
                 one.result()
             except ReplicaDown as error:
                 raise RefusedRun(f"the engine of a model did not start ({error}); see {logs}") from None
-        stop.check()
+        stop.raise_if_asked()

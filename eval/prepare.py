@@ -58,14 +58,16 @@ class Work:
     tiling: dict[str, Any]
     proven: frozenset[str] = frozenset()
 
-    def at(self, served: Config, proven: frozenset[str] = frozenset()) -> "Work":
+    def use_config(self, served: Config, proven: frozenset[str] = frozenset()) -> "Work":
         """The same with addresses filled in, and the providers that have answered the probe."""
         return replace(self, config=served, proven=proven)
 
 
-def check(job: EvaluateJob) -> None:
+def check_job(job: EvaluateJob) -> None:
     """Refuse what cannot work before anything is loaded or written. Raises :class:`RefusedRun`, all problems in one."""
-    problems = [problem.replace(f"interns.{MODEL}", "serve") for problem in find_model_problems(served(job))]
+    problems = [
+        problem.replace(f"interns.{MODEL}", "serve") for problem in find_model_problems(build_served_config(job))
+    ]
     problems += [f"interns.{name}: a name that is taken; give it another" for name in {MODEL, JUDGE} & set(job.interns)]
     if not job.eval.benchmarks:
         problems.append("eval: no benchmark chosen")
@@ -81,7 +83,7 @@ def check(job: EvaluateJob) -> None:
         check_checkpoint(resolve_embedded(job.model), job.serve.revision)
 
 
-def served(job: EvaluateJob) -> Config:
+def build_served_config(job: EvaluateJob) -> Config:
     """The models of an evaluation as a generation job without mentors; the judge does not sample."""
     interns = {MODEL: replace(job.serve, model=job.model)} | (job.interns if job.eval.mics_score else {})
     temperatures = job.search.intern_temperatures if job.eval.mics_score else []
@@ -99,40 +101,41 @@ def served(job: EvaluateJob) -> Config:
 
 
 @contextmanager
-def prepared(job: EvaluateJob) -> Iterator[Work]:
+def prepare_evaluation(job: EvaluateJob) -> Iterator[Work]:
     """Hold the folder, read the benchmarks, and see what is answered. Raises :class:`RefusedRun`, ``LockedRun``."""
-    check(job)
+    check_job(job)
     with hold_folder(job.eval.dir, "eval.dir") as folder:
-        yield _work(job, folder)
+        yield _build_work(job, folder)
 
 
-def _work(job: EvaluateJob, folder: RunFolder) -> Work:
-    questions = [question for name in job.eval.benchmarks for question in _questions(job, folder, name)]
-    config, checkpoint = served(job), _checkpoint(job)
-    view = _identity(job, config, checkpoint, questions)
+def _build_work(job: EvaluateJob, folder: RunFolder) -> Work:
+    questions = [question for name in job.eval.benchmarks for question in _read_questions(job, folder, name)]
+    config, checkpoint = build_served_config(job), _describe_checkpoint(job)
+    view = _build_view(job, config, checkpoint, questions)
     try:
-        folder.bind(view, dump_yaml(job) + dump_yaml({"checkpoint": checkpoint}), "eval.dir", ANSWERS)
+        folder.bind_identity(view, dump_yaml(job) + dump_yaml({"checkpoint": checkpoint}), "eval.dir", ANSWERS)
         done = committed_ids(folder.results, ANSWERS)
     except ShardError as error:
         raise RefusedRun(str(error)) from None
     stamp = Stamp(job.seed, digest_identity(view), find_code_version())
     pending = [question for question in questions if question.id not in done]
-    return Work(job, _found(config), folder, stamp, len(questions), pending, checkpoint.get("tiling", {}))
+    return Work(job, _use_absolute_paths(config), folder, stamp, len(questions), pending, checkpoint.get("tiling", {}))
 
 
-def _questions(job: EvaluateJob, folder: RunFolder, name: str) -> list[Question]:
+def _read_questions(job: EvaluateJob, folder: RunFolder, name: str) -> list[Question]:
     """A benchmark's items, or a sample of them that the seed decides, in their order."""
     pictures = (folder.root / "pictures" / name).absolute()
     source = open_source(name, job.eval.benchmarks[name], job.eval.root, pictures)
     found = read_items(source)
     if job.eval.limit is not None:
+        # Sorted by a hash of the id: the sample stays the same when items are added elsewhere in the file.
         drawn = sorted(found, key=lambda item: derive_seed(job.seed, "sample", name, item.id))[: job.eval.limit]
         chosen = {item.id for item in drawn}
         found = [item for item in found if item.id in chosen]
     return [Question(name, item, source.picture_root) for item in found]
 
 
-def _checkpoint(job: EvaluateJob) -> dict[str, Any]:
+def _describe_checkpoint(job: EvaluateJob) -> dict[str, Any]:
     """What the model's files say of themselves; nothing of a model behind an API."""
     if job.serve.engine is not Engine.vllm:
         return {}
@@ -141,11 +144,12 @@ def _checkpoint(job: EvaluateJob) -> dict[str, Any]:
     return found | ({"adapter": fingerprint_model(Path(job.serve.adapter))} if job.serve.adapter else {})
 
 
-def _identity(
+def _build_view(
     job: EvaluateJob, config: Config, checkpoint: dict[str, Any], questions: list[Question]
 ) -> dict[str, Any]:
     """What decides the answers, in dotted names. The place of the items is none of it, their words are."""
     view = build_identity(config, "")
+    # There is no file of cases; the items' words take its place below.
     del view["data.sha256"]
     for name in ("temperature", "limit", "mics_score", "bert_score_model", "bert_score_layers"):
         view[f"eval.{name}"] = getattr(job.eval, name)
@@ -155,13 +159,13 @@ def _identity(
     return view | {f"checkpoint.{name}": json.dumps(value, sort_keys=True) for name, value in checkpoint.items()}
 
 
-def _found(config: Config) -> Config:
+def _use_absolute_paths(config: Config) -> Config:
     """The same with models that are folders by absolute path: actors may run in another directory."""
-    judge = _absolute(config.judge) if config.judge.engine is Engine.vllm else config.judge
-    return replace(config, judge=judge, interns={name: _absolute(one) for name, one in config.interns.items()})
+    judge = _make_absolute(config.judge) if config.judge.engine is Engine.vllm else config.judge
+    return replace(config, judge=judge, interns={name: _make_absolute(one) for name, one in config.interns.items()})
 
 
-def _absolute(entry: M) -> M:
+def _make_absolute(entry: M) -> M:
     model, adapter = Path(resolve_embedded(entry.model)), entry.adapter
     return replace(
         entry,

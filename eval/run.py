@@ -18,7 +18,7 @@ Answering = Callable[["Work", "Progress"], "JobEnd"]
 """How pending items are answered and committed."""
 
 
-def on_ray(work: "Work", progress: "Progress") -> "JobEnd":
+def answer_on_ray(work: "Work", progress: "Progress") -> "JobEnd":
     """Answer on a Ray cluster, with the simulated judge beside it where one is configured. Raises ``RefusedRun``."""
     from mics_ray.assemble.probe import probe_models
     from mics_ray.jobs.generation import serve_simulated_models
@@ -26,19 +26,19 @@ def on_ray(work: "Work", progress: "Progress") -> "JobEnd":
     with serve_simulated_models(work.config, work.folder) as served:
         progress.show_phase("asking the judge for one word")
         proven = asyncio.run(probe_models(served))
-        from eval.examine import examine
+        from eval.examine import answer_pending
         from mics_ray.runtime.driver.cluster import join_cluster
 
         with join_cluster(served.ray):
-            return examine(work.at(served, proven), progress)
+            return answer_pending(work.use_config(served, proven), progress)
 
 
-def evaluate(job: EvaluateJob, answering: Answering = on_ray) -> int:
+def evaluate_model(job: EvaluateJob, answering: Answering = answer_on_ray) -> int:
     """Answer what is not answered yet, then write the report; returns the exit code. Raises :class:`RefusedRun`."""
     # Each import waits until it is needed: a wrong configuration is refused before the HTTP client and Ray are loaded.
-    from eval.prepare import check, prepared
+    from eval.prepare import check_job, prepare_evaluation
 
-    check(job)
+    check_job(job)
     from eval.progress import print_evaluation
     from eval.reports.report import write_evaluation_report
     from mics_ray.runtime.monitor.logs import log_into_folder
@@ -49,7 +49,7 @@ def evaluate(job: EvaluateJob, answering: Answering = on_ray) -> int:
 
         load_scorer(job.eval.bert_score_model, job.eval.bert_score_layers)
     progress, console = Progress(), Console()
-    with prepared(job) as work:
+    with prepare_evaluation(job) as work:
         log_into_folder(work.folder.logs, "driver")
         progress.show_phase(f"{work.total} items of {', '.join(job.eval.benchmarks)}: {len(work.pending)} to answer")
         code, message = EXIT_OK, ""

@@ -9,39 +9,45 @@ from mics_ray.config.schema import Engine
 _WEIGHTS = {"model", "revision", "adapter"}
 
 
-def settings(config: Mapping[str, Any]) -> dict[str, Any]:
+def list_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Prompts, tiles, pictures, sampling and judge in dotted names; the model itself and places are left out."""
+    # By the list that the identity uses: what decides answers there decides them here.
     decisive = set(OF_INTERNS) - _WEIGHTS
-    serve = {name: value for name, value in _part(config, "serve").items() if name in decisive}
+    serve = {name: value for name, value in _read_part(config, "serve").items() if name in decisive}
     if not serve.get("processor_kwargs"):  # then the checkpoint's own processor cuts the tiles
-        serve["tiling"] = _part(_part(config, "checkpoint"), "tiling")
-    judge = _part(config, "judge")
+        serve["tiling"] = _read_part(_read_part(config, "checkpoint"), "tiling")
+    judge = _read_part(config, "judge")
     decides = name_decisive_fields(Engine(judge.get("engine", Engine.endpoint.value)))
     judge = {name: value for name, value in judge.items() if name in decides}
-    parts = {"prompts": _part(config, "prompts"), "pictures": _part(config, "pictures"), "serve": serve, "judge": judge}
+    parts = {
+        "prompts": _read_part(config, "prompts"),
+        "pictures": _read_part(config, "pictures"),
+        "serve": serve,
+        "judge": judge,
+    }
     sampling = {"temperature": config["eval"].get("temperature"), "seed": config.get("seed")}
-    return dict(_flat(parts | {"sampling": sampling}))
+    return dict(_flatten_names(parts | {"sampling": sampling}))
 
 
 def served_differently(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     """What two evaluations did not serve alike, one line each; empty when the models alone differ."""
-    return list_differences(settings(first), settings(second))
+    return list_differences(list_settings(first), list_settings(second))
 
 
 def model_name(config: Mapping[str, Any]) -> str:
     """The model as it was named, with its adapter."""
-    adapter = _part(config, "serve").get("adapter")
+    adapter = _read_part(config, "serve").get("adapter")
     return f"{config.get('model')} + {adapter}" if adapter else str(config.get("model"))
 
 
-def _part(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _read_part(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     found = config.get(name)
     return found if isinstance(found, dict) else {}
 
 
-def _flat(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten_names(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(node, Mapping) and node:
         for name, value in node.items():
-            yield from _flat(value, f"{path}.{name}" if path else str(name))
+            yield from _flatten_names(value, f"{path}.{name}" if path else str(name))
     else:
         yield path, node

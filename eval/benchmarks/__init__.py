@@ -40,6 +40,7 @@ def read_items(source: Source) -> list[Item]:
     if reader is None:
         shown = f"eval.benchmarks.{source.name}.reader: no reader {source.config.reader!r}"
         raise RefusedRun(shown + suggest_nearest(source.config.reader, list(READERS)))
+    # All of it: where the pictures lie is settled only when the reader is through.
     found = list(reader(source))
     if not found:
         raise RefusedRun(f"{source.name}: {source.base} holds no items of the split {source.config.split!r}")
@@ -59,6 +60,7 @@ def _refuse_repeated_ids(source: Source, found: list[Item]) -> None:
 def _refuse_lost_pictures(source: Source, found: list[Item]) -> None:
     checked: set[str] = set()
     for item in found:
+        # Now and not when it is asked about: hours into an evaluation nobody watches, and the item would count as lost.
         for picture in item.images:
             if picture not in checked and (problem := _picture_problem(source, picture)):
                 raise RefusedRun(f"{source.name}: item {item.id!r}: {problem} (looked under {source.picture_root})")

@@ -24,6 +24,7 @@ def unpack_members(file: Any, names: Iterable[str], write: Callable[[str, bytes]
 
 def _asked_for(member: str, wanted: set[str]) -> str | None:
     """The wanted name that a member is: its path from some folder on."""
+    # Archives of one benchmark differ in their top folder (images/, imgs/, none), by who packed them.
     parts = member.split("/")
     tails = ("/".join(parts[start:]) for start in range(len(parts)))
     return next((tail for tail in tails if tail in wanted), None)

@@ -60,6 +60,7 @@ class Source:
     def store_embedded_picture(self, record: BenchmarkRecord, column: str) -> str:
         """The picture that a record holds as ``{bytes, path}``, written to ``pictures``; the relative path."""
         content = record.picture_bytes(column)
+        # Named by content: equal pictures are one file, and one cluster of the intervals.
         name = hashlib.sha256(content).hexdigest()
         self.picture_root = self.pictures
         write_picture(self.pictures, name, content)
@@ -72,6 +73,7 @@ class Source:
             self.picture_root = self.base
             return {name: f"{folder}/{name}" for name in names}
         self.picture_root = self.pictures
+        # A second run reads nothing of the archive, which is gigabytes behind a network.
         if missing := [name for name in names if not (self.pictures / name).exists()]:
             unpack_members(
                 self._open_archive(archive), missing, lambda name, content: write_picture(self.pictures, name, content)
@@ -89,6 +91,7 @@ class Source:
     def _split_files(self, split: str, config: str | None) -> list[Path]:
         folders = [self.base / config] if config else [self.base, self.base / "data"]
         for folder in folders:
+            # The first kind that is there, never two: a set often lies in the same folder in several formats.
             for suffix in SUFFIXES:
                 for pattern in (f"{split}{suffix}", f"{split}-*{suffix}", f"{split}/*{suffix}"):
                     if files := sorted(folder.glob(pattern)):
@@ -98,6 +101,7 @@ class Source:
 
     def _fetch_split(self) -> Path:
         """The hub's files of the split: the same layouts that a local folder may have."""
+        # Patterns and not the whole repository: training splits are a hundred times larger.
         prefixes = [f"{name}/" for name in self.config.config] or ["", "data/"]
         patterns = [f"{prefix}{self.config.split}{rest}" for prefix in prefixes for rest in (".*", "-*", "/*")]
         return fetch_snapshot(str(self.config.hub), self.config.revision, patterns)
@@ -124,6 +128,7 @@ def open_source(name: str, config: BenchmarkConfig, root: str | None, pictures: 
 def write_picture(folder: Path, name: str, content: bytes) -> None:
     """Put a picture's bytes under ``folder``, once, readable by the owner only."""
     path = folder / name
+    # What is there is whole, for it was written in one step.
     if not path.exists():
         make_private_folder(path.parent)
         write_private(path, content)

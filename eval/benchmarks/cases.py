@@ -18,6 +18,7 @@ def read_case_items(source: Source) -> Iterator[Item]:
     try:
         for span in survey_cases(str(file)).spans:
             for found in read_span(span):
+                # Refused, not skipped: an accuracy over fewer cases than the file holds would not be comparable.
                 if not isinstance(found, Case):
                     raise RefusedRun(f"{source.name}: {found.reason}")
                 yield Item(found.id, Kind.OPEN, found.question, found.answer, images=found.images, cluster=found.id)

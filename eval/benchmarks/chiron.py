@@ -12,6 +12,7 @@ def read_chiron(source: Source) -> Iterator[Item]:
     for record in source.read_table(source.config.split):
         images = record.text_list("img_name")
         answer = record.required_text("answer")
+        # Without the field the judge decides: a rule for yes and no would call free text wrong.
         open_ended = record.optional_text("answer_type", "OPEN").upper() == "OPEN"
         yield Item(
             id=record.required_text("id"),

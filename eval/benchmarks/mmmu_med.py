@@ -26,6 +26,7 @@ def _mmmu_item(source: Source, record: BenchmarkRecord, subject: str) -> Item:
     options = tuple(picture_option(option) for option in _parse_list(record, "options"))
     choice = record.required_text("question_type") == "multiple-choice"
     answer = record.required_text("answer")
+    # One letter exactly: `AB` is found among the letters too, as a substring.
     if choice and (len(answer) != 1 or answer not in _LETTERS[: len(options)]):
         raise record.make_refusal("'answer' is no letter of its options")
     return Item(
@@ -55,6 +56,7 @@ def _parse_list(record: BenchmarkRecord, name: str) -> list[str]:
 def _accepted_answers(answer: str) -> list[str]:
     """The wordings that an open question accepts: one, or the text of a list of them."""
     try:
+        # Only what begins like a list is one: a number such as 3.5 is an answer, and stays as it is written.
         found = ast.literal_eval(answer) if answer.startswith("[") else answer
     except (ValueError, SyntaxError, RecursionError):
         found = answer

@@ -15,6 +15,7 @@ def read_pmc_vqa(source: Source) -> Iterator[Item]:
     names = [record.required_text("Figure_path") for record in records]
     paths = source.locate_pictures(names, ("images", "figures"), "images.zip")
     for number, (record, name) in enumerate(zip(records, names, strict=True)):
+        # The files of this set differ in the column's name.
         answer = record.required_text("Answer_label", "Answer").strip(" .").upper()
         if answer not in _LETTERS or len(answer) != 1:
             raise record.make_refusal("'Answer_label' is none of A, B, C, D")

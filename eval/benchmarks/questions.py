@@ -19,6 +19,7 @@ def without_placeholders(text: str, pictures: int = 1) -> str:
 
     def say(run: re.Match[str]) -> str:
         nonlocal seen
+        # A bare <image> is the next picture after those that the text has spoken of.
         numbers = [int(number or seen + place) for place, number in enumerate(_NUMBER.findall(run[0]), 1)]
         seen = numbers[-1]
         alone = _ends_sentence(text[: run.start()]) and _begins_sentence(text[run.end() :])
@@ -41,6 +42,7 @@ def without_letter(option: str, letter: str) -> str:
 
 def yes_no_kind(answer: str) -> Kind:
     """Closed where the gold answer is yes or no, else open: the convention of sets that do not say."""
+    # By the gold answer, as published results of these sets are counted.
     return Kind.CLOSED if answer.strip(" .").lower() in ("yes", "no") else Kind.OPEN
 
 

@@ -29,6 +29,7 @@ class BenchmarkRecord:
         value = next((self.values[name] for name in names if self.values.get(name) is not None), None)
         if value is None:
             raise self.make_refusal(f"has no field {names[0]!r}")
+        # bool is an int to Python; as the text of an answer it is a damaged record.
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise self.make_refusal(f"{names[0]!r} is not text")
         if text := make_storable(str(value)).strip():
@@ -65,6 +66,7 @@ def read_benchmark_records(file: Path) -> Iterator[BenchmarkRecord]:
     rows = _ROWS[file.suffix](file)
     number = 0
     while True:
+        # Around the reading alone: an error of the caller, which runs between two records, is not the file's.
         try:
             row = next(rows, None)
         except (OSError, ValueError, csv.Error, pa.ArrowException) as error:

@@ -12,6 +12,7 @@ _KINDS = {"CLOSED": Kind.CLOSED, "OPEN": Kind.OPEN}
 def read_slake(source: Source) -> Iterator[Item]:
     """The English items; closed and open as ``answer_type`` says. One picture is one cluster."""
     records = [record for record in source.read_table(source.config.split) if record.required_text("q_lang") == "en"]
+    # Before any item is made: one pass through the archive unpacks all pictures.
     names = [record.required_text("img_name") for record in records]
     paths = source.locate_pictures(names, ("imgs",), "imgs.zip")
     for record, name in zip(records, names, strict=True):

@@ -28,31 +28,34 @@ class Agreement:
     high: float | None
 
 
-def table(pairs: Iterable[tuple[Verdict, Verdict]]) -> Table:
+def tabulate_verdicts(pairs: Iterable[tuple[Verdict, Verdict]]) -> Table:
     """One case's table from the verdicts of both judges; pairs with an unknown one are left out."""
     known = Counter((a, b) for a, b in pairs if Verdict.UNKNOWN not in (a, b))
     right, wrong = Verdict.RIGHT, Verdict.WRONG
     return known[right, right], known[right, wrong], known[wrong, right], known[wrong, wrong]
 
 
-def agreement(tables: Counter[Table]) -> Agreement:
+def measure_agreement(tables: Counter[Table]) -> Agreement:
     """Kappa of all cases; ``tables`` counts equal ones together.
 
     The variance is the delta method's with the cases as clusters (the sandwich, times G/(G-1)), which for one answer a
     case is that of Fleiss, Cohen and Everitt; Student's t of G-1 degrees of freedom.
     """
+    # A case without a known pair is no cluster: it would only widen the degrees of freedom.
     cases = sum(count for one, count in tables.items() if sum(one))
     both, first, second, neither = (sum(one[i] * count for one, count in tables.items()) for i in range(4))
     n = both + first + second + neither
     if not n:
         return Agreement(0, 0, None, None, None, None)
     equal, p, q = (both + neither) / n, (both + first) / n, (both + second) / n
+    # What two judges would agree on if each kept its share of right verdicts and drew by lot.
     chance = p * q + (1 - p) * (1 - q)
     if chance == 1:
         return Agreement(n, cases, equal, None, None, None)
     kappa = (equal - chance) / (1 - chance)
     if cases < 2:
         return Agreement(n, cases, equal, kappa, None, None)
+    # The derivative of kappa at each cell of the table: how much an answer there moves it.
     pull = [
         ((same - equal) * (1 - chance) - (1 - equal) * ((2 * q - 1) * (a - p) + (2 * p - 1) * (b - q)))
         / (1 - chance) ** 2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from eval.rejudge.account import Said
-from eval.rejudge.recorded import answers
+from eval.rejudge.run_rules import list_answers
 from mics_ray.assemble.locations import JUDGE, group_by_provider
 from mics_ray.assemble.panel import build_judge_template
 from mics_ray.config.keys import read_key, read_secret_headers
@@ -36,11 +36,12 @@ class Heard:
     said: dict[str, Said]
 
 
-def endpoint(config: Config, cache: ReplyStore, ledger: Ledger, proven: bool) -> Endpoint:
+def build_endpoint(config: Config, cache: ReplyStore, ledger: Ledger, proven: bool) -> Endpoint:
     """The judge's provider; ``config`` has no other model. What it costs goes into ``ledger``.
 
     ``proven``: it has answered the probe.
     """
+    # There is one provider only: the judge is the sole model of this configuration.
     entries = next(iter(group_by_provider(config).values()))
     variable = entries[JUDGE].api_key_env
     key = read_key(variable) if variable else None
@@ -50,7 +51,7 @@ def endpoint(config: Config, cache: ReplyStore, ledger: Ledger, proven: bool) ->
 class AskedJudge(Model, Protocol):
     """Who is asked for verdicts."""
 
-    async def drain(self) -> None:
+    async def drain_calls(self) -> None:
         """End: nothing more is asked."""
         ...
 
@@ -67,9 +68,10 @@ class PaidCalls:
         call = asyncio.create_task(self._endpoint.complete(request, pictures))
         self._running.add(call)
         call.add_done_callback(self._running.discard)
+        # A case that is given up cancels its await, not the call.
         return await asyncio.shield(call)
 
-    async def drain(self) -> None:
+    async def drain_calls(self) -> None:
         """Send nothing more, and wait for what is under way, :data:`DRAIN_S` at most; then close."""
         self._endpoint.stop_sending()
         if self._running:
@@ -84,7 +86,7 @@ class _Turns:
         self._next, self._moved = 0, asyncio.Condition()
 
     @asynccontextmanager
-    async def take(self, number: int) -> AsyncIterator[None]:
+    async def take_turn(self, number: int) -> AsyncIterator[None]:
         """The turn of case ``number``, counted from 0."""
         async with self._moved:
             await self._moved.wait_for(lambda: self._next == number)
@@ -111,7 +113,7 @@ async def ask_judge(
     async def keep_in_order(numbered: tuple[int, Mapping[str, Any]]) -> None:
         number, row = numbered
         heard = await _ask_case(row, model)
-        async with turns.take(number):  # with its place in the window: no more than those wait in memory
+        async with turns.take_turn(number):  # with its place in the window: no more than those wait in memory
             keep(heard)
 
     await make_rows(enumerate(rows), keep_in_order, None, config.window, stop)
@@ -119,7 +121,7 @@ async def ask_judge(
 
 async def _ask_case(row: Mapping[str, Any], judge: ModelJudge) -> Heard:
     case, found = Case(row["case_id"], row["question"], row["answer"]), read_trees(row)
-    texts = answers(found)
+    texts = list_answers(found)
     said = await asyncio.gather(*(_ask_answer(judge, case, text) for text in texts))
     return Heard(case.id, found, dict(zip(texts, said, strict=True)))
 

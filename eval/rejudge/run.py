@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.text import Text
 
 from eval.rejudge.account import SCHEMA, Account
-from eval.rejudge.ask import AskedJudge, Heard, PaidCalls, ask_judge, endpoint
+from eval.rejudge.ask import AskedJudge, Heard, PaidCalls, ask_judge, build_endpoint
 from eval.rejudge.config import RejudgeJob
-from eval.rejudge.recorded import COLUMNS, Rules, rules
-from eval.rejudge.report import markdown
+from eval.rejudge.report import render_rejudgement
+from eval.rejudge.run_rules import COLUMNS, Rules, read_rules
 from mics_ray.assemble.checks import find_budget_problems, find_model_problems
 from mics_ray.assemble.locations import JUDGE
 from mics_ray.assemble.probe import probe_models
@@ -55,31 +55,32 @@ class _Work:
     proven: bool
 
 
-def rejudge(job: RejudgeJob) -> int:
+def rejudge_run(job: RejudgeJob) -> int:
     """Ask about every recorded answer and write the report; returns the exit code. Raises :class:`RefusedRun`."""
     run = Path(job.run.dir)
     if not list_shards(run / "results"):
         raise RefusedRun(f"run.dir: no results in {run}; is it a run.dir of scripts/generate.py?")
-    found = rules(run)
-    config = _config(job, found)
+    found = read_rules(run)
+    config = _build_config(job, found)
     if problems := [*find_model_problems(config), *find_budget_problems(config)]:
         raise RefusedRun("\n".join(problems))
     with hold_folder(job.run.dir, "run.dir") as folder:
         log_into_folder(folder.logs, "rejudge")
-        cases = _count(folder.results)
-        place = folder.root / "rejudge" / _name(job)
+        cases = _count_cases(folder.results)
+        place = folder.root / "rejudge" / _name_folder(job)
         make_private_folder(place)
         with (
             serve_simulated_models(config, folder) as served,
             closing(Ledger(place, ACCOUNT, config.budget_usd)) as ledger,
         ):
+            # A wrong key is found by one word, before thousands of calls wait for it.
             proven = asyncio.run(probe_models(served, ledger))
             work, stop = _Work(served, found, folder, place, cases, bool(proven)), StopSignal()
-            with stop.listening():
-                return asyncio.run(_rejudge(work, job, ledger, Progress(), stop))
+            with stop.handle_signals():
+                return asyncio.run(_ask_and_report(work, job, ledger, Progress(), stop))
 
 
-def _config(job: RejudgeJob, found: Rules) -> Config:
+def _build_config(job: RejudgeJob, found: Rules) -> Config:
     """The judge alone as a generation job; it does not sample."""
     judge = replace(job.judge, temperature=0.0)
     search = SearchConfig(judge_temperature=0.0)
@@ -87,7 +88,7 @@ def _config(job: RejudgeJob, found: Rules) -> Config:
     return replace(limits, mentors={}, interns={}, judge=judge, search=search, prompts=found.prompts)
 
 
-async def _rejudge(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progress, stop: StopSignal) -> int:
+async def _ask_and_report(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progress, stop: StopSignal) -> int:
     limit = work.config.cache.max_gb
     cache = ReplyStore(work.folder.cache, f"rejudge-{work.place.name}", None if limit is None else round(limit * GB))
     judge, meter = await _connect_judge(work, cache, ledger, progress), UsageMeter()
@@ -101,19 +102,20 @@ async def _rejudge(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progr
         raise RefusedRun(str(error)) from None
     finally:
         progress.close()
-        await judge.drain()
+        # Before the cache closes: calls under way are paid, and the next session finds them there.
+        await judge.drain_calls()
         await cache.close()
     if end.code == EXIT_OK:
-        _report(work, job, account, meter)
+        _write_report(work, job, account, meter)
     else:
-        told = f"{end.message}\n{_spent(read_spent_usd(work.place), job)}"
+        told = f"{end.message}\n{_describe_spent(read_spent_usd(work.place), job)}"
         Console(stderr=True, soft_wrap=True, highlight=False).print(told, style="yellow", markup=False)
     return end.code
 
 
 async def _connect_judge(work: _Work, cache: ReplyStore, ledger: Ledger, progress: Progress) -> AskedJudge:
     if work.config.judge.engine is Engine.endpoint:
-        return PaidCalls(endpoint(work.config, cache, ledger, work.proven))
+        return PaidCalls(build_endpoint(work.config, cache, ledger, work.proven))
     # vLLM is loaded only where it is needed.
     from eval.rejudge.served_judge import ServedJudge
 
@@ -131,48 +133,49 @@ async def _write_verdicts(
         pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer,
     ):
 
-        def keep(one: Heard) -> None:
-            rows.extend(account.add(one.case_id, one.trees, one.said))
+        def keep_case(one: Heard) -> None:
+            rows.extend(account.count_case(one.case_id, one.trees, one.said))
+            # Row groups of a size that readers expect; one a case would make the file mostly headers.
             if len(rows) >= GROUP:
                 writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
                 rows.clear()
             told = f"{account.votes} votes  {account.flips.total()} flips"
             progress.show_line(account.cases, work.cases, Text(f"{account.cases}/{work.cases} cases  {told}"))
 
-        await ask_judge(_recorded(work.folder.results), work.config, judge, meter, stop, keep)
+        await ask_judge(_read_recorded(work.folder.results), work.config, judge, meter, stop, keep_case)
         writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
 
 
-def _report(work: _Work, job: RejudgeJob, account: Account, meter: UsageMeter) -> None:
+def _write_report(work: _Work, job: RejudgeJob, account: Account, meter: UsageMeter) -> None:
     names = {"judge": job.judge.model, "recorded_judge": work.rules.judge}
     spent = read_spent_usd(work.place)
     usage = {"usage": asdict(meter.usage.get(JUDGE, Usage())), "spent_usd": spent}
-    report = names | usage | account.report()
+    report = names | usage | account.as_json()
     write_private(work.place / "report.json", json.dumps(report, indent=1).encode())
-    write_private(work.place / "report.md", markdown(report).encode())
+    write_private(work.place / "report.md", render_rejudgement(report).encode())
     console = Console(soft_wrap=True, highlight=False)
-    console.print(markdown(report | {"changed": []}).partition("| case |")[0].rstrip(), markup=False)
-    console.print(f"\n{_spent(spent, job)}", markup=False)
+    console.print(render_rejudgement(report | {"changed": []}).partition("| case |")[0].rstrip(), markup=False)
+    console.print(f"\n{_describe_spent(spent, job)}", markup=False)
     console.print(f"verdicts {work.place}/verdicts.parquet   report {work.place}/report.md, .json", markup=False)
 
 
-def _spent(usd: float, job: RejudgeJob) -> str:
+def _describe_spent(usd: float, job: RejudgeJob) -> str:
     cap = "" if job.budget_usd is None else f" of budget_usd={job.budget_usd:g}"
     return f"spent ${usd:.4f}{cap}, earlier sessions included"
 
 
-def _recorded(results: Path) -> Iterable[Mapping[str, Any]]:
+def _read_recorded(results: Path) -> Iterable[Mapping[str, Any]]:
     return iter_rows(results, COLUMNS)
 
 
-def _count(results: Path) -> int:
+def _count_cases(results: Path) -> int:
     """The cases; every column that is needed is read, so that damage is found before anything is paid."""
     try:
-        return sum(1 for _ in _recorded(results))
+        return sum(1 for _ in _read_recorded(results))
     except ShardError as error:
         raise RefusedRun(str(error)) from None
 
 
-def _name(job: RejudgeJob) -> str:
+def _name_folder(job: RejudgeJob) -> str:
     """A folder's name for the judge."""
     return re.sub(r"[^\w.-]+", "-", job.rejudge.name or job.judge.model).strip(".-") or "judge"

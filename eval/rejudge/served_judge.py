@@ -37,6 +37,6 @@ class ServedJudge:
         await self._cache.store_reply(request.key, request.model, reply)
         return reply
 
-    async def drain(self) -> None:
+    async def drain_calls(self) -> None:
         """End the engine; what it was asked and has not answered costs nothing."""
         self._engine.stop()

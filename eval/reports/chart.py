@@ -19,12 +19,14 @@ def draw_report(report: Mapping[str, Any]) -> bytes:
     """The chart as PNG: a horizontal bar per benchmark, in percent."""
     found = report["benchmarks"]
     figure = Figure(figsize=(9, 1.9 + 0.55 * len(found)), layout="constrained")
+    # Not pyplot: it keeps every figure of the process, and looks for a display.
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     _draw_bars(axes, found)
     _draw_paper_figures(axes, found)
     _style_axes(axes, report)
     file = io.BytesIO()
+    # Without the software's name: the same report gives the same bytes.
     figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
     return file.getvalue()
 
@@ -36,6 +38,7 @@ def _draw_bars(axes: Axes, found: Mapping[str, Any]) -> None:
             continue
         value, low, high = (100 * one[name] for name in ("accuracy", "low", "high"))
         axes.barh(place, value, height=0.56, color=BAR, zorder=2)
+        # Clipped at 0: an interval's end may lie beyond its value by a rounding error, which matplotlib refuses.
         axes.errorbar(
             value, place, xerr=[[max(0, value - low)], [max(0, high - value)]], color=INK, capsize=4, lw=1.4, zorder=3
         )

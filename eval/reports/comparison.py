@@ -81,9 +81,11 @@ def compare_evaluations(first: Path, second: Path) -> EvaluationComparison:
     if not common:
         raise RefusedRun(f"{first} and {second} have no common items; evaluate both on the same benchmarks")
     for one in common:
+        # By content, not by id: two releases of a benchmark may number other questions alike.
         if any(a.rows[one][name] != b.rows[one][name] for name in ("question", "gold", "images")):
             raise RefusedRun(f"item {one} is another one in {second} than in {first}: the benchmark itself differs")
     names = dict.fromkeys(a.rows[one]["benchmark"] for one in common)
+    # Over all benchmarks at once, not a mean of means: the test needs the single flips.
     total = statistics.compare_marks(a.item_marks(), b.item_marks())
     return EvaluationComparison(
         a=a,
@@ -100,6 +102,7 @@ def compare_evaluations(first: Path, second: Path) -> EvaluationComparison:
 def write_comparison(found: EvaluationComparison, folder: Path) -> None:
     """Write compare.json, compare.md and flips.jsonl (with the texts) into ``folder``. Raises ``OSError``."""
     make_private_folder(folder)
+    # The flips alone hold texts of items, so the other two files can be shown around.
     lines = "".join(json.dumps(flip, ensure_ascii=False) + "\n" for flip in found.iter_flips())
     write_private(folder / "compare.json", (json.dumps(found.as_json(), indent=1, ensure_ascii=False) + "\n").encode())
     write_private(folder / "compare.md", render_comparison(found).encode())

@@ -20,6 +20,7 @@ def read_evaluation_config(folder: Path) -> dict[str, Any]:
         raise RefusedRun(f"{folder}: holds no evaluation (no {path.name}); give the eval.dir of one") from None
     except (yaml.YAMLError, UnicodeDecodeError):
         raise RefusedRun(f"{path}: damaged; it is the configuration that evaluate.py wrote") from None
+    # A run's folder has a config.yaml too: that it is a generation's is told here, not by a missing key later.
     if not isinstance(found, dict) or not isinstance(found.get("eval"), dict):
         raise RefusedRun(f"{path}: not the configuration of an evaluation; give the eval.dir of one")
     return found

@@ -36,6 +36,7 @@ def _results_table(report: Mapping[str, Any]) -> str:
         f"{escape_cell(name)}{' *' if found['in_domain'] else ''}": found
         for name, found in report["benchmarks"].items()
     }
+    # For a single benchmark the sum would repeat its line.
     if len(named) > 1:
         named["all items"] = report["all"]
     scores = [name for name in ("mics_score", "bert_score") if any(found[name] is not None for found in named.values())]
@@ -80,6 +81,7 @@ def _beside_the_paper(benchmarks: Mapping[str, Any]) -> list[str]:
         for key, figure in found["paper"].items():
             model, _, topic = key.partition("/")
             ours = found["by"].get("topic", {}).get(topic, {"accuracy": None}) if topic else found
+            # A figure of one topic is set beside our figure of that topic; where we have none there is a dash.
             lines.setdefault(f"{name}, {topic}" if topic else name, (ours, {}))[1][model] = figure
     models = list(dict.fromkeys(model for _, figures in lines.values() for model in figures))
     if not models:
@@ -144,6 +146,7 @@ def _shorten_setting(value: object) -> str:
 def escape_cell(text: str) -> str:
     """Text that cannot end a table's cell, and that is neither HTML nor a link."""
     shown = make_one_line(" ".join(str(text).split()))
+    # `&` first, or the marks written for the others would be escaped again.
     for mark, written in _WRITTEN:
         shown = shown.replace(mark, written)
     return shown

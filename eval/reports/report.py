@@ -10,7 +10,7 @@ from eval.reports.chart import draw_report
 from eval.reports.evaluation_files import read_answer_rows, read_evaluation_config
 from eval.reports.markdown import render_report
 from eval.reports.statistics import COLUMNS, CONFIDENCE, Mark, mark_row, summarise_groups, summarise_marks
-from eval.served import model_name, settings
+from eval.served import list_settings, model_name
 from mics_ray.errors import RefusedRun
 from mics_ray.private_files import write_private
 
@@ -37,6 +37,7 @@ def build_evaluation_report(rows: Sequence[Mapping[str, Any]], config: Mapping[s
     """The report of some rows: JSON-able, shares from 0 to 1, the paper's figures in percent as it prints them."""
     marks = [mark_row(row) for row in rows]
     known = config["eval"].get("benchmarks") or {}
+    # In the order of the configuration; rows lie in the order in which answers came.
     names = sorted({one.benchmark for one in marks}, key=lambda name: ([*known, name].index(name), name))
     benchmarks = {
         name: _benchmark_account([one for one in marks if one.benchmark == name], known.get(name)) for name in names
@@ -44,11 +45,12 @@ def build_evaluation_report(rows: Sequence[Mapping[str, Any]], config: Mapping[s
     accuracies = [found["accuracy"] for found in benchmarks.values()]
     return {
         "model": model_name(config),
-        "served": settings(config),
+        "served": list_settings(config),
         "simulated_judge": (config.get("judge") or {}).get("base_url") == "local",
         "confidence": CONFIDENCE,
         "benchmarks": benchmarks,
         "all": asdict(summarise_marks(marks)),
+        # No mean where a benchmark has no figure: one of the others would pass for the whole.
         "mean_of_benchmarks": None if None in accuracies else sum(accuracies) / len(accuracies),
         "config_digests": sorted({row["config_digest"] for row in rows}),
         "code_versions": sorted({row["code_version"] for row in rows}),

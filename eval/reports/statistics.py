@@ -87,7 +87,9 @@ def mark_row(row: Mapping[str, Any]) -> Mark:
         kind=row["kind"],
         modality=row["modality"],
         topic=row["topic"],
+        # Benchmarks number their pictures alike: without its name two sets would share clusters.
         cluster=f"{row['benchmark']}/{row['cluster']}",
+        # The verdict too: of an empty reply a rule says wrong, of a lost call nobody says anything.
         replied=bool(row["output"]) or row["verdict"] != Verdict.UNKNOWN,  # an empty reply is one
         parsed=bool(row["parsed"]),
         verdict=Verdict(row["verdict"]),
@@ -129,6 +131,7 @@ def compare_marks(first: Iterable[Mark], second: Iterable[Mark]) -> Paired:
     """Model B (``second``) against model A (``first``), item by item in the order of A's."""
     others = {one.item_id: one for one in second}
     pairs = [(one, others[one.item_id]) for one in first if one.item_id in others]
+    # Lost on one side is lost for the pair: taken as wrong it would be a flip that no model made.
     pairs = [(a, b) for a, b in pairs if Verdict.UNKNOWN not in (a.verdict, b.verdict)]
     before = [float(a.verdict is Verdict.RIGHT) for a, _ in pairs]
     after = [float(b.verdict is Verdict.RIGHT) for _, b in pairs]
@@ -161,6 +164,7 @@ def accuracy_interval(right: Sequence[float], clusters: Sequence[str]) -> tuple[
     share, groups = float(np.mean(right)), len(set(clusters))
     if groups < 2:
         return 0.0, 1.0
+    # Wilson's interval of as many independent items as would vary like these clusters do; never more than there are.
     spread, count = share * (1 - share), float(len(right))
     variance = _cluster_variance(right, clusters)
     effective = float(groups) if spread == 0 else min(count, spread / variance) if variance > 0 else count

@@ -11,7 +11,7 @@ from rich.console import Console
 from mics_ray.command_line import JobCommand, run_job
 from mics_ray.config.schema import Config
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, Stopped
-from mics_ray.replay.recorded import composed
+from mics_ray.replay.replay_config import compose_job
 
 if TYPE_CHECKING:
     from mics_ray.jobs.generation import GenerationJob
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def run_generate(argv: Sequence[str]) -> int:
     """Compose, check, search; returns the exit code."""
-    return run_job(argv, __doc__ or "", JobCommand("generate", Config, generate, "run.dir", _check, composed))
+    return run_job(argv, __doc__ or "", JobCommand("generate", Config, generate, "run.dir", _check, compose_job))
 
 
 def run_preflight(argv: Sequence[str]) -> int:
@@ -70,7 +70,7 @@ def generate(config: Config) -> int:
                 job, retried = begin_retry(job)
                 if retried:
                     progress.show_phase(f"{retried} failed rows are replaced; {job.folder.superseded} keeps them")
-                end = run(job.at(replace(served, retry_failed=False), proven), progress)
+                end = run(job.use_config(replace(served, retry_failed=False), proven), progress)
         try:
             end, summary = account_for_run(job, end, uses_simulated_models(config))
             progress.show_phase(f"ended with exit code {end.code} {end.message}")
@@ -84,13 +84,13 @@ def generate(config: Config) -> int:
 def _replay_run(config: Config) -> int:
     from mics_ray.jobs.stop_signal import StopSignal
     from mics_ray.replay.account import print_account
-    from mics_ray.replay.run import replay
+    from mics_ray.replay.run import replay_run
     from mics_ray.runtime.monitor.progress import Progress
 
     console, stop = Console(highlight=False), StopSignal()
     try:
-        with stop.listening(), stop.interrupting():
-            account = replay(config, Progress(), stop)
+        with stop.handle_signals(), stop.raise_on_signal():
+            account = replay_run(config, Progress(), stop)
     except Stopped as stopped:
         console.print(f"{stopped}; the rows so far are kept", style="yellow", soft_wrap=True)
         return stopped.code
@@ -98,7 +98,7 @@ def _replay_run(config: Config) -> int:
         console.print(f"cannot write {error.filename or config.run.dir}: {error.strerror}", style="red", markup=False)
         return EXIT_CANNOT_WRITE
     print_account(console, account)
-    return account.code
+    return account.exit_code
 
 
 def _probe_models(served: Config, job: "GenerationJob") -> frozenset[str]:

@@ -57,12 +57,12 @@ def verify_run(run: Path, repair: bool, console: Console) -> int:
 
 def _check_and_repair(run: Path, repair: bool, console: Console) -> int:
     from mics_ray.assemble.locations import resolve_embedded
-    from mics_ray.replay.recorded import read_run_settings
+    from mics_ray.replay.replay_config import read_run_settings
 
     cases = Path(resolve_embedded(str(read_run_settings(run)["data"]["cases"])))
     stop = StopSignal()
     try:
-        with stop.listening(), stop.interrupting():
+        with stop.handle_signals(), stop.raise_on_signal():
             found = check_results(run / "results", cases)
             print_check(console, found)
             # Rows twice or not asked for hint at the input of another run, from which nothing may be rebuilt.
@@ -94,14 +94,14 @@ def _check_and_repair(run: Path, repair: bool, console: Console) -> int:
 def _repair_rows(run: Path, found: ResultsCheck, console: Console, stop: StopSignal) -> None:
     """Set damaged shards aside and rebuild what the record holds; says what could not be."""
     from mics_ray.jobs.run_folder import RunFolder
-    from mics_ray.replay.recorded import recorded_config
-    from mics_ray.replay.run import rebuild
+    from mics_ray.replay.replay_config import compose_recorded
+    from mics_ray.replay.run import rebuild_rows
     from mics_ray.runtime.monitor.progress import Progress
 
     for path in found.damaged:
         console.print(f"set aside as {set_shard_aside(path).name}")
     try:
-        ends = rebuild(recorded_config(run), RunFolder(run), Progress(), stop)
+        ends = rebuild_rows(compose_recorded(run), RunFolder(run), Progress(), stop)
     except RefusedRun as refused:
         console.print(
             f"no row could be rebuilt from the record: {refused}", style="yellow", markup=False, soft_wrap=True

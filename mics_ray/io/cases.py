@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 
 from mics_ray.core.types import Case
@@ -69,8 +69,13 @@ class Survey:
         return sum(span.count for span in self.spans)
 
 
-def survey_cases(path: str, done: Container[str] = ()) -> Survey:
-    """Read the whole file once, keeping no text; ``done`` are the ids that need no work. Raises :class:`InputError`."""
+def survey_cases(
+    path: str, done: Container[str] = (), inspect: Callable[[RecordPlace, Case], None] | None = None
+) -> Survey:
+    """Read the whole file once, keeping no text; ``done`` are the ids that need no work. Raises :class:`InputError`.
+
+    ``inspect`` gets every case that is not done, so that who must look into each need not read the file again.
+    """
     path = os.path.abspath(path)
     form = detect_format(path)
     plan, seen = _SpanPlanner(path, form, os.path.getsize(path)), IdSet()
@@ -87,6 +92,8 @@ def survey_cases(path: str, done: Container[str] = ()) -> Survey:
             rejections += 1
             if len(examples) < EXAMPLES:
                 examples.append(f"{found.id}: {found.reason}")
+        elif inspect is not None and found.id not in done:
+            inspect(place, found)
     if not records:
         raise InputError(f"{path}: holds no records; it should hold at least one")
     # Hashed apart from parsing, because the readers seek and skip and see no continuous stream of bytes.

@@ -89,6 +89,6 @@ SCHEMA = pa.schema(
 BEFORE: Mapping[str, object] = {"usage.cached_tokens": 0, "usage.reasoning_tokens": 0}
 """Fields that rows of version 2 do not have, by their path: what they are read as there.
 
-Those that say how a row was made, or follow from others, go into :data:`mics_ray.replay.committed.NOT_CANONICAL` too,
-or a replay of an earlier run differs in them.
+Those that say how a row was made, or follow from others, go into :data:`mics_ray.replay.committed_rows.NOT_CANONICAL`
+too, or a replay of an earlier run differs in them.
 """

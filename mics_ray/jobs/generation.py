@@ -1,6 +1,6 @@
 """A generation job as far as it is known before Ray starts: its input, what is done already, how rows are stamped."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,7 +32,7 @@ class GenerationJob:
     stamp: Stamp
     proven: frozenset[str] = frozenset()
 
-    def at(self, served: Config, proven: frozenset[str] = frozenset()) -> "GenerationJob":
+    def use_config(self, served: Config, proven: frozenset[str] = frozenset()) -> "GenerationJob":
         """The same job with addresses filled in, and what the probe has found out."""
         return replace(self, config=served, proven=proven)
 
@@ -46,7 +46,8 @@ class GenerationJob:
 def prepare_generation(config: Config) -> Iterator[GenerationJob]:
     """Hold the run's folder and look at the input. Raises :class:`RefusedRun` and :class:`LockedRun`."""
     with hold_folder(config.run.dir, "run.dir") as folder:
-        job = _job(config, folder)
+        job = _build_job(config, folder)
+        # A finished run may be looked at without money: its summary is written anew.
         if job.survey.pending:
             _refuse_spent(config.budget_usd, folder)
         yield job
@@ -79,33 +80,38 @@ def begin_retry(job: GenerationJob) -> tuple[GenerationJob, int]:
 
 def survey_again(job: GenerationJob) -> GenerationJob:
     """The same job, looking again at what is committed; for what a lost worker left behind."""
-    return _job(job.config, job.folder)
+    return _build_job(job.config, job.folder)
 
 
-def _job(config: Config, folder: RunFolder) -> GenerationJob:
+def _build_job(config: Config, folder: RunFolder) -> GenerationJob:
+    pictures: list[str] = []
+
+    def inspect_pictures(place: RecordPlace, case: Case) -> None:
+        if problem := find_picture_problem(config, place, case):
+            pictures.append(problem)
+
     try:
+        inspect = inspect_pictures if config.data.strict else None
         done = unfailed_ids(folder.results) if config.retry_failed else committed_ids(folder.results)
-        survey = survey_cases(str(locate_cases(config)), done)
+        survey = survey_cases(str(locate_cases(config)), done, inspect)
         view = build_identity(config, survey.sha256)
+        # A folder without rows binds nobody: a first start that was refused may be corrected.
         if list_shards(folder.results):
             folder.refuse_other(view, "run.dir")
     except (InputError, ShardError) as error:
         raise RefusedRun(str(error)) from None
     if config.data.strict:
-        _refuse_rejections(config, survey)
+        _refuse_rejections(survey, pictures)
+    # Last: what is refused leaves the folder as it was.
     folder.write_identity(view, dump_yaml(config))
     # Workers may run in another directory.
     absolute = replace(config, data=replace(config.data, image_root=str(locate_images(config).absolute())))
     return GenerationJob(absolute, folder, survey, Stamp(config.seed, digest_identity(view), find_code_version()))
 
 
-def _refuse_rejections(config: Config, survey: Survey) -> None:
+def _refuse_rejections(survey: Survey, pictures: Sequence[str]) -> None:
     """``data.strict``: no record may be rejected, for its own sake or for a picture's."""
-    problems = list(survey.examples)
-    for place, found in (pair for span in survey.spans for pair in read_places(span)):
-        if isinstance(found, Case) and (problem := find_picture_problem(config, place, found)):
-            problems.append(problem)
-    if problems:
+    if problems := [*survey.examples, *pictures]:
         shown = "\n".join(f"  {problem}" for problem in problems[:EXAMPLES])
         raise RefusedRun(f"data.strict: some of the {survey.records} records cannot be used:\n{shown}")
 
@@ -129,9 +135,9 @@ def serve_simulated_models(config: Config, folder: RunFolder) -> Iterator[Config
     with simulated_server(folder.logs / "simulated-server.log") as url:
         yield replace(
             config,
-            judge=_at(config.judge, url),
-            mentors={name: _at(entry, url) for name, entry in config.mentors.items()},
-            interns={name: _at(entry, url) for name, entry in config.interns.items()},
+            judge=_fill_address(config.judge, url),
+            mentors={name: _fill_address(entry, url) for name, entry in config.mentors.items()},
+            interns={name: _fill_address(entry, url) for name, entry in config.interns.items()},
         )
 
 
@@ -141,5 +147,5 @@ def uses_simulated_models(config: Config) -> bool:
     return any(entry.base_url == LOCAL for entry in entries)
 
 
-def _at(entry: Any, url: str) -> Any:
+def _fill_address(entry: Any, url: str) -> Any:
     return replace(entry, base_url=url) if entry.base_url == LOCAL else entry

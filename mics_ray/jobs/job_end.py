@@ -33,6 +33,7 @@ def describe_end(
         return JobEnd(error.code, str(error), seconds)
     if isinstance(error, Refused):
         return JobEnd(find_exit_code(error.failure.kind), describe_refusal(error, entries or {}), seconds)
+    # `strerror` and not the error's text, which may quote what was written.
     place = f" ({error.filename})" if error.filename else ""
     return JobEnd(EXIT_CANNOT_WRITE, f"cannot write results: {error.strerror}{place}", seconds)
 

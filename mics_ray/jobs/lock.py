@@ -39,6 +39,7 @@ class RunLock:
         except OSError:
             self.release()
             raise
+        # Only now: until the lock is ours the file says who has it.
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 

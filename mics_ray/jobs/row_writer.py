@@ -54,7 +54,7 @@ class RowWriter:
         self._flusher: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
 
-    async def add(self, row: Row) -> None:
+    async def add_row(self, row: Row) -> None:
         """Hand a row in; returns when it is committed. A caller that is cancelled takes nothing back.
 
         Raises ``OSError`` when nothing can be written.
@@ -72,7 +72,7 @@ class RowWriter:
             self._flusher = asyncio.create_task(self._flush_when_due())
         await committed
 
-    async def flush(self) -> None:
+    async def flush_rows(self) -> None:
         """Commit everything that waits, in one shard. An error goes to those who handed the rows in."""
         async with self._committing:
             batch, self._waiting = self._waiting, []
@@ -81,7 +81,7 @@ class RowWriter:
                 return
             rows = [row for row, _ in batch]
             try:
-                fresh = await asyncio.to_thread(self._commit, rows)
+                fresh = await asyncio.to_thread(self._commit_batch, rows)
             except Exception as error:
                 self.failure = error
                 for _, committed in batch:
@@ -91,16 +91,17 @@ class RowWriter:
             for _, committed in batch:
                 if not committed.done():  # it is cancelled where its caller was
                     committed.set_result(None)
+            # After the callers are told: their places are free while the report is written.
             if self._report is not None:
                 await asyncio.to_thread(self._report, fresh)
 
     async def close(self) -> None:
         """Commit what waits. Raises the error of any commit that failed."""
-        await self.flush()
+        await self.flush_rows()
         if self.failure is not None:
             raise self.failure
 
-    def _commit(self, rows: list[Row]) -> list[Row]:
+    def _commit_batch(self, rows: list[Row]) -> list[Row]:
         if self._complete is not None:
             self._complete(rows)
         # Of two rows of one key in a batch the first is written.
@@ -112,4 +113,4 @@ class RowWriter:
             longest_s = self._policy.longest_wait_s(time.monotonic() - self._started)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._full.wait(), self._oldest + longest_s - time.monotonic())
-            await self.flush()
+            await self.flush_rows()

@@ -42,7 +42,7 @@ def account_for_run(job: GenerationJob, end: JobEnd, simulated: bool) -> tuple[J
     summary["doubts"] = find_doubts(job.config, summary) if end.code == EXIT_OK else []
     if summary["doubts"]:
         end = replace(end, code=EXIT_STOPPED, message="\n".join(summary["doubts"]))
-    job.folder.write(job.folder.summary.name, json.dumps(summary, indent=1))
+    job.folder.write_file(job.folder.summary.name, json.dumps(summary, indent=1))
     return end, summary
 
 

@@ -51,21 +51,21 @@ class RunFolder:
         """The closing account."""
         return self.root / "summary.json"
 
-    def make(self) -> None:
+    def make_folders(self) -> None:
         """Create the folders, readable by the owner only, whatever the umask; a root that is there stays as it is."""
         for folder in (self.root, self.results, self.cache, self.logs):
             make_private_folder(folder)
 
-    def write(self, name: str, text: str) -> None:
+    def write_file(self, name: str, text: str) -> None:
         """Replace a small file in one step, mode 0600."""
         write_private(self.root / name, text)
 
     def write_identity(self, view: dict[str, Any], config: str) -> None:
         """Note ``view``, which decides results, and the configuration as YAML."""
-        self.write("config.yaml", config)
-        self.write(IDENTITY, json.dumps(view, indent=1, sort_keys=True))
+        self.write_file("config.yaml", config)
+        self.write_file(IDENTITY, json.dumps(view, indent=1, sort_keys=True))
 
-    def bind(self, view: dict[str, Any], config: str, setting: str, kind: RowKind = CASES) -> None:
+    def bind_identity(self, view: dict[str, Any], config: str, setting: str, kind: RowKind = CASES) -> None:
         """Make the folder one of ``view``: see :meth:`refuse_other` and :meth:`write_identity`.
 
         A folder without rows binds nobody. Raises :class:`RefusedRun`, :class:`mics_ray.io.shards.ShardError`.
@@ -91,6 +91,7 @@ class RunFolder:
         That one is in identity.json. Where it is lost the rows tell whether they are of another, and not in what.
         Raises :class:`mics_ray.io.shards.ShardError`.
         """
+        # In words where it can be: digests alone would say that something differs, and not what.
         if known := read_json_object(self.root / IDENTITY):
             return list_differences(known, view)
         if {row["config_digest"] for row in iter_rows(self.results, ["config_digest"], kind)} <= {
@@ -108,7 +109,7 @@ def hold_folder(path: str, setting: str) -> Iterator[RunFolder]:
     """
     folder = RunFolder(Path(path))
     try:
-        folder.make()
+        folder.make_folders()
     except OSError as error:
         raise RefusedRun(f"{setting}: cannot write {folder.root}: {error.strerror}") from None
     try:

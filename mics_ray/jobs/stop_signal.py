@@ -17,10 +17,10 @@ class StopSignal:
         self._wake: Callable[[], object] | None = None
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def handle_signals(self) -> Iterator[None]:
         """Install the handlers for a while."""
         # SIGINT too, whatever it was: a shell starts what it puts into the background with Ctrl-C ignored.
-        previous = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = {number: signal.signal(number, self._receive_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
@@ -28,13 +28,13 @@ class StopSignal:
                 signal.signal(number, handler)
 
     @contextmanager
-    def interrupting(self) -> Iterator[None]:
+    def raise_on_signal(self) -> Iterator[None]:
         """Meanwhile a signal raises :class:`Stopped` where the program stands, in a long file that it reads, say."""
         with self._set_interrupts(True):
             yield
 
     @contextmanager
-    def deferred(self, wake: Callable[[], object]) -> Iterator[None]:
+    def defer_stop(self, wake: Callable[[], object]) -> Iterator[None]:
         """Meanwhile a signal sets ``asked``, which the caller looks up, and calls ``wake``; an event loop would not
         survive an exception. Python's handlers alone do not wake a loop, and until it looks it would pay for calls."""
         before, self._wake = self._wake, wake
@@ -44,7 +44,7 @@ class StopSignal:
         finally:
             self._wake = before
 
-    def check(self) -> None:
+    def raise_if_asked(self) -> None:
         """Raises :class:`Stopped` where a stop was asked for."""
         if self.asked:
             raise Stopped
@@ -57,8 +57,9 @@ class StopSignal:
         finally:
             self._interrupts = before
 
-    def _receive(self, number: int, frame: FrameType | None) -> None:
+    def _receive_signal(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
+            # Asked twice, a person wants the end more than an orderly one.
             raise KeyboardInterrupt
         self.asked = True
         if self._wake is not None:

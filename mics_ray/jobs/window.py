@@ -35,13 +35,13 @@ class Window(Generic[Record]):
         self.ended = False
         self.error: Exception | None = None
 
-    async def begin(self, record: Record) -> "asyncio.Task[None] | None":
+    async def begin_record(self, record: Record) -> "asyncio.Task[None] | None":
         """Begin a record as soon as there is a place; its task, or ``None`` where the window has ended meanwhile."""
         await self._places.acquire()
         if self.ended:
             self._places.release()
             return None
-        task = asyncio.create_task(self._run(record))
+        task = asyncio.create_task(self._run_record(record))
         self._open.add(task)
         self._tasks.add(task)
         # Here too: a task that is cancelled before its first step runs none of its code, and would keep its place.
@@ -58,6 +58,7 @@ class Window(Generic[Record]):
         """Begin no further record and give the open ones up; rows that were handed in are still committed."""
         if not self.ended:
             self.ended, self.error = True, error
+        # Not itself: the record whose error ends the window is about to return.
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
 
@@ -73,7 +74,7 @@ class Window(Generic[Record]):
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _run(self, record: Record) -> None:
+    async def _run_record(self, record: Record) -> None:
         task = asyncio.current_task()
         assert task is not None
         try:
@@ -106,17 +107,17 @@ async def make_rows(
     second. Raises :class:`Stopped` after a stop, the first error of a row, what reading ``records`` raises, and
     ``OSError`` where rows cannot be committed. However it ends, the rows that were made are committed.
     """
-    window = Window(size, make_row, _refuse_rows if writer is None else writer.add)
+    window = Window(size, make_row, _refuse_rows if writer is None else writer.add_row)
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
-    with stop.deferred(lambda: loop.call_soon_threadsafe(stopping.set)):
-        feeding = asyncio.create_task(_feed(window, records, writer))
+    with stop.defer_stop(lambda: loop.call_soon_threadsafe(stopping.set)):
+        feeding = asyncio.create_task(_feed_window(window, records, writer))
         asked = asyncio.create_task(stopping.wait())
         try:
             while not feeding.done():
                 await asyncio.wait([feeding, asked], timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
                 if watch is not None:
                     watch(window.running)
-                stop.check()
+                stop.raise_if_asked()
             feeding.result()
             if window.error is not None:
                 raise window.error
@@ -130,13 +131,13 @@ async def make_rows(
                 await writer.close()
 
 
-async def _feed(window: Window[Record], records: Iterable[Record], writer: RowWriter | None) -> None:
+async def _feed_window(window: Window[Record], records: Iterable[Record], writer: RowWriter | None) -> None:
     for record in records:
-        if await window.begin(record) is None:
+        if await window.begin_record(record) is None:
             return
     await window.wait_for_rows()
     if writer is not None:
-        await writer.flush()  # the last rows need not wait for their age
+        await writer.flush_rows()  # the last rows need not wait for their age
     await window.wait_for_commits()
 
 

@@ -46,7 +46,7 @@ class CaseSentences(Protocol):
         """Whether the last thing said of the pictures is wrong."""
         ...
 
-    def say(self, kind: StepKind, rng: random.Random) -> str:
+    def say_sentence(self, kind: StepKind, rng: random.Random) -> str:
         """One or two sentences of ``kind`` that are not in the chain yet; they count as said from then on."""
         ...
 
@@ -69,26 +69,26 @@ class PhantomSentences:
         """See ``CaseSentences``."""
         return self._belief is not None
 
-    def say(self, kind: StepKind, rng: random.Random) -> str:
+    def say_sentence(self, kind: StepKind, rng: random.Random) -> str:
         """See ``CaseSentences``."""
         if kind is StepKind.NEUTRAL:
             pool = phrases.CLOSINGS if self.named and not self.mistaken else self._said.openings + phrases.SURVEY_FILM
             return self._said.pick_unsaid(pool, rng)
         if kind is StepKind.MISLEADING:
-            text = self._mislead(rng)
+            text = self._say_misleading(rng)
         else:
             leads = phrases.CORRECTION_LEADS if self.mistaken else phrases.EVIDENCE_LEADS
             truth = self._seen if kind is StepKind.NAMING else rng.choice(REGIONS[self._finding.region])
-            text = phrases.after(rng.choice(leads) if kind is StepKind.NAMING or self.mistaken else "", truth)
+            text = phrases.join_lead(rng.choice(leads) if kind is StepKind.NAMING or self.mistaken else "", truth)
         self._note_step(text.casefold())
-        return self._said.add(text)
+        return self._said.add_said(text)
 
-    def _mislead(self, rng: random.Random) -> str:
+    def _say_misleading(self, rng: random.Random) -> str:
         """Evidence or region of the finding that the mentor takes it for; a region only where it is the wrong one."""
         # A mentor that holds a mistaken belief keeps to it: steps that contradict each other would mislead nobody.
         wrong = self._belief or rng.choice([f for f in FINDINGS if self._could_be_mistaken(f)])
         pool = [*wrong.evidence, *(REGIONS[wrong.region] if wrong.region != self._finding.region else ())]
-        return phrases.after(rng.choice(phrases.MISTAKEN_LEADS), self._said.pick_unsaid(tuple(pool), rng))
+        return phrases.join_lead(rng.choice(phrases.MISTAKEN_LEADS), self._said.pick_unsaid(tuple(pool), rng))
 
     def _could_be_mistaken(self, other: Finding) -> bool:
         return other is not self._finding and (not self.narrowed or other.region == self._finding.region)
@@ -120,7 +120,7 @@ class CaptionSentences:
         self.named = not self._left
         self.mistaken = False
 
-    def say(self, kind: StepKind, rng: random.Random) -> str:
+    def say_sentence(self, kind: StepKind, rng: random.Random) -> str:
         """See ``CaseSentences``; narrowing is one sentence of the captions, naming two; all are out once named."""
         # Generic doubts about the pictures mislead only before anything of them has been told.
         if kind is StepKind.MISLEADING and not self.narrowed:
@@ -133,7 +133,7 @@ class CaptionSentences:
         portion, self._left = self._left[:count], self._left[count:]
         self.narrowed, self.named = True, not self._left
         lead, self.mistaken = (rng.choice(phrases.CORRECTION_LEADS) if self.mistaken else ""), False
-        return self._said.add(phrases.after(lead, " ".join(portion)))
+        return self._said.add_said(phrases.join_lead(lead, " ".join(portion)))
 
 
 def choose_sentences(notes: CaseNotes) -> CaseSentences:
@@ -154,7 +154,7 @@ class _SaidSoFar:
     def __init__(self, notes: CaseNotes, finding: Finding | None) -> None:
         self._text = " ".join(notes.steps).casefold()
         self._answer, self._finding = notes.answer, finding
-        self._openings = phrases.openings(notes.age, notes.gender, notes.complaint)
+        self._openings = phrases.make_openings(notes.age, notes.gender, notes.complaint)
 
     @property
     def openings(self) -> tuple[str, ...]:
@@ -164,7 +164,7 @@ class _SaidSoFar:
     def has_said(self, sentence: str) -> bool:
         return sentence.casefold() in self._text
 
-    def add(self, text: str) -> str:
+    def add_said(self, text: str) -> str:
         self._text += " " + text.casefold()
         return text
 
@@ -172,4 +172,4 @@ class _SaidSoFar:
         """One of ``pool`` that was not said and does not give the answer away; a pause where none is left."""
         left = [s for s in pool if not self.has_said(s) and not gives_away(s, self._answer, self._finding)]
         pauses = [s for s in phrases.PAUSES if not self.has_said(s)] or phrases.PAUSES
-        return self.add(rng.choice(left) if left else pauses[0])
+        return self.add_said(rng.choice(left) if left else pauses[0])

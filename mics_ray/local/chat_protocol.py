@@ -34,35 +34,35 @@ class ChatRequest:
 def read_request(body: object) -> ChatRequest:
     """The request in a decoded JSON body. Raises RequestRefused (400) on anything that the protocol does not allow."""
     if not isinstance(body, dict):
-        raise _invalid("The body must be a JSON object.")
+        raise _make_refusal("The body must be a JSON object.")
     model = body.get("model")
     if not isinstance(model, str) or not model:
-        raise _invalid("A model name is required.", "model")
+        raise _make_refusal("A model name is required.", "model")
     if body.get("stream"):
-        raise _invalid("The simulated server does not stream.", "stream")
+        raise _make_refusal("The simulated server does not stream.", "stream")
     # Refused rather than ignored: a client that asks for two choices must not take one for both.
     if body.get("n") not in (None, 1):
-        raise _invalid("The simulated server writes one choice.", "n")
-    texts, pictures = _messages(body.get("messages"))
+        raise _make_refusal("The simulated server writes one choice.", "n")
+    texts, pictures = _read_messages(body.get("messages"))
     # Newer models of OpenAI take only max_completion_tokens; clients send either.
     limit = "max_tokens" if body.get("max_completion_tokens") is None else "max_completion_tokens"
     return ChatRequest(
         model=model,
         prompt="\n\n".join(texts),
         pictures=pictures,
-        temperature=_temperature(body.get("temperature")),
-        seed=_whole(body.get("seed"), "seed", -MAX_SEED),
-        max_tokens=_whole(body.get(limit), limit, 1),
+        temperature=_read_temperature(body.get("temperature")),
+        seed=_read_whole_number(body.get("seed"), "seed", -MAX_SEED),
+        max_tokens=_read_whole_number(body.get(limit), limit, 1),
     )
 
 
-def completion(request: ChatRequest, content: str, number: int, created: int) -> dict[str, Any]:
+def build_completion(request: ChatRequest, content: str, number: int, created: int) -> dict[str, Any]:
     """The reply to ``request`` with ``content``, cut at its token limit (``finish_reason`` length)."""
     room = math.inf if request.max_tokens is None else request.max_tokens * CHARS_PER_TOKEN
     cut = len(content) > room
     content = content[: int(room)] if cut else content
-    asked = _tokens(request.prompt) + TOKENS_PER_PICTURE * request.pictures
-    told = _tokens(content)
+    asked = _count_tokens(request.prompt) + TOKENS_PER_PICTURE * request.pictures
+    told = _count_tokens(content)
     message = {"role": "assistant", "content": content, "refusal": None}
     reason = "length" if cut else "stop"
     return {
@@ -76,42 +76,42 @@ def completion(request: ChatRequest, content: str, number: int, created: int) ->
     }
 
 
-def model_list(models: tuple[str, ...], created: int) -> dict[str, Any]:
+def build_model_list(models: tuple[str, ...], created: int) -> dict[str, Any]:
     """The reply to ``GET /v1/models``."""
     entries = [{"id": m, "object": "model", "created": created, "owned_by": "mics-ray-simulated"} for m in models]
     return {"object": "list", "data": entries}
 
 
-def error_body(message: str, code: str | None, param: str | None = None) -> dict[str, Mapping[str, str | None]]:
+def build_error_body(message: str, code: str | None, param: str | None = None) -> dict[str, Mapping[str, str | None]]:
     """OpenAI's error body."""
     return {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}
 
 
-def _invalid(message: str, param: str | None = None) -> RequestRefused:
+def _make_refusal(message: str, param: str | None = None) -> RequestRefused:
     return RequestRefused(400, message, None, param)
 
 
-def _messages(messages: object) -> tuple[list[str], int]:
+def _read_messages(messages: object) -> tuple[list[str], int]:
     """(texts, number of pictures) of all messages."""
     if not isinstance(messages, list) or not messages:
-        raise _invalid("A list of at least one message is required.", "messages")
+        raise _make_refusal("A list of at least one message is required.", "messages")
     texts: list[str] = []
     pictures = 0
     for message in messages:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise _invalid("Every message is an object with a role.", "messages")
+            raise _make_refusal("Every message is an object with a role.", "messages")
         content = message.get("content")
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
         if not isinstance(parts, list):
-            raise _invalid("A message's content is text or a list of parts.", "messages")
+            raise _make_refusal("A message's content is text or a list of parts.", "messages")
         for part in parts:
-            if text := _part(part):
+            if text := _read_part(part):
                 texts.append(text)
             pictures += part["type"] == "image_url"
     return texts, pictures
 
 
-def _part(part: object) -> str:
+def _read_part(part: object) -> str:
     """The text of a content part, nothing for a picture."""
     kind = part.get("type") if isinstance(part, dict) else None
     if isinstance(part, dict) and kind == "text" and isinstance(part.get("text"), str):
@@ -119,24 +119,24 @@ def _part(part: object) -> str:
     link = part.get("image_url") if isinstance(part, dict) and kind == "image_url" else None
     if isinstance(link, dict) and isinstance(link.get("url"), str):
         return ""
-    raise _invalid("A content part is a text or an image_url with a url.", "messages")
+    raise _make_refusal("A content part is a text or an image_url with a url.", "messages")
 
 
-def _temperature(value: object) -> float:
+def _read_temperature(value: object) -> float:
     if value is None:
         return 1.0
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 2:
-        raise _invalid("The temperature is a number from 0 to 2.", "temperature")
+        raise _make_refusal("The temperature is a number from 0 to 2.", "temperature")
     return float(value)
 
 
-def _whole(value: object, name: str, least: int) -> int | None:
+def _read_whole_number(value: object, name: str, least: int) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value < MAX_SEED:
-        raise _invalid(f"{name} is a whole number of at least {least}.", name)
+        raise _make_refusal(f"{name} is a whole number of at least {least}.", name)
     return value
 
 
-def _tokens(text: str) -> int:
+def _count_tokens(text: str) -> int:
     return max(1, math.ceil(len(text) / CHARS_PER_TOKEN))

@@ -6,7 +6,7 @@ import unicodedata
 from functools import lru_cache
 
 from mics_ray.local.findings import FINDINGS, Finding
-from mics_ray.local.reading import CANDIDATE, REFERENCE, sections
+from mics_ray.local.reading import CANDIDATE, REFERENCE, split_sections
 
 JUDGE_MODEL = "simulated-judge-terms"
 THRESHOLD = 0.6  # F1 of the term sets
@@ -25,31 +25,31 @@ _SIDES = {"left": ("left",), "right": ("right",), "bilateral": ("left", "right")
 _NEGATIONS = frozenset(("no", "not", "without", "none", "absent", "never", "excluded"))
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """The words of ``text``: lower case, no accents, no articles and fillers, plurals cut roughly; at most 200."""
     spelled = unicodedata.normalize("NFKD", text[:MAX_CHARS].casefold())
     found = _WORD.findall("".join(c for c in spelled if not unicodedata.combining(c)))[:MAX_TERMS]
-    return [_singular(word) for word in found if word not in _FILLERS]
+    return [_make_singular(word) for word in found if word not in _FILLERS]
 
 
 def same_meaning(reference: str, candidate: str, threshold: float = THRESHOLD) -> bool:
     """Whether the two answers' terms agree: F1 of the term sets at least ``threshold``, and no conflict of side,
     negation or phantom finding. Bare sides and a bare "No" agree with themselves, an empty answer with nothing."""
-    gold, gold_sides, gold_negated = _terms(reference)
-    told, told_sides, told_negated = _terms(candidate)
+    gold, gold_sides, gold_negated = _find_terms(reference)
+    told, told_sides, told_negated = _find_terms(candidate)
     if gold_negated != told_negated or (gold_sides and told_sides and gold_sides != told_sides):
         return False
-    if _findings(gold) and _findings(told) and _findings(gold) != _findings(told):
+    if _finding_marks(gold) and _finding_marks(told) and _finding_marks(gold) != _finding_marks(told):
         return False
     if not gold and not told:
         return gold_negated or (bool(gold_sides) and gold_sides == told_sides)
     return 2 * len(gold & told) / (len(gold) + len(told)) >= threshold
 
 
-def verdict(prompt: str, temperature: float, rng: random.Random) -> str:
+def write_verdict(prompt: str, temperature: float, rng: random.Random) -> str:
     """``Yes`` or ``No`` to a judge's prompt; ``No`` where it lacks an answer. A temperature above zero moves the
     threshold at random, so that only borderline answers waver."""
-    parts = sections(prompt)
+    parts = split_sections(prompt)
     threshold = THRESHOLD + max(temperature, 0.0) * JITTER * rng.uniform(-1, 1)
     return "Yes" if same_meaning(parts.get(REFERENCE, ""), parts.get(CANDIDATE, ""), threshold) else "No"
 
@@ -58,12 +58,12 @@ def gives_away(sentence: str, answer: str, finding: Finding | None = None) -> bo
     """Whether ``sentence`` holds nearly all (80 %) of the words of ``answer``, with or without what stands in its
     brackets, or of a synonym of ``finding``."""
     names = [answer, re.sub(r"\([^)]*\)", " ", answer), *((finding.answer, *finding.synonyms) if finding else ())]
-    said = set(words(sentence))
-    wanted = (set(words(name)) for name in names)
+    said = set(split_words(sentence))
+    wanted = (set(split_words(name)) for name in names)
     return any(terms and len(terms & said) >= 0.8 * len(terms) for terms in wanted)
 
 
-def _singular(word: str) -> str:
+def _make_singular(word: str) -> str:
     if len(word) <= 3 or word.endswith(("ss", "us", "is", "as", "os")):
         return word
     if word.endswith("ies") and len(word) > 4:
@@ -72,9 +72,9 @@ def _singular(word: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _terms(text: str) -> tuple[frozenset[str], frozenset[str], bool]:
+def _find_terms(text: str) -> tuple[frozenset[str], frozenset[str], bool]:
     """(terms with every synonym of a finding as one term, sides named, whether it is negated)."""
-    found = words(text)
+    found = split_words(text)
     sides = frozenset(side for word in found for side in _SIDES.get(word, ()))
     kept = [word for word in found if word not in _SIDES and word not in _NEGATIONS]
     line = f" {' '.join(kept)} "
@@ -83,14 +83,14 @@ def _terms(text: str) -> tuple[frozenset[str], frozenset[str], bool]:
     return frozenset(line.split()), sides, any(word in _NEGATIONS for word in found)
 
 
-def _findings(terms: frozenset[str]) -> frozenset[str]:
+def _finding_marks(terms: frozenset[str]) -> frozenset[str]:
     return frozenset(term for term in terms if term.startswith("="))
 
 
-def _synonyms() -> tuple[tuple[str, str], ...]:
+def _list_synonyms() -> tuple[tuple[str, str], ...]:
     """(phrase between blanks, the finding's mark between blanks), longest phrase first so that it wins."""
     pairs = (
-        (f" {' '.join(words(name))} ", f" ={number} ")
+        (f" {' '.join(split_words(name))} ", f" ={number} ")
         for number, finding in enumerate(FINDINGS)
         for name in (finding.answer, *finding.synonyms)
     )
@@ -98,4 +98,4 @@ def _synonyms() -> tuple[tuple[str, str], ...]:
     return tuple(sorted(pairs, key=lambda pair: -len(pair[0])))
 
 
-_SYNONYMS = _synonyms()
+_SYNONYMS = _list_synonyms()

@@ -42,10 +42,10 @@ SKILLS: dict[str, Skill] = {
 }
 
 
-def reply(model: str, prompt: str, temperature: float, seed: int | None) -> str:
+def write_reply(model: str, prompt: str, temperature: float, seed: int | None) -> str:
     """The reply of ``model`` (a key of ``SKILLS``) to ``prompt``; the same for the same seed, model and prompt."""
     # Temperature is left out of the seed: it bends the weights, and the same draws stay comparable.
-    rng = random.Random(_digest(f"{seed}\n{model}\n{prompt}"))
+    rng = random.Random(_hash_text(f"{seed}\n{model}\n{prompt}"))
     notes = read_case(prompt)
     sentences = choose_sentences(notes)
     length = max(2, rng.choice(LENGTHS) - len(notes.steps)) if len(notes.steps) < 4 else 1
@@ -57,7 +57,7 @@ def reply(model: str, prompt: str, temperature: float, seed: int | None) -> str:
 def is_misread(notes: CaseNotes) -> bool:
     """Whether the case is one of the share that mentors easily misread: a draw from its notes."""
     return (
-        _digest("\n".join((notes.complaint, notes.age, notes.gender, *notes.findings)).casefold()) % 1000
+        _hash_text("\n".join((notes.complaint, notes.age, notes.gender, *notes.findings)).casefold()) % 1000
         < 1000 * MISREAD_SHARE
     )
 
@@ -70,12 +70,12 @@ def write_chain(
     for left in range(length, 0, -1):
         # The last step always finds to the evidence, so that a chain never ends in an answer out of nowhere.
         owed = left == 1 and (sentences.mistaken or not sentences.named)
-        kind = StepKind.NAMING if owed else _draw(_weights(sentences, skill, misread), temperature, rng)
-        steps.append(Step(kind, sentences.say(kind, rng)))
+        kind = StepKind.NAMING if owed else _draw_kind(_weigh_kinds(sentences, skill, misread), temperature, rng)
+        steps.append(Step(kind, sentences.say_sentence(kind, rng)))
     return tuple(steps)
 
 
-def _weights(sentences: CaseSentences, skill: Skill, misread: bool) -> tuple[float, ...]:
+def _weigh_kinds(sentences: CaseSentences, skill: Skill, misread: bool) -> tuple[float, ...]:
     """The skill's weights as the chain stands: nobody narrows twice, or goes astray once the evidence is named."""
     neutral, narrowing, naming, misleading = skill.weights
     again = skill.misread if misread else 1.0
@@ -88,7 +88,7 @@ def _weights(sentences: CaseSentences, skill: Skill, misread: bool) -> tuple[flo
     return (neutral, narrowing, naming, misleading * again)
 
 
-def _draw(weights: tuple[float, ...], temperature: float, rng: random.Random) -> StepKind:
+def _draw_kind(weights: tuple[float, ...], temperature: float, rng: random.Random) -> StepKind:
     """A kind by weight; a low temperature favours the most probable one, zero takes it."""
     top = max(weights)
     # The exponent 1 / temperature has no use below; at 0 it would divide by zero.
@@ -98,5 +98,5 @@ def _draw(weights: tuple[float, ...], temperature: float, rng: random.Random) ->
     return rng.choices(KINDS, [(weight / top) ** (1 / temperature) for weight in weights])[0]
 
 
-def _digest(text: str) -> int:
+def _hash_text(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())

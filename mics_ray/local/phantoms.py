@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from mics_ray.local.findings import FINDINGS
-from mics_ray.local.phantom_drawing import FAINT_SHARE, draw
+from mics_ray.local.phantom_drawing import FAINT_SHARE, draw_phantom
 
-__all__ = ["DEFAULT_COUNT", "DEFAULT_SEED", "HELD_OUT_QUESTIONS", "draw", "make_cases", "write_cases"]
+__all__ = ["DEFAULT_COUNT", "DEFAULT_SEED", "HELD_OUT_QUESTIONS", "make_cases", "write_cases"]
 
 DEFAULT_COUNT = 32  # four cases of each finding
 DEFAULT_SEED = 20_261_122  # of the embedded cases; the interns are trained and measured on other seeds
@@ -56,25 +56,25 @@ CAPTIONS = (
 )
 
 
-def _choice(rng: np.random.Generator, options: Sequence[str]) -> str:
+def _choose_one(rng: np.random.Generator, options: Sequence[str]) -> str:
     return options[int(rng.integers(len(options)))]
 
 
-def question(rng: np.random.Generator, wordings: Sequence[str] = QUESTIONS) -> tuple[str, int, str, str]:
+def make_question(rng: np.random.Generator, wordings: Sequence[str] = QUESTIONS) -> tuple[str, int, str, str]:
     """A question with the age, the sex and the complaint that it may mention. None of them tells of the finding."""
-    age, sex, complaint = int(rng.integers(19, 91)), _choice(rng, ("male", "female")), _choice(rng, COMPLAINTS)
-    return _choice(rng, wordings).format(age=age, sex=sex, complaint=complaint), age, sex, complaint
+    age, sex, complaint = int(rng.integers(19, 91)), _choose_one(rng, ("male", "female")), _choose_one(rng, COMPLAINTS)
+    return _choose_one(rng, wordings).format(age=age, sex=sex, complaint=complaint), age, sex, complaint
 
 
-def _caption(finding_index: int, rng: np.random.Generator) -> str:
-    form, evidence = _choice(rng, CAPTIONS), _choice(rng, FINDINGS[finding_index].evidence)
+def _make_caption(finding_index: int, rng: np.random.Generator) -> str:
+    form, evidence = _choose_one(rng, CAPTIONS), _choose_one(rng, FINDINGS[finding_index].evidence)
     if not form.startswith("{"):
         evidence = evidence[0].lower() + evidence[1:]
-    return form.format(evidence=evidence, remark=_choice(rng, NEUTRAL_REMARKS))
+    return form.format(evidence=evidence, remark=_choose_one(rng, NEUTRAL_REMARKS))
 
 
-def _case(number: int, finding_index: int, rng: np.random.Generator, wordings: Sequence[str]) -> dict[str, Any]:
-    text, age, sex, complaint = question(rng, wordings)
+def _make_case(number: int, finding_index: int, rng: np.random.Generator, wordings: Sequence[str]) -> dict[str, Any]:
+    text, age, sex, complaint = make_question(rng, wordings)
     rid = f"phantom-{number:03d}"
     return {
         "rid": rid,
@@ -88,11 +88,11 @@ def _case(number: int, finding_index: int, rng: np.random.Generator, wordings: S
         "presentation": complaint,
         "age_label": f"{age} years",
         "gender_label": sex.capitalize(),
-        "caption": [_caption(finding_index, rng)],
+        "caption": [_make_caption(finding_index, rng)],
     }
 
 
-def _plan(count: int, seed: int) -> tuple[list[int], np.random.Generator]:
+def _plan_findings(count: int, seed: int) -> tuple[list[int], np.random.Generator]:
     """The finding of each case, as even over the eight as ``count`` allows, and the generator for the texts."""
     # Stream 0 is for the texts; case numbers from 1 seed the pictures.
     rng = np.random.default_rng([seed, 0])
@@ -103,8 +103,8 @@ def _plan(count: int, seed: int) -> tuple[list[int], np.random.Generator]:
 
 def make_cases(count: int, seed: int, wordings: Sequence[str] = QUESTIONS) -> list[dict[str, Any]]:
     """``count`` case records (METHOD's input form) asked in ``wordings``; picture paths begin with ``images/``."""
-    order, rng = _plan(count, seed)
-    return [_case(number, finding, rng, wordings) for number, finding in enumerate(order, start=1)]
+    order, rng = _plan_findings(count, seed)
+    return [_make_case(number, finding, rng, wordings) for number, finding in enumerate(order, start=1)]
 
 
 def write_cases(
@@ -117,10 +117,10 @@ def write_cases(
     """Write ``cases.jsonl`` and ``images/*.png``. A picture depends on the seed, its case number and its finding, and
     on whether it is one of the ``faint_share``."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    order, _ = _plan(count, seed)
+    order, _ = _plan_findings(count, seed)
     cases = make_cases(count, seed, wordings)
     for number, (case, finding) in enumerate(zip(cases, order, strict=True), start=1):
-        draw(finding, np.random.default_rng([seed, number]), faint_share).save(
+        draw_phantom(finding, np.random.default_rng([seed, number]), faint_share).save(
             folder / case["images"][0], optimize=True
         )
     lines = (json.dumps(case, ensure_ascii=False) + "\n" for case in cases)

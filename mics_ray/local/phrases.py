@@ -46,7 +46,7 @@ MISTAKEN_PICTURES = (
 )
 
 
-def after(lead: str, sentence: str) -> str:
+def join_lead(lead: str, sentence: str) -> str:
     """``sentence`` behind a lead-in, its first letter lower-cased unless an abbreviation begins it."""
     if not lead or not sentence:
         return sentence
@@ -54,7 +54,7 @@ def after(lead: str, sentence: str) -> str:
     return lead + head
 
 
-def patient(age: str, gender: str) -> str:
+def describe_patient(age: str, gender: str) -> str:
     """Who the notes are about, e.g. ``A 45-year-old man``; ``The patient`` where they do not say."""
     years = re.search(r"\d{1,3}", age)
     noun = {"m": "man", "f": "woman"}.get(gender.strip().casefold()[:1], "patient")
@@ -66,9 +66,9 @@ def patient(age: str, gender: str) -> str:
     return "The patient" if noun == "patient" else f"A {noun}"
 
 
-def openings(age: str, gender: str, complaint: str) -> tuple[str, ...]:
+def make_openings(age: str, gender: str, complaint: str) -> tuple[str, ...]:
     """Neutral sentences that restate who comes with what; none reveals anything that is seen."""
-    who = patient(age, gender)
+    who = describe_patient(age, gender)
     what = complaint.strip().rstrip(".?!; ")
     if not what:
         return (f"{who} is examined, and the history says no more.",) if who != "The patient" else ()

@@ -39,7 +39,7 @@ class CaseNotes:
     next_step: int
 
 
-def sections(prompt: str) -> dict[str, str]:
+def split_sections(prompt: str) -> dict[str, str]:
     """Text under each known ``## Heading``, keyed by the lower-cased heading; the first of a name counts."""
     found: dict[str, str] = {}
     marks = list(_HEADING.finditer(prompt))
@@ -49,21 +49,21 @@ def sections(prompt: str) -> dict[str, str]:
     return found
 
 
-def one_line(text: str) -> str:
+def make_plain(text: str) -> str:
     """``text`` without markers, picture placeholders and line breaks, so that it cannot pass for a step of its own."""
     return " ".join(_MARKUP.sub(" ", text).split())
 
 
-def sentences(text: str) -> tuple[str, ...]:
+def split_sentences(text: str) -> tuple[str, ...]:
     """``text`` as at most 60 sentences of two words or more, capitalised and closed; headings (``…:``) are left out."""
-    pieces = (_LEAD.sub("", one_line(piece)) for piece in _SENTENCE_END.split(text))
+    pieces = (_LEAD.sub("", make_plain(piece)) for piece in _SENTENCE_END.split(text))
     whole = (piece.strip(" ,;:-•") for piece in pieces if not piece.endswith(":"))
     return tuple(p[0].upper() + p[1:] + ("" if p[-1] in ".!?" else ".") for p in whole if " " in p)[:MAX_SENTENCES]
 
 
 def read_case(prompt: str) -> CaseNotes:
     """The case that a mentor's prompt describes."""
-    parts = sections(prompt)
+    parts = split_sections(prompt)
     fields: dict[str, list[str]] = {"complaint": [], "age": [], "gender": [], "findings": []}
     name = "findings" if NOTES in parts else ""
     for line in parts.get(NOTES, prompt).splitlines():
@@ -74,27 +74,27 @@ def read_case(prompt: str) -> CaseNotes:
             fields[name].append(field.group(2) if field else line)
             name = "findings" if NOTES in parts or name == "findings" else ""
     past = parts.get(PREFIX, "" if PREFIX in parts else prompt)
-    numbers, steps = _steps(past)
+    numbers, steps = _read_steps(past)
     return CaseNotes(
-        complaint=one_line(" ".join(fields["complaint"]))[:300],
-        age=one_line(" ".join(fields["age"]))[:40],
-        gender=one_line(" ".join(fields["gender"]))[:40],
-        findings=tuple(s for line in fields["findings"] for s in sentences(line))[:MAX_SENTENCES],
-        answer=_answer(prompt, parts),
+        complaint=make_plain(" ".join(fields["complaint"]))[:300],
+        age=make_plain(" ".join(fields["age"]))[:40],
+        gender=make_plain(" ".join(fields["gender"]))[:40],
+        findings=tuple(s for line in fields["findings"] for s in split_sentences(line))[:MAX_SENTENCES],
+        answer=_read_answer(prompt, parts),
         steps=steps,
         next_step=max(numbers, default=0) + 1,
     )
 
 
-def _steps(text: str) -> tuple[list[int], tuple[str, ...]]:
+def _read_steps(text: str) -> tuple[list[int], tuple[str, ...]]:
     marks = list(_STEP.finditer(text))
     ends = [*(m.start() for m in marks[1:]), len(text)][: len(marks)]
-    bodies = tuple(one_line(text[m.end() : end]) for m, end in zip(marks, ends, strict=True))
+    bodies = tuple(make_plain(text[m.end() : end]) for m, end in zip(marks, ends, strict=True))
     return [int(m.group(1)) for m in marks], bodies
 
 
-def _answer(prompt: str, parts: dict[str, str]) -> str:
+def _read_answer(prompt: str, parts: dict[str, str]) -> str:
     given = parts.get(REFERENCE, "")
     if not given and (line := _ANSWER_LINE.search(prompt)):
         given = line.group(1)
-    return one_line(given)[:500]
+    return make_plain(given)[:500]

@@ -24,7 +24,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from mics_ray.local import judge, mentors
-from mics_ray.local.chat_protocol import ChatRequest, RequestRefused, completion, error_body, model_list, read_request
+from mics_ray.local.chat_protocol import (
+    ChatRequest,
+    RequestRefused,
+    build_completion,
+    build_error_body,
+    build_model_list,
+    read_request,
+)
 
 LOOPBACK = "127.0.0.1"
 MODELS = (*mentors.SKILLS, judge.JUDGE_MODEL)
@@ -33,39 +40,39 @@ EX_USAGE = 64  # as in sysexits.h
 _log = logging.getLogger(__name__)
 
 
-def answer(request: ChatRequest) -> str:
+def answer_request(request: ChatRequest) -> str:
     """What the model of ``request`` writes, the same for the same request. Raises RequestRefused (404) on others."""
     if request.model in mentors.SKILLS:
-        return mentors.reply(request.model, request.prompt, request.temperature, request.seed)
+        return mentors.write_reply(request.model, request.prompt, request.temperature, request.seed)
     if request.model == judge.JUDGE_MODEL:
         key = f"{request.seed}\n{request.prompt}".encode("utf-8", "surrogatepass")
-        return judge.verdict(request.prompt, request.temperature, random.Random(blake2b(key).digest()))
+        return judge.write_verdict(request.prompt, request.temperature, random.Random(blake2b(key).digest()))
     raise RequestRefused(404, "The simulated server has no model of that name.", "model_not_found", "model")
 
 
 def make_app(api_key: str | None = None) -> web.Application:
     """The application; with ``api_key`` everything under /v1 asks for it as a bearer token."""
-    app = web.Application(middlewares=[_errors_as_json, _bearer(api_key)], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[_errors_as_json, _require_key(api_key)], client_max_size=MAX_BODY)
     started, numbers = int(time.time()), count(1)
 
-    async def chat(request: web.Request) -> web.Response:
+    async def handle_chat(request: web.Request) -> web.Response:
         try:
             body = await request.json()
         # LookupError: an unknown charset in the Content-Type.
         except (ValueError, RecursionError, LookupError):
             raise RequestRefused(400, "The body is not valid JSON.") from None
         asked = read_request(body)
-        return web.json_response(completion(asked, answer(asked), next(numbers), int(time.time())))
+        return web.json_response(build_completion(asked, answer_request(asked), next(numbers), int(time.time())))
 
-    async def models(_: web.Request) -> web.Response:
-        return web.json_response(model_list(MODELS, started))
+    async def handle_models(_: web.Request) -> web.Response:
+        return web.json_response(build_model_list(MODELS, started))
 
-    async def health(_: web.Request) -> web.Response:
+    async def handle_health(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "simulated": True})
 
-    app.router.add_post("/v1/chat/completions", chat)
-    app.router.add_get("/v1/models", models)
-    app.router.add_get("/health", health)
+    app.router.add_post("/v1/chat/completions", handle_chat)
+    app.router.add_get("/v1/models", handle_models)
+    app.router.add_get("/health", handle_health)
     return app
 
 
@@ -74,14 +81,14 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except RequestRefused as refused:
-        return web.json_response(error_body(str(refused), refused.code, refused.param), status=refused.status)
+        return web.json_response(build_error_body(str(refused), refused.code, refused.param), status=refused.status)
     except web.HTTPException as error:
-        return web.json_response(error_body(f"{error.reason}.", None), status=error.status)
+        return web.json_response(build_error_body(f"{error.reason}.", None), status=error.status)
 
 
-def _bearer(api_key: str | None) -> Middleware:
+def _require_key(api_key: str | None) -> Middleware:
     @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def check_key(request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         wanted = f"Bearer {api_key}".encode()
         # Compared in constant time, as bytes: compare_digest refuses text that is not ASCII.
@@ -89,10 +96,10 @@ def _bearer(api_key: str | None) -> Middleware:
             raise RequestRefused(401, "The API key is missing or wrong.", "invalid_api_key")
         return await handler(request)
 
-    return check
+    return check_key
 
 
-async def serve(port: int, api_key: str | None) -> None:
+async def run_server(port: int, api_key: str | None) -> None:
     """Serve on loopback (``port`` 0: any free one), announce the address on stdout, return when told to stop."""
     runner = web.AppRunner(make_app(api_key), access_log=None)
     await runner.setup()
@@ -115,7 +122,7 @@ def _stop_event() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
 
-    def watch() -> None:
+    def watch_stdin() -> None:
         with contextlib.suppress(OSError):
             while os.read(0, 4096):
                 pass
@@ -123,7 +130,7 @@ def _stop_event() -> asyncio.Event:
             loop.call_soon_threadsafe(stopped.set)
 
     # os.read in a daemon thread: standard input may be a file, a pipe or a terminal, and must not hold up the exit.
-    threading.Thread(target=watch, name="stdin-watch", daemon=True).start()
+    threading.Thread(target=watch_stdin, name="stdin-watch", daemon=True).start()
     return stopped
 
 
@@ -138,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("simulated server: the variable named by --api-key-env is not set\n")
         return EX_USAGE
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    asyncio.run(serve(options.port, api_key))
+    asyncio.run(run_server(options.port, api_key))
     return 0
 
 

@@ -13,7 +13,7 @@ from mics_ray.core.display import make_one_line
 from mics_ray.core.types import Outcome
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK
 from mics_ray.replay.cases import RecordEnd
-from mics_ray.replay.committed import Comparison
+from mics_ray.replay.committed_rows import Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +44,26 @@ class Account:
         return sum(end.damaged for end in self.ends)
 
     @property
-    def code(self) -> int:
+    def exit_code(self) -> int:
         """The exit code: 74 where a reply is damaged, or the run's own configuration does not give its own rows."""
+        # A changed configuration may well give other rows: then a difference is what one wanted to see.
         failed = self.damaged or (not self.changed and (self.comparison.differing or self.lacking))
         return EXIT_CANNOT_WRITE if failed else EXIT_OK
 
-    def by_round(self) -> list[dict[str, int]]:
+    def count_by_round(self) -> list[dict[str, int]]:
         """Cases that the record does not reach, by the attempt and the round in which it ends."""
         counts = Counter((end.attempt, end.round) for end in self.ends)
         return [{"attempt": a, "round": r, "cases": count} for (a, r), count in sorted(counts.items())]
 
-    def plain(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The account as JSON holds it."""
+        # Names and order are a file format: `summary.json` of a replay holds them.
         told = self.comparison
         return {
             "completed": self.completed,
             "beyond_record": len(self.ends),
             "damaged": self.damaged,
-            "record_ends": self.by_round(),
+            "record_ends": self.count_by_round(),
             "changed": list(self.changed),
             "same": told.same,
             "differing": told.differing,
@@ -77,8 +79,8 @@ def print_account(console: Console, account: Account) -> None:
     """Print how far the record reached, the outcomes side by side, and what differs."""
     told = account.comparison
     if account.changed:
-        _lines(console, "changed against the run:", account.changed)
-    console.print(_reach(account), _outcomes(told))
+        _print_lines(console, "changed against the run:", account.changed)
+    console.print(_make_reach_table(account), _make_outcome_table(told))
     for name, problem in account.problems.items():
         console.print(f"{name} cannot be read: {problem}", style="yellow", markup=False)
     if told.differing:
@@ -91,32 +93,33 @@ def print_account(console: Console, account: Account) -> None:
         console.print(ends, style="red", markup=False, soft_wrap=True)
     if not account.changed and account.lacking:
         console.print(f"the record does not reach {account.lacking} cases that the run has", style="red")
-    if account.code == EXIT_OK and not account.changed:
+    if account.exit_code == EXIT_OK and not account.changed:
         console.print(f"{told.same} cases, each the same as in the run", style="green")
     console.print(f"rows     {account.folder}/results/part-*.parquet", markup=False, soft_wrap=True)
     console.print(f"summary  {account.folder}/summary.json", markup=False, soft_wrap=True)
 
 
-def _lines(console: Console, title: str, lines: Sequence[str]) -> None:
+def _print_lines(console: Console, title: str, lines: Sequence[str]) -> None:
     console.print(title)
     for line in lines:
         console.print(f"  {line}", markup=False, soft_wrap=True)
 
 
-def _reach(account: Account) -> Table:
+def _make_reach_table(account: Account) -> Table:
     table = Table(title=f"{account.records} cases replayed in {account.seconds:.1f} s", title_justify="left")
     table.add_column("the record")
     table.add_column("cases", justify="right")
     table.add_row("reaches to the end of the search", str(account.completed))
-    for row in account.by_round():
+    for row in account.count_by_round():
         table.add_row(f"ends in round {row['round']} of attempt {row['attempt']}", str(row["cases"]))
     return table
 
 
-def _outcomes(told: Comparison) -> Table:
+def _make_outcome_table(told: Comparison) -> Table:
     table = Table(title="outcomes of the cases that both have", title_justify="left")
     for name in ("outcome", "run", "replay"):
         table.add_column(name, justify="left" if name == "outcome" else "right")
+    # In the order of the enumeration, as every report lists outcomes.
     for name in Outcome:
         if told.before[name] or told.after[name]:
             table.add_row(name, str(told.before[name]), str(told.after[name]))

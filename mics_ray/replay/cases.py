@@ -20,7 +20,7 @@ from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.jobs.window import make_rows
 from mics_ray.models.replies.recorded_replies import RecordedReplies, RecordedReplyDamaged, ReplyNotRecorded
 from mics_ray.models.roles import UsageMeter
-from mics_ray.replay.lost import Lost, RecordedModel, losing
+from mics_ray.replay.lost_calls import LostCalls, RecordedModel, lose_again
 
 OPEN_CASES = 32
 """Cases at a time: their pictures are decoded side by side and held in memory."""
@@ -51,6 +51,7 @@ class _Watched:
 
     def next_move(self, tree: SearchTree) -> Move:
         """See :class:`mics_ray.core.ports.Strategy`."""
+        # By the seed, which is another one in each attempt: its place among the keys is the attempt's number.
         self.rounds[tree.seed] = tree.rounds + 1
         return self.of.next_move(tree)
 
@@ -58,12 +59,12 @@ class _Watched:
 class Replayer:
     """Searches cases on recorded replies. ``lost`` are the calls that the run lost, by case id."""
 
-    def __init__(self, config: Config, stamp: Stamp, record: RecordedReplies, lost: Mapping[str, Lost]) -> None:
+    def __init__(self, config: Config, stamp: Stamp, record: RecordedReplies, lost: Mapping[str, LostCalls]) -> None:
         self._config, self._stamp, self._lost = config, stamp, lost
         self._root = locate_images(config)
         self._strategy = build_strategy(config.search, tuple(config.mentors))
         entries = {**config.mentors, **config.interns, JUDGE: config.judge}
-        self._cast = PanelBuilder(
+        self._panels = PanelBuilder(
             config, {name: RecordedModel(record, find_room(entry)) for name, entry in entries.items()}
         )
 
@@ -86,6 +87,7 @@ class Replayer:
                 return None
             return found
 
+        # Numbered, so that the ends come out in the input's order whichever case is through first.
         records = enumerate(pair for span in spans for pair in read_places(span))
         await make_rows(records, make_row, RowWriter(store, POLICY), OPEN_CASES, stop)
         return [ends[number] for number in sorted(ends)]
@@ -95,26 +97,28 @@ class Replayer:
         if isinstance(record, Rejection):
             return rejected_row(record, self._stamp)
         try:
+            # In a thread: decoding would hold up the other open cases.
             pictures = await asyncio.to_thread(load_pictures, self._config, self._root, place, record)
             if isinstance(pictures, Rejection):
                 return rejected_row(pictures, self._stamp)
             meter, watched, started = UsageMeter(), _Watched(self._strategy), time.monotonic()
-            panel = losing(
-                self._cast.build_panel(pictures["mentor"], pictures["intern"], meter), self._lost.get(record.id, {})
+            panel = lose_again(
+                self._panels.build_panel(pictures["mentor"], pictures["intern"], meter), self._lost.get(record.id, {})
             )
             result = await run_case(self._config, watched, record, panel)
             return result_row(result, meter.usage, time.monotonic() - started, self._stamp)
         except Exception as error:
-            if missing := _missing(error):
+            if missing := _find_missing_reply(error):
                 attempt, last = len(watched.rounds), list(watched.rounds.values())[-1]
                 return RecordEnd(record.id, attempt, last, missing.entry, isinstance(missing, RecordedReplyDamaged))
             return result_row(failed_result(record, error, self._stamp.seed), {}, 0.0, self._stamp)
 
 
-def _missing(error: Exception) -> ReplyNotRecorded | None:
+def _find_missing_reply(error: Exception) -> ReplyNotRecorded | None:
     """The request without a reply that ended a search, if one did; a damaged one before others."""
     if isinstance(error, ReplyNotRecorded):
         return error
+    # A task group gathers what its calls raise; searches nest groups (candidates, votes).
     inner = error.exceptions if isinstance(error, ExceptionGroup) else ()
-    found = [one for one in map(_missing, inner) if one is not None]
+    found = [one for one in map(_find_missing_reply, inner) if one is not None]
     return next((one for one in found if isinstance(one, RecordedReplyDamaged)), found[0] if found else None)

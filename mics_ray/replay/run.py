@@ -29,7 +29,7 @@ from mics_ray.models.replies.recorded_replies import RecordedReplies
 from mics_ray.private_files import make_private_folder
 from mics_ray.replay.account import Account
 from mics_ray.replay.cases import RecordEnd, Replayer
-from mics_ray.replay.committed import committed, compare
+from mics_ray.replay.committed_rows import compare_rows, read_committed
 from mics_ray.runtime.monitor.logs import log_into_folder
 from mics_ray.runtime.monitor.progress import Progress, format_clock
 
@@ -38,7 +38,7 @@ ENDS = "record_ends.jsonl"
 _MADE_BY = "made_by.json"
 
 
-def replay(config: Config, progress: Progress, stop: StopSignal) -> Account:
+def replay_run(config: Config, progress: Progress, stop: StopSignal) -> Account:
     """Search every case of ``config`` again from the record of ``run.dir``; the run's own results stay as they are.
 
     The rows go to a folder of their own for each configuration, ``run.dir/replay/DIGEST``. A replay that was stopped
@@ -50,38 +50,40 @@ def replay(config: Config, progress: Progress, stop: StopSignal) -> Account:
         raise RefusedRun(f"run.dir: there is no run in {run}")
     check_replay(config)
     with hold_folder(config.run.dir, "run.dir") as folder:
+        # Into the run's own logs: the replay's folder may be replaced.
         log_into_folder(folder.logs, "replay")
-        with _refusing():
-            return _replay(config, folder, progress, stop)
+        with _refuse_unreadable():
+            return _replay_held(config, folder, progress, stop)
 
 
-def rebuild(config: Config, folder: RunFolder, progress: Progress, stop: StopSignal) -> list[RecordEnd]:
+def rebuild_rows(config: Config, folder: RunFolder, progress: Progress, stop: StopSignal) -> list[RecordEnd]:
     """Commit the rows that a run lacks, as far as its record reaches; the other cases are returned.
 
     The caller holds the run's lock. Raises :class:`RefusedRun` where the record is not that of this configuration and
     input, :class:`mics_ray.errors.Stopped`, ``OSError``.
     """
     check_replay(config)
-    with _refusing():
+    with _refuse_unreadable():
         survey = survey_cases(str(locate_cases(config)), committed_ids(folder.results))
         view = build_identity(config, survey.sha256)
         folder.refuse_other(view, "run.dir")
         stamp = Stamp(config.seed, digest_identity(view), find_code_version())
-        with _opened(folder) as record:
+        with _open_record(folder) as record:
             replayer = Replayer(config, stamp, record, {})
             return _search_again(replayer, survey, ShardStore(folder.results), progress, stop)
 
 
-def _replay(config: Config, folder: RunFolder, progress: Progress, stop: StopSignal) -> Account:
-    run = committed(folder.results)
+def _replay_held(config: Config, folder: RunFolder, progress: Progress, stop: StopSignal) -> Account:
+    run = read_committed(folder.results)
     survey = survey_cases(str(locate_cases(config)))
     view = build_identity(config, survey.sha256)
     changed = folder.list_changes(view)
     stamp, started = Stamp(config.seed, digest_identity(view), find_code_version()), time.monotonic()
-    target = _target(folder, stamp, progress)
+    # After everything that may refuse: it may delete an earlier replay.
+    target = _prepare_target(folder, stamp, progress)
     survey = survey_cases(survey.path, committed_ids(target.results))
     progress.show_phase(f"{survey.pending} of {survey.records} cases from the record in {folder.cache}")
-    with _opened(folder) as record:
+    with _open_record(folder) as record:
         replayer = Replayer(config, stamp, record, run.lost)
         ends = _search_again(replayer, survey, ShardStore(target.results), progress, stop)
         problems = dict(record.problems)
@@ -91,12 +93,12 @@ def _replay(config: Config, folder: RunFolder, progress: Progress, stop: StopSig
         rows=len(run.digests),
         ends=ends,
         lacking=sum(end.case in run.digests for end in ends),
-        comparison=compare(target.results, run),
+        comparison=compare_rows(target.results, run),
         changed=changed,
         problems=problems,
         seconds=time.monotonic() - started,
     )
-    _write(target, config, view, account)
+    _write_account(target, config, view, account)
     return account
 
 
@@ -109,6 +111,7 @@ def _search_again(
     def count_case() -> None:
         nonlocal done
         done += 1
+        # By the cases of this session: those of an earlier one say nothing about the speed of today's machine.
         left = (records - done) * (time.monotonic() - started) / (done - before)
         progress.show_line(done, records, Text(f"{done}/{records} cases from the record  {format_clock(left)} left"))
 
@@ -118,20 +121,21 @@ def _search_again(
         progress.close()
 
 
-def _target(folder: RunFolder, stamp: Stamp, progress: Progress) -> RunFolder:
+def _prepare_target(folder: RunFolder, stamp: Stamp, progress: Progress) -> RunFolder:
     """The folder of this configuration's replay; rows of a stopped one stay where the same code made them."""
     target = RunFolder(folder.root / "replay" / stamp.config_digest)
-    if target.root.exists() and not _goes_on(target, stamp):
+    if target.root.exists() and not _can_go_on(target, stamp):
         progress.show_phase(f"replaces the earlier replay in {target.root}")
-        shutil.rmtree(target.root)
+        shutil.rmtree(target.root)  # rows of two versions of the code must not stand side by side
     make_private_folder(target.root)
-    target.write(_MADE_BY, json.dumps(stamp.code_version))
+    target.write_file(_MADE_BY, json.dumps(stamp.code_version))
     return target
 
 
-def _goes_on(target: RunFolder, stamp: Stamp) -> bool:
+def _can_go_on(target: RunFolder, stamp: Stamp) -> bool:
     """Whether a replay of the same code was stopped here, and its rows can be read."""
     made_by = target.root / _MADE_BY
+    # The summary is written last: with it the replay had ended, and is made anew.
     if target.summary.exists() or not made_by.exists():
         return False
     try:
@@ -141,24 +145,24 @@ def _goes_on(target: RunFolder, stamp: Stamp) -> bool:
         return False
 
 
-def _write(target: RunFolder, config: Config, view: dict[str, Any], account: Account) -> None:
+def _write_account(target: RunFolder, config: Config, view: dict[str, Any], account: Account) -> None:
     """What makes the folder one that reads like a run's; the summary last, for it says that the replay has ended."""
     target.write_identity(view, dump_yaml(replace(config, replay=False)))
     lines = (json.dumps({name: getattr(end, name) for name in RecordEnd.__slots__}) for end in account.ends)
-    target.write(ENDS, "".join(f"{line}\n" for line in lines))
+    target.write_file(ENDS, "".join(f"{line}\n" for line in lines))
     summary = summarise_results(target.results) | {
         "finished": not account.ends,
         "search_seconds": round(account.seconds, 3),
         "simulated": uses_simulated_models(config),
         "config_digest": digest_identity(view),
         "code_version": find_code_version(),
-        "replay": account.plain(),
+        "replay": account.as_json(),
     }
-    target.write("summary.json", json.dumps(summary, indent=1))
+    target.write_file("summary.json", json.dumps(summary, indent=1))
 
 
 @contextmanager
-def _opened(folder: RunFolder) -> Iterator[RecordedReplies]:
+def _open_record(folder: RunFolder) -> Iterator[RecordedReplies]:
     record = RecordedReplies(folder.cache)
     try:
         yield record
@@ -167,7 +171,7 @@ def _opened(folder: RunFolder) -> Iterator[RecordedReplies]:
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def _refuse_unreadable() -> Iterator[None]:
     """An input or a shard that cannot be read refuses the replay."""
     try:
         yield

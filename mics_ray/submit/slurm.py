@@ -19,6 +19,7 @@ from rich.console import Console
 from mics_ray.config.keys import DIRECTORY, read_key
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.jobs.lock import LockHeld, RunLock
+from mics_ray.private_files import create_private, make_private_folder, write_private
 from mics_ray.runtime.serving.placement import ClusterNode, find_placement_problems
 from mics_ray.submit.clusters import Preview, Say
 from mics_ray.submit.config import SlurmConfig
@@ -96,7 +97,9 @@ class Slurm:
 
     def _queue_job(self, job: SubmittedJob, text: str, again: bool) -> None:
         file = self._sbatch_file(job)
-        file.write_text(text, encoding="utf-8")
+        write_private(file, text)
+        # Made here, for SLURM would make it with a mode of its own; it appends to a log that is there.
+        create_private(self._log_file(job))
         if again:
             self._exit_file(job).unlink()
         number = self._run_tool("sbatch", "--parsable", str(file.absolute())).split(";")[0].strip()
@@ -126,10 +129,8 @@ class Slurm:
 
     def _make_folder(self) -> Path:
         folder = Path(self._config.dir)
-        # The log and the token are for the owner only, also where SLURM makes the file.
-        os.umask(0o077)
         try:
-            folder.mkdir(exist_ok=True)
+            make_private_folder(folder)
         except OSError as error:
             raise RefusedRun(f"cluster.dir: cannot make {folder}: {error.strerror}") from None
         return folder

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from mics_ray.config.schema import InternDefaults
-from mics_ray.local.phantoms import draw
+from mics_ray.local.phantom_drawing import draw_phantom
 from mics_ray.models.engine.vllm_engine import VllmEngine
 from mics_ray.models.types import Pictures, Request
 
@@ -23,7 +23,7 @@ COUNT, ROOM = 12, 24
 
 def films(number: int) -> list[Image.Image]:
     """No, one or two phantom radiographs."""
-    return [draw(number % 8, np.random.default_rng([number, k])).convert("RGB") for k in range(number % 3)]
+    return [draw_phantom(number % 8, np.random.default_rng([number, k])).convert("RGB") for k in range(number % 3)]
 
 
 def pictures(shown: list[Image.Image]) -> Pictures | None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mics_ray.local.phantoms import draw
+from mics_ray.local.phantom_drawing import draw_phantom
 from mics_ray.local.training.intern_measure import prompt_text
-from mics_ray.local.training.intern_texts import KINDS, intern_template, noise, sample
+from mics_ray.local.training.intern_texts import KINDS, intern_template, make_noise, make_sample
 
 COUNT = 48
 PICTURES = (1, 1, 1, 2, 0, 1)
@@ -24,11 +24,13 @@ def items(processor: Any, template: str) -> list[Item]:
     """Prompts of every kind, with no, one or two pictures of several sizes; the last one is long and unknown."""
     made: list[Item] = []
     for index in range(COUNT):
-        drawn = sample(template, KINDS[index % len(KINDS)], index % 8, 5_000_000_000 + index)
-        films = [draw(drawn.drawn, np.random.default_rng([index, k])) for k in range(PICTURES[index % len(PICTURES)])]
+        drawn = make_sample(template, KINDS[index % len(KINDS)], index % 8, 5_000_000_000 + index)
+        films = [
+            draw_phantom(drawn.drawn, np.random.default_rng([index, k])) for k in range(PICTURES[index % len(PICTURES)])
+        ]
         films = [film.convert("RGB").resize(SIZES[index % len(SIZES)]) for film in films]
         made.append((prompt_text(processor, drawn.prompt, len(films)), films))
-    prompt = template.format(question=noise(random.Random(0), 900), prefix="(nothing yet)")
+    prompt = template.format(question=make_noise(random.Random(0), 900), prefix="(nothing yet)")
     return [*made, (prompt_text(processor, prompt, 1), made[0][1])]
 
 

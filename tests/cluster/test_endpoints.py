@@ -10,7 +10,8 @@ import ray
 
 from mics_ray.config.schema import ModelConfig
 from mics_ray.models.types import Request
-from mics_ray.runtime.driver.endpoint_actors import RemoteEndpoint, start_endpoint
+from mics_ray.runtime.driver.endpoint_actor import start_endpoint
+from mics_ray.runtime.driver.remote_endpoint import RemoteEndpoint
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 from tests.support.faulty_server import FaultyServer, Seen, answer, completion
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from eval.examine import examine
-from eval.prepare import prepared
+from eval.examine import answer_pending
+from eval.prepare import prepare_evaluation
 from eval.rows import ANSWERS
-from eval.run import evaluate
+from eval.run import evaluate_model
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.io.shards import iter_rows
 from mics_ray.jobs.generation import serve_simulated_models
@@ -43,9 +43,9 @@ def evaluated(replicas: dict[str, list[Any]], folder: Path, *overrides: str) -> 
     def answering(work: Any, progress: Progress) -> Any:
         with serve_simulated_models(work.config, work.folder) as served:
             shared = {name: replicas[REPLICAS[name]] for name in served.interns}
-            return examine(work.at(served), progress, lambda *_: shared)
+            return answer_pending(work.use_config(served), progress, lambda *_: shared)
 
-    assert evaluate(job(folder, *overrides, count=24), answering) == EXIT_OK
+    assert evaluate_model(job(folder, *overrides, count=24), answering) == EXIT_OK
     return rows(folder)
 
 
@@ -138,5 +138,5 @@ def test_interns_that_the_cluster_cannot_hold_are_refused(ray_cluster: None, tmp
     def nothing(*_: object) -> dict[str, list[Any]]:
         raise RefusedRun("the models need 4 GPUs")
 
-    with prepared(job(tmp_path)) as work, pytest.raises(RefusedRun, match="4 GPUs"):
-        examine(work, Progress(), nothing)
+    with prepare_evaluation(job(tmp_path)) as work, pytest.raises(RefusedRun, match="4 GPUs"):
+        answer_pending(work, Progress(), nothing)

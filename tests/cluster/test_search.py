@@ -37,7 +37,7 @@ class KillOnce(Progress):
 def searched(replicas: dict[str, list[Any]], progress: Progress, *overrides: str) -> list[dict[str, Any]]:
     config = compose_config(["experiment=demo", *overrides])
     with prepare_generation(config) as job, serve_simulated_models(config, job.folder) as served:
-        end = search_job(job.at(served), progress, lambda *_: replicas)
+        end = search_job(job.use_config(served), progress, lambda *_: replicas)
         assert end.code == EXIT_OK, end.message
         return list(iter_rows(job.folder.results))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from eval.rejudge.report import markdown
+from eval.rejudge.report import render_rejudgement
 from eval.reports.markdown import render_report
 from mics_ray.assemble.case_search import failed_result
 from mics_ray.command_line import run_program
@@ -21,7 +21,7 @@ from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.io.results_check import ResultsCheck, check_results
 from mics_ray.replay.account import Account, print_account
-from mics_ray.replay.committed import Comparison
+from mics_ray.replay.committed_rows import Comparison
 from mics_ray.runtime.monitor.logs import CASE_LOG, CaseLog, log_into_folder
 from mics_ray.runtime.monitor.run_summary_view import chain_view
 from mics_ray.runtime.monitor.watch_screen import Pace, draw_screen
@@ -153,7 +153,7 @@ def test_the_report_of_another_judge_is_harmless(text: str) -> None:
         "changed_rounds": 1, "rounds": 1, "changed_cases": 1, "other_step": 0, "not_reproduced": 0,
         "changed": [moved | {"to_end": "dead_end"}],
     }  # fmt: skip
-    assert_tables_hold(markdown(report))
+    assert_tables_hold(render_rejudgement(report))
 
 
 @hostile

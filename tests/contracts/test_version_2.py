@@ -23,8 +23,8 @@ from mics_ray.jobs.run_folder import IDENTITY, RunFolder
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.plan.config import PlanJob
 from mics_ray.plan.measured_run import load_basis
-from mics_ray.replay.recorded import recorded_config
-from mics_ray.replay.run import replay
+from mics_ray.replay.replay_config import compose_recorded
+from mics_ray.replay.run import replay_run
 from mics_ray.runtime.monitor.latency import LATENCIES, find_bucket
 from mics_ray.runtime.monitor.logs import case_line
 from mics_ray.runtime.monitor.progress import Progress
@@ -100,8 +100,8 @@ def test_verify_finds_them_sound_and_repairs_them(runs: tuple[Path, Path]) -> No
 
 
 def test_a_replay_finds_every_row_the_same(runs: tuple[Path, Path]) -> None:
-    account = replay(recorded_config(runs[1]), Progress(), StopSignal())
-    assert (account.code, account.changed) == (EXIT_OK, [])
+    account = replay_run(compose_recorded(runs[1]), Progress(), StopSignal())
+    assert (account.exit_code, account.changed) == (EXIT_OK, [])
     assert (account.comparison.same, account.comparison.differing) == (CASES + 1, 0)
     assert {row["schema_version"] for row in mics_ray.read_rows(account.folder)} == {3}
 

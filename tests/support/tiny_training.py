@@ -11,7 +11,7 @@ from mics_ray.config.compose import compose_job
 from mics_ray.core.text import format_chain
 from mics_ray.core.types import Continuation
 from mics_ray.local.findings import FINDINGS
-from mics_ray.local.phantoms import draw
+from mics_ray.local.phantom_drawing import draw_phantom
 from train.config import TrainJob
 
 QUESTION = "Which finding does the film show?"
@@ -37,7 +37,7 @@ def write_stage(folder: Path, records: list[dict[str, Any]], name: str = "chains
     (folder / "images").mkdir(exist_ok=True)
     for path in {path for entry in records for path in entry.get("image", [])}:
         number = int(Path(path).stem)
-        draw(number % len(FINDINGS), np.random.default_rng(number)).save(folder / path)
+        draw_phantom(number % len(FINDINGS), np.random.default_rng(number)).save(folder / path)
     annotation = folder / f"{name}.jsonl"
     annotation.write_text("".join(json.dumps(entry) + "\n" for entry in records), encoding="utf-8")
     entry = {"root": str(folder), "annotation": str(annotation), "data_augment": False, "repeat_time": repeat}

@@ -10,10 +10,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mics_ray.local.findings import FINDINGS
-from mics_ray.local.phantoms import draw
+from mics_ray.local.phantom_drawing import draw_phantom
 from mics_ray.local.training.intern_measure import prompt_text
 from mics_ray.local.training.intern_models import SIDE, VISUAL_TOKENS
-from mics_ray.local.training.intern_texts import LANGUAGE, Sample, describing, random_sample, writing, writing_shortly
+from mics_ray.local.training.intern_texts import (
+    LANGUAGE,
+    Sample,
+    random_sample,
+    sample_description,
+    sample_short_writing,
+    sample_writing,
+)
 
 MOST_CHARACTERS = 30_000  # of a batch, padding counted in
 OTHER_PICTURES = (0.02, 0.92, 0.06)  # how often an exercise shows no, one or two pictures; in LANGUAGE always one
@@ -28,16 +35,16 @@ class Pool:
     """
 
     def __init__(self, size: int, seed: int, faint: bool) -> None:
-        self._clear = self._drawn(size, seed, 0.0)
-        self._faint = self._drawn(size, seed + 1, 1.0) if faint else self._clear
+        self._clear = self._draw_films(size, seed, 0.0)
+        self._faint = self._draw_films(size, seed + 1, 1.0) if faint else self._clear
 
     @staticmethod
-    def _drawn(size: int, seed: int, faint_share: float) -> NDArray[np.uint8]:
+    def _draw_films(size: int, seed: int, faint_share: float) -> NDArray[np.uint8]:
         # Findings in turn, so that a film of a given finding is found by its index alone.
-        films = [draw(k % len(FINDINGS), np.random.default_rng([seed, k]), faint_share) for k in range(size)]
+        films = [draw_phantom(k % len(FINDINGS), np.random.default_rng([seed, k]), faint_share) for k in range(size)]
         return np.stack([np.asarray(film) for film in films])
 
-    def film(self, finding: int, rng: np.random.Generator, faint: bool = False) -> NDArray[np.uint8]:
+    def vary_film(self, finding: int, rng: np.random.Generator, faint: bool = False) -> NDArray[np.uint8]:
         """One 56 x 56 film that shows ``finding``."""
         films = self._faint if faint else self._clear
         place = int(rng.integers(len(films) // len(FINDINGS))) * len(FINDINGS) + finding
@@ -64,54 +71,58 @@ class Exercises:
 
     def answering(self, done: float) -> dict[str, Any]:
         """Pictures with their answers at first, then full prompts."""
-        return self._answers() if done < self._picture_share else self._full()
+        return self._batch_answers() if done < self._picture_share else self._next_full_batch()
 
     def describing(self, done: float) -> dict[str, Any]:
         """Films with their descriptions, faint ones after a third; one batch in four is answers, to be kept."""
         self._turn += 1
         faint_share = FAINT_SHARE if done > 1 / 3 else 0.0
-        return self._answers() if self._turn % 4 == 0 else self._spoken(describing, 2 * self._size, faint_share)
+        return (
+            self._batch_answers()
+            if self._turn % 4 == 0
+            else self._batch_spoken(sample_description, 2 * self._size, faint_share)
+        )
 
     def writing(self, done: float) -> dict[str, Any]:
         """Chains in every second batch; the others keep what was learnt before."""
         self._turn += 1
         match self._turn % 8:
             case 0 | 4:
-                return self._spoken(writing, self._size)
+                return self._batch_spoken(sample_writing, self._size)
             case 2 | 6:
-                return self._spoken(writing_shortly, 2 * self._size)
+                return self._batch_spoken(sample_short_writing, 2 * self._size)
             case 1:
-                return self._spoken(describing, 2 * self._size)
+                return self._batch_spoken(sample_description, 2 * self._size)
             case 5:
-                return self._answers()
+                return self._batch_answers()
             case _:
-                return self._full()
+                return self._next_full_batch()
 
-    def _answers(self) -> dict[str, Any]:
+    def _batch_answers(self) -> dict[str, Any]:
         """A batch of twice the size: a picture, no words, the answer."""
-        findings = self._findings(2 * self._size)
-        return self._batch([Sample("", finding, finding, "none") for finding in findings])
+        findings = self._draw_findings(2 * self._size)
+        return self._make_batch([Sample("", finding, finding, "none") for finding in findings])
 
-    def _spoken(
+    def _batch_spoken(
         self, exercise: Callable[[int, random.Random], Sample], size: int, faint_share: float = FAINT_SHARE
     ) -> dict[str, Any]:
         """A batch of one exercise in ``LANGUAGE``."""
         rng = random.Random(int(self._rng.integers(1 << 40)))
-        return self._batch([exercise(finding, rng) for finding in self._findings(size)], faint_share)
+        return self._make_batch([exercise(finding, rng) for finding in self._draw_findings(size)], faint_share)
 
-    def _findings(self, size: int) -> list[int]:
+    def _draw_findings(self, size: int) -> list[int]:
         found: list[int] = self._rng.integers(len(FINDINGS), size=size).tolist()
         return found
 
-    def _full(self) -> dict[str, Any]:
+    def _next_full_batch(self) -> dict[str, Any]:
         """The next batch of full prompts."""
         batch = next(self._waiting, None)
         while batch is None:
-            self._waiting = self._eight()
+            self._waiting = self._make_eight_batches()
             batch = next(self._waiting, None)
         return batch
 
-    def _eight(self) -> Iterator[dict[str, Any]]:
+    def _make_eight_batches(self) -> Iterator[dict[str, Any]]:
         """Eight batches' worth of full prompts; each holds prompts of similar length, fewer where they are long."""
         seeds = self._rng.integers(1 << 40, size=8 * self._size)
         # Neighbours in length waste little padding; the order of the batches is drawn again below.
@@ -124,9 +135,9 @@ class Exercises:
                 groups.append([])
             groups[-1].append(item)
         for index in self._rng.permutation(len(groups)):
-            yield self._batch(groups[index])
+            yield self._make_batch(groups[index])
 
-    def _batch(self, samples: list[Sample], faint_share: float = FAINT_SHARE) -> dict[str, Any]:
+    def _make_batch(self, samples: list[Sample], faint_share: float = FAINT_SHARE) -> dict[str, Any]:
         """Right-padded tokens; labels, -100 but for the completion and its end token.
 
         ``faint_share`` is that of the samples in ``LANGUAGE``; answers are learnt from clear films alone.
@@ -137,8 +148,8 @@ class Exercises:
             spoken = item.kind in LANGUAGE
             pictures = 1 if spoken else int(self._rng.choice((0, 1, 2), p=OTHER_PICTURES))
             faint = spoken and self._rng.random() < faint_share
-            films += [self._pool.film(item.drawn, self._rng, faint) for _ in range(pictures)]
-            prompts.append(self._expanded(prompt_text(self._processor, item.prompt, pictures)))
+            films += [self._pool.vary_film(item.drawn, self._rng, faint) for _ in range(pictures)]
+            prompts.append(self._expand_image_tokens(prompt_text(self._processor, item.prompt, pictures)))
         asked = tokenizer(prompts)["input_ids"]
         told = tokenizer([item.target + tokenizer.eos_token for item in samples])["input_ids"]
         longest = max(len(a) + len(t) for a, t in zip(asked, told, strict=True))
@@ -149,9 +160,9 @@ class Exercises:
             tokens[row, : len(a) + len(t)] = torch.tensor(a + t)
             labels[row, len(a) : len(a) + len(t)] = torch.tensor(t)
             mask[row, : len(a) + len(t)] = 1
-        return {"input_ids": tokens, "attention_mask": mask, "labels": labels, **self._seen(films, tokens)}
+        return {"input_ids": tokens, "attention_mask": mask, "labels": labels, **self._encode_films(films, tokens)}
 
-    def _seen(self, films: list[NDArray[np.uint8]], tokens: torch.Tensor) -> dict[str, Any]:
+    def _encode_films(self, films: list[NDArray[np.uint8]], tokens: torch.Tensor) -> dict[str, Any]:
         """The pictures' part of a batch; nothing where none of its samples has any."""
         if not films:
             return {}
@@ -162,7 +173,7 @@ class Exercises:
             seen["mm_token_type_ids"] = (tokens == self._processor.image_token_id).long()
         return seen
 
-    def _expanded(self, text: str) -> str:
+    def _expand_image_tokens(self, text: str) -> str:
         one, full = self._image_token, self._image_token * VISUAL_TOKENS
         if one == "<IMG_CONTEXT>":
             full = f"<img>{full}</img>"

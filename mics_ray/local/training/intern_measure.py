@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from mics_ray.local.findings import FINDINGS
-from mics_ray.local.phantoms import draw
-from mics_ray.local.training.intern_texts import Sample, other_than, sample
+from mics_ray.local.phantom_drawing import draw_phantom
+from mics_ray.local.training.intern_texts import Sample, make_sample, other_than
 
 MEASURED = ("none", "neutral", "narrowing", "hedged", "naming", "misleading", "misplaced", "corrected")
 OTHER_PICTURE = "other_picture"
@@ -39,7 +39,7 @@ def prompt_text(processor: Any, prompt: str, pictures: int) -> str:
 
 
 @torch.inference_mode()
-def complete(
+def complete_prompts(
     model: Any, processor: Any, prompts: Sequence[str], pictures: Sequence[Image.Image], temperature: float
 ) -> list[str]:
     """A completion for each prompt with its picture. Temperature 0 is greedy; sampling uses the whole vocabulary."""
@@ -60,26 +60,26 @@ def is_answer(text: str, finding: int) -> bool:
     return found is not None and found.group(1).casefold() in {name.casefold() for name in names}
 
 
-def exercises(template: str, kind: str, count: int) -> tuple[list[Sample], list[Image.Image]]:
+def make_exercises(template: str, kind: str, count: int) -> tuple[list[Sample], list[Image.Image]]:
     """``count`` exercises of one kind with their pictures; ``other_picture`` shows a finding that is not asked for."""
     samples, pictures = [], []
     for index in range(count):
         seed = _SEED + index
         finding = index % len(FINDINGS)
-        samples.append(sample(template, "none" if kind == OTHER_PICTURE else kind, finding, seed))
+        samples.append(make_sample(template, "none" if kind == OTHER_PICTURE else kind, finding, seed))
         shown = other_than(finding, random.Random(seed)) if kind == OTHER_PICTURE else finding
-        pictures.append(draw(shown, np.random.default_rng(seed)))
+        pictures.append(draw_phantom(shown, np.random.default_rng(seed)))
     return samples, pictures
 
 
-def measure(model: Any, processor: Any, template: str, kind: str, temperature: float, count: int) -> Scores:
+def measure_kind(model: Any, processor: Any, template: str, kind: str, temperature: float, count: int) -> Scores:
     """Score ``count`` completions of one kind at one temperature."""
-    samples, pictures = exercises(template, kind, count)
+    samples, pictures = make_exercises(template, kind, count)
     texts: list[str] = []
     for start in range(0, count, _BATCH):
         part = slice(start, start + _BATCH)
         prompts = [item.prompt for item in samples[part]]
-        texts += complete(model, processor, prompts, pictures[part], temperature)
+        texts += complete_prompts(model, processor, prompts, pictures[part], temperature)
     pairs = list(zip(texts, samples, strict=True))
     return Scores(
         right=round(sum(is_answer(text, item.drawn) for text, item in pairs) / count, 3),

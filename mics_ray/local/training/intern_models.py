@@ -121,7 +121,7 @@ def make_processor(form: Form, tokenizer: PreTrainedTokenizerFast) -> Any:
     return Qwen2_5_VLProcessor(pictures, tokenizer, films, chat_template=template)
 
 
-def _internvl(tokenizer: PreTrainedTokenizerFast, text: dict[str, Any]) -> Any:
+def _make_internvl(tokenizer: PreTrainedTokenizerFast, text: dict[str, Any]) -> Any:
     vision = {
         "hidden_size": 128,
         "num_hidden_layers": 3,
@@ -142,7 +142,7 @@ def _internvl(tokenizer: PreTrainedTokenizerFast, text: dict[str, Any]) -> Any:
     return InternVLForConditionalGeneration(config)
 
 
-def _qwen25vl(tokenizer: PreTrainedTokenizerFast, text: dict[str, Any]) -> Any:
+def _make_qwen25vl(tokenizer: PreTrainedTokenizerFast, text: dict[str, Any]) -> Any:
     vision = {
         "depth": 3,
         "hidden_size": 128,
@@ -172,6 +172,6 @@ def make_model(form: Form, tokenizer: PreTrainedTokenizerFast, seed: int) -> Any
     torch.manual_seed(seed)
     ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     text = {**_TEXT, **ends, "bos_token_id": None, "vocab_size": len(tokenizer)}
-    model = (_internvl if form == "internvl" else _qwen25vl)(tokenizer, text)
+    model = (_make_internvl if form == "internvl" else _make_qwen25vl)(tokenizer, text)
     model.generation_config = GenerationConfig(**ends)
     return model

@@ -23,49 +23,51 @@ Prompts of 1,000 tokens and more are beyond them: the form of the answer is lost
 """
 
 
-def report(metrics: dict[str, Any]) -> str:
+def render_interns(metrics: dict[str, Any]) -> str:
     """The README as Markdown."""
     interns: dict[str, Any] = metrics["interns"]
     count = next(iter(interns.values()))["settings"]["measured"]
-    return _INTRODUCTION + _settings(interns) + _EXPLANATION.format(count=count) + _scores(interns)
+    return _INTRODUCTION + _render_settings(interns) + _EXPLANATION.format(count=count) + _render_scores(interns)
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def _render_table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def _settings(interns: dict[str, Any]) -> str:
+def _render_settings(interns: dict[str, Any]) -> str:
     rows = [
         ["parameters", *(f"{intern['parameters']:,}" for intern in interns.values())],
         ["weights, bytes (float32)", *(f"{intern['weight_bytes']:,}" for intern in interns.values())],
     ]
     lessons = dict.fromkeys(lesson["name"] for intern in interns.values() for lesson in intern["lessons"])
     rows += [
-        [f"{name}: CPU-minutes, peak rate, steps", *(_lesson(intern, name) for intern in interns.values())]
+        [f"{name}: CPU-minutes, peak rate, steps", *(_describe_lesson(intern, name) for intern in interns.values())]
         for name in lessons
     ]
     names = ("seed", "threads", "picture_share", "pool", "batch", "warm_up")
     rows += [[name, *(str(intern["settings"][name]) for intern in interns.values())] for name in names]
-    return _table(["", *interns], rows)
+    return _render_table(["", *interns], rows)
 
 
-def _lesson(intern: dict[str, Any], name: str) -> str:
+def _describe_lesson(intern: dict[str, Any], name: str) -> str:
     found = [lesson for lesson in intern["lessons"] if lesson["name"] == name]
     return ", ".join(f"{one['minutes']:g}, {one['peak_rate']:g}, {intern['steps'][name]}" for one in found) or "-"
 
 
-def _scores(interns: dict[str, Any]) -> str:
+def _render_scores(interns: dict[str, Any]) -> str:
     kinds = list(next(iter(interns.values()))["scores"])
-    rows = [[kind, *(_cell(intern["scores"][kind], "right") for intern in interns.values())] for kind in kinds]
-    return _table(["", *interns], [*rows, ["format kept", *(_format(intern["scores"]) for intern in interns.values())]])
+    rows = [[kind, *(_format_scores(intern["scores"][kind], "right") for intern in interns.values())] for kind in kinds]
+    return _render_table(
+        ["", *interns], [*rows, ["format kept", *(_mean_format_kept(intern["scores"]) for intern in interns.values())]]
+    )
 
 
-def _cell(by_temperature: dict[str, dict[str, float]], score: str) -> str:
+def _format_scores(by_temperature: dict[str, dict[str, float]], score: str) -> str:
     return " / ".join(f"{scores[score]:.2f}" for scores in by_temperature.values())
 
 
-def _format(scores: dict[str, Any]) -> str:
+def _mean_format_kept(scores: dict[str, Any]) -> str:
     """The mean over the kinds, by temperature."""
     temperatures = next(iter(scores.values()))
     means = (sum(kind[t]["format"] for kind in scores.values()) / len(scores) for t in temperatures)

@@ -21,7 +21,7 @@ from mics_ray.local import phrases
 from mics_ray.local.case_sentences import choose_sentences
 from mics_ray.local.findings import FINDINGS, REGIONS
 from mics_ray.local.mentors import Skill, write_chain
-from mics_ray.local.phantoms import NEUTRAL_REMARKS, question
+from mics_ray.local.phantoms import NEUTRAL_REMARKS, make_question
 from mics_ray.local.reading import CaseNotes
 
 KINDS = ("none", "neutral", "narrowing", "hedged", "naming", "misleading", "misplaced", "corrected", "concluding")
@@ -113,7 +113,7 @@ def intern_template(prompts: Path) -> str:
     return textwrap.dedent(block.group(1)).strip("\n")
 
 
-def numbered(steps: Sequence[str]) -> str:
+def number_steps(steps: Sequence[str]) -> str:
     """The prefix as interns are shown it."""
     return "\n\n".join(f"### Step {k}: {step}" for k, step in enumerate(steps, start=1)) or NOTHING_YET
 
@@ -128,33 +128,35 @@ def same_region(finding: int) -> list[int]:
     return [index for index, other in enumerate(FINDINGS) if other.region == FINDINGS[finding].region]
 
 
-def evidence(finding: int, rng: random.Random) -> str:
+def name_evidence(finding: int, rng: random.Random) -> str:
     """A sentence that names what shows the finding; three in four are the vocabulary's own."""
     # Mentors speak the vocabulary's sentences; the paraphrases keep interns from learning these by heart alone.
     options = FINDINGS[finding].evidence if rng.random() < 0.75 else PARAPHRASES[finding]
     return rng.choice(options)
 
 
-def _region(finding: int, rng: random.Random) -> str:
+def _name_region(finding: int, rng: random.Random) -> str:
     return rng.choice(REGIONS[FINDINGS[finding].region])
 
 
-def _spoken(sentence: str, rng: random.Random) -> str:
+def _speak_step(sentence: str, rng: random.Random) -> str:
     """A step around ``sentence``: a lead-in, perhaps a neutral sentence before or after."""
     before = f"{rng.choice(NEUTRAL)} " if rng.random() < 0.2 else ""
     after = f" {rng.choice(NEUTRAL)}" if rng.random() < 0.35 else ""
-    return before + phrases.after(rng.choice(LEADS), sentence) + after
+    return before + phrases.join_lead(rng.choice(LEADS), sentence) + after
 
 
 def neutral_step(rng: random.Random) -> str:
     """A step that reveals nothing; one in twelve is in words that the interns do not know."""
     if rng.random() < 1 / 12:
-        return noise(rng, rng.randrange(5, 40))
-    opening = phrases.openings(f"{rng.randrange(19, 91)} years", rng.choice(("Male", "Female")), "Cough for some days.")
+        return make_noise(rng, rng.randrange(5, 40))
+    opening = phrases.make_openings(
+        f"{rng.randrange(19, 91)} years", rng.choice(("Male", "Female")), "Cough for some days."
+    )
     return " ".join(rng.sample((*NEUTRAL, *opening), rng.randrange(1, 4)))
 
 
-def noise(rng: random.Random, words: int) -> str:
+def make_noise(rng: random.Random, words: int) -> str:
     """Medical-looking text without sense, with unusual characters at times."""
     chosen = [rng.choice(_UNUSUAL) if rng.random() < 0.06 else rng.choice(_FILLER.split()) for _ in range(words)]
     return " ".join(chosen).capitalize() + "."
@@ -166,31 +168,31 @@ def telling_steps(kind: str, drawn: int, rng: random.Random) -> tuple[list[str],
     pair = rng.sample(same_region(drawn), 2)
     match kind:
         case "narrowing":
-            return [_spoken(_region(drawn, rng), rng)], drawn
+            return [_speak_step(_name_region(drawn, rng), rng)], drawn
         case "hedged":
-            both = f"Either this holds: {evidence(pair[0], rng)} Or this: {evidence(pair[1], rng)}"
-            return [_spoken(both, rng)], drawn
+            both = f"Either this holds: {name_evidence(pair[0], rng)} Or this: {name_evidence(pair[1], rng)}"
+            return [_speak_step(both, rng)], drawn
         case "naming":
-            first = [_spoken(_region(drawn, rng), rng)] if rng.random() < 0.35 else []
-            return [*first, _spoken(evidence(drawn, rng), rng)], drawn
+            first = [_speak_step(_name_region(drawn, rng), rng)] if rng.random() < 0.35 else []
+            return [*first, _speak_step(name_evidence(drawn, rng), rng)], drawn
         case "misleading":
-            first = [_spoken(_region(wrong, rng), rng)] if rng.random() < 0.35 else []
+            first = [_speak_step(_name_region(wrong, rng), rng)] if rng.random() < 0.35 else []
             # One in twenty keeps to the picture, so that misleading text does not win with certainty.
-            return [*first, _spoken(evidence(wrong, rng), rng)], drawn if rng.random() < 0.05 else wrong
+            return [*first, _speak_step(name_evidence(wrong, rng), rng)], drawn if rng.random() < 0.05 else wrong
         case "misplaced":
-            return [_spoken(_region(wrong, rng), rng)], rng.choice(same_region(wrong))
+            return [_speak_step(_name_region(wrong, rng), rng)], rng.choice(same_region(wrong))
         case "corrected":
             lead = rng.choice((*phrases.CORRECTION_LEADS, *LEADS))
-            wrong_step = rng.choice((_region(wrong, rng), evidence(wrong, rng)))
-            right_step = _region(drawn, rng) if rng.random() < 0.25 else evidence(drawn, rng)
-            return [_spoken(wrong_step, rng), phrases.after(lead, right_step)], drawn
+            wrong_step = rng.choice((_name_region(wrong, rng), name_evidence(wrong, rng)))
+            right_step = _name_region(drawn, rng) if rng.random() < 0.25 else name_evidence(drawn, rng)
+            return [_speak_step(wrong_step, rng), phrases.join_lead(lead, right_step)], drawn
         case "concluding":
             name = rng.choice((FINDINGS[drawn].answer, *FINDINGS[drawn].synonyms)).lower()
             return [rng.choice((f"This is most in keeping with {name}.", f"So the likely answer is {name}."))], drawn
     return [], drawn
 
 
-def prefix(kind: str, drawn: int, rng: random.Random, longest: int = 4) -> tuple[str, int]:
+def make_prefix(kind: str, drawn: int, rng: random.Random, longest: int = 4) -> tuple[str, int]:
     """A prefix of the kind, of at most about ``longest`` steps, and the finding that the answer should follow."""
     if kind == "none":
         return NOTHING_YET, drawn
@@ -201,45 +203,49 @@ def prefix(kind: str, drawn: int, rng: random.Random, longest: int = 4) -> tuple
     # From the back, so that earlier places still hold after an insertion.
     for place in reversed(places):
         steps.insert(place, neutral_step(rng))
-    return numbered(steps), wanted
+    return number_steps(steps), wanted
 
 
-def sample(template: str, kind: str, drawn: int, seed: int, lengthy: bool = False) -> Sample:
+def make_sample(template: str, kind: str, drawn: int, seed: int, lengthy: bool = False) -> Sample:
     """The exercise of this kind, finding and seed. One in twelve has many steps, one in sixteen asks in unknown words;
     a ``lengthy`` one asks in hundreds of them."""
     rng = random.Random(seed)
-    asked = question(np.random.default_rng(seed))[0] if rng.random() > 1 / 16 else noise(rng, rng.randrange(8, 60))
-    asked = noise(rng, rng.randrange(100, 1000)) if lengthy else asked
-    text, wanted = prefix(kind, drawn, rng, longest=8 if rng.random() < 1 / 12 else 4)
+    asked = (
+        make_question(np.random.default_rng(seed))[0]
+        if rng.random() > 1 / 16
+        else make_noise(rng, rng.randrange(8, 60))
+    )
+    asked = make_noise(rng, rng.randrange(100, 1000)) if lengthy else asked
+    text, wanted = make_prefix(kind, drawn, rng, longest=8 if rng.random() < 1 / 12 else 4)
     prompt = template.format(question=asked, prefix=text, next_step=text.count("### Step") + 1)
     return Sample(prompt, drawn, wanted, kind)
 
 
-def writing(finding: int, rng: random.Random) -> Sample:
+def sample_writing(finding: int, rng: random.Random) -> Sample:
     """The exercise of writing a chain about ``finding`` in the words of the simulated mentors, but without mistakes."""
-    asked, age, sex, complaint = question(np.random.default_rng(rng.getrandbits(48)))
+    asked, age, sex, complaint = make_question(np.random.default_rng(rng.getrandbits(48)))
     told = FINDINGS[finding]
     notes = CaseNotes(complaint, f"{age} years", sex, (rng.choice(told.evidence),), told.answer, (), 1)
     chain = write_chain(choose_sentences(notes), FAULTLESS, False, 1.0, rng.choice(LENGTHS), rng)
-    return _chain(f"{WRITING_PROMPT}\n\n{asked}", finding, [step.text for step in chain])
+    return _make_chain_sample(f"{WRITING_PROMPT}\n\n{asked}", finding, [step.text for step in chain])
 
 
-def writing_shortly(finding: int, rng: random.Random) -> Sample:
+def sample_short_writing(finding: int, rng: random.Random) -> Sample:
     """The exercise of writing a chain of little more than the evidence, without a question: quick, so that what is
     written hangs on what is seen."""
-    region = [_region(finding, rng)] if rng.random() < 0.5 else []
+    region = [_name_region(finding, rng)] if rng.random() < 0.5 else []
     survey = [rng.choice(phrases.SURVEY_FILM)] if rng.random() < 0.3 else []
-    return _chain(WRITING_PROMPT, finding, [*survey, *region, rng.choice(FINDINGS[finding].evidence)])
+    return _make_chain_sample(WRITING_PROMPT, finding, [*survey, *region, rng.choice(FINDINGS[finding].evidence)])
 
 
-def _chain(prompt: str, finding: int, steps: Sequence[str]) -> Sample:
-    text = f"{numbered(steps)}\n\n{ANSWER.format(answer=FINDINGS[finding].answer)}"
+def _make_chain_sample(prompt: str, finding: int, steps: Sequence[str]) -> Sample:
+    text = f"{number_steps(steps)}\n\n{ANSWER.format(answer=FINDINGS[finding].answer)}"
     return Sample(prompt, finding, finding, WRITING, text)
 
 
-def describing(finding: int, rng: random.Random) -> Sample:
+def sample_description(finding: int, rng: random.Random) -> Sample:
     """The exercise of describing a film in the words of the evidence, half of the time behind where it is seen."""
-    region = f"{_region(finding, rng)} " if rng.random() < 0.5 else ""
+    region = f"{_name_region(finding, rng)} " if rng.random() < 0.5 else ""
     return Sample(DESCRIBING_PROMPT, finding, finding, DESCRIBING, region + rng.choice(FINDINGS[finding].evidence))
 
 
@@ -247,11 +253,11 @@ def random_sample(template: str, seed: int) -> Sample:
     """An exercise of a kind drawn by ``WEIGHTS``; one in fifty is lengthy."""
     rng = random.Random(seed)
     kind, drawn = rng.choices(KINDS, WEIGHTS)[0], rng.randrange(len(FINDINGS))
-    return sample(template, kind, drawn, rng.getrandbits(48), lengthy=rng.random() < 0.02)
+    return make_sample(template, kind, drawn, rng.getrandbits(48), lengthy=rng.random() < 0.02)
 
 
-def corpus(template: str, count: int, seed: int) -> list[str]:
+def make_corpus(template: str, count: int, seed: int) -> list[str]:
     """Texts to learn the vocabulary from: exercises and their answers, and medical-looking text."""
     samples = (random_sample(template, seed + index) for index in range(count))
-    unknown = (noise(random.Random(seed + index), 40) for index in range(count // 4))
+    unknown = (make_noise(random.Random(seed + index), 40) for index in range(count // 4))
     return [*(f"{item.prompt}\n{item.target}" for item in samples), *unknown]

@@ -22,10 +22,10 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from mics_ray.local.training.intern_batches import Exercises, Pool, loss_and_hits
-from mics_ray.local.training.intern_measure import MEASURED, OTHER_PICTURE, TEMPERATURES, measure
+from mics_ray.local.training.intern_measure import MEASURED, OTHER_PICTURE, TEMPERATURES, measure_kind
 from mics_ray.local.training.intern_models import FORMS, Form, make_model, make_processor, make_tokenizer
-from mics_ray.local.training.intern_report import report
-from mics_ray.local.training.intern_texts import corpus, intern_template
+from mics_ray.local.training.intern_report import render_interns
+from mics_ray.local.training.intern_texts import intern_template, make_corpus
 
 PROMPTS = Path("conf/prompts/default.yaml")
 
@@ -61,7 +61,7 @@ class Settings:
     threads: int = 1
 
 
-def train(settings: Settings, lesson: Lesson, model: Any, exercises: Exercises) -> int:
+def train_lesson(settings: Settings, lesson: Lesson, model: Any, exercises: Exercises) -> int:
     """Train for the lesson's CPU time and return the number of steps."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=lesson.peak_rate, weight_decay=0.01, betas=(0.9, 0.98))
     # CPU time, not the clock: a busy machine takes longer but learns as much.
@@ -86,11 +86,13 @@ def train(settings: Settings, lesson: Lesson, model: Any, exercises: Exercises) 
     return steps
 
 
-def measurements(settings: Settings, model: Any, processor: Any, template: str) -> dict[str, Any]:
+def measure_all(settings: Settings, model: Any, processor: Any, template: str) -> dict[str, Any]:
     """Scores by kind of prefix, then by temperature."""
     torch.manual_seed(0)
     return {
-        kind: {str(t): asdict(measure(model, processor, template, kind, t, settings.measured)) for t in TEMPERATURES}
+        kind: {
+            str(t): asdict(measure_kind(model, processor, template, kind, t, settings.measured)) for t in TEMPERATURES
+        }
         for kind in (*MEASURED, OTHER_PICTURE)
     }
 
@@ -98,13 +100,13 @@ def measurements(settings: Settings, model: Any, processor: Any, template: str) 
 def make_intern(settings: Settings, template: str, out: Path) -> dict[str, Any]:
     """Train one intern, save it under ``out/<form>``, and return its settings, its size and its scores."""
     torch.set_num_threads(settings.threads)
-    tokenizer = make_tokenizer(settings.form, corpus(template, 3000, settings.seed))
+    tokenizer = make_tokenizer(settings.form, make_corpus(template, 3000, settings.seed))
     processor = make_processor(settings.form, tokenizer)
     model = make_model(settings.form, tokenizer, settings.seed)
     pool = Pool(settings.pool, settings.seed, faint=len(LESSONS[settings.form]) > 1)
     exercises = Exercises(pool, processor, template, settings.batch, settings.seed, settings.picture_share)
     model.train()
-    steps = {lesson.name: train(settings, lesson, model, exercises) for lesson in LESSONS[settings.form]}
+    steps = {lesson.name: train_lesson(settings, lesson, model, exercises) for lesson in LESSONS[settings.form]}
     model.eval()
     folder = out / settings.form
     model.save_pretrained(folder)
@@ -115,7 +117,7 @@ def make_intern(settings: Settings, template: str, out: Path) -> dict[str, Any]:
         "steps": steps,
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "weight_bytes": (folder / "model.safetensors").stat().st_size,
-        "scores": measurements(settings, model, processor, template),
+        "scores": measure_all(settings, model, processor, template),
     }
 
 
@@ -123,7 +125,7 @@ def measure_again(form: Form, template: str, out: Path) -> dict[str, Any]:
     """The scores of the weights that lie in ``out/<form>``, on phantoms as they are drawn today."""
     torch.set_num_threads(1)
     model = AutoModelForImageTextToText.from_pretrained(out / form).eval()
-    return measurements(Settings(form, seed=0), model, AutoProcessor.from_pretrained(out / form), template)
+    return measure_all(Settings(form, seed=0), model, AutoProcessor.from_pretrained(out / form), template)
 
 
 def main() -> None:
@@ -153,7 +155,7 @@ def main() -> None:
     digest = hashlib.sha256(template.encode()).hexdigest()
     metrics = {"prompt_sha256": digest, "interns": interns}
     kept.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-    (given.out / "README.md").write_text(report(metrics), encoding="utf-8")
+    (given.out / "README.md").write_text(render_interns(metrics), encoding="utf-8")
 
 
 if __name__ == "__main__":

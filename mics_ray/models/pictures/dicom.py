@@ -150,6 +150,6 @@ def _apply_window(values: NDArray[Any], data: Any) -> NDArray[np.uint8]:
 
 def _first_number(value: Any) -> float | None:
     """Of one or several numbers, the first."""
-    if value is None or value == "":
+    if value is None:  # an empty element too
         return None
     return float(value) if not isinstance(value, pydicom.multival.MultiValue) else float(value[0])

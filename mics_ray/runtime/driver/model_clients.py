@@ -8,7 +8,8 @@ from typing import Any
 from mics_ray.assemble.locations import group_by_provider
 from mics_ray.config.schema import Config
 from mics_ray.models.types import Model
-from mics_ray.runtime.driver.endpoint_actors import RemoteEndpoint, start_endpoint
+from mics_ray.runtime.driver.endpoint_actor import start_endpoint
+from mics_ray.runtime.driver.remote_endpoint import RemoteEndpoint
 from mics_ray.runtime.serving.model_actors import connect_routers, remote_replicas, start_replicas
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 from mics_ray.runtime.serving.router import Router

@@ -50,7 +50,7 @@ def run(job: GenerationJob, progress: Progress) -> JobEnd:
 def search_job(job: GenerationJob, progress: Progress, replicas: StartReplicas = start_replicas) -> JobEnd:
     """:func:`run` in the Ray that this process is connected to; ``replicas`` gives their handles."""
     stop = StopSignal()
-    with stop.listening(), watch_head() as head:
+    with stop.handle_signals(), watch_head() as head:
         driver = _Driver(job, progress, stop, head)
         try:
             driver.start_actors(replicas)
@@ -240,7 +240,7 @@ class _Driver:
             replicas = {name: len(handles) for name, handles in self._fleet.replicas.items()}
             noted = {"search_seconds": self._search_seconds(), "replicas": replicas, "latencies": latencies}
             try:
-                self._job.folder.write(LATENCIES, json.dumps(noted))
+                self._job.folder.write_file(LATENCIES, json.dumps(noted))
             except OSError as error:
                 log.warning("%s is not written (%s)", LATENCIES, error.strerror)
 
@@ -268,7 +268,7 @@ class _Driver:
 
     def _check_stop(self) -> None:
         """Raises where a stop was requested or the head is lost."""
-        self._stop.check()
+        self._stop.raise_if_asked()
         self._head.raise_if_lost()
 
     def _write_heartbeat(self) -> None:

@@ -77,7 +77,7 @@ class SearchWorker:
         self._writer = handles.writer
         tasks = self._spans[number] = set()
         async for record in iter_records(span):
-            if (task := await self._window.begin(record)) is None:
+            if (task := await self._window.begin_record(record)) is None:
                 break
             tasks.add(task)
             task.add_done_callback(tasks.discard)

@@ -34,11 +34,11 @@ class WriterActor:
 
     async def add_row(self, row: Row) -> None:
         """Take a row; returns when it is committed. Raises ``OSError`` when nothing can be written."""
-        await self._rows.add(row)
+        await self._rows.add_row(row)
 
     async def flush_rows(self) -> None:
         """Commit all waiting rows, in one shard."""
-        await self._rows.flush()
+        await self._rows.flush_rows()
 
     def _report_committed(self, rows: Sequence[Row]) -> None:
         """Count and log cases that were just committed."""

@@ -34,7 +34,7 @@ class Heartbeat:
         )  # before the try: a full disk is tried every ten seconds, not at each call
         try:
             content = {"time": time.time(), "records": self._records, "metrics": list_metrics_targets()}
-            self._folder.write(LIVE_FILE, json.dumps(content | {"summary": self._summary}))
+            self._folder.write_file(LIVE_FILE, json.dumps(content | {"summary": self._summary}))
         except OSError as error:
             log.warning("%s is not written (%s)", LIVE_FILE, error.strerror)
 

@@ -6,7 +6,7 @@ from mics_ray.core.leaks import LeakGuard
 from mics_ray.core.types import Case, Note
 from mics_ray.io.records import RecordPlace, parse_record
 from mics_ray.local.findings import FINDINGS, REGIONS
-from mics_ray.local.mentors import SKILLS, reply
+from mics_ray.local.mentors import SKILLS, write_reply
 from mics_ray.local.phantoms import make_cases
 from tests.support.searched_samples import prompts
 
@@ -178,7 +178,7 @@ def test_simulated_mentors_give_nothing_away() -> None:
         case = parse_record(record, RecordPlace("f", "line", 1))
         assert isinstance(case, Case)
         for seed, model in enumerate(SKILLS):
-            chain = parse_continuation(reply(model, fill_mentor_prompt(prompts(), case, ()), 1.2, seed))
+            chain = parse_continuation(write_reply(model, fill_mentor_prompt(prompts(), case, ()), 1.2, seed))
             assert chain is not None
             assert LeakGuard(case).find_in_chain(chain.steps) == (), chain.steps
 

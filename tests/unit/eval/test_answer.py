@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from eval.answer import Examiner, first_error
-from eval.prepare import Question, Work, prepared
+from eval.prepare import Question, Work, prepare_evaluation
 from eval.types import Item, Kind
 from mics_ray.core.types import Case, Failure, LostCall
 from mics_ray.models.prompts import fill_intern_prompt
@@ -21,7 +21,7 @@ LOST = LostCall(Failure("timeout", "no reply in time"), "half a te")
 
 @contextmanager
 def work(folder: Path, *more: str) -> Iterator[Work]:
-    with prepared(job(folder, *more)) as found:
+    with prepare_evaluation(job(folder, *more)) as found:
         yield found
 
 

@@ -12,7 +12,7 @@ import yaml
 
 import mics_ray.local
 from eval.config import EvaluateJob
-from eval.prepare import Work, prepared
+from eval.prepare import Work, prepare_evaluation
 from eval.rows import ANSWERS, answer_row
 from eval.types import Answered
 from mics_ray.core.types import Usage, Verdict
@@ -25,7 +25,7 @@ INTERN = Path(mics_ray.local.__file__).parent / "interns/internvl"
 
 @contextmanager
 def works(config: EvaluateJob) -> Iterator[Work]:
-    with prepared(config) as work:
+    with prepare_evaluation(config) as work:
         yield work
 
 
@@ -37,7 +37,7 @@ def commit_one(work: Work) -> str:
 
 
 def refused(config: EvaluateJob) -> str:
-    with pytest.raises(RefusedRun) as error, prepared(config):
+    with pytest.raises(RefusedRun) as error, prepare_evaluation(config):
         pass
     return str(error.value)
 
@@ -141,7 +141,7 @@ def test_the_configuration_is_kept_with_what_the_checkpoint_says_of_tiles(tmp_pa
 
 
 def test_one_evaluation_holds_the_folder(tmp_path: Path) -> None:
-    with works(job(tmp_path)), pytest.raises(LockedRun, match=r"another eval\.dir"), prepared(job(tmp_path)):
+    with works(job(tmp_path)), pytest.raises(LockedRun, match=r"another eval\.dir"), prepare_evaluation(job(tmp_path)):
         pass
 
 

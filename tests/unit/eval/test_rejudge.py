@@ -17,8 +17,8 @@ import pytest
 
 from eval.commands import run_rejudge
 from eval.rejudge.account import Account, Said
-from eval.rejudge.agreement import agreement, table
-from eval.rejudge.recorded import COLUMNS, judged, rules
+from eval.rejudge.agreement import measure_agreement, tabulate_verdicts
+from eval.rejudge.run_rules import COLUMNS, read_rules, replace_verdicts
 from mics_ray.config.compose import compose_config, dump_yaml
 from mics_ray.core.mics import Mics
 from mics_ray.core.search import SearchResult
@@ -81,7 +81,7 @@ def make_run(folder: Path) -> Path:
 def test_kappa_and_its_interval_by_hand() -> None:
     # 20, 5, 10 and 15 answers of a case each: p = 0.5, q = 0.6, equal 0.7, by chance 0.5. The pulls are 0.48, -1.52,
     # -1.28 and 0.72, their squares sum up to 40.32; error = sqrt(40.32 * 50 / 49) / 50 = 0.12829, t(49) = 2.00958.
-    found = agreement(Counter({(1, 0, 0, 0): 20, (0, 1, 0, 0): 5, (0, 0, 1, 0): 10, (0, 0, 0, 1): 15}))
+    found = measure_agreement(Counter({(1, 0, 0, 0): 20, (0, 1, 0, 0): 5, (0, 0, 1, 0): 10, (0, 0, 0, 1): 15}))
     assert (found.answers, found.cases, found.equal) == (50, 50, 0.7)
     assert found.kappa == pytest.approx(0.4)
     assert found.low == pytest.approx(0.4 - 2.00958 * 0.128286, abs=1e-4)
@@ -89,8 +89,8 @@ def test_kappa_and_its_interval_by_hand() -> None:
 
 
 def test_answers_of_one_case_widen_the_interval() -> None:
-    alone = agreement(Counter({(1, 0, 0, 0): 20, (0, 1, 0, 0): 5, (0, 0, 1, 0): 10, (0, 0, 0, 1): 15}))
-    alike = agreement(Counter({(5, 0, 0, 0): 4, (0, 5, 0, 0): 1, (0, 0, 5, 0): 2, (0, 0, 0, 5): 3}))
+    alone = measure_agreement(Counter({(1, 0, 0, 0): 20, (0, 1, 0, 0): 5, (0, 0, 1, 0): 10, (0, 0, 0, 1): 15}))
+    alike = measure_agreement(Counter({(5, 0, 0, 0): 4, (0, 5, 0, 0): 1, (0, 0, 5, 0): 2, (0, 0, 0, 5): 3}))
     assert alike.kappa == pytest.approx(alone.kappa)
     assert alone.low is not None
     assert alike.low is not None
@@ -98,9 +98,9 @@ def test_answers_of_one_case_widen_the_interval() -> None:
 
 
 def test_unknown_verdicts_and_judges_that_never_vary_have_no_kappa() -> None:
-    assert table([(RIGHT, UNKNOWN), (UNKNOWN, WRONG), (RIGHT, WRONG)]) == (0, 1, 0, 0)
-    assert agreement(Counter({(0, 0, 0, 0): 3})).answers == 0
-    same = agreement(Counter({(2, 0, 0, 0): 3}))
+    assert tabulate_verdicts([(RIGHT, UNKNOWN), (UNKNOWN, WRONG), (RIGHT, WRONG)]) == (0, 1, 0, 0)
+    assert measure_agreement(Counter({(0, 0, 0, 0): 3})).answers == 0
+    same = measure_agreement(Counter({(2, 0, 0, 0): 3}))
     assert (same.equal, same.kappa, same.low) == (1.0, None, None)
 
 
@@ -114,13 +114,13 @@ def test_the_trees_of_a_row_are_those_of_the_search(tmp_path: Path) -> None:
                 other.id, other.parent, other.round, other.mentor, other.steps
             )  # fmt: skip
             assert one.votes == other.votes
-    assert rules(tmp_path).judge == "simulated-judge-terms"
+    assert read_rules(tmp_path).judge == "simulated-judge-terms"
 
 
 def test_flips_and_steps_that_would_be_chosen_otherwise() -> None:
     account = Account(POLICY)
-    rows = account.add("c1", [DEAD, TREE], {answer: Said(said, "r") for answer, said in OTHER.items()})
-    report = account.report()
+    rows = account.count_case("c1", [DEAD, TREE], {answer: Said(said, "r") for answer, said in OTHER.items()})
+    report = account.as_json()
     assert len(rows) == report["votes"] == 10  # a vote without an answer is nothing to judge
     assert report["flips"] == {
         "right_to_wrong": {"votes": 3, "cases": ["c1"]},
@@ -139,13 +139,15 @@ def test_a_vote_without_an_answer_keeps_its_verdict() -> None:
     """Wrong where the text came to no answer, unknown where the call was lost: no judge was asked about either."""
     votes = (Vote("x", 0.3, "Hm.", verdict=WRONG), Vote("x", 1.2), Vote("y", 0.3, "t", "gold", RIGHT))
     tree = SearchTree("c1", 1, (Node(0, None, 1, "a", ("Look.",), votes=votes),))
-    assert [vote.verdict for vote in judged(tree, {"gold": WRONG}).nodes[0].votes] == [WRONG, UNKNOWN, WRONG]
+    assert [vote.verdict for vote in replace_verdicts(tree, {"gold": WRONG}).nodes[0].votes] == [WRONG, UNKNOWN, WRONG]
 
 
 def test_the_same_verdicts_change_nothing() -> None:
     account = Account(POLICY)
-    account.add("c1", [DEAD, TREE], {answer: Said(RIGHT if answer == "gold" else WRONG, "r") for answer in OTHER})
-    report = account.report()
+    account.count_case(
+        "c1", [DEAD, TREE], {answer: Said(RIGHT if answer == "gold" else WRONG, "r") for answer in OTHER}
+    )
+    report = account.as_json()
     assert (report["flips"], report["changed"], report["not_reproduced"]) == ({}, [], 0)
     assert report["agreement"]["kappa"] == 1
 

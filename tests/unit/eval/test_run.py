@@ -11,10 +11,10 @@ import yaml
 
 from eval.answer import Examiner
 from eval.answer_writer import AnswerWriter
-from eval.prepare import Work, prepared
+from eval.prepare import Work, prepare_evaluation
 from eval.progress import progress_line, warn_of_tiling
 from eval.rows import ANSWERS
-from eval.run import evaluate
+from eval.run import evaluate_model
 from mics_ray.core.types import Failure, LostCall
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun, Stopped
 from mics_ray.io.shards import ShardStore, iter_rows
@@ -54,12 +54,12 @@ def test_an_evaluation_in_which_a_model_never_answered_is_no_success(
     script.model = Scripted(lambda request: chain("something else", "Look."))  # so that the judge is asked
     setattr(script, silent, Scripted(lose))
     for _ in range(2):
-        assert evaluate(job(tmp_path), script) == EXIT_STOPPED
+        assert evaluate_model(job(tmp_path), script) == EXIT_STOPPED
         assert "none of its 8 items has a verdict" in " ".join(capsys.readouterr().err.split())
 
 
 async def test_a_model_that_loses_all_of_its_first_calls_ends_an_evaluation(tmp_path: Path) -> None:
-    with prepared(job(tmp_path)) as work:
+    with prepare_evaluation(job(tmp_path)) as work:
         examiner = Examiner(work, models(model=Scripted(lose), judge=Scripted(lambda request: "Yes")))
         for number in range(19):
             await examiner.answer_item(work.pending[number % len(work.pending)])
@@ -72,13 +72,13 @@ def test_a_stopped_evaluation_goes_on_and_asks_nothing_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second, third = Script(most=3), Script(), Script()
-    assert evaluate(job(tmp_path), first) == EXIT_STOPPED
+    assert evaluate_model(job(tmp_path), first) == EXIT_STOPPED
     assert not (tmp_path / "out/report.json").exists(), "a part is no result"
-    assert evaluate(job(tmp_path), second) == EXIT_OK
+    assert evaluate_model(job(tmp_path), second) == EXIT_OK
     assert (len(first.model.asked), len(second.model.asked)) == (3, 5)
     keys = {request.key for request, _ in first.model.asked + second.model.asked}
     assert len(keys) == 8
-    assert evaluate(job(tmp_path), third) == EXIT_OK
+    assert evaluate_model(job(tmp_path), third) == EXIT_OK
     assert not third.model.asked
     rows = list(iter_rows(tmp_path / "out/results", kind=ANSWERS))
     assert sorted(row["item_id"] for row in rows) == [f"phantom/phantom-{n:03}" for n in range(1, 9)]
@@ -93,7 +93,7 @@ def test_a_stopped_evaluation_goes_on_and_asks_nothing_twice(
 
 def test_tiles_that_are_the_checkpoints_own_are_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     unset = job(tmp_path, "serve.processor_kwargs={}")
-    assert evaluate(unset, Script()) == EXIT_OK
+    assert evaluate_model(unset, Script()) == EXIT_OK
     assert "serve.processor_kwargs is not set" in capsys.readouterr().out
     tiling = yaml.safe_load((tmp_path / "out/config.yaml").read_text())["checkpoint"]["tiling"]
     assert "max_patches=1" in warn_of_tiling(unset, tiling)
@@ -102,14 +102,14 @@ def test_tiles_that_are_the_checkpoints_own_are_called_so(tmp_path: Path, capsys
 
 def test_a_refusal_comes_before_anything_is_answered(tmp_path: Path) -> None:
     with pytest.raises(RefusedRun, match="no such folder"):
-        evaluate(job(tmp_path, "model=/no/model"), Script())
+        evaluate_model(job(tmp_path, "model=/no/model"), Script())
     assert not (tmp_path / "out").exists()
 
 
 def test_no_text_of_an_item_is_in_the_logs(tmp_path: Path) -> None:
     script = Script()
     script.model = Scripted(lambda request: ValueError(request.text))
-    assert evaluate(job(tmp_path), script) == EXIT_STOPPED
+    assert evaluate_model(job(tmp_path), script) == EXIT_STOPPED
     told = (tmp_path / "out/logs/driver.log").read_text()
     assert "item phantom/phantom-001 failed: ValueError" in told
     assert "patient" not in told

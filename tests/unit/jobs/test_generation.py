@@ -8,6 +8,7 @@ import pytest
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config
 from mics_ray.errors import LockedRun, RefusedRun
+from mics_ray.io import cases
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import rejected_row
 from mics_ray.io.shards import ShardStore, list_shards
@@ -97,6 +98,23 @@ def test_strict_refuses_a_picture_that_is_gone(tmp_path: Path) -> None:
         assert job.survey.pending == 1
     with pytest.raises(RefusedRun, match=r"a: cases.jsonl, line 1: picture 'gone.png'"):
         prepare_generation(config(tmp_path, f"data.cases={tmp_path}/cases.jsonl", "data.strict=true")).__enter__()
+
+
+def test_strict_parses_each_record_once_and_looks_at_pictures_of_pending_cases_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cases.jsonl").write_text("".join(record(name, ("gone.png",)) + "\n" for name in "abc"))
+    given = config(tmp_path, f"data.cases={tmp_path}/cases.jsonl", "data.strict=true")
+    with prepare_generation(config(tmp_path, f"data.cases={tmp_path}/cases.jsonl")) as job:
+        rows = [rejected_row(Rejection(number, name, "for the test"), job.stamp) for number, name in enumerate("ab")]
+    ShardStore(job.folder.results).commit(rows)
+    parsed: list[object] = []
+    parse = cases.parse_record
+    monkeypatch.setattr(cases, "parse_record", lambda value, place: parsed.append(value) or parse(value, place))
+    with pytest.raises(RefusedRun) as refused:
+        prepare_generation(given).__enter__()
+    assert [line.split(":")[0].strip() for line in str(refused.value).splitlines()[1:]] == ["c"]
+    assert len(parsed) == 3
 
 
 def test_the_demo_is_called_simulated_and_pictures_are_found_from_anywhere(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ async def square(number: int) -> Row:
 def run_squares(folder: Path, make_row: MakeRow = square, power: int = 2) -> JobEnd:
     """The toy job."""
     stop = StopSignal()
-    with hold_folder(str(folder), "squares.dir") as place, stop.listening():
-        place.bind({"power": power}, f"power: {power}\n", "squares.dir", SQUARES)
+    with hold_folder(str(folder), "squares.dir") as place, stop.handle_signals():
+        place.bind_identity({"power": power}, f"power: {power}\n", "squares.dir", SQUARES)
         done = committed_ids(place.results, SQUARES)
         pending = [number for number in range(COUNT) if str(number) not in done]
         try:

@@ -29,7 +29,7 @@ def make_job(folder: Path, *rows: dict[str, Any]) -> GenerationJob:
         judge=ModelConfig(model="judge-1", base_url="https://b.example/v1"),
     )
     place = RunFolder(folder)
-    place.make()
+    place.make_folders()
     if rows:
         ShardStore(place.results).commit(rows)
     return GenerationJob(config, place, Survey("cases", "0" * 64, len(rows), 0, (), ()), Stamp(0, "d", "1"))

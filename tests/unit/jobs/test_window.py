@@ -44,7 +44,7 @@ async def test_a_row_that_waits_for_its_commit_takes_no_place() -> None:
 
     window = Window(2, make, commit)
     for number in range(10):
-        assert await window.begin(number) is not None
+        assert await window.begin_record(number) is not None
     await window.wait_for_rows()
     assert (window.running, begun) == (0, list(range(10)))
     committed.set()
@@ -66,31 +66,31 @@ async def test_the_first_error_is_kept_and_gives_up_the_rest() -> None:
             raise
 
     window: Window[int] = Window(4, make, lambda row: asyncio.sleep(0))
-    tasks = [await window.begin(number) for number in (0, 2, 1)]
+    tasks = [await window.begin_record(number) for number in (0, 2, 1)]
     await window.wait_for_commits()
     assert all(task is not None and task.done() for task in tasks)
     assert isinstance(window.error, ValueError)
     assert cancelled == [0]
-    assert await window.begin(5) is None
+    assert await window.begin_record(5) is None
     assert window.running == 0
 
 
 async def test_a_record_that_is_given_up_before_it_began_leaves_its_place() -> None:
     window: Window[int] = Window(1, lambda number: asyncio.sleep(0), lambda row: asyncio.sleep(0))
-    task = await window.begin(0)
+    task = await window.begin_record(0)
     window.end()
     assert task is not None
     await window.wait_for_commits()
     assert (task.cancelled(), window.running, window.error) == (True, 0, None)
     async with asyncio.timeout(5):
         await window.wait_for_rows()
-        assert await window.begin(1) is None
+        assert await window.begin_record(1) is None
 
 
 async def test_who_waits_for_a_place_is_told_that_the_window_has_ended() -> None:
     window: Window[int] = Window(1, lambda number: asyncio.sleep(600), lambda row: asyncio.sleep(0))
-    assert await window.begin(0) is not None
-    waiting = asyncio.create_task(window.begin(1))
+    assert await window.begin_record(0) is not None
+    waiting = asyncio.create_task(window.begin_record(1))
     await asyncio.sleep(0)
     window.end(Stopped())
     async with asyncio.timeout(5):
@@ -124,7 +124,7 @@ async def test_a_signal_ends_a_job_at_once_and_not_at_the_next_look(monkeypatch:
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.Event().wait()
 
-    with pytest.raises(Stopped), stop.listening():
+    with pytest.raises(Stopped), stop.handle_signals():
         async with asyncio.timeout(60):
             await make_rows([1], hang, None, 3, stop)
 

@@ -10,16 +10,16 @@ import pytest
 
 import mics_ray.local
 from mics_ray.local.findings import FINDINGS, REGIONS
-from mics_ray.local.training.intern_report import report
+from mics_ray.local.training.intern_report import render_interns
 from mics_ray.local.training.intern_texts import (
     KINDS,
     NOTHING_YET,
-    describing,
     intern_template,
-    numbered,
-    sample,
-    writing,
-    writing_shortly,
+    make_sample,
+    number_steps,
+    sample_description,
+    sample_short_writing,
+    sample_writing,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -51,23 +51,23 @@ def test_better_prefixes_make_better_answers(metrics: Any, form: str) -> None:
 
 
 def test_the_readme_is_what_was_measured(metrics: Any) -> None:
-    assert (INTERNS / "README.md").read_text(encoding="utf-8") == report(metrics)
+    assert (INTERNS / "README.md").read_text(encoding="utf-8") == render_interns(metrics)
 
 
 def test_prefixes_are_numbered_steps_or_nothing_yet() -> None:
-    assert numbered([]) == NOTHING_YET
-    assert numbered(["One.", "Two."]) == "### Step 1: One.\n\n### Step 2: Two."
+    assert number_steps([]) == NOTHING_YET
+    assert number_steps(["One.", "Two."]) == "### Step 1: One.\n\n### Step 2: Two."
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_exercise_is_the_same_for_the_same_seed_and_ends_with_the_prefix(kind: str) -> None:
-    one = sample("{question}|{prefix}", kind, 3, seed=8)
-    assert one == sample("{question}|{prefix}", kind, 3, seed=8)
+    one = make_sample("{question}|{prefix}", kind, 3, seed=8)
+    assert one == make_sample("{question}|{prefix}", kind, 3, seed=8)
     assert one.prompt.split("|")[1].startswith(NOTHING_YET if kind == "none" else "### Step 1: ")
     assert one.target.startswith("### The final answer is: ")
 
 
-@pytest.mark.parametrize("exercise", [writing, writing_shortly])
+@pytest.mark.parametrize("exercise", [sample_writing, sample_short_writing])
 @pytest.mark.parametrize("finding", range(len(FINDINGS)))
 def test_a_chain_to_write_is_about_its_film_alone_and_ends_with_the_answer(exercise: Any, finding: int) -> None:
     for seed in range(20):
@@ -79,6 +79,6 @@ def test_a_chain_to_write_is_about_its_film_alone_and_ends_with_the_answer(exerc
 
 def test_a_description_is_the_evidence_perhaps_behind_its_region_and_no_answer() -> None:
     for finding, each in enumerate(FINDINGS):
-        told = {describing(finding, random.Random(seed)).target for seed in range(40)}
+        told = {sample_description(finding, random.Random(seed)).target for seed in range(40)}
         regions = {f"{region} {evidence}" for region in REGIONS[each.region] for evidence in each.evidence}
         assert told == {*each.evidence, *regions}

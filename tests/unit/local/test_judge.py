@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mics_ray.local.findings import FINDINGS, REGIONS, Finding
-from mics_ray.local.judge import gives_away, same_meaning, verdict
+from mics_ray.local.judge import gives_away, same_meaning, write_verdict
 
 TEMPLATE = yaml.safe_load(Path("conf/prompts/default.yaml").read_text(encoding="utf-8"))["judge"]
 
 
 def asked(reference: str, candidate: str, temperature: float = 0.0, seed: int = 0) -> str:
     prompt = TEMPLATE.format(question="What is it?", answer=reference, candidate=candidate)
-    return verdict(prompt, temperature, random.Random(seed))
+    return write_verdict(prompt, temperature, random.Random(seed))
 
 
 @pytest.mark.parametrize(
@@ -101,4 +101,4 @@ def test_any_text_gets_a_symmetric_verdict(one: str, other: str) -> None:
 
 @given(st.text(max_size=300), st.floats(0, 2))
 def test_any_prompt_gets_yes_or_no(prompt: str, temperature: float) -> None:
-    assert verdict(prompt, temperature, random.Random(0)) in {"Yes", "No"}
+    assert write_verdict(prompt, temperature, random.Random(0)) in {"Yes", "No"}

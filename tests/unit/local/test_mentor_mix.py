@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from mics_ray.local.findings import FINDINGS, REGIONS, Finding
-from mics_ray.local.mentors import SKILLS, reply
+from mics_ray.local.mentors import SKILLS, write_reply
 
 TEMPLATE = yaml.safe_load(Path("conf/prompts/default.yaml").read_text(encoding="utf-8"))["mentor"]
 CASES = 400
@@ -45,7 +45,7 @@ def outcome(number: int) -> tuple[str, int]:
         for depth in (1, 2, 3, 4):
             chains = {m: rest.get(m) for m in SKILLS}
             for model in set(SKILLS) - set(rest):
-                text = reply(model, asked(finding, number, prefix), 1.2, 100 * attempt + depth)
+                text = write_reply(model, asked(finding, number, prefix), 1.2, 100 * attempt + depth)
                 chains[model] = re.findall(r"^### Step \d+: (.*)$", text, re.M)
             scored = [
                 (sum(rng.random() < chance(finding, [*prefix, chain[0]], p) for p in pictures) / 4, rng.random(), model)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from mics_ray.local.case_sentences import StepKind, choose_sentences
 from mics_ray.local.findings import FINDINGS, REGIONS, Finding
 from mics_ray.local.judge import gives_away
-from mics_ray.local.mentors import SKILLS, is_misread, reply, write_chain
-from mics_ray.local.reading import read_case, sections
+from mics_ray.local.mentors import SKILLS, is_misread, write_chain, write_reply
+from mics_ray.local.reading import read_case, split_sections
 
 TEMPLATE = yaml.safe_load(Path("conf/prompts/default.yaml").read_text(encoding="utf-8"))["mentor"]
 ATTENDING, RESIDENT, STUDENT = SKILLS
@@ -53,7 +53,9 @@ def shows(step: str, finding: Finding) -> bool:
 @pytest.mark.parametrize("finding", FINDINGS, ids=lambda f: f.answer)
 def test_phantom_chains_are_whole_coherent_and_keep_the_answer_to_the_end(model: str, finding: Finding) -> None:
     for seed in range(40):
-        numbers, steps, final = chain_of(reply(model, prompt(finding.evidence[seed % 2], finding.answer), 1.2, seed))
+        numbers, steps, final = chain_of(
+            write_reply(model, prompt(finding.evidence[seed % 2], finding.answer), 1.2, seed)
+        )
         assert numbers == list(range(1, len(steps) + 1))
         assert 2 <= len(steps) <= 5
         assert final == finding.answer
@@ -68,16 +70,18 @@ def test_phantom_chains_are_whole_coherent_and_keep_the_answer_to_the_end(model:
 
 def test_the_evidence_told_is_the_one_in_the_notes() -> None:
     finding = FINDINGS[0]
-    text = reply(ATTENDING, prompt("According to the film, " + finding.evidence[1].lower(), finding.answer), 1.2, 3)
+    text = write_reply(
+        ATTENDING, prompt("According to the film, " + finding.evidence[1].lower(), finding.answer), 1.2, 3
+    )
     assert finding.evidence[1].casefold() in text.casefold()
     assert finding.evidence[0].casefold() not in text.casefold()
 
 
 def test_same_request_same_reply_other_seed_or_model_another() -> None:
     asked = prompt(FINDINGS[2].evidence[0], FINDINGS[2].answer)
-    assert reply(RESIDENT, asked, 1.2, 7) == reply(RESIDENT, asked, 1.2, 7)
-    assert len({reply(RESIDENT, asked, 1.2, seed) for seed in range(20)}) > 10
-    assert any(reply(RESIDENT, asked, 1.2, seed) != reply(STUDENT, asked, 1.2, seed) for seed in range(5))
+    assert write_reply(RESIDENT, asked, 1.2, 7) == write_reply(RESIDENT, asked, 1.2, 7)
+    assert len({write_reply(RESIDENT, asked, 1.2, seed) for seed in range(20)}) > 10
+    assert any(write_reply(RESIDENT, asked, 1.2, seed) != write_reply(STUDENT, asked, 1.2, seed) for seed in range(5))
 
 
 def first_kinds(model: str, temperature: float, seed: int) -> list[tuple[bool, StepKind]]:
@@ -115,7 +119,7 @@ def test_a_continuation_goes_on_from_the_prefix() -> None:
     finding = FINDINGS[1]
     asked = prompt(finding.evidence[0], finding.answer, ("This is a film.", finding.evidence[0]))
     for seed in range(30):
-        numbers, steps, _ = chain_of(reply(STUDENT, asked, 1.2, seed))
+        numbers, steps, _ = chain_of(write_reply(STUDENT, asked, 1.2, seed))
         assert numbers[0] == 3
         assert not any(shows(step, f) for step in steps for f in FINDINGS)  # nothing is left to reveal
 
@@ -123,7 +127,7 @@ def test_a_continuation_goes_on_from_the_prefix() -> None:
 def test_a_mistake_in_the_prefix_is_set_right_before_the_end() -> None:
     finding, wrong = FINDINGS[0], FINDINGS[4]
     asked = prompt(finding.evidence[0], finding.answer, (wrong.evidence[0],))
-    replies = [chain_of(reply(STUDENT, asked, 1.2, seed))[1] for seed in range(30)]
+    replies = [chain_of(write_reply(STUDENT, asked, 1.2, seed))[1] for seed in range(30)]
     assert all(sum(shows(step, finding) for step in steps) == 1 for steps in replies)
     assert any(shows(steps[0], wrong) for steps in replies)  # some go on with it for a while
     assert any("does not hold" in step or "was wrong" in step for steps in replies for step in steps)
@@ -132,7 +136,7 @@ def test_a_mistake_in_the_prefix_is_set_right_before_the_end() -> None:
 def test_other_cases_are_told_from_their_captions_in_portions() -> None:
     firsts = set()
     for seed in range(30):
-        _, steps, final = chain_of(reply(ATTENDING, prompt(CAPTION, "Goitre (multinodular)"), 1.2, seed))
+        _, steps, final = chain_of(write_reply(ATTENDING, prompt(CAPTION, "Goitre (multinodular)"), 1.2, seed))
         assert final == "Goitre (multinodular)"
         assert "goitre" not in " ".join(steps).casefold()
         assert "A mass displaces the trachea." in " ".join(steps) or "a mass displaces the trachea." in " ".join(steps)
@@ -150,7 +154,7 @@ def test_demo_cases_of_the_reference_never_give_their_answer_away() -> None:
         answer = record["messages"][1]["content"].removeprefix("**Correct Answer:** ")
         asked = prompt("\n".join(record["caption"]), answer, complaint=record["presentation"])
         for model in SKILLS:
-            numbers, steps, final = chain_of(reply(model, asked, 1.2, 5))
+            numbers, steps, final = chain_of(write_reply(model, asked, 1.2, 5))
             assert final == answer
             assert 2 <= len(numbers) <= 5
             assert not any(gives_away(step, answer) for step in steps)
@@ -159,7 +163,7 @@ def test_demo_cases_of_the_reference_never_give_their_answer_away() -> None:
 def test_reading_is_tolerant() -> None:
     bare = read_case("Complaint: Cough\nFindings: One spot is seen.\n### Step 1: It is so.\nCorrect answer: Flu")
     assert (bare.complaint, bare.findings[0], bare.answer, bare.next_step) == ("Cough", "One spot is seen.", "Flu", 2)
-    assert sections("## Question\nWhy?\n## Case notes\n\n## Unknown\nx") == {
+    assert split_sections("## Question\nWhy?\n## Case notes\n\n## Unknown\nx") == {
         "question": "Why?",
         "case notes": "## Unknown\nx",
     }
@@ -167,7 +171,7 @@ def test_reading_is_tolerant() -> None:
 
 
 def test_a_prompt_without_anything_gets_generic_steps() -> None:
-    numbers, steps, final = chain_of(reply(STUDENT, "Tell me what you think.", 1.2, None))
+    numbers, steps, final = chain_of(write_reply(STUDENT, "Tell me what you think.", 1.2, None))
     assert 2 <= len(numbers) <= 5
     assert final == "undetermined"
     assert len(set(steps)) == len(steps)
@@ -180,6 +184,6 @@ PIECES = st.sampled_from(HEADS + MORE)
 
 @given(st.lists(PIECES | st.text(max_size=20), max_size=25), st.sampled_from(list(SKILLS)), st.floats(0, 2))
 def test_any_prompt_gets_a_well_formed_chain(pieces: list[str], model: str, temperature: float) -> None:
-    numbers, steps, _ = chain_of(reply(model, "".join(pieces), temperature, 1))
+    numbers, steps, _ = chain_of(write_reply(model, "".join(pieces), temperature, 1))
     assert numbers == list(range(numbers[0], numbers[0] + len(steps)))
     assert len(steps) <= 5

@@ -10,20 +10,23 @@ from PIL import Image
 
 import mics_ray.local
 from mics_ray.local.findings import FINDINGS
-from mics_ray.local.phantoms import DEFAULT_COUNT, DEFAULT_SEED, HELD_OUT_QUESTIONS, draw, make_cases, write_cases
+from mics_ray.local.phantom_drawing import draw_phantom
+from mics_ray.local.phantoms import DEFAULT_COUNT, DEFAULT_SEED, HELD_OUT_QUESTIONS, make_cases, write_cases
 
 EMBEDDED = Path(mics_ray.local.__file__).parent / "cases"
 ANSWER_MARK = "**Correct Answer:** "
 
 
 def mean_film(finding: int, count: int = 40) -> np.ndarray:
-    films = [np.asarray(draw(finding, np.random.default_rng([3, finding, k])), dtype=float) for k in range(count)]
+    films = [
+        np.asarray(draw_phantom(finding, np.random.default_rng([3, finding, k])), dtype=float) for k in range(count)
+    ]
     return np.mean(films, axis=0)
 
 
 @pytest.mark.parametrize("finding", range(len(FINDINGS)))
 def test_a_film_is_small_grey_and_the_same_for_the_same_generator(finding: int) -> None:
-    one, two, other = (draw(finding, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, two, other = (draw_phantom(finding, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert (one.size, one.mode) == ((56, 56), "L")
     assert one.tobytes() == two.tobytes() != other.tobytes()
 

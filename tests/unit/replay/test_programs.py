@@ -10,7 +10,7 @@ import pytest
 
 from mics_ray.io.shards import iter_rows, list_shards
 from mics_ray.private_files import read_json_object
-from mics_ray.replay.committed import NOT_CANONICAL
+from mics_ray.replay.committed_rows import NOT_CANONICAL
 from tests.support.damage import flip
 from tests.support.processes import until
 from tests.support.recorded_run import forget, overrides

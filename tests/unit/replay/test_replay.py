@@ -25,17 +25,17 @@ from mics_ray.models.replies.store_care import check_files
 from mics_ray.models.roles import double_room
 from mics_ray.replay import cases
 from mics_ray.replay.account import Account, print_account
-from mics_ray.replay.committed import NOT_CANONICAL, canonical
-from mics_ray.replay.lost import RecordedModel
-from mics_ray.replay.recorded import composed
-from mics_ray.replay.run import ENDS, replay
+from mics_ray.replay.committed_rows import NOT_CANONICAL, digest_row
+from mics_ray.replay.lost_calls import RecordedModel
+from mics_ray.replay.replay_config import compose_job
+from mics_ray.replay.run import ENDS, replay_run
 from mics_ray.runtime.monitor.progress import Progress
 from tests.support.recorded_run import flip, forget, overrides, recorded_run
 from tests.unit.replay.conftest import CASES
 
 
 def again(run: Path, *more: str) -> Account:
-    return replay(composed(["replay=true", f"run.dir={run}", *more]), Progress(), StopSignal())
+    return replay_run(compose_job(["replay=true", f"run.dir={run}", *more]), Progress(), StopSignal())
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -55,7 +55,7 @@ def found(folder: Path) -> dict[str, dict[str, object]]:
 def test_the_run_s_own_configuration_gives_the_run_s_own_rows(run: Path) -> None:
     before = {name: files(run / name) for name in ("results", "cache")}
     account = again(run)
-    assert (account.code, account.changed, list(account.ends)) == (EXIT_OK, [], [])
+    assert (account.exit_code, account.changed, list(account.ends)) == (EXIT_OK, [], [])
     assert (account.completed, account.comparison.same, account.comparison.differing) == (CASES + 1, CASES + 1, 0)
     rows = found(run)
     assert found(account.folder) == rows
@@ -81,7 +81,7 @@ def test_cut_replies_and_refused_room_come_about_again(tmp_path: Path) -> None:
     assert {"wrong", "unknown"} <= {vote["verdict"] for vote in votes if vote["failure"] == "cut: hit max_tokens"}
     assert not [vote for vote in votes if vote["verdict"] == "right" and vote["failure"]]
     account = again(run)
-    assert (account.code, list(account.ends)) == (EXIT_OK, [])
+    assert (account.exit_code, list(account.ends)) == (EXIT_OK, [])
     assert (account.comparison.same, account.comparison.differing) == (CASES + 1, 0)
     assert found(account.folder) == found(run)
 
@@ -109,14 +109,14 @@ def test_calls_that_the_run_lost_are_lost_again(tmp_path: Path) -> None:
     )
     assert set(lost) == {"mentor", "intern", "judge"}
     account = again(run)
-    assert (account.code, account.comparison.same) == (EXIT_OK, CASES + 1)
+    assert (account.exit_code, account.comparison.same) == (EXIT_OK, CASES + 1)
     assert found(account.folder) == found(run)
 
 
 def test_where_the_record_ends_is_told_with_the_round_and_the_other_cases_are_the_same(run: Path) -> None:
     assert forget(run, 0.02)
     account = again(run)
-    assert account.code == EXIT_CANNOT_WRITE
+    assert account.exit_code == EXIT_CANNOT_WRITE
     assert 0 < len(account.ends) < CASES
     assert account.lacking == len(account.ends)
     assert account.comparison.same == account.completed == CASES + 1 - len(account.ends)
@@ -138,7 +138,7 @@ def test_a_reply_with_a_flipped_bit_ends_its_case_and_no_row_is_made_of_it(
     flipped = flip(run, 0.02)
     assert flipped
     account = again(run)
-    assert account.code == EXIT_CANNOT_WRITE
+    assert account.exit_code == EXIT_CANNOT_WRITE
     assert 0 < account.damaged == len(account.ends) < CASES
     assert account.comparison.differing == 0
     assert account.comparison.same == account.completed == CASES + 1 - len(account.ends)
@@ -150,20 +150,20 @@ def test_a_reply_with_a_flipped_bit_ends_its_case_and_no_row_is_made_of_it(
     told = f"{account.damaged} cases end at a reply that is not what was stored; scripts/cache.py verify run.dir={run}"
     assert told in capsys.readouterr().out
     assert sum(file.damaged for file in check_files(run / "cache")) == flipped
-    assert again(run, "search.max_rounds=3").code == EXIT_CANNOT_WRITE
+    assert again(run, "search.max_rounds=3").exit_code == EXIT_CANNOT_WRITE
 
 
 def test_the_round_is_the_first_one_with_a_reply_missing(run: Path) -> None:
     forget(run, 1.0)
     account = again(run)
     assert account.completed == 1  # the record that cannot be used asks nobody
-    assert account.by_round() == [{"attempt": 1, "round": 1, "cases": CASES}]
+    assert account.count_by_round() == [{"attempt": 1, "round": 1, "cases": CASES}]
 
 
 def test_a_shorter_search_is_evaluated_on_the_record_to_its_end(run: Path) -> None:
     account = again(run, "search.max_rounds=2")
     assert account.changed == ["search.max_rounds: 4 -> 2"]
-    assert (account.code, account.completed) == (EXIT_OK, CASES + 1)
+    assert (account.exit_code, account.completed) == (EXIT_OK, CASES + 1)
     rows = found(account.folder)
     assert max(row["rounds"] for row in rows.values()) == 2
     longer = [row for row in iter_rows(run / "results") if any(node["round"] > 2 for node in row["nodes"])]
@@ -173,7 +173,7 @@ def test_a_shorter_search_is_evaluated_on_the_record_to_its_end(run: Path) -> No
 
 def test_another_strategy_is_told_where_the_record_ends(run: Path) -> None:
     account = again(run, "search=best_of_n")
-    assert (account.code, account.by_round()) == (EXIT_OK, [{"attempt": 1, "round": 1, "cases": CASES}])
+    assert (account.exit_code, account.count_by_round()) == (EXIT_OK, [{"attempt": 1, "round": 1, "cases": CASES}])
     assert {end.model for end in account.ends} <= {"tiny_internvl", "tiny_qwen25vl"}  # mentors wrote whole chains
     assert account.folder.parent == run / "replay"
 
@@ -218,14 +218,14 @@ def test_a_stopped_replay_keeps_its_rows_and_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(cases, "run_case", hang)
         patch.setattr(cases, "OPEN_CASES", 4)
-        with pytest.raises(Stopped), stop.listening():
-            replay(composed(["replay=true", f"run.dir={run}"]), Progress(), stop)
+        with pytest.raises(Stopped), stop.handle_signals():
+            replay_run(compose_job(["replay=true", f"run.dir={run}"]), Progress(), stop)
     stopped = next((run / "replay").iterdir())
     assert set(found(stopped)) == {f"case-{number}" for number in range(6)}
     assert not (stopped / "summary.json").exists()
     account = again(run)
     assert "7 of 13 cases" in capsys.readouterr().err
-    assert (account.code, account.comparison.same) == (EXIT_OK, 13)
+    assert (account.exit_code, account.comparison.same) == (EXIT_OK, 13)
     assert found(stopped) == found(run)
 
 
@@ -239,23 +239,23 @@ def test_a_row_that_differs_from_the_run_s_is_named(run: Path) -> None:
     spoilt["nodes"][0]["votes"][0]["text"] += "!"
     ShardStore(run / "results").commit(rows)
     account = again(run)
-    assert (account.code, account.comparison.examples) == (EXIT_CANNOT_WRITE, [spoilt["case_id"]])
+    assert (account.exit_code, account.comparison.examples) == (EXIT_CANNOT_WRITE, [spoilt["case_id"]])
 
 
 def test_usage_and_time_are_no_part_of_the_canonical_result(run: Path) -> None:
     row = next(iter_rows(run / "results"))
-    same = canonical(row)
-    assert canonical(row | {"usage": [], "seconds": 9.0, "code_version": "x", "config_digest": "y"}) == same
-    assert canonical(row | {"reason": "other"}) != same
+    same = digest_row(row)
+    assert digest_row(row | {"usage": [], "seconds": 9.0, "code_version": "x", "config_digest": "y"}) == same
+    assert digest_row(row | {"reason": "other"}) != same
 
 
 def test_what_holds_no_run_is_refused_and_made_nothing_of(tmp_path: Path) -> None:
     with pytest.raises(RefusedRun, match="no run in"):
         again(tmp_path / "none")
     with pytest.raises(RefusedRun, match="no run in"):
-        replay(composed(["replay=true", *overrides(tmp_path)]), Progress(), StopSignal())
+        replay_run(compose_job(["replay=true", *overrides(tmp_path)]), Progress(), StopSignal())
     with pytest.raises(RefusedRun, match=r"give run\.dir"):
-        composed(["replay=true"])
+        compose_job(["replay=true"])
     assert not list(tmp_path.iterdir())
 
 

@@ -97,6 +97,21 @@ def test_a_job_in_the_queue_is_not_submitted_again(queue: Queue, job: SubmittedJ
     assert f"--name={job.submission_id}" in queue.calls("squeue")[-1]
 
 
+def test_what_lies_in_the_folder_is_the_owner_s_alone_and_the_umask_stays(
+    queue: Queue, job: SubmittedJob, tmp_path: Path
+) -> None:
+    before = os.umask(0o002)
+    try:
+        assert Slurm(SlurmConfig(dir=str(tmp_path / "jobs")), lambda _: None).submit(job, detach=True) == 0
+    finally:
+        kept = os.umask(before)
+    assert kept == 0o002
+    assert (tmp_path / "jobs").stat().st_mode & 0o777 == 0o700
+    modes = {path.suffix: path.stat().st_mode & 0o777 for path in (tmp_path / "jobs").iterdir()}
+    assert modes == {".lock": 0o600, ".sbatch": 0o600, ".log": 0o600}
+    assert "append" in (tmp_path / f"jobs/{job.submission_id}.sbatch").read_text().split("--open-mode=")[1][:6]
+
+
 @pytest.mark.parametrize(("code", "submitted"), [("0", 0), ("75", 1), ("1", 1)])
 def test_only_what_did_not_end_well_is_submitted_again(
     queue: Queue, job: SubmittedJob, tmp_path: Path, code: str, submitted: int

@@ -81,7 +81,7 @@ class InternVLTrainer:
         if todo:
             with (
                 join_cluster(job.ray),
-                stop.listening(),
+                stop.handle_signals(),
                 open_node_group(job.train, lambda: stop.asked, say) as nodes,
             ):
                 nodes.check_files(_list_needed_files(job, stages))

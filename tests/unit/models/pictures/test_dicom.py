@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from mics_ray.models.pictures import reading
 from mics_ray.models.pictures.dicom import choose_window, scale_to_8_bit
@@ -166,3 +166,45 @@ def test_a_compressed_picture_that_does_not_say_how_many_frames_it_has(tmp_path:
     pixels = encapsulate([stream.getvalue()], has_bot=False)
     dicom_file(tmp_path / "a.dcm", np.zeros((16, 16), np.uint8), JPEGBaseline8Bit, PixelData=pixels, **told)
     assert np.asarray(reading.load_picture(tmp_path, "a.dcm"))[8, 8].tolist() == [40, 40, 40]
+
+
+def test_frames_of_several_fragments_are_told_apart_without_a_table(tmp_path: Path) -> None:
+    """Each frame is cut into two fragments; how many frames there are is what says where the first one ends."""
+    streams = []
+    for level in (40, 200):
+        stream = io.BytesIO()
+        Image.new("L", (16, 16), level).save(stream, "JPEG2000", irreversible=False)
+        streams.append(stream.getvalue() + b"\0" * (len(stream.getvalue()) % 2))
+    pixels = encapsulate(streams, fragments_per_frame=2, has_bot=False)
+    values = np.zeros((2, 16, 16), np.uint8)
+    dicom_file(tmp_path / "a.dcm", values, JPEG2000Lossless, NumberOfFrames=2, PixelData=pixels)
+    assert np.asarray(reading.load_picture(tmp_path, "a.dcm"))[8, 8].tolist() == [40, 40, 40]
+
+
+def test_the_first_of_several_run_length_frames_without_a_table(tmp_path: Path) -> None:
+    frames = np.stack([np.full((16, 16), level, np.uint8) for level in (40, 120, 200)])
+    data = dicom_file(tmp_path / "a.dcm", frames, RLELossless, NumberOfFrames=3)
+    streams = list(generate_frames(data.PixelData, number_of_frames=3))
+    data.PixelData = encapsulate(streams, has_bot=False)
+    data.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    assert np.unique(np.asarray(reading.load_picture(tmp_path, "a.dcm"))).tolist() == [40]
+
+
+def test_a_lookup_table_of_8_bits_reaches_white(tmp_path: Path) -> None:
+    table = Dataset()
+    table.LUTDescriptor = [4, 0, 8]
+    table.LUTData = np.array([0, 85, 170, 255], "<u2").tobytes()
+    assert greys(tmp_path, np.arange(4, dtype=np.uint8), VOILUTSequence=[table]) == [0, 85, 170, 255]
+
+
+def test_fewer_bits_than_8_and_rescaled_values_of_8_bits_are_windowed(tmp_path: Path) -> None:
+    stored = np.array([0, 21, 42, 63], np.uint8)
+    assert greys(tmp_path, stored, BitsStored=6, HighBit=5) == [0, 85, 170, 255]
+    assert greys(tmp_path, stored) == [0, 21, 42, 63], "8 bits are shown as they are"
+    assert greys(tmp_path, stored, RescaleSlope=2, RescaleIntercept=-100) == [0, 85, 170, 255]
+
+
+def test_a_window_function_that_is_there_and_empty_is_linear(tmp_path: Path) -> None:
+    stored = np.linspace(0, 4095, 16).astype(np.uint16)
+    window = {"WindowCenter": 2000, "WindowWidth": 1, "VOILUTFunction": ""}
+    assert greys(tmp_path, stored, **window, **BITS_12) == greys(tmp_path, stored, **BITS_12)

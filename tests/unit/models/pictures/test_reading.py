@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
@@ -287,10 +286,12 @@ def test_dicom_refusals_say_nothing_about_the_patient(
     dicom_file(tmp_path / "big.dcm", ramp(), Rows=12_000, Columns=12_000)
     dicom_file(tmp_path / "odd.dcm", ramp(), PatientBirthDate="Canary", WindowCenter="1", WindowWidth="-1")
     data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    pydicom.dcmwrite(tmp_path / "deflated.dcm", data)
+    data.save_as(tmp_path / "deflated.dcm", enforce_file_format=True)
     reading.load_picture(tmp_path, "odd.dcm")
-    for name in ("cut.dcm", "head.dcm", "big.dcm", "deflated.dcm"):
-        assert "Canary" not in refusal(tmp_path, name)
+    told = {name: refusal(tmp_path, f"{name}.dcm") for name in ("cut", "head", "big", "deflated")}
+    assert "Canary" not in "".join(told.values())
+    assert "12000 x 12000 pixels" in told["big"], "by its header, before its pixels are looked for"
+    assert "a deflated DICOM file" in told["deflated"], "before anything of it is inflated"
     assert "Canary" not in caplog.text
     assert "Canary" not in "".join(capfd.readouterr())
 
@@ -601,6 +602,12 @@ def test_a_folder_swapped_for_a_link_after_the_check_is_not_followed(
 
 
 # ---- encoding, and the pictures of a case
+
+
+def test_scaling_down_averages_what_it_leaves_out() -> None:
+    fine = np.indices((256, 256)).sum(0) % 2 * 255
+    made = reading.encode_picture(Image.fromarray(fine.astype(np.uint8)).convert("RGB"), 64)
+    assert np.abs(np.asarray(reading.decode_picture(made), float) - 127.5).max() < 8, "a stray pixel would be 0 or 255"
 
 
 def test_encode_scales_down_and_never_up() -> None:

@@ -2,8 +2,8 @@
 
 from mics_ray.assemble.locations import group_by_provider
 from mics_ray.config.schema import Config, InternDefaults, ModelConfig
-from mics_ray.runtime.driver.endpoint_actors import RemoteEndpoint
 from mics_ray.runtime.driver.model_clients import ActorHandles, ModelClients
+from mics_ray.runtime.driver.remote_endpoint import RemoteEndpoint
 from mics_ray.runtime.serving.router import RoutedModel
 
 HERE, THERE = "http://127.0.0.1:9/v1", "http://127.0.0.1:10/v1"

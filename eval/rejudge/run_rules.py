@@ -36,10 +36,11 @@ class Choice:
     end: str = ""
 
 
-def rules(run: Path) -> Rules:
+def read_rules(run: Path) -> Rules:
     """Of the run in a folder. Raises :class:`RefusedRun`."""
     try:
         found = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        # Into the schema, so that settings which came after the run have their defaults.
         search = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SearchConfig), found["search"]))
         prompts = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(PromptsConfig), found["prompts"]))
         judge, mentors = str(found["judge"]["model"]), tuple(found["mentors"])
@@ -50,26 +51,27 @@ def rules(run: Path) -> Rules:
     return Rules(build_strategy(search, mentors), prompts, judge)
 
 
-def answers(found: list[SearchTree]) -> list[str]:
+def list_answers(found: list[SearchTree]) -> list[str]:
     """The interns' answers, each once, in their order."""
     return list(dict.fromkeys(v.answer for tree in found for node in tree.nodes for v in node.votes if v.answer))
 
 
-def judged(tree: SearchTree, verdicts: Mapping[str, Verdict]) -> SearchTree:
+def replace_verdicts(tree: SearchTree, verdicts: Mapping[str, Verdict]) -> SearchTree:
     """The tree with each answer's verdict from ``verdicts``; a vote without an answer keeps its own."""
-    return replace(tree, nodes=tuple(replace(node, votes=_votes(node, verdicts)) for node in tree.nodes))
+    return replace(tree, nodes=tuple(replace(node, votes=_replace_votes(node, verdicts)) for node in tree.nodes))
 
 
-def choice(policy: Strategy, tree: SearchTree, number: int) -> Choice:
+def find_choice(policy: Strategy, tree: SearchTree, number: int) -> Choice:
     """What the policy makes of round ``number`` when the search stands there."""
     move = policy.next_move(replace(tree, nodes=tuple(node for node in tree.nodes if node.round <= number)))
     if isinstance(move, Expand):
         return Choice(move.parent)
+    # A search may stop with the leaf of an earlier round; then it chose nothing in this one.
     level = {node.id for node in tree.round_nodes(number)}
     return Choice(move.leaf if move.leaf in level else None, move.outcome.value)
 
 
-def _votes(node: Node, verdicts: Mapping[str, Verdict]) -> tuple[Vote, ...]:
+def _replace_votes(node: Node, verdicts: Mapping[str, Verdict]) -> tuple[Vote, ...]:
     return tuple(
         replace(vote, verdict=verdicts.get(vote.answer, Verdict.UNKNOWN)) if vote.answer else vote
         for vote in node.votes

@@ -17,15 +17,16 @@ from mics_ray.models.types import Pictures, Reply, Request
 BY_REPLIES = {NO_STEP, "cut", "empty", "no_answer", "no_verdict"}
 """Failures that follow from replies, which are recorded: they come about again by themselves."""
 
-Lost = Mapping[tuple[str, int], LostCall]
+LostCalls = Mapping[tuple[str, int], LostCall]
 """Lost calls of one case by who was asked (its name in the configuration) and the seed of the question."""
 
 
-def lost_calls(row: Mapping[str, Any]) -> Lost:
+def find_lost_calls(row: Mapping[str, Any]) -> LostCalls:
     """The calls without a reply of a committed row; found by the seeds of :mod:`mics_ray.core.seeds`."""
     found: dict[tuple[str, int], LostCall] = {}
     for tree in read_trees(row):
         for node in tree.nodes:
+            # The seed of a call is derived from what was asked, so the row alone tells which call was lost.
             before = tree.prefix_to(node.parent)
             if _is_lost(node.failure):
                 found[node.mentor, mentor_seed(tree.seed, tree.case_id, node.mentor, before)] = LostCall(node.failure)
@@ -33,6 +34,7 @@ def lost_calls(row: Mapping[str, Any]) -> Lost:
                 if not _is_lost(vote.failure):
                     continue
                 draw = intern_seed(tree.seed, tree.case_id, vote.intern, vote.temperature, before + node.steps)
+                # An answer without a verdict: the intern replied, and it was the judge's call that was lost.
                 if vote.answer:
                     found[JUDGE, judge_seed(draw)] = LostCall(vote.failure, vote.judge_reply)
                 else:
@@ -63,7 +65,7 @@ class RecordedModel:
             raise LostCall(Failure(TOO_MUCH_ROOM, "no such reply is recorded")) from None
 
 
-def losing(panel: Panel, lost: Lost) -> Panel:
+def lose_again(panel: Panel, lost: LostCalls) -> Panel:
     """The same panel, on which the calls of ``lost`` are lost again."""
     if not lost:
         return panel
@@ -80,7 +82,7 @@ def _is_lost(failure: Failure | None) -> TypeGuard[Failure]:
     return failure is not None and failure.kind not in BY_REPLIES
 
 
-def _lose(lost: Lost, name: str, seed: int) -> None:
+def _raise_if_lost(lost: LostCalls, name: str, seed: int) -> None:
     if call := lost.get((name, seed)):
         raise LostCall(call.failure, call.text)
 
@@ -89,10 +91,10 @@ def _lose(lost: Lost, name: str, seed: int) -> None:
 class _Mentor:
     of: Mentor
     name: str
-    lost: Lost
+    lost: LostCalls
 
     async def propose(self, case: Case, prefix: tuple[str, ...], seed: int) -> Continuation:
-        _lose(self.lost, self.name, seed)
+        _raise_if_lost(self.lost, self.name, seed)
         return await self.of.propose(case, prefix, seed)
 
 
@@ -100,18 +102,18 @@ class _Mentor:
 class _Intern:
     of: Intern
     name: str
-    lost: Lost
+    lost: LostCalls
 
     async def finish(self, case: Case, prefix: tuple[str, ...], temperature: float, seed: int) -> Finish:
-        _lose(self.lost, self.name, seed)
+        _raise_if_lost(self.lost, self.name, seed)
         return await self.of.finish(case, prefix, temperature, seed)
 
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
     of: Judge
-    lost: Lost
+    lost: LostCalls
 
     async def compare(self, case: Case, answer: str, seed: int) -> Judgement:
-        _lose(self.lost, JUDGE, seed)
+        _raise_if_lost(self.lost, JUDGE, seed)
         return await self.of.compare(case, answer, seed)

@@ -20,9 +20,9 @@ _OF_A_CALL = ("replay", "preflight")
 """Settings of one command, not of a run."""
 
 
-def composed(overrides: Sequence[str], config_dir: Path | None = None) -> Config:
+def compose_job(overrides: Sequence[str], config_dir: Path | None = None) -> Config:
     """The configuration of a generation job, a replay or not. Raises :class:`RefusedRun`."""
-    replays = _given(overrides).get("replay", "").lower() in _TRUE
+    replays = _parse_overrides(overrides).get("replay", "").lower() in _TRUE
     return (compose_replay if replays else compose_config)(overrides, config_dir)
 
 
@@ -32,36 +32,39 @@ def compose_replay(overrides: Sequence[str], config_dir: Path | None = None) -> 
 
     Raises :class:`RefusedRun`.
     """
-    given = _given(overrides)
+    given = _parse_overrides(overrides)
     if "experiment" in given:
         return compose_config(overrides, config_dir)
     if "run.dir" not in given:
         raise RefusedRun("replay=true: give run.dir=FOLDER, the folder of the run, or the run's experiment=NAME")
-    return _compose(read_run_settings(Path(given["run.dir"].strip("\"'"))), overrides, config_dir)
+    return _compose_over_run(read_run_settings(Path(given["run.dir"].strip("\"'"))), overrides, config_dir)
 
 
-def recorded_config(run: Path) -> Config:
+def compose_recorded(run: Path) -> Config:
     """The configuration that made the run in ``run``, wherever that folder stood then. Raises :class:`RefusedRun`."""
-    return replace(_compose(read_run_settings(run), (), None), run=RunConfig(str(run)))
+    return replace(_compose_over_run(read_run_settings(run), (), None), run=RunConfig(str(run)))
 
 
-def _compose(own: dict[str, Any], overrides: Sequence[str], config_dir: Path | None) -> Config:
+def _compose_over_run(own: dict[str, Any], overrides: Sequence[str], config_dir: Path | None) -> Config:
     """A run's ``own`` settings as a choice in each group that ``overrides`` do not choose; Hydra merges them."""
-    left = [group for group in list_groups(JOB) if group not in _given(overrides)]
+    # Hydra itself shall merge, with its rules and messages: so the run's settings become group files beside ours.
+    left = [group for group in list_groups(JOB) if group not in _parse_overrides(overrides)]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         if config_dir:
-            _link(config_dir, place)
+            _link_group_files(config_dir, place)
+        # `experiment` last: it takes what belongs to no group, and it overrides the groups.
         for group in (one for one in list_groups(JOB) if one != "experiment"):
             chosen = own.pop(group, {})
             if group in left:
-                _write(place / group / f"{RECORDED}.yaml", chosen, group)
-        _write(place / "experiment" / f"{RECORDED}.yaml", own, "_global_")
+                _write_group_file(place / group / f"{RECORDED}.yaml", chosen, group)
+        _write_group_file(place / "experiment" / f"{RECORDED}.yaml", own, "_global_")
+        # Before the person's own overrides, which win.
         own_choices = [f"{group}={RECORDED}" for group in left]
         return compose_config([*own_choices, *overrides], place)
 
 
-def _given(overrides: Sequence[str]) -> dict[str, str]:
+def _parse_overrides(overrides: Sequence[str]) -> dict[str, str]:
     """The overrides as name and value."""
     return {name.lstrip("+"): value for name, _, value in (one.partition("=") for one in overrides)}
 
@@ -71,13 +74,13 @@ def read_run_settings(run: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
-        found = None
+        found = None  # no file, no text, no YAML: in each case no run that could be replayed
     if not isinstance(found, dict):
         raise RefusedRun(f"run.dir: there is no run in {run}")
     return {name: value for name, value in found.items() if name not in _OF_A_CALL}
 
 
-def _link(config_dir: Path, place: Path) -> None:
+def _link_group_files(config_dir: Path, place: Path) -> None:
     """Offer the person's own group files beside the run's."""
     if not config_dir.is_dir():
         raise RefusedRun(f"--config-dir {config_dir}: no such folder")
@@ -87,6 +90,6 @@ def _link(config_dir: Path, place: Path) -> None:
             (place / group / f"{name}.yaml").symlink_to((config_dir / group / f"{name}.yaml").resolve())
 
 
-def _write(path: Path, settings: dict[str, Any], package: str) -> None:
+def _write_group_file(path: Path, settings: dict[str, Any], package: str) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"# @package {package}\n{yaml.safe_dump(settings, allow_unicode=True)}", encoding="utf-8")

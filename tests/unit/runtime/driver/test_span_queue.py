@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from mics_ray.io.cases import Span
 from mics_ray.io.sources import Format
-from mics_ray.runtime.driver.worker_pool import SPANS_AHEAD, SpanQueue
+from mics_ray.runtime.driver.span_queue import SPANS_AHEAD, SpanQueue
 
 
 def spans(count: int) -> Iterator[Span]:
@@ -27,7 +27,7 @@ def test_a_worker_draws_ahead_of_what_it_opens_and_no_further() -> None:
     assert queue.take_span(0) is not None, "what was opened need not be finished"
 
 
-def test_what_a_lost_worker_leaves_undone_is_dealt_first() -> None:
+def test_what_a_lost_worker_leaves_undone_is_given_out_first() -> None:
     queue = SpanQueue(spans(4), workers=2)
     first, second, kept = queue.take_span(0), queue.take_span(0), queue.take_span(1)
     assert first

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mics_ray.io.shards import iter_rows
-from mics_ray.replay.lost import Lost, lost_calls
+from mics_ray.replay.lost_calls import LostCalls, find_lost_calls
 
 NOT_CANONICAL = {"usage", "seconds", "config_digest", "code_version", "schema_version", "leaks"}
 """Columns, and fields of nodes, that say how a row was made and at what cost, or that follow from the others."""
@@ -18,12 +18,12 @@ EXAMPLES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
+class CommittedRun:
     """The rows of a run: digest and outcome by case id, and lost calls by the ids of the cases that have any."""
 
     digests: dict[str, bytes] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
-    lost: dict[str, Lost] = field(default_factory=dict)
+    lost: dict[str, LostCalls] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -41,38 +41,40 @@ class Comparison:
     after: Counter[str] = field(default_factory=Counter)
 
 
-def canonical(row: Mapping[str, Any]) -> bytes:
+def digest_row(row: Mapping[str, Any]) -> bytes:
     """A digest of what a case's search found."""
-    kept = _found(row) | {"nodes": [_found(node) for node in row["nodes"]]}
+    kept = _drop_run_columns(row) | {"nodes": [_drop_run_columns(node) for node in row["nodes"]]}
+    # Digests, not rows, are held: a run's rows do not fit into memory, 16 bytes a case do.
     return hashlib.blake2b(json.dumps(kept, sort_keys=True).encode(), digest_size=16).digest()
 
 
-def _found(columns: Mapping[str, Any]) -> dict[str, Any]:
+def _drop_run_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in columns.items() if name not in NOT_CANONICAL}
 
 
-def committed(results: Path) -> Committed:
+def read_committed(results: Path) -> CommittedRun:
     """Read a run's rows. Raises :class:`mics_ray.io.shards.ShardError`."""
-    found = Committed()
+    found = CommittedRun()
     for row in iter_rows(results):
         case = row["case_id"]
-        found.digests[case], found.outcomes[case] = canonical(row), row["outcome"]
-        if lost := lost_calls(row):
+        found.digests[case], found.outcomes[case] = digest_row(row), row["outcome"]
+        if lost := find_lost_calls(row):
             found.lost[case] = lost
     return found
 
 
-def compare(results: Path, run: Committed) -> Comparison:
+def compare_rows(results: Path, run: CommittedRun) -> Comparison:
     """Hold the rows of a replay against the run's. Raises :class:`mics_ray.io.shards.ShardError`."""
     told = Comparison()
     for row in iter_rows(results):
         case = row["case_id"]
+        # The run may have ended before this case; that is no difference.
         if case not in run.digests:
             told.added += 1
             continue
         told.before[run.outcomes[case]] += 1
         told.after[row["outcome"]] += 1
-        if canonical(row) == run.digests[case]:
+        if digest_row(row) == run.digests[case]:
             told.same += 1
             continue
         told.differing += 1
