@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.conftest import CASES, LATENCY_S, SETTINGS, Calm
-from tests.support.faulty_provider import TRANSIENT, FaultyProvider
+from tests.support.faulty_provider import FIELD, TRANSIENT, FaultyProvider
 from tests.support.program import rows
 from tests.support.whole_run import WholeRun
 
 pytestmark = pytest.mark.chaos
 
 
-@pytest.mark.parametrize("rates", [TRANSIENT, pytest.param({"server_error": 0.3}, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rates", [TRANSIENT, FIELD, pytest.param({"server_error": 0.3}, marks=pytest.mark.slow)])
 def test_a_good_part_of_all_calls_fails_and_the_result_is_that_of_a_calm_run(
     tmp_path: Path, joined_run: WholeRun, calm_run: Calm, rates: dict[str, float]
 ) -> None:

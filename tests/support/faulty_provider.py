@@ -31,8 +31,19 @@ TRANSIENT = {
     "hang": 0.003, "drip": 0.003,
 }  # fmt: skip
 """Shares of all attempts; a fifth of them fails."""
+FIELD = {
+    "told_429": 0.01, "told_502": 0.03, "told_string": 0.03, "half_text": 0.03, "no_completion": 0.02,
+    "minute_quota": 0.004, "gemini_limit": 0.004, "reset_header": 0.004, "tool_calls": 0.02, "parts": 0.06,
+    "odd_fields": 0.06, "think": 0.06,
+}  # fmt: skip
+"""What today's providers do (FIELD): errors inside a 200, waits told elsewhere, replies of other shapes."""
 SLOW = ("hang", "drip")
-UNPAID = ("server_error", "reset", "rate_limit", "rate_limit_date", "rate_limit_bare", "outage", "quota")
+SHAPES = ("parts", "odd_fields", "think")
+"""Whole replies of another form: nothing is asked again."""
+UNPAID = (
+    "server_error", "reset", "rate_limit", "rate_limit_date", "rate_limit_bare", "outage", "quota", "told_429",
+    "told_502", "told_string", "minute_quota", "gemini_limit", "reset_header",
+)  # fmt: skip
 """What the provider does not charge for."""
 RETRY_AFTER_S = 0.3
 
@@ -104,6 +115,8 @@ class FaultyProvider(Provider):
             self.paid[digest] += 1
             return web.json_response(completion)
         self.injected[kind] += 1
+        if kind in SHAPES:
+            self.paid[digest] += 1
         return await ACTS[kind](request, completion)
 
     def _kind(self, digest: bytes) -> str:
@@ -149,8 +162,8 @@ def is_probe(body: dict[str, Any]) -> bool:
     return "## " not in prompt_text(body)
 
 
-def _error(status: int, code: str, **headers: str) -> web.Response:
-    body = {"error": {"message": code, "code": code, "type": "x"}}
+def _error(status: int, code: str, message: str = "", **headers: str) -> web.Response:
+    body = {"error": {"message": message or code, "code": code, "type": "x"}}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return web.json_response(body, status=status, headers=named)
 
@@ -180,6 +193,37 @@ def _dated(completion: dict[str, Any]) -> web.Response:
     """An hour ahead of us: the provider's own clock is what counts."""
     now = time.time() + 3600
     return _error(429, "rate", Date=formatdate(now, usegmt=True), Retry_After=formatdate(now + 1, usegmt=True))
+
+
+def _change_choice(**fields: Any) -> Callable[[dict[str, Any]], web.Response]:
+    """The reply with other fields in its choice; ``text`` makes the message's content from its text."""
+
+    def make(completion: dict[str, Any]) -> web.Response:
+        choice, more = completion["choices"][0], dict(fields)
+        text = more.pop("text", lambda said: said)(choice["message"]["content"])
+        changed = choice | more | {"message": choice["message"] | {"content": text}}
+        return web.json_response(completion | {"choices": [changed]})
+
+    return make
+
+
+def _odd_fields(completion: dict[str, Any]) -> web.Response:
+    """Every field beside the text in a form of its own."""
+    usage = {"prompt_tokens": float(completion["usage"]["prompt_tokens"]), "completion_tokens": "7", "x": []}
+    message = completion["choices"][0]["message"] | {"refusal": [], "tool_calls": {}, "annotations": 5}
+    choices = [{"index": "0", "message": message, "finish_reason": {"type": "stop"}}, 5]
+    return web.json_response({"id": 5, "error": None, "choices": choices, "usage": usage})
+
+
+def _in_parts(text: str) -> list[dict[str, Any]]:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "### The final answer is: draft"}]}
+    return [thought, *({"type": "text", "text": part} for part in (text[:5], text[5:]))]
+
+
+def _gemini_limit(completion: dict[str, Any]) -> web.Response:
+    details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{RETRY_AFTER_S}s"}]
+    error = {"code": 429, "message": "Quota exceeded", "status": "RESOURCE_EXHAUSTED", "details": details}
+    return web.json_response([{"error": error}], status=429)
 
 
 async def _reset(request: web.Request, completion: dict[str, Any]) -> web.StreamResponse:
@@ -232,5 +276,25 @@ ACTS: dict[str, Act] = {
     "html": _sends(lambda _: _html(200)),
     "refusal": _sends(_refusal),
     "outage": _reset,
+    "told_429": _sends(lambda _: web.json_response({"error": {"message": "Rate limit exceeded", "code": 429}})),
+    "told_502": _sends(lambda _: web.json_response({"error": {"message": "Provider returned error", "code": "502"}})),
+    "told_string": _sends(lambda _: web.json_response({"error": "who knows"})),
+    "half_text": _sends(
+        _change_choice(text=lambda said: said[: len(said) // 2], finish_reason="error", error={"code": 502})
+    ),
+    "tool_calls": _sends(_change_choice(text=lambda _: "", finish_reason="tool_calls")),
+    "no_completion": _sends(lambda _: web.json_response({"status": "ok"})),
+    "minute_quota": _sends(
+        lambda _: _error(429, "insufficient_quota", "Allocated quota exceeded #token-limit", Retry_After="0.3")
+    ),
+    "gemini_limit": _sends(_gemini_limit),
+    "reset_header": _sends(
+        lambda _: _error(429, "rate", X_RateLimit_Remaining_Tokens="0", X_RateLimit_Reset_Tokens="300ms")
+    ),
+    "parts": _sends(_change_choice(text=_in_parts)),
+    "odd_fields": _sends(_odd_fields),
+    "think": _sends(
+        _change_choice(text=lambda said: f"<think>\n### The final answer is: draft\nNo. Yes.\n</think>\n\n{said}")
+    ),
     "quota": _sends(lambda _: _error(429, "billing_hard_limit_reached")),
 }

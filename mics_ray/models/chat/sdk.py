@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import httpx2
 import openai
-from openai import AsyncOpenAI, DefaultAioHttpClient, Omit
+from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from mics_ray.models.chat.address import is_loopback
 from mics_ray.models.chat.classify import UnusableProxy, classify_exception, refuse_proxy
@@ -24,7 +24,13 @@ DECODED = ("", "identity", "gzip", "deflate")
 """Encodings whose decoder, fed 16 KB at a time, cannot burst the cap; we ask for none of them."""
 DROPPED = (b"content-encoding", b"content-length", b"transfer-encoding", b"location", b"set-cookie")
 """Headers that do not describe a body read to its end, or would make the client follow or remember something."""
-ADDED_BY_SDK = {"x-stainless-retry-count": Omit(), "x-stainless-read-timeout": Omit()}
+SENT = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+    "User-Agent": f"mics-ray (openai {openai.__version__})",
+}
+"""Headers of every request."""
 
 # They log every call, its address included.
 for _name in ("openai", "httpx2"):
@@ -115,29 +121,29 @@ class SdkClient(AsyncOpenAI):
 
     def __init__(self, base_url: str, key: str, limit: int) -> None:
         """``limit`` bounds the connections (0: no bound). Raises :class:`UnusableProxy`."""
-        self._sent_headers: dict[str, str | Omit] = {
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json",
-            "User-Agent": f"mics-ray (openai {openai.__version__})",
-        }
         try:
             connections = _Connections(httpx2.URL(base_url).host, limit)
         except (httpx2.InvalidURL, ValueError):
             raise UnusableProxy from None
-        # Given as "", neither is looked for in the environment.
-        super().__init__(base_url=base_url, api_key=key, admin_api_key="", max_retries=0, http_client=connections)
-
-        self.admin_api_key = None  # or it would be sent, empty, where there is no key
+        # Given as "", neither key is looked for in the environment.
+        super().__init__(
+            base_url=base_url,
+            api_key=key,
+            admin_api_key="",
+            max_retries=0,
+            timeout=connections.timeout,
+            http_client=connections,
+        )
         self._platform = "Unknown"  # looked up in a thread otherwise, for a header that is not sent
+        self._address = f"{base_url}/chat/completions"
+        self._sent_headers = httpx2.Headers({**SENT, "Authorization": f"Bearer {key}"} if key else SENT)
 
-    @property
-    def default_headers(self) -> dict[str, str | Omit]:
-        """All that is sent beside the key and an entry's own: no word on this machine, organization or project."""
-        return self._sent_headers
-
-    def _validate_headers(self, headers: Any, custom_headers: Any) -> None:
-        """A server without a key is as good as one with."""
+    def _build_headers(self, options: Any, *, retries_taken: int = 0) -> httpx2.Headers:
+        """All that is sent: the key and the entry's own; no word on this machine, an organization or a project."""
+        headers = self._sent_headers.copy()
+        if options.headers:
+            headers.update(options.headers)
+        return headers
 
     async def post_body(
         self, body: bytes, headers: Mapping[str, str], query: Mapping[str, str]
@@ -145,10 +151,10 @@ class SdkClient(AsyncOpenAI):
         """Ask for one chat completion: the answer whatever its status, or why there is none."""
         try:
             return await self.post(
-                "/chat/completions",
+                self._address,
                 cast_to=httpx2.Response,
                 content=body,
-                options={"headers": {**ADDED_BY_SDK, **headers}, "params": query},
+                options={"headers": headers, "params": query},
             )
         except openai.APIStatusError as error:
             return error.response
@@ -156,7 +162,7 @@ class SdkClient(AsyncOpenAI):
             return broken_reply(str(error))
         except UnusableProxy:
             return refuse_proxy()
-        except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
+        except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, OSError) as error:
             return classify_exception(error)
 
 
