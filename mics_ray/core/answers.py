@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 # What may stand before a marker on its line: quotation, bullet, number, heading, bold, bracket. Possessive, so that a
 # line of nothing else costs no backtracking.
-_LEAD = r"^(?P<lead>(?:[ \t>*+•·‣▪●○–—→➤⇒#_`\"“‘'\[(✅👉🎯💡📌-]|\ufe0f|\d{1,2}[.)][ \t]|<answer>)*+)"
+_LEAD = (
+    r"^(?P<lead>(?:[ \t>*+•·‣▪●○–—→➤⇒=#_`\"“‘'\[(✅👉🎯💡📌-]|\ufe0f|\d{1,2}[.)][ \t]|<answer>|"
+    r"step[ \t]*\d{1,3}[ \t*]*[:.)–-])*+)"
+)
 _JOINED = r"""(?:(?:(?:and\ )?(?:so|thus|therefore|hence|accordingly|consequently|finally|overall|conclusion|
     in\ (?:conclusion|summary|short)|to\ (?:conclude|summari[sz]e|sum\ up))\b|
     (?:based\ on|given|considering|from)\ [^,.:?!\n]{1,150}(?=,))[ \t]*[,:]?[ \t*_]*)?"""
 _LABEL = r"""(?:(?:the|my|our)[ \t]+)?(?:(?P<what>(?:(?:single|most\ likely|final|correct|best|right|and)[ \t_]+){1,3}
-    (?:answer|option|choice))|answer|ans\b|最终答案|答案)(?:[ \t]+(?:to|for)[ \t]+(?:the|this)[ \t]+question)?"""
-_IS = r"(?:[ \t*_]+(?:is|was|would[ \t]be|should[ \t]be|must[ \t]be)\b|是|为)"
+    (?:answer|option|choice)|final[ \t_]+diagnosis)|answer|ans\b|最终答案|答案)
+    (?:[ \t]+(?:to|for)[ \t]+(?:the|this)[ \t]+question)?"""
+_IS = r"(?:[ \t*_]+(?:is|was|would[ \t]be|should[ \t]be|must[ \t]be)\b(?:[ \t]+(?:thus|therefore|hence)\b)?|是|为)"
 _SHUT = r"[ \t*_`\])]*+"
 _COLON = r"(?:[:：=]|→|⇒|->|=>|(?<=[ \t])[-–—](?=[ \t]))"
 _END = r"(?=[ \t]*(?:[.,;:!)]|$))"
@@ -29,8 +33,11 @@ _SENTENCE = re.compile(
     r"(?<=[.!?*)][ \t])(?:(?:The|My)[ \t]+(?:(?:final|correct)[ \t]+)?answer|(?:Final|Correct)[ \t]+[Aa]nswer|Answer)"
     r"(?:[ \t]+is)?[*_]*[ \t]*[:：]"
 )
-_JSON = re.compile(r'"(?:final[ _]?)?answer"\s*:\s*"((?:[^"\\\n]|\\.){1,1000})"', re.I)
-_TAGGED = re.compile(r"<answer>(.{1,1000}?)</answer>|<\|begin_of_box\|>(.{1,1000}?)<\|end_of_box\|>", re.I | re.S)
+_JSON = re.compile(r'"(?:final[ _]?)?answer"\s*:\s*"(?P<in>(?:[^"\\\n]|\\.){1,1000})"', re.I)
+_TAGGED = re.compile(
+    r"<((?:final_)?answer|conclusion)>(?P<in>.{1,1000}?)</\1>|<\|begin_of_box\|>(?P<box>.{1,1000}?)<\|end_of_box\|>",
+    re.I | re.S,
+)
 _BOXED = re.compile(r"\\boxed[ \t]*\{")
 MOST_LETTERS = 1000
 """Characters of an answer; where more stand behind a marker, they are none."""
@@ -150,7 +157,7 @@ def _find_enclosed(text: str) -> Iterator[tuple[int, int, str]]:
             yield box.end(), _find_line(text, box), answer
     for pattern in (_TAGGED, _JSON):
         for mark in pattern.finditer(text):
-            if answer := _trim(next(filter(None, mark.groups()), "")):
+            if answer := _trim(next(filter(None, (mark.groupdict().get(name) for name in ("in", "box"))), "")):
                 yield mark.start(), _find_line(text, mark), answer
 
 
@@ -165,7 +172,9 @@ def _read_box(text: str, box: re.Match[str], whole: bool = False) -> str:
         depth += 1 if brace[0] == "{" else -1
         if not depth:
             after = text[brace.end() :] if whole else ""
-            return "" if after.strip("$.* \n") else _FONT.sub(r"\1", text[box.end() : brace.start()])
+            return (
+                "" if after.strip("$.* \n") else _FONT.sub(r"\1", text[box.end() : brace.start()]).replace("\\ ", " ")
+            )
     return ""
 
 

@@ -70,6 +70,14 @@ READ = [
     '{"answer": "left lung"}',
     '{"reason": "a, b", "final_answer": "left lung"}',
     "最终答案：left lung",
+    "<final_answer>left lung</final_answer>",
+    "<CONCLUSION> left lung </CONCLUSION>",
+    "### Step 3: The final answer is: left lung",
+    "### Step 3: Final answer\nleft lung",
+    "The final answer is therefore: left lung",
+    "=> Answer: left lung",
+    "**Final diagnosis:** left lung",
+    "\\[ \\boxed{left\\ lung} \\]",
     "答案是：left lung",
     "**Answer:** left lung\n\n**Explanation:** it is dark",
     "Answer: left lung\nExplanation: it is dark",
@@ -136,6 +144,8 @@ NOT_READ = [
     '"### The final answer is:" followed by the answer in a few words',
     '### The final answer is:" and the answer in a few words.',
     '{"answer": ""}',
+    "### Step 3: The final answer is not clear.",
+    "Diagnosis: a line",
     "I think that it is the left lung.",
 ]
 
