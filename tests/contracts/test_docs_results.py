@@ -61,6 +61,16 @@ print("costs", json.dumps([{model: round(usd, 6) for model, usd in one} for one 
 """
 
 
+def test_what_a_repair_set_aside_is_not_in_the_way(run: Path, tmp_path: Path) -> None:
+    first = shutil.copytree(run / "runs/first", tmp_path / "runs/first")
+    (first / "results/part-000007.parquet.damaged").write_bytes(b"cut")
+    head, *lines = SNIPPETS[0].strip().splitlines()
+    sql = lines[-1].removeprefix("rows = ")
+    others = [line.removeprefix("rows = ") for line in lines if "datasets" in line or "polars" in line]
+    found = run_python(tmp_path, f"{head}\nfound = [{sql}.df(), {', '.join(others)}]{OPENED}")
+    assert (found["opened"], found["rows"]) == (["pandas", "datasets", "polars"], [5] * 3)
+
+
 def test_what_each_model_cost_is_the_same_in_each(run: Path) -> None:
     costs = run_python(run, f"import json\n{SNIPPETS[0].splitlines()[0]}\n{SNIPPETS[1]}{COSTS}")["costs"]
     assert costs[0] == costs[1] == costs[2]
