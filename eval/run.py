@@ -20,10 +20,13 @@ Answering = Callable[["Work", "Progress"], "JobEnd"]
 
 def answer_on_ray(work: "Work", progress: "Progress") -> "JobEnd":
     """Answer on a Ray cluster, with the simulated judge beside it where one is configured. Raises ``RefusedRun``."""
+    from mics_ray.assemble.entry_checks import list_warnings
     from mics_ray.assemble.probe import probe_models
     from mics_ray.jobs.generation import serve_simulated_models
 
     with serve_simulated_models(work.config, work.folder) as served:
+        for warning in list_warnings(work.config):
+            progress.show_phase(warning)
         progress.show_phase("asking the judge for one word")
         proven = asyncio.run(probe_models(served))
         from eval.examine import answer_pending

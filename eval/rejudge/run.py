@@ -20,6 +20,7 @@ from eval.rejudge.config import RejudgeJob
 from eval.rejudge.report import render_rejudgement
 from eval.rejudge.run_rules import COLUMNS, Rules, read_rules
 from mics_ray.assemble.checks import find_budget_problems, find_model_problems
+from mics_ray.assemble.entry_checks import list_warnings
 from mics_ray.assemble.locations import JUDGE
 from mics_ray.assemble.probe import probe_models
 from mics_ray.config.schema import Config, Engine, SearchConfig
@@ -73,11 +74,14 @@ def rejudge_run(job: RejudgeJob) -> int:
             serve_simulated_models(config, folder) as served,
             closing(Ledger(place, ACCOUNT, config.budget_usd)) as ledger,
         ):
+            progress = Progress()
+            for warning in list_warnings(config):
+                progress.show_phase(warning)
             # A wrong key is found by one word, before thousands of calls wait for it.
             proven = asyncio.run(probe_models(served, ledger))
             work, stop = _Work(served, found, folder, place, cases, bool(proven)), StopSignal()
             with stop.handle_signals():
-                return asyncio.run(_ask_and_report(work, job, ledger, Progress(), stop))
+                return asyncio.run(_ask_and_report(work, job, ledger, progress, stop))
 
 
 def _build_config(job: RejudgeJob, found: Rules) -> Config:

@@ -1,3 +1,3 @@
 """The names of the targets, for what must not import the parsers yet."""
 
-NAMES = ("text", "verdict", "reply", "cases", "pictures", "config")
+NAMES = ("text", "verdict", "reply", "refusal", "cases", "pictures", "config")

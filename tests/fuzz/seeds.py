@@ -68,6 +68,25 @@ _REPLIES = [
     {"error": {"message": "The model `x` does not exist", "code": "model_not_found", "type": "invalid_request_error"}},
     [{"error": {"code": 429, "message": "quota", "status": "RESOURCE_EXHAUSTED"}}],
     {"error": "too long"},
+    {
+        "choices": [
+            {
+                "message": {"content": [{"type": "thinking", "thinking": "x"}, {"type": "text", "text": "y"}]},
+                "finish_reason": "error",
+                "error": {"code": 502, "message": "x", "metadata": {"raw": "y", "retry_after": 3}},
+            }
+        ],
+        "usage": {
+            "prompt_tokens": 1.0,
+            "completion_tokens": "7",
+            "total_tokens": 30,
+            "prompt_tokens_details": {"cached_tokens": 1},
+            "completion_tokens_details": {"reasoning_tokens": 5},
+        },
+    },
+    {"error": {"code": 429, "message": "try again in 1m30s", "details": [{"@type": "RetryInfo", "retryDelay": "34s"}]}},
+    {"detail": [{"loc": ["body", "seed"], "msg": "extra"}]},
+    {"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}},
 ]
 _HEADS = [
     b"200\n\n\n", b"429\n12.5\n\n", b"503\nWed, 25 Nov 2026 10:00:07 GMT\nWed, 25 Nov 2026 10:00:00 GMT\n",
@@ -78,6 +97,27 @@ REPLY_TOKENS = (
     b"null", b"-1", b"1e999", b"9" * 25, b"[]", b"{}", b'"', b"\\ud800", b"\\u0000", b"true", b"NaN", b"1.5",
     b"\xff", b",",
     b"[" * 3000, b"9" * 5000, b"GMT", b"-2359", b"+99999", b"99999999999", b"<html>", b"\n", b"0",
+)  # fmt: skip
+_REFUSALS = (
+    "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.",
+    "temperature does not support 1.2; seed: extra fields; unknown variant `image_url`",
+    "max_tokens is too large: 16384. This model supports at most 8192 completion tokens; range [1, 8192]",
+    "This model's maximum context length is 8192 tokens. However, you requested 17 tokens (1000 in the messages, 16)",
+    "enable_thinking must be set to false; insufficient_quota; Allocated quota exceeded; retry after 34 seconds",
+)
+REFUSALS = [
+    b"\n".join([status, hint, json.dumps({"error": {"message": words, "code": code}}).encode()])
+    for status, hint in (
+        (b"400", b"1m30s"),
+        (b"429", b"1764000030"),
+        (b"403", b"2026-11-24T16:00:30Z"),
+        (b"404", b"6ms"),
+    )
+    for words, code in zip(_REFUSALS, (None, 400, "1113", "seed", 429), strict=True)
+]
+REFUSAL_TOKENS = (
+    *REPLY_TOKENS, b"ms", b"s", b"1h", b"1e999", b"max_tokens", b"seed", b"temperature", b"image_url", b"sk-canary-key",
+    b"\\u202e", b"\\u001b[31m", b"not found", b"model", b"balance", b"moderation", b"api key",
 )  # fmt: skip
 _CASE = {
     "rid": "17",

@@ -11,9 +11,14 @@ from pathlib import Path
 from unittest.mock import patch
 from zlib import crc32
 
+import httpx2
+import yaml
 from hydra import compose as hydra_compose
 
+from mics_ray.assemble.probe_advice import suggest_line
 from mics_ray.config.compose import compose_config, dump_yaml, looks_like_key
+from mics_ray.config.schema import ModelConfig
+from mics_ray.core.display import make_one_line
 from mics_ray.core.leaks import LeakGuard
 from mics_ray.core.text import format_chain, neutralise_placeholders, parse_answer, parse_continuation
 from mics_ray.core.thoughts import drop_thoughts
@@ -22,13 +27,15 @@ from mics_ray.core.verdict import parse_verdict
 from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import InputError, read_span, survey_cases
 from mics_ray.models.chat.classify import classify_status
+from mics_ray.models.chat.client import MAX_SAID, ChatClient
+from mics_ray.models.chat.key_history import KeyHistory
 from mics_ray.models.chat.reply_decoder import parse_error, parse_reply
 from mics_ray.models.chat.retry import Fault
-from mics_ray.models.chat.retry_hints import parse_retry_after
+from mics_ray.models.chat.retry_hints import find_wait, parse_reset, parse_retry_after, parse_wait
 from mics_ray.models.pictures.reading import PictureError, check_picture, load_picture
 from mics_ray.models.pictures.size_limits import MAX_PIXELS
 from mics_ray.models.roles import read_said
-from mics_ray.models.types import Reply
+from mics_ray.models.types import Reply, Request
 from tests.fuzz import seeds
 from tests.fuzz.kept_compose import kept
 from tests.fuzz.mutate import mutated
@@ -105,10 +112,40 @@ def reply(data: bytes) -> None:
         found.text.encode()
         assert 0 <= found.prompt_tokens < MOST_TOKENS
         assert 0 <= found.completion_tokens < MOST_TOKENS
+        assert 0 <= found.cached_tokens <= found.prompt_tokens
+        assert 0 <= found.reasoning_tokens <= found.completion_tokens
+        assert found.finish in ("stop", "length")
         assert found.cost_usd == 0
     else:
         assert isinstance(found, Fault)
         assert found.failure.message.isascii()
+
+
+def refusal(data: bytes) -> None:
+    """An error's body, a wait beside it: classified, with words that are fit to be shown and a line that is YAML."""
+    status, hint, body = [*data.split(b"\n", 2), b"", b""][:3]
+    told = hint.decode("latin-1")
+    headers = {"X-RateLimit-Reset": told, "X-RateLimit-Remaining": "0", "Retry-After-Ms": told, "Date": told}
+    for seconds in (parse_wait(told, 1.7e9), parse_reset(headers), parse_retry_after(headers), find_wait(told)):
+        assert seconds is None or 0 < seconds <= 86_400
+    code = int(status) if status.isdigit() and len(status) == 3 and int(status) != 200 else 400
+    answered = httpx2.Response(code, headers={"Retry-After": "7"}, content=body)
+    fault = _CLIENT._read_answer(answered, Request("m", "m", "", "", "", "", 0.0, 1, 0))
+    assert isinstance(fault, Fault)
+    assert not fault.charged
+    assert fault.retry_after is None or 0 < fault.retry_after <= 86_400
+    assert "canary" not in repr(fault) + fault.said
+    assert fault.said == make_one_line(fault.said)
+    assert len(fault.said) <= MAX_SAID + 1
+    line = yaml.safe_load(suggest_line(fault, ModelConfig(model="m")) or "{}")
+    assert set(line) <= {"extra_body", "max_tokens", "sees_pictures"}
+    history = KeyHistory(proven=True)
+    for number in range(8):
+        judged = history.judge_fault(fault, bytes([number]) * 32, 100.0 * number)
+        assert judged == fault or fault.doubtful
+
+
+_CLIENT = ChatClient("https://host/v1", "sk-canary-key")
 
 
 def cases(folder: Path) -> Check:
@@ -200,6 +237,7 @@ TARGETS = {
         Target("text", _making(seeds.CHAINS, seeds.CHAIN_TOKENS), _plain(text)),
         Target("verdict", _making(seeds.VERDICTS, seeds.VERDICT_TOKENS), _plain(verdict)),
         Target("reply", _making(seeds.REPLIES, seeds.REPLY_TOKENS), _plain(reply)),
+        Target("refusal", _making(seeds.REFUSALS, seeds.REFUSAL_TOKENS), _plain(refusal)),
         Target("cases", _making(seeds.CASES, seeds.CASE_TOKENS), cases),
         Target("pictures", lambda rng: mutated(rng, seeds.pictures(), seeds.PICTURE_TOKENS), picture),
         Target("config", _making(seeds.OVERRIDES, seeds.OVERRIDE_TOKENS), config),

@@ -186,7 +186,7 @@ def decode_json(body: bytes) -> Any:
     """The value, or ``None`` for what is no JSON."""
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, ValueError, RecursionError):  # ValueError: bytes that are no UTF-8
         pass
     try:
         return json.loads(body)  # lone surrogates, which the fast parser does not take
