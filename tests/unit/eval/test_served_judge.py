@@ -63,7 +63,7 @@ async def test_what_was_said_is_not_asked_again(monkeypatch: pytest.MonkeyPatch,
     replies = [await judge.complete(asked(text), None) for text in ("a", "b", "a")]
     assert [(reply.text, reply.cached) for reply in replies] == [("Yes", False), ("Yes", False), ("Yes", True)]
     assert [request.text for request in engine.requests] == ["a", "b"]
-    await judge.drain()
+    await judge.drain_calls()
     assert engine.stopped
 
 
