@@ -134,7 +134,7 @@ async def test_a_refused_parameter_is_told_with_the_line_to_add(status: int, mes
     async with FaultyServer(otherwise=error(status, None, message)) as server:
         lines = await refuse(configure(server.url))
         assert len(lines) == len(server.seen) == 4, "a line per model, each asked once"
-    assert [told.partition(":")[0] for told in lines] == ["mentor_a", "mentor_b", "judge", "intern"]
+    assert [told.partition(":")[0] for told in lines] == ["mentor_a", "mentor_b", "intern", "judge"]
     for told in lines:
         assert f'{status}: "{message}" (model ' in told
         assert "key from PROBE_KEY" in told
