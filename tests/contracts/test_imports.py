@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).parents[2]
-HEAVY = ("ray", "torch", "vllm", "openai", "pyarrow", "transformers", "PIL", "numpy")
+HEAVY = ("ray", "torch", "vllm", "openai", "httpx2", "pyarrow", "transformers", "PIL", "numpy")
 
 
 def test_the_import_contracts_hold() -> None:
@@ -22,6 +22,7 @@ def test_the_import_contracts_hold() -> None:
         "mics_ray mics_ray.core mics_ray.core.search mics_ray.core.best_of_n mics_ray.core.verdict",
         "mics_ray.config mics_ray.config.schema",
         "mics_ray.testing",
+        "mics_ray.assemble.entry_checks mics_ray.models.chat.classify mics_ray.models.chat.client",
     ],
 )
 def test_core_and_config_load_nothing_heavy(module: str) -> None:

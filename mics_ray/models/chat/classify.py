@@ -189,7 +189,7 @@ def _decide(status: int, error: ErrorBody | None, told: ErrorBody) -> tuple[Acti
         return Action.STOP, "unknown_model", False
     if status == 404:
         return _decide_not_found(error, said)
-    if status >= 500 or status in (408, 409, 425):
+    if status >= 500 or status in (408, 409, 425, 498):
         return Action.AGAIN, "server_error", False
     return Action.LOSE, "no_chat_api" if status == 405 else "bad_request", False
 

@@ -9,6 +9,7 @@ from mics_ray.models.types import Failure, LostCall, Refused
 MAX_PAID = 3  # attempts at a call whose replies are broken: each of them was probably paid for
 MAX_LONG_WAITS = 24  # of one call: a day, where each is an hour
 BASE_S, CAP_S = 0.5, 30.0  # of the backoff without a header
+SHORTEST_HINT_S = 1.0  # a wait told below it is no reason to ask again and again at that pace
 
 
 class Action(StrEnum):
@@ -72,7 +73,7 @@ class RetryState:
         self._left -= seconds
 
     def delay_after(self, fault: Fault) -> float:
-        """Seconds to sleep before asking again; 0 where the provider named the moment, for then its entry is paused.
+        """Seconds to sleep before asking again; 0 where the provider named a moment, for then its entry is paused.
 
         Raises :class:`Refused` if no call can succeed, :class:`LostCall` to give this one up.
         """
@@ -81,7 +82,7 @@ class RetryState:
         if fault.action is Action.LOSE:
             raise LostCall(fault.failure, fault.text)
         self._paid += fault.action is Action.AGAIN_PAID
-        backoff = self._draw_backoff() if fault.retry_after is None else 0.0
+        backoff = self._draw_backoff() if (fault.retry_after or 0.0) < SHORTEST_HINT_S else 0.0
         self._count_wait(backoff, fault.retry_after or 0.0)
         if self._paid >= MAX_PAID or self._long_waits > MAX_LONG_WAITS or self._left <= 0:
             raise LostCall(Failure(fault.failure.kind, self._describe_end(fault.failure)), fault.text)

@@ -144,6 +144,15 @@ def test_a_short_wait_counts_and_a_long_one_parks_without_costing_the_case() -> 
     assert course.attempts == 1 + 15
 
 
+@pytest.mark.parametrize("told", [0.001, 0.02, 0.9])
+def test_a_wait_of_no_time_is_no_reason_to_hammer(told: float) -> None:
+    hurried = Fault(Action.AGAIN, Failure("rate_limit", "429"), told)
+    state = RetryState(KEY, 300.0)
+    with pytest.raises(LostCall):
+        play(state, [hurried] * 10_000)
+    assert state.attempts < 60
+
+
 def test_endless_parking_ends() -> None:
     with pytest.raises(LostCall):
         play(RetryState(KEY, 300.0), [Fault(Action.AGAIN, Failure("rate_limit", "429"), 3600.0)] * 100)
@@ -182,6 +191,7 @@ def test_a_date_of_too_many_digits_is_garbage(date: str) -> None:
         (503, ErrorBody("insufficient_quota", "of GPUs"), Action.AGAIN, "server_error"),
         (409, None, Action.AGAIN, "server_error"),
         (425, None, Action.AGAIN, "server_error"),
+        (498, None, Action.AGAIN, "server_error"),
         (499, None, Action.LOSE, "bad_request"),
         (413, ErrorBody("", "maximum prompt length exceeded"), Action.LOSE, "too_long"),
         (422, ErrorBody("", "input too long"), Action.LOSE, "too_long"),
