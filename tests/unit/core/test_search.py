@@ -313,3 +313,10 @@ async def test_what_a_mentor_without_a_step_answered_is_kept() -> None:
     assert (node.steps, node.rest, node.votes) == ((), Continuation((), "its answer"), ())
     assert str(node.failure) == "no_step: nothing left before the final answer"
     assert fake.count("intern") == 0
+
+
+async def test_a_judged_vote_keeps_the_interns_whole_text() -> None:
+    result = await search(script_panel({}))
+    votes = [vote for node in result.tree.nodes for vote in node.votes]
+    assert votes
+    assert all(vote.text == f"text of {vote.intern} {vote.temperature}: {vote.answer}" for vote in votes)

@@ -52,10 +52,21 @@ async def test_an_open_answer_goes_to_the_judge_with_the_bare_question(tmp_path:
     assert request.pictures == pictures.digest
     assert judged.temperature == 0.0
     assert question.item.answer in judged.text
+    assert request.revision == found.stamp.config_digest, "a model trained anew in the same place is asked anew"
     assert shown is None
     assert (made["verdict"], made["judge_reply"], made["parsed"]) == ("right", "Yes.", "gold")
     assert made["failure"] is None
     assert (made["prompt_tokens"], made["completion_tokens"]) == (7, 3), "the judge's are left out"
+
+
+async def test_the_judge_draws_by_the_evaluations_seed_too(tmp_path: Path) -> None:
+    judges = []
+    for seed in (1, 2, 1):
+        with work(tmp_path / f"{len(judges)}", f"seed={seed}") as found:
+            judges.append(Scripted(lambda request: "Yes."))
+            await row(found, open_item(found), model=Scripted(lambda request: chain("gold")), judge=judges[-1])
+    first, other, again = (judge.asked[0][0].seed for judge in judges)
+    assert first == again != other
 
 
 async def test_a_choice_is_checked_by_rule_and_no_judge_is_asked(tmp_path: Path) -> None:
@@ -203,6 +214,14 @@ async def test_mics_score_is_right_over_known_votes_from_all_steps_without_the_a
     assert "### Step 1: See the lungs.\n\n### Step 2: See the heart." in prompt
     assert "mine" not in prompt
     assert all(pictures is not None for _, pictures in first.asked)
+
+
+async def test_no_step_of_a_model_adds_a_picture_to_the_interns_prompts(tmp_path: Path) -> None:
+    with mics(tmp_path) as found:
+        intern, judge = Scripted(lambda request: chain("gold")), Scripted(lambda request: "Yes")
+        model = Scripted(lambda request: chain("mine", "See <image> and <|image_pad|>."))
+        await row(found, open_item(found), model=model, judge=judge, tiny_internvl=intern, tiny_qwen25vl=intern)
+    assert {request.text.count("See (image) and (image_pad).") for request, _ in intern.asked} == {1}
 
 
 async def test_mics_score_of_a_choice_is_by_rule(tmp_path: Path) -> None:

@@ -189,3 +189,11 @@ def test_what_is_asked() -> None:
 )
 def test_words_are_normalised(text: str, normal: str) -> None:
     assert normalise_words(text) == normal
+
+
+def test_an_answer_that_several_options_equal_or_that_has_no_words_is_none() -> None:
+    twice = Item("5", Kind.CHOICE, "Which?", "A", ("Left lung", "Left lung", "Heart"))
+    assert find_answer(twice, said("left lung")) == ""
+    assert find_answer(twice, said("heart")) == "C"
+    empty = Item("6", Kind.CHOICE, "Which sign?", "A", ("?", "Heart"))
+    assert find_answer(empty, said("!!")) == ""

@@ -195,3 +195,10 @@ def test_a_commit_leaves_no_file_open_and_syncs_the_shard_and_then_the_folder(
         (first, listed), (second, renamed) = synced[2 * number : 2 * number + 2]
         assert (first, shard in listed) == (str(tmp_path / f"{shard}.tmp"), False)
         assert (second, shard in renamed) == (str(tmp_path), True)
+
+
+def test_shards_are_in_the_order_of_their_numbers_however_many_digits_they_have(tmp_path: Path) -> None:
+    names = [f"part-{number}.parquet" for number in ("000007", "999999", "1000000", "1000001")]
+    for name in reversed(names):
+        (tmp_path / name).touch()
+    assert [shard.name for shard in list_shards(tmp_path)] == names

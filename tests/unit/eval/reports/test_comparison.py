@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -172,3 +173,20 @@ def test_the_script_is_the_program(tmp_path: Path) -> None:
     done = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout) == (64, "")
     assert "usage: compare.py" in done.stderr
+
+
+@pytest.mark.parametrize("other", [{"question": "Another?"}, {"answer": "another"}, {"images": ("other.png",)}])
+def test_an_item_of_other_content_under_the_same_id_is_refused(tmp_path: Path, other: dict[str, Any]) -> None:
+    a = evaluation(tmp_path / "a", of("slake", "rw"))
+    b = evaluation(tmp_path / "b", [answered("slake", 0, "r", **other), answered("slake", 1, "w")])
+    with pytest.raises(RefusedRun, match="item slake/0 is another one"):
+        compare_evaluations(a, b)
+
+
+def test_flips_are_written_as_people_read_them(tmp_path: Path) -> None:
+    sides = [
+        evaluation(tmp_path / name, [answered("slake", 0, verdict, question="Größe?")])
+        for name, verdict in (("a", "w"), ("b", "r"))
+    ]
+    write_comparison(compare_evaluations(*sides), tmp_path / "out")
+    assert '"question": "Größe?"' in (tmp_path / "out/flips.jsonl").read_text(encoding="utf-8")

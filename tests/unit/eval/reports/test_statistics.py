@@ -167,3 +167,13 @@ def test_scores_are_means_over_the_items_that_have_one() -> None:
     ]
     found = summarise_marks(items)
     assert (found.bert_score, found.mics_score) == (pytest.approx(0.6), 0.5)
+
+
+def test_clusters_that_balance_themselves_make_an_accuracy_no_surer_than_independent_items_would() -> None:
+    right, clusters = [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0], list("aabbccc")
+    low, high = accuracy_interval(right, clusters)
+    width = float(stats.t.ppf(0.975, 2)) ** 2 / len(right)
+    share = sum(right) / len(right)
+    half = sqrt(width * share * (1 - share) + width**2 / 4) / (1 + width)
+    centre = (share + width / 2) / (1 + width)
+    assert (low, high) == pytest.approx((centre - half, centre + half))

@@ -709,3 +709,8 @@ def test_a_jpeg_keeps_its_colours_and_is_of_quality_92() -> None:
 def test_a_tiffs_tile_is_held_against_the_limit_by_its_own_size(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(tiff_with_a_huge_tile())
     assert "12000 x 12000 pixels" in refusal(tmp_path, "a.tif")
+
+
+def test_the_digest_of_pictures_knows_where_one_file_ends() -> None:
+    made = [reading._bundle_pictures(files) for files in ([b"ab", b"c"], [b"a", b"bc"], [b"abc"], [b"c", b"ab"])]
+    assert len({pictures.digest for pictures in made if pictures is not None}) == 4

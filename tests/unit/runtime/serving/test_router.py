@@ -615,3 +615,49 @@ async def test_a_replica_that_answers_is_not_probed_however_long_one_call_takes(
     assert replica.probes == 0
     over.set()
     assert await long == Reply("long@0.3")
+
+
+async def test_another_process_in_a_known_place_is_asked_from_there_on() -> None:
+    first, second = LocalReplica(), LocalReplica()
+    router = Router("tiny", [first])
+    await router.route_request("case", request("one"), None)
+    await router.update_replicas([second])
+    assert await router.route_request("case", request("two"), None) == Reply("two@0.3")
+    assert (len(first.calls), len(second.calls)) == (1, 1)
+
+
+async def test_one_call_that_ended_its_engine_takes_the_replica_out_whatever_its_neighbours_got() -> None:
+    async def behave(requests: Sequence[Request]) -> list[ReplicaAnswer]:
+        if len(requests) == 2:
+            return [dead_engine(), Reply("in time")]
+        return await answer(requests)
+
+    replica = Counted(behave)
+    router = Router("tiny", [replica])
+    asked = [router.route_request("case", request("q", warmth), None) for warmth in (0.3, 1.2)]
+    assert await asyncio.gather(*asked) == [Reply("q@0.3"), Reply("in time")]
+    assert replica.waits == 1
+
+
+async def test_calls_that_waited_while_a_suspect_was_alone_go_on_after_it() -> None:
+    """The only replica is reserved for the suspect: nobody else would wake who waits for a free one."""
+    alone = asyncio.Event()
+
+    async def behave(requests: Sequence[Request]) -> list[ReplicaAnswer]:
+        if requests[0].text != "suspect":
+            return await answer(requests)
+        if not dead:
+            dead.append(True)
+            return [dead_engine()]
+        await alone.wait()
+        return await answer(requests)
+
+    dead: list[bool] = []
+    router = Router("tiny", [LocalReplica(behave)], poll_s=0.001)
+    suspect = asyncio.ensure_future(router.route_request("case", request("suspect"), None))
+    await turns()
+    late = asyncio.ensure_future(router.route_request("other", request("late"), None))
+    await turns()
+    assert not late.done()
+    alone.set()
+    assert await asyncio.wait_for(asyncio.gather(suspect, late), 10) == [Reply("suspect@0.3"), Reply("late@0.3")]

@@ -73,6 +73,11 @@ TRAPS = {
     "too few placeholders": (record("What?"), "1 pictures, but 0 <image>"),
     "an extra placeholder": (record("<image><image>What?"), "1 pictures, but 2 <image>"),
     "a placeholder without pictures": (text_only(("human", "<image>What?"), ("gpt", "a")), "0 pictures, but 1"),
+    "an empty path": (record(image=[""]), "not a list of paths"),
+    "a placeholder in the system message": (
+        text_only(("system", "See <image>."), ("human", "?"), ("gpt", "a")),
+        "outside the human's turns",
+    ),
     "a placeholder in the answer": (record(gpt="<image>"), "outside the human's turns"),
     "an unknown role": (text_only(("user", "What?"), ("gpt", "a")), "none of system, human, gpt"),
     "a late system message": (text_only(("human", "?"), ("system", "s"), ("gpt", "a")), "turns must alternate"),

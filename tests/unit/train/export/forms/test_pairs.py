@@ -1,13 +1,15 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from PIL import Image
 
 from tests.support.searched_samples import node, prompts, sample, samples
-from train.export.forms.pairs import chain_pairs, step_pairs, to_mpo_record
+from train.export.forms.pairs import chain_pairs, count_pair_tokens, step_pairs, to_mpo_record
 from train.export.samples import Sample
+from train.export.tokens import Ruler
 
 
 def steps_of(*some: Sample) -> list[dict[str, Any]]:
@@ -164,3 +166,30 @@ def test_mpo_reads_strings_and_pictures_only_where_there_are_some() -> None:
         assert record["rejected"].startswith("### Step 1: The heart is wide.")
         assert not {"prompt", "images"} & set(record)
         assert record["score_rejected"] == 0.0
+
+
+def test_the_order_of_candidates_in_a_row_decides_nothing() -> None:
+    nodes = (
+        node(0, None, (1, 1), "ann", ["One."], "rw"),
+        node(1, None, (1, 1), "bob", ["Two."], "rw"),
+        node(2, None, (1, 1), "cat", ["Three."], "ww"),
+        node(3, None, (1, 1), "dan", ["Four."], "ww"),
+    )
+    (pair,) = steps_of(sample(nodes=nodes))
+    assert pair["id"].endswith("#0-2"), "of equals the lowest id"
+    assert steps_of(sample(nodes=nodes[::-1])) == [pair]
+
+
+class Letters:
+    """A ruler whose tokens are letters."""
+
+    def count_text_tokens(self, turns: Sequence[tuple[str, str]]) -> int:
+        return sum(len(text) for _, text in turns)
+
+
+def test_a_pair_is_as_long_as_its_pictures_its_question_and_its_longer_side() -> None:
+    plain = sample()
+    whole = sample(tokens=len(plain.prompt) + len(plain.completion) + 70)
+    pair = steps_of(whole)[1]
+    wanted = 70 + len(said(pair, "prompt")) + max(len(said(pair, "chosen")), len(said(pair, "rejected")))
+    assert count_pair_tokens(pair, whole, cast(Ruler, Letters())) == wanted
