@@ -92,7 +92,7 @@ class ChatClient:
     def _read_answer(self, answer: "httpx2.Response", request: Request) -> Reply | Fault:
         body = answer.content
         if answer.status_code == 200:
-            outcome = parse_reply(body)
+            outcome = parse_reply(body, request.max_tokens)
             return replace(outcome, said=self._clean_words(body)) if isinstance(outcome, Fault) else outcome
         error, headers = parse_error(body), answer.headers
         wait = parse_retry_after(headers)

@@ -19,53 +19,94 @@ from mics_ray.models.types import Failure, Reply
 MAX_TOKENS = 2**31 - 1  # of one reply; a count beyond it, or below zero, is garbage
 MAX_WORDS = 2000  # characters of an error that are looked at
 
-STOPS = frozenset(
-    {"stop", "end_turn", "eos", "eos_token", "stop_sequence", "end", "complete", "completed", "finish", "finished"}
+STOPS = re.compile(
+    r"stop(_(sequence|token|str|word)s?)?|end(_?of_?(turn|text|sequence|sentence))?|end_turn|eos(_token|_found)?|"
+    r"completed?|finish(ed)?|normal"
 )
-"""Finish reasons of a text that ended where the model wanted; compared in lower case."""
-CUTS = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"})
+"""Finish reasons, in lower case, of a text that ended where the model wanted."""
+CUTS = re.compile(r"length|max(imum)?_?\w*_?tokens?|token\w*_limit|context_window|truncat|incomplete")
+UNTOLD = ("", "null", "none", "unspecified", "finish_reason_unspecified")
+REASON_PREFIX = re.compile(r"\A(finish_?reason[._])")
 FILTERS = re.compile(
     r"content.?filter|safety|refus|recitation|prohibited|blocklist|sensitive|guardrail|moderation|spii", re.I
 )
+CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
+"""Where a usage without details tells the part of its prompt that came from a cache."""
 TEXT_PARTS = ("text", "output_text", "")
 KNOWN_REASONS = ("error", "tool_calls", "function_call", "abort", "unknown", "other", "insufficient_system_resource")
 
 
-def parse_reply(body: bytes) -> Reply | Fault:
-    """A chat completion, its cost not filled in, or why the body of a 200 is none."""
+def parse_reply(body: bytes, room: int = MAX_TOKENS) -> Reply | Fault:
+    """A chat completion, its cost not filled in, or why the body of a 200 is none.
+
+    ``room``: the most tokens that were asked for; a text that fills it and whose end is not told counts as cut.
+    """
     said = decode_json(body)
     choices = said.get("choices") if isinstance(said, dict) else None
-    if (error := _read_error(said) if isinstance(choices, list) else _find_error(said)) is not None:
+    error = _read_error(said) if isinstance(choices, list) else _find_error(said)
+    # Beside choices an error whose code is that of a success is none.
+    if error is not None and not (choices and error.number in (0, 200)):
         return classify_told_error(error)
     if not isinstance(choices, list):
-        return broken_reply("200 is not a chat completion", no_completion=True)
+        return _find_block(said) or broken_reply("200 is not a chat completion", no_completion=True)
     if not choices:
-        return broken_reply("200 without a choice", no_completion=True)
+        return _find_block(said) or broken_reply("200 without a choice", no_completion=True)
     choice = choices[0]
     if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
         return broken_reply("200 is not a chat completion", no_completion=True)
     counts = _read_usage(said.get("usage"))
-    if (error := _read_error(choice)) is not None:
-        return replace(classify_told_error(error), charged=any(counts))
-    return _read_choice(choice, choice["message"], counts)
+    if (inner := _read_error(choice) or _read_error(choice["message"])) is not None:
+        return replace(classify_told_error(inner), charged=any(counts))
+    return _read_choice(choice, choice["message"], counts, room)
 
 
-def _read_choice(choice: dict[str, Any], message: dict[str, Any], counts: tuple[int, int, int, int]) -> Reply | Fault:
-    reason = choice.get("finish_reason")
-    finish = reason.strip().lower() if isinstance(reason, str) and reason.strip() else "stop"
-    text, refusal = _join_text(message.get("content")), message.get("refusal")
-    if (isinstance(refusal, str) and refusal.strip()) or FILTERS.search(finish):
-        evidence = refusal if isinstance(refusal, str) and refusal.strip() else text or ""
-        failure = Failure("refused", "200 refusal or content filter")
-        return Fault(Action.LOSE, failure, text=_replace_surrogates(evidence))
-    if finish in CUTS:  # a model that thinks may run out of tokens before it writes
+def _read_choice(
+    choice: dict[str, Any], message: dict[str, Any], counts: tuple[int, int, int, int], room: int
+) -> Reply | Fault:
+    finish, text, refusal = _read_finish(choice), _join_text(message.get("content")), _read_refusal(message)
+    if refusal or FILTERS.search(finish):
+        return _refuse(refusal or text or "")
+    if CUTS.search(finish) or (not finish and counts[1] >= room):
+        # A model that thinks may run out of tokens before it writes.
         return Reply(_replace_surrogates(text or ""), "length", *counts[:2], 0.0, False, *counts[2:])
-    if finish not in STOPS:
+    if finish and not STOPS.fullmatch(finish):
         named = finish if finish in KNOWN_REASONS else "none of a normal end"
         return broken_reply(f"200 with finish_reason {named}", _replace_surrogates(text or ""))
     if text is None:
         return broken_reply("200 without content")
     return Reply(_replace_surrogates(text), "stop", *counts[:2], 0.0, False, *counts[2:])
+
+
+def _read_finish(choice: dict[str, Any]) -> str:
+    """Why the text ends, in lower case; "" where that is not told. A gateway's own word gives way to the model's."""
+    told = [_plain_reason(choice.get(name)) for name in ("finish_reason", "native_finish_reason")]
+    if told[0] in ("", "stop") and CUTS.search(told[1]):
+        return told[1]
+    return told[0]
+
+
+def _plain_reason(reason: Any) -> str:
+    plain = REASON_PREFIX.sub("", reason.strip().lower()) if isinstance(reason, str) else ""
+    return "" if plain in UNTOLD else plain
+
+
+def _read_refusal(message: dict[str, Any]) -> str:
+    """A refusal in words, beside the text or as a part of it; "" for none."""
+    content = message.get("content")
+    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    told = [message.get("refusal"), *(part.get("refusal") for part in parts if part.get("type") == "refusal")]
+    return next((said for said in told if isinstance(said, str) and said.strip()), "")
+
+
+def _refuse(evidence: str) -> Fault:
+    return Fault(Action.LOSE, Failure("refused", "200 refusal or content filter"), text=_replace_surrogates(evidence))
+
+
+def _find_block(said: Any) -> Fault | None:
+    """What Google says of a prompt that its filter does not let through: no choices, but a reason."""
+    feedback = _find_dict(said, "promptFeedback", "prompt_feedback") if isinstance(said, dict) else {}
+    reason = feedback.get("blockReason") or feedback.get("block_reason")
+    return _refuse("") if isinstance(reason, str) and reason else None
 
 
 def _join_text(content: Any) -> str | None:
@@ -96,7 +137,7 @@ def _read_usage(usage: Any) -> tuple[int, int, int, int]:
     prompt = _read_count(usage, "prompt_tokens", "input_tokens")
     completion = _read_count(usage, "completion_tokens", "output_tokens")
     details = _find_dict(usage, "prompt_tokens_details", "input_tokens_details")
-    cached = _read_count(details, "cached_tokens") or _read_count(usage, "prompt_cache_hit_tokens", "cached_tokens")
+    cached = _read_count(details, "cached_tokens") or _read_count(usage, *CACHED)
     details = _find_dict(usage, "completion_tokens_details", "output_tokens_details")
     thoughts = _read_count(details, "reasoning_tokens") or _read_count(usage, "reasoning_tokens")
     # Some APIs (Gemini, xAI) leave thoughts out of the completion and tell them in the total only: they are billed.

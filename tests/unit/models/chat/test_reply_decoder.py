@@ -154,3 +154,62 @@ def test_a_200_that_is_no_chat_completion(body: bytes) -> None:
     fault = parse_reply(body)
     assert isinstance(fault, Fault)
     assert (fault.action, fault.failure.kind, fault.refuses_probe) == (Action.AGAIN_PAID, "broken_reply", True)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"finish_reason": "FINISH_REASON_MAX_TOKENS"},
+        {"finish_reason": "FinishReason.MAX_TOKENS"},
+        {"finish_reason": "max_completion_tokens"},
+        {"finish_reason": "token_limit"},
+        {"finish_reason": "truncated"},
+        {"finish_reason": "max_length"},
+        {"finish_reason": None, "native_finish_reason": "MAX_TOKENS"},
+        {"finish_reason": "stop", "native_finish_reason": "length"},
+        {},  # its end is not told, and it is as long as it may be
+        {"finish_reason": 5},
+        {"finish_reason": "null"},
+    ],
+)
+def test_a_cut_by_any_name(choice: dict[str, Any]) -> None:
+    body = {"choices": [{"message": {"content": "Yes. Or"}} | choice], "usage": {"completion_tokens": 64}}
+    reply = parse_reply(json.dumps(body).encode(), 64)
+    assert reply == Reply("Yes. Or", "length", 0, 64)
+
+
+@pytest.mark.parametrize(
+    "reason", ["FINISH_REASON_STOP", "FinishReason.STOP", "eos_found", "stop_str", "end_of_turn", "none", "FINISH_REASON_UNSPECIFIED"]
+)  # fmt: skip
+def test_a_normal_end_by_any_name(reason: str) -> None:
+    body = {"choices": [{"message": {"content": "Yes"}, "finish_reason": reason}], "usage": {"completion_tokens": 63}}
+    assert parse_reply(json.dumps(body).encode(), 64) == Reply("Yes", "stop", 0, 63)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"choices": [], "promptFeedback": {"blockReason": "SAFETY"}},
+        {"choices": None, "prompt_feedback": {"block_reason": "OTHER"}},
+        {"choices": [{"message": {"content": [{"type": "refusal", "refusal": "I cannot"}]}, "finish_reason": "stop"}]},
+    ],
+)
+def test_blocks_and_refusals_in_other_places(body: dict[str, Any]) -> None:
+    fault = parse(body)
+    assert isinstance(fault, Fault)
+    assert (fault.action, fault.failure.kind) == (Action.LOSE, "refused")
+
+
+def test_an_error_within_a_message_is_one_and_a_success_that_is_told_like_one_is_none() -> None:
+    message = {"content": "half a te", "error": {"code": 502, "message": "upstream"}}
+    fault = parse({"choices": [{"message": message, "finish_reason": "stop"}]})
+    assert isinstance(fault, Fault)
+    assert fault.failure.kind == "server_error"
+    success = {"error": {"code": 0, "message": "ok"}, "choices": [{"message": {"content": "hi"}}]}
+    assert read(success).text == "hi"
+
+
+@pytest.mark.parametrize("name", ["cache_read_input_tokens", "num_cached_tokens", "prompt_cache_hit_tokens"])
+def test_cached_tokens_beside_the_counts(name: str) -> None:
+    usage = {"prompt_tokens": 100, "completion_tokens": 3, name: 90}
+    assert read({"choices": [{"message": {"content": "hi"}}], "usage": usage}).cached_tokens == 90
