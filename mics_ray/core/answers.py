@@ -181,10 +181,16 @@ def _read_box(text: str, box: re.Match[str], whole: bool = False) -> str:
 def _trim(said: str) -> str:
     """An answer up to a heading, without a pair of quotation marks around it."""
     answer = clean_answer(HEADING.split(said, maxsplit=1)[0])
-    while (inner := answer.rstrip(". ")) and len(inner) > 1 and inner[0] + inner[-1] in _PAIRS:
-        answer = clean_answer(inner[1:-1])
+    while inner := _read_quoted(answer.rstrip(". ")):
+        answer = clean_answer(inner)
     for sign in '"`”':
         # The other one of the pair stands before the marker.
         if answer.endswith(sign) and answer.count(sign) % 2 and "“" not in answer:
             answer = clean_answer(answer[:-1])
     return answer
+
+
+def _read_quoted(text: str) -> str:
+    """What stands between one pair of quotation marks around the whole; ``""`` where there is none."""
+    inner = text[1:-1]
+    return inner if text[:1] + text[-1:] in _PAIRS and not {text[0], text[-1]} & set(inner) else ""

@@ -25,6 +25,7 @@ _WORDED = re.compile(
     re.I | re.X,
 )
 _UNMARKED = re.compile(r"\s*(?:analysis|here)", re.I)
+OPENING = ("open", "channel", "told")
 _QUOTES = frozenset("`'\"“”‘’«»")
 _WORD_BEFORE = re.compile(r"(?:[\w,;][ \t]+|\()\Z")
 _SENTENCE_AFTER = re.compile(r"[ \t]+[a-z(]|[ \t]*[.,;:!?)]")
@@ -57,15 +58,13 @@ def drop_thoughts(text: str) -> str | None:
         if not depth:
             said.append(between)
         # A template and its model may both open the same thought.
-        depth += kind == "open" and not (opened and not between.strip())
+        depth += kind in OPENING and not (opened and not between.strip())
         if kind == "close" and depth:
             depth -= 1
         elif kind in ("close", "final", "spoken"):
             depth = 0
             said.clear()
-        elif kind in ("channel", "told"):
-            depth = 1
-        at, opened = mark.end(), kind == "open"
+        at, opened = mark.end(), kind in OPENING
     if depth:
         return None
     # On lines of their own: a marker that stood behind a thought begins a line.

@@ -70,6 +70,8 @@ READ = [
     '{"answer": "left lung"}',
     '{"reason": "a, b", "final_answer": "left lung"}',
     "最终答案：left lung",
+    "Answer: \"'left lung'\"",
+    "<answer>left lung\n# Why\nIt is dark.</answer>",
     "<final_answer>left lung</final_answer>",
     "<CONCLUSION> left lung </CONCLUSION>",
     "### Step 3: The final answer is: left lung",
@@ -93,6 +95,10 @@ NOT_READ = [
     "The answer is based on the film.",
     "The final answer is that we do not know",
     "The answer is what we look for.",
+    "The final answer is the left lung?",
+    "The final answer is **not** known.",
+    'The answer is "to be determined".',
+    "Answer\nThe film is dark.",
     "The final answer will be given below.",
     "I will give the final answer is: after the next step",
     "To reach the final answer, look again.",
@@ -180,6 +186,11 @@ def test_the_written_form_comes_before_all_others() -> None:
     assert parse_answer("**Answer:** silver\n### The final answer is: gold") == "gold"
 
 
+def test_quotation_marks_within_an_answer_stay() -> None:
+    assert parse_answer('Answer: the "left lung"') == 'the "left lung"'
+    assert parse_answer("Answer: `left` or `right`") == "`left` or `right`"
+
+
 @pytest.mark.parametrize(
     ("written", "answer"),
     [
@@ -198,6 +209,10 @@ def test_an_echo_of_the_format_is_neither_a_step_nor_the_end_of_the_steps() -> N
     text = "### The final answer is: <your answer>\n### Step 1: Look.\n### The final answer is: gold"
     assert parse_continuation(text) == Continuation(("Look.",), "gold")
     assert parse_continuation("### Step 1: Look.\n### The final answer is:\n…\n") is None
+    text = (
+        "### Step 1: Look.\n### The final answer is:\n<your answer>\n### Step 2: Think.\n### The final answer is: gold"
+    )
+    assert parse_continuation(text) == Continuation(("Look.", "Think."), "gold")
 
 
 def test_a_marker_within_a_step_does_not_end_the_steps() -> None:

@@ -62,6 +62,7 @@ def test_a_draft_in_a_thought_is_never_the_reply(form: str) -> None:
         f"<|channel|>analysis<|message|>{DRAFT}<|end|>",
         f"analysisWe look. {DRAFT}",
         f"<think>\n<think>\n{DRAFT}\n</think>\n<think>",
+        f"<think>\nLook.\n<think>\n{DRAFT}\n</think>\n{REAL}",
     ],
 )
 def test_a_thought_without_an_end_leaves_nothing(text: str) -> None:
@@ -75,6 +76,7 @@ def test_a_thought_without_an_end_leaves_nothing(text: str) -> None:
         "Yes, apart from the <think> part (it is open).",
         "### Step 1: A model writes (<think>) first.\n### Step 2: Look.\n### The final answer is: gold",
         "It ends without a closing </think>. Yes",
+        "Yes, apart from the <think/> part.",
     ],
 )
 def test_a_sentence_that_speaks_of_a_tag_is_doubtful(text: str) -> None:

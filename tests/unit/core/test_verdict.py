@@ -154,6 +154,7 @@ WRONG = [
     '**Verdict:** No\n\n**Explanation:** The reference answer is "Yes" and the answer to check is "No".',
 ]
 UNKNOWN = [
+    '{"match": true, "same": null}',
     "",
     " \n",
     "Not yes",

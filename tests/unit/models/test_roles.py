@@ -103,6 +103,12 @@ async def test_a_reply_that_is_cut_again_is_lost_and_says_so(meter: UsageMeter, 
         assert len({request.key for request in model.asked}) == tries
 
 
+async def test_the_room_stays_doubled_for_the_next_try(meter: UsageMeter) -> None:
+    model = Scripted(Reply("half", "length"), Reply("nothing"), Reply(CHAIN))
+    await ask(ModelMentor(voice(model, meter)))
+    assert [request.max_tokens for request in model.asked] == [100, 200, 200]
+
+
 async def test_an_unclosed_thought_is_cut_whatever_the_finish_reason(meter: UsageMeter) -> None:
     with pytest.raises(LostCall) as caught:
         await ModelJudge(voice(Scripted(Reply("<think>\nYes."), Reply("Yes. <think>\nOr")), meter)).compare(
