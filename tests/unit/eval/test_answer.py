@@ -59,16 +59,6 @@ async def test_an_open_answer_goes_to_the_judge_with_the_bare_question(tmp_path:
     assert (made["prompt_tokens"], made["completion_tokens"]) == (7, 3), "the judge's are left out"
 
 
-async def test_the_judge_draws_by_the_evaluations_seed_too(tmp_path: Path) -> None:
-    judges = []
-    for seed in (1, 2, 1):
-        with work(tmp_path / f"{len(judges)}", f"seed={seed}") as found:
-            judges.append(Scripted(lambda request: "Yes."))
-            await row(found, open_item(found), model=Scripted(lambda request: chain("gold")), judge=judges[-1])
-    first, other, again = (judge.asked[0][0].seed for judge in judges)
-    assert first == again != other
-
-
 async def test_a_choice_is_checked_by_rule_and_no_judge_is_asked(tmp_path: Path) -> None:
     with work(tmp_path) as found:
         judge = Scripted(lambda request: "Yes.")
