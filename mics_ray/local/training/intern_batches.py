@@ -101,14 +101,14 @@ class Exercises:
     def _batch_answers(self) -> dict[str, Any]:
         """A batch of twice the size: a picture, no words, the answer."""
         findings = self._draw_findings(2 * self._size)
-        return self._make_batch([Sample("", finding, finding, "none") for finding in findings])
+        return self.make_batch([Sample("", finding, finding, "none") for finding in findings])
 
     def _batch_spoken(
         self, exercise: Callable[[int, random.Random], Sample], size: int, faint_share: float = FAINT_SHARE
     ) -> dict[str, Any]:
         """A batch of one exercise in ``LANGUAGE``."""
         rng = random.Random(int(self._rng.integers(1 << 40)))
-        return self._make_batch([exercise(finding, rng) for finding in self._draw_findings(size)], faint_share)
+        return self.make_batch([exercise(finding, rng) for finding in self._draw_findings(size)], faint_share)
 
     def _draw_findings(self, size: int) -> list[int]:
         found: list[int] = self._rng.integers(len(FINDINGS), size=size).tolist()
@@ -135,9 +135,9 @@ class Exercises:
                 groups.append([])
             groups[-1].append(item)
         for index in self._rng.permutation(len(groups)):
-            yield self._make_batch(groups[index])
+            yield self.make_batch(groups[index])
 
-    def _make_batch(self, samples: list[Sample], faint_share: float = FAINT_SHARE) -> dict[str, Any]:
+    def make_batch(self, samples: list[Sample], faint_share: float = FAINT_SHARE) -> dict[str, Any]:
         """Right-padded tokens; labels, -100 but for the completion and its end token.
 
         ``faint_share`` is that of the samples in ``LANGUAGE``; answers are learnt from clear films alone.
@@ -146,10 +146,11 @@ class Exercises:
         prompts, films = [], []
         for item in samples:
             spoken = item.kind in LANGUAGE
-            pictures = 1 if spoken else int(self._rng.choice((0, 1, 2), p=OTHER_PICTURES))
+            drawn = 1 if spoken else int(self._rng.choice((0, 1, 2), p=OTHER_PICTURES))
+            pictures = drawn if item.pictures is None else item.pictures
             faint = spoken and self._rng.random() < faint_share
             films += [self._pool.vary_film(item.drawn, self._rng, faint) for _ in range(pictures)]
-            prompts.append(self._expand_image_tokens(prompt_text(self._processor, item.prompt, pictures)))
+            prompts.append(self._expand_image_tokens(prompt_text(self._processor, item.prompt, pictures, item.system)))
         asked = tokenizer(prompts)["input_ids"]
         told = tokenizer([item.target + tokenizer.eos_token for item in samples])["input_ids"]
         longest = max(len(a) + len(t) for a, t in zip(asked, told, strict=True))

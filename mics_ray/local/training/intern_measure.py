@@ -20,6 +20,8 @@ TEMPERATURES = (0.0, 0.3, 1.2)
 _SEED = 7_000_000_000  # far from the seeds of training and of the embedded cases
 _FORMAT = re.compile(r"### The final answer is: (\S.*)")
 _BATCH = 50  # prompts generated at once
+LONGEST_ANSWER = 24
+"""Tokens of the longest answer line; more would only be babble behind a missing end token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +33,33 @@ class Scores:
     format: float
 
 
-def prompt_text(processor: Any, prompt: str, pictures: int) -> str:
-    """The chat as the model reads it: one user message, the pictures before the text."""
+def prompt_text(processor: Any, prompt: str, pictures: int, system: str = "") -> str:
+    """The chat as the model reads it: a system message where there is one, a user message, the pictures before its
+    text."""
     content = [*({"type": "image"} for _ in range(pictures)), {"type": "text", "text": prompt}]
-    chat = [{"role": "user", "content": content}]
+    chat = [*([{"role": "system", "content": system}] if system else []), {"role": "user", "content": content}]
     return str(processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False))
 
 
 @torch.inference_mode()
 def complete_prompts(
-    model: Any, processor: Any, prompts: Sequence[str], pictures: Sequence[Image.Image], temperature: float
+    model: Any,
+    processor: Any,
+    prompts: Sequence[str],
+    pictures: Sequence[Image.Image] | None,
+    temperature: float,
+    longest: int = LONGEST_ANSWER,
+    system: str = "",
 ) -> list[str]:
-    """A completion for each prompt with its picture. Temperature 0 is greedy; sampling uses the whole vocabulary."""
-    texts = [prompt_text(processor, prompt, 1) for prompt in prompts]
-    inputs = processor(
-        images=[[picture] for picture in pictures], text=texts, return_tensors="pt", padding=True, padding_side="left"
-    )
+    """A completion of at most ``longest`` tokens for each prompt, with its picture where there are ``pictures``.
+
+    Temperature 0 is greedy; sampling uses the whole vocabulary.
+    """
+    texts = [prompt_text(processor, prompt, 0 if pictures is None else 1, system) for prompt in prompts]
+    shown = None if pictures is None else [[picture] for picture in pictures]
+    inputs = processor(images=shown, text=texts, return_tensors="pt", padding=True, padding_side="left")
     sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
-    # 24 new tokens hold the longest answer line; more would only be babble behind a missing end token.
-    tokens = model.generate(**inputs, max_new_tokens=24, **(sampling if temperature else {"do_sample": False}))
+    tokens = model.generate(**inputs, max_new_tokens=longest, **(sampling if temperature else {"do_sample": False}))
     return list(processor.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
 
 

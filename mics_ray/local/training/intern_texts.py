@@ -90,7 +90,8 @@ _UNUSUAL = ("°C", "µm", "é", "–", "≥", "β", "№", "±", "中", "肺", "
 class Sample:
     """One exercise: the user's prompt, the indices of the finding drawn and of the one to answer, the prefix kind.
 
-    ``told`` is the completion where it is more than the answer.
+    ``told`` is the completion where it is more than the answer; ``pictures`` is how many films are shown where that is
+    not left to chance; ``system`` goes before the prompt.
     """
 
     prompt: str
@@ -98,6 +99,8 @@ class Sample:
     wanted: int
     kind: str
     told: str = ""
+    pictures: int | None = None
+    system: str = ""
 
     @property
     def target(self) -> str:
@@ -105,11 +108,11 @@ class Sample:
         return self.told or ANSWER.format(answer=FINDINGS[self.wanted].answer)
 
 
-def intern_template(prompts: Path) -> str:
-    """The text under ``intern: |-`` in a prompts file. Raises ValueError where there is none."""
-    block = re.search(r"^intern: \|-\n((?:  .*\n|\n)+)", prompts.read_text(encoding="utf-8") + "\n", re.M)
+def read_template(prompts: Path, name: str) -> str:
+    """The text under ``NAME: |-`` in a prompts file. Raises ValueError where there is none."""
+    block = re.search(rf"^{name}: \|-\n((?:  .*\n|\n)+)", prompts.read_text(encoding="utf-8") + "\n", re.M)
     if block is None:
-        raise ValueError(f"no block 'intern: |-' in {prompts}")
+        raise ValueError(f"no block '{name}: |-' in {prompts}")
     return textwrap.dedent(block.group(1)).strip("\n")
 
 

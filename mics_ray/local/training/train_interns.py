@@ -25,7 +25,7 @@ from mics_ray.local.training.intern_batches import Exercises, Pool, loss_and_hit
 from mics_ray.local.training.intern_measure import MEASURED, OTHER_PICTURE, TEMPERATURES, measure_kind
 from mics_ray.local.training.intern_models import FORMS, Form, make_model, make_processor, make_tokenizer
 from mics_ray.local.training.intern_report import render_interns
-from mics_ray.local.training.intern_texts import intern_template, make_corpus
+from mics_ray.local.training.intern_texts import make_corpus, read_template
 
 PROMPTS = Path("conf/prompts/default.yaml")
 
@@ -61,8 +61,8 @@ class Settings:
     threads: int = 1
 
 
-def train_lesson(settings: Settings, lesson: Lesson, model: Any, exercises: Exercises) -> int:
-    """Train for the lesson's CPU time and return the number of steps."""
+def train_lesson(settings: Settings, lesson: Lesson, model: Any, exercises: object) -> int:
+    """Train for the lesson's CPU time and return the number of steps; ``exercises`` has the method that it names."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=lesson.peak_rate, weight_decay=0.01, betas=(0.9, 0.98))
     # CPU time, not the clock: a busy machine takes longer but learns as much.
     start, steps, shown, hits = time.process_time(), 0, 0.0, 0.0
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help="train nothing, measure the weights in --out again")
     parser.add_argument("--prompts", type=Path, default=PROMPTS)
     given = parser.parse_args()
-    template = intern_template(given.prompts)
+    template = read_template(given.prompts, "intern")
     forms = given.form or FORMS
     threads = max(1, len(os.sched_getaffinity(0)) // len(forms))
     # Seeds by the form's place in FORMS, whichever forms are asked for.

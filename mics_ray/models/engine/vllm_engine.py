@@ -96,7 +96,7 @@ class VllmEngine:
         args = engine_args(config, on_gpu)
         if is_cpu_build():
             check_libraries()
-        for name, value in engine_environment(config.model, on_gpu).items():
+        for name, value in engine_environment(config, on_gpu).items():
             os.environ.setdefault(name, value)
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM

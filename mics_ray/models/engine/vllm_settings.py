@@ -35,14 +35,17 @@ _OWN_FIELDS = frozenset(
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def engine_environment(model: str, on_gpu: bool) -> dict[str, str]:
+def engine_environment(config: ModelConfig, on_gpu: bool) -> dict[str, str]:
     """Environment variables that must stand before vLLM is imported; a value that is there already goes first.
 
-    Nothing is told to vLLM's makers or to the hub, which is asked for weights alone, and not at all where ``model`` is
-    a folder.
+    Nothing is told to vLLM's makers or to the hub, which is asked for weights alone, and not at all where the model is
+    a folder. An engine on one machine talks to its own processes over loopback.
     """
     quiet = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-    quiet |= {"HF_HUB_DISABLE_TELEMETRY": "1"} | ({"HF_HUB_OFFLINE": "1"} if os.path.isdir(model) else {})
+    quiet |= {"HF_HUB_DISABLE_TELEMETRY": "1"} | ({"HF_HUB_OFFLINE": "1"} if os.path.isdir(config.model) else {})
+    if config.pipeline_parallel == 1:
+        # Left to itself vLLM listens on the address from which a route leads outside.
+        quiet["VLLM_HOST_IP"] = "127.0.0.1"
     if on_gpu:
         return quiet
     threads = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}

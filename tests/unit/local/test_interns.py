@@ -14,9 +14,9 @@ from mics_ray.local.training.intern_report import render_interns
 from mics_ray.local.training.intern_texts import (
     KINDS,
     NOTHING_YET,
-    intern_template,
     make_sample,
     number_steps,
+    read_template,
     sample_description,
     sample_short_writing,
     sample_writing,
@@ -39,7 +39,7 @@ def test_the_weights_are_small_and_there() -> None:
 
 
 def test_they_were_trained_on_the_default_prompt(metrics: Any) -> None:
-    template = intern_template(ROOT / "conf" / "prompts" / "default.yaml")
+    template = read_template(ROOT / "conf" / "prompts" / "default.yaml", "intern")
     assert hashlib.sha256(template.encode()).hexdigest() == metrics["prompt_sha256"], "train the interns again"
 
 

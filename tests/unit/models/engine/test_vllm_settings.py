@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.config.schema import InternDefaults
+from mics_ray.config.schema import InternDefaults, ModelConfig
 from mics_ray.models.engine.vllm_settings import engine_args, engine_environment, wait_for_gpu_turn
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -67,16 +67,23 @@ def test_engine_kwargs_cannot_get_around_the_checked_fields(name: str) -> None:
 
 
 def test_environment_binds_threads_on_cpus_only() -> None:
-    assert engine_environment("m", on_gpu=False)["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
-    assert "OMP_NUM_THREADS" not in engine_environment("m", on_gpu=True)
+    assert engine_environment(ModelConfig("m"), on_gpu=False)["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
+    assert "OMP_NUM_THREADS" not in engine_environment(ModelConfig("m"), on_gpu=True)
 
 
 @pytest.mark.parametrize("on_gpu", [False, True])
 def test_nobody_is_told_and_a_folder_needs_no_hub(on_gpu: bool, tmp_path: Path) -> None:
     told = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    assert told.items() <= engine_environment("org/model", on_gpu).items()
-    assert "HF_HUB_OFFLINE" not in engine_environment("org/model", on_gpu)
-    assert engine_environment(str(tmp_path), on_gpu)["HF_HUB_OFFLINE"] == "1"
+    on_the_hub, here = ModelConfig("org/model"), ModelConfig(str(tmp_path))
+    assert told.items() <= engine_environment(on_the_hub, on_gpu).items()
+    assert "HF_HUB_OFFLINE" not in engine_environment(on_the_hub, on_gpu)
+    assert engine_environment(here, on_gpu)["HF_HUB_OFFLINE"] == "1"
+
+
+def test_only_an_engine_of_several_machines_listens_beyond_loopback() -> None:
+    one, several = ModelConfig("m", tensor_parallel=4), ModelConfig("m", pipeline_parallel=2)
+    assert engine_environment(one, on_gpu=True)["VLLM_HOST_IP"] == "127.0.0.1"
+    assert "VLLM_HOST_IP" not in engine_environment(several, on_gpu=True)
 
 
 @pytest.mark.parametrize(("gpus", "on_gpu", "most"), [(0.4, True, 1), (None, True, 3), (0.4, False, 3)])
