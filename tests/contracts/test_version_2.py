@@ -113,6 +113,7 @@ def test_export_and_failed_rows(runs: tuple[Path, Path], tmp_path: Path) -> None
     assert first == second != ""
     results = runs[1] / "results"
     failed = sum(row["outcome"] == "failed" for row in mics_ray.read_rows(runs[1]))
+    assert failed
     assert len(unfailed_ids(results)) == CASES + 1 - failed
     assert set_failed_rows_aside(results, runs[1] / "superseded") == failed
     assert sum(1 for _ in mics_ray.read_rows(runs[1])) == CASES + 1 - failed
