@@ -16,7 +16,7 @@ from mics_ray.submit.slurm import BLOCK_PORTS, BLOCKS, FIRST_PORT, Slurm, render
 WORDS = ["experiment=demo", 'data.cases="/data/it\'s here.jsonl"', "run.dir=runs/x"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def job() -> SubmittedJob:
     return describe_job(WORDS, None, "/work")
 
