@@ -16,6 +16,8 @@ PICTURES = re.compile(
     r"content.{0,40}(must be|should be|valid) a? ?string",
     re.I,
 )
+SERVES_PICTURES = re.compile(r"found that support\w* (image|vision)", re.I)
+"""OpenRouter's words for a model that none of its providers serves with pictures."""
 THINKING = re.compile(r"enable_thinking\W{0,3} .{0,30}\b(false|true)\b", re.I)
 OPTIONAL = ("temperature", "seed", "max_tokens")
 """Parameters of every request that an entry may leave out."""
@@ -27,6 +29,8 @@ def suggest_line(fault: Fault, entry: ModelConfig) -> str:
     if fault.failure.kind == "too_much_room":
         found = BOUND.search(said)
         return f"max_tokens: {next(filter(None, found.groups()))}" if found else "max_tokens: (less)"
+    if fault.failure.kind == "unknown_model" and SERVES_PICTURES.search(said):
+        return "sees_pictures: false"
     if fault.failure.kind != "bad_request":
         return ""
     if (thinking := THINKING.search(said)) is not None:

@@ -19,7 +19,8 @@ BALANCE = re.compile(
     r"insufficient[ _]?(account[ _])?(balance|credits?|funds)|credit balance|not enough credits?|out of credits?|"
     r"balance (is )?(too low|not enough|insufficient)|billing_(hard_limit|not_active)|\barrear|account[ _]?overdue|"
     r"overdue[ _]?(payment|balance|bill)|exceeded_current_quota_error|insufficient_user_quota|payment required|"
-    r"account .{0,60}suspended|余额|欠费",
+    r"account .{0,60}suspended|used all available credits|spending limit|set inference limit|exhausted your free|"
+    r"free (trial|tier)( \w+){0,4} has been exhausted|余额|欠费",
     re.I,
 )
 BALANCE_CODES = (1113, 1008)  # Zhipu, MiniMax
@@ -31,7 +32,7 @@ PER_MINUTE = re.compile(
 )
 UNKNOWN_MODEL = re.compile(r"\bmodels?\b.{0,120}\bnot (exist|found)\b|\b(unknown|no such|invalid) model\b", re.I | re.S)
 MODEL = re.compile(r"model|deployment|engine|endpoints? found", re.I)
-NO_API = re.compile(r"invalid url|\b(url|path|route|resource|page)\b|not found", re.I)
+NO_API = re.compile(r"invalid url|\b(url|path|route|resource|page)\b|not[ _]found", re.I)
 TOO_LONG = re.compile(r"context[ _](length|window)|maximum (model|input|prompt) length|too long|too many tokens", re.I)
 _MAX_TOKENS = r"max(imum)?[ _]?(completion|output|new)?[ _]?tokens\b"
 ROOM = re.compile(
@@ -39,11 +40,17 @@ ROOM = re.compile(
     rf"(exceed|greater|more|larger|range).{{0,60}}{_MAX_TOKENS}",
     re.I | re.S,
 )
-IN_COMPLETION = re.compile(
-    r"context length is (\d{1,9}) tokens.{0,200}?(\d{1,9})\D{0,40}(?:in the messages|of text input|input tokens|"
-    r"from the input|in your prompt)",
-    re.I | re.S,
+CONTEXT = re.compile(r"context[ _](?:length|window) (?:is|of)(?: only)? (\d{1,9})", re.I)
+IN_PROMPT = re.compile(
+    r"(\d{1,9})\D{0,24}(?:in the messages|of text input|input tokens|from the input|in your prompt)", re.I
 )
+UNABLE = re.compile(
+    r"(images?|pictures?|vision|multi-?modal)\b.{0,40}\bnot (supported|enabled|allowed)|"
+    r"((\bnot|n't) support\w*|unsupported).{0,30}(image|vision|multi-?modal|parameter)|required for image|mmproj|"
+    r"not a (multi-?modal|vision)|unsupported ?(param|value|argument)|unknown variant",
+    re.I,
+)
+"""What a server says that calls a request which it cannot serve an error of its own."""
 FILTERED = re.compile(
     r"content[ _-]?(filter|policy|management|exists? risk|moderation)|moderation|responsible_?ai|flagged|"
     r"data_?inspection|prohibited|inappropriate|guardrail|blocklist|safety|sensitive|unsafe|敏感|risk_?control",
@@ -145,6 +152,7 @@ def classify_status(
 def classify_told_error(error: ErrorBody, safe_code: str = "") -> Fault:
     """Classify an error that came inside a 200, by its own code; one without a code is asked again, three times."""
     status = error.number if error.number is not None and 400 <= error.number < 600 else _find_status(error)
+    status = 404 if error.message.startswith("404") else status  # Zhipu: code 500, "404 NOT_FOUND"
     if status is None:
         failure = Failure("broken_reply", f"200 with an error {safe_code}".strip())
         return Fault(Action.AGAIN_PAID, failure, error.wait_s, charged=False, refuses_probe=True)
@@ -174,7 +182,7 @@ def _find_status(error: ErrorBody) -> int | None:
 def _decide(status: int, error: ErrorBody | None, told: ErrorBody) -> tuple[Action, str, bool]:
     """What follows, the failure's kind, and whether a key that works speaks against it. The order decides."""
     said = told.words
-    if status == 402 or (status in (400, 403, 429) and (told.number in BALANCE_CODES or BALANCE.search(said))):
+    if status == 402 or (status < 500 and (told.number in BALANCE_CODES or BALANCE.search(said))):
         return Action.STOP, "quota", False
     if status == 429:
         return _decide_limit(said)
@@ -189,9 +197,11 @@ def _decide(status: int, error: ErrorBody | None, told: ErrorBody) -> tuple[Acti
         return Action.STOP, "unknown_model", False
     if status == 404:
         return _decide_not_found(error, said)
-    if status >= 500 or status in (408, 409, 425, 498):
+    if status in (405, 501):
+        return Action.LOSE, "no_chat_api", False
+    if (status >= 500 and not UNABLE.search(said)) or status in (408, 409, 425, 498):
         return Action.AGAIN, "server_error", False
-    return Action.LOSE, "no_chat_api" if status == 405 else "bad_request", False
+    return Action.LOSE, "bad_request", False
 
 
 def _decide_limit(said: str) -> tuple[Action, str, bool]:
@@ -202,8 +212,8 @@ def _decide_limit(said: str) -> tuple[Action, str, bool]:
 
 def _find_size_kind(said: str) -> str:
     """``too_much_room`` where the prompt fits and ``max_tokens`` does not, ``too_long`` where the prompt does not."""
-    if (parts := IN_COMPLETION.search(said)) is not None:
-        return "too_much_room" if int(parts[2]) < int(parts[1]) else "too_long"
+    if (whole := CONTEXT.search(said)) is not None and (prompt := IN_PROMPT.search(said)) is not None:
+        return "too_much_room" if int(prompt[1]) < int(whole[1]) else "too_long"
     if ROOM.search(said) and "unsupported" not in said.lower():
         return "too_much_room"
     return "too_long" if TOO_LONG.search(said) else ""

@@ -196,7 +196,7 @@ def _describe_error(error: dict[str, Any]) -> ErrorBody:
     inner, metadata = _find_dict(error, "innererror"), _find_dict(error, "metadata")
     more = [error.get("param"), error.get("status_msg"), inner.get("code"), metadata.get("raw")]
     details = " ".join(str(part)[:MAX_WORDS] for part in [*words[1:], *more] if isinstance(part, str))
-    message = error.get("message", "")
+    message = error.get("message", error.get("msg", ""))
     return ErrorBody(
         words[0] if words else "",
         (message if isinstance(message, str) else json.dumps(message))[:MAX_WORDS],

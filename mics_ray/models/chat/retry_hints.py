@@ -26,7 +26,8 @@ IN_DETAILS = {"retrydelay": 1.0, "retryafter": 1.0, "retryafterseconds": 1.0, "r
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that the headers ask for, ``Retry-After`` before all others; ``None`` where they tell nothing."""
     now = _server_time(headers)
-    exact = _bound(_parse_number(headers.get("Retry-After-Ms", "")) / 1000)
+    told = headers.get("Retry-After-Ms", "") or headers.get("X-Ms-Retry-After-Ms", "")  # OpenAI; Azure
+    exact = _bound(_parse_number(told) / 1000)
     return exact if exact is not None else parse_wait(headers.get("Retry-After", ""), now)
 
 

@@ -225,3 +225,42 @@ def test_other_shapes_of_an_error_inside_a_200() -> None:
 def test_the_providers_own_words(body: Any, words: str) -> None:
     assert read_words(json.dumps(body).encode()) == words
     assert read_words(FIREWALL) == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "action", "kind"),
+    [
+        # Servers of one machine call a request that their model cannot serve an error of their own.
+        (500, "Failed to process inputs: this model is missing data required for image input", Action.LOSE, "bad_request"),
+        (500, "image input is not supported - hint: you may need to provide the mmproj", Action.LOSE, "bad_request"),
+        (500, "litellm.UnsupportedParamsError: openai does not support parameters: ['seed']", Action.LOSE, "bad_request"),
+        (500, "CUDA out of memory", Action.AGAIN, "server_error"),
+        (503, "The image service is not available, try again", Action.AGAIN, "server_error"),
+        (501, "Unsupported method ('POST')", Action.LOSE, "no_chat_api"),
+        # Money that is gone.
+        (412, "Account x is suspended, possibly due to reaching the monthly spending limit", Action.STOP, "quota"),
+        (429, "Your team has either used all available credits or reached its monthly spending limit.", Action.STOP, "quota"),
+        (429, "Your account [1] has reached the set inference limit for the [x] model", Action.STOP, "quota"),
+        (429, "You have exhausted your free trial quota", Action.STOP, "quota"),
+        (403, "The free tier of the model has been exhausted.", Action.STOP, "quota"),
+        (429, "Quota exceeded for metric: generate_content_free_tier_requests, limit: 15", Action.AGAIN, "rate_limit"),
+        # The prompt fits, the reply does not.
+        (400, "Requested token count exceeds the model's maximum context length of 8192 tokens. You requested a total of "
+         "17384 tokens: 1000 tokens from the input messages and 16384 tokens for the completion.", Action.LOSE, "too_much_room"),
+        (400, "You passed 7169 input tokens and requested 8192 output tokens. However, the model's context length is only "
+         "8192 tokens, resulting in a maximum input length of 0 tokens.", Action.LOSE, "too_much_room"),
+        (400, "You passed 9000 input tokens and requested 64 output tokens. However, the model's context length is only "
+         "8192 tokens.", Action.LOSE, "too_long"),
+    ],
+)  # fmt: skip
+def test_refusals_of_more_servers(status: int, message: str, action: Action, kind: str) -> None:
+    error = parse_error(json.dumps(told(message, None)).encode())
+    fault = classify_status(status, error)
+    assert (fault.action, fault.failure.kind) == (action, kind)
+    assert fault.refuses_probe == (action is not Action.AGAIN)
+
+
+def test_a_path_that_is_missing_may_be_told_in_a_200() -> None:
+    fault = parse_reply(b'{"code": 500, "msg": "404 NOT_FOUND", "success": false}')
+    assert isinstance(fault, Fault)
+    assert (fault.failure.kind, fault.refuses_probe) == ("no_chat_api", True)
