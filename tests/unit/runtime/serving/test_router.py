@@ -661,3 +661,22 @@ async def test_calls_that_waited_while_a_suspect_was_alone_go_on_after_it() -> N
     assert not late.done()
     alone.set()
     assert await asyncio.wait_for(asyncio.gather(suspect, late), 10) == [Reply("suspect@0.3"), Reply("late@0.3")]
+
+
+async def test_further_calls_do_not_pass_for_a_sign_of_life() -> None:
+    """A process that hangs goes on being asked: what is sent to it says nothing of what it does."""
+    over = asyncio.Event()
+
+    async def hang(requests: Sequence[Request]) -> list[ReplicaAnswer]:
+        await over.wait()
+        return await answer(requests)
+
+    replica = LocalReplica(hang)
+    router = Router("tiny", [replica], stall_s=0.05)
+    asked = []
+    while not replica.probes and len(asked) < 100:
+        asked.append(asyncio.ensure_future(router.route_request(f"{len(asked)}", request(f"{len(asked)}"), None)))
+        await asyncio.sleep(0.01)
+    assert replica.probes
+    over.set()
+    assert len(await asyncio.gather(*asked)) == len(asked)
