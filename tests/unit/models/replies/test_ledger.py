@@ -117,3 +117,40 @@ def test_the_folder_that_the_ledger_makes_is_the_owners_alone(tmp_path: Path) ->
     finally:
         os.umask(before)
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+def test_to_settle_one_call_frees_what_that_one_held_and_no_more(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, "a", 1.0)
+    assert [ledger.reserve_usd(0.4) for _ in range(2)] == [Grant.YES] * 2
+    assert read_spent_usd(tmp_path) == pytest.approx(0.8), "what is held may be spent already"
+    ledger.settle_usd(0.4, 0.1)
+    assert ledger.reserve_usd(0.6) is Grant.LATER
+    ledger.settle_usd(0.4, 0.1)
+    assert ledger.reserve_usd(0.6) is Grant.YES
+
+
+def test_a_call_is_granted_by_what_the_other_processes_have_written_last(tmp_path: Path) -> None:
+    """Read before the lock is held, the sum would be an old one."""
+    Ledger(tmp_path, "other", 1.0).close()
+    granted: list[Grant] = []
+    with contextlib.closing(sqlite3.connect(tmp_path / LEDGER_FILE, isolation_level=None)) as other:
+        ledgers_open = threading.Event()
+
+        def reserve() -> None:
+            ledger = Ledger(tmp_path, "a", 1.0)
+            ledgers_open.set()
+            locked.wait(30)
+            granted.append(ledger.reserve_usd(0.5))
+            ledger.close()
+
+        locked = threading.Event()
+        thread = threading.Thread(target=reserve)
+        thread.start()
+        assert ledgers_open.wait(30)
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("UPDATE accounts SET spent = spent + 900000000 WHERE name = 'other'")
+        locked.set()
+        thread.join(0.3)  # it waits for the lock: whenever it gets it, the sum is the one below
+        other.execute("COMMIT")
+        thread.join(30)
+    assert granted == [Grant.NEVER]

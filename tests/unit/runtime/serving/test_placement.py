@@ -183,3 +183,8 @@ def test_everything_that_is_too_wide_is_named() -> None:
 
 def test_a_bundle_is_one_gpu_with_its_part_of_the_cores() -> None:
     assert ReplicaNeed("a", 1, 4, 2.0, stages=2).bundles == [{"GPU": 1.0, "CPU": 0.5}] * 8
+
+
+def test_a_node_whose_gpus_are_a_rounding_error_short_has_them_all() -> None:
+    assert place_replicas([ReplicaNeed("a", 3, 1, 0)], [ClusterNode("n1", 2.9999999996, 8)]) is not None
+    assert place_replicas([ReplicaNeed("a", 3, 1, 0)], [ClusterNode("n1", 2.9, 8)]) is None
