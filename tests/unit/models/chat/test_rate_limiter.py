@@ -104,3 +104,25 @@ def test_a_stopped_process_does_not_wake_to_a_burst() -> None:
 def test_a_limit_that_admits_nobody_is_refused(limit: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
         RateLimits(requests_per_minute=limit)
+
+
+def test_a_call_that_ends_after_its_minute_gives_the_window_nothing_back() -> None:
+    """What it takes left the window at its estimate; a credit too would let more in than a minute allows."""
+    queue = AdmissionQueue(RateLimits(tokens_per_minute=600))
+
+    def admit(tokens: float, now: float) -> float:
+        queue.add_ticket(tokens)
+        while True:
+            admitted, wake = queue.admit_ready(now)
+            if admitted:
+                return now
+            assert wake is not None
+            now = wake
+
+    first = queue.add_ticket(500)
+    assert queue.admit_ready(0.0) == ([first], None)
+    second = admit(100, 0.0)
+    waiting = queue.add_ticket(490)
+    queue.settle_ticket(first, 70.0, 10)
+    assert queue.admit_ready(70.0) == ([waiting], None), "the credit is for the pace"
+    assert admit(100, 70.0) >= second + 60, "100 and 490 are in the window until then"
