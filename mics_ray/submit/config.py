@@ -10,6 +10,10 @@ from omegaconf import MISSING
 from mics_ray.config.compose import CONF, compose_job
 from mics_ray.errors import RefusedRun
 
+NOTHING_TOLD = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9"}
+"""Variables of a Ray that is started for a job. Without usage statistics Ray 2.60 still reports that they are off, so
+its report goes where nobody listens."""
+
 
 @dataclass
 class ExistingConfig:

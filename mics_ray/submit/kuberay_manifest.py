@@ -14,7 +14,7 @@ from typing import Any
 
 from mics_ray.config.keys import DIRECTORY
 from mics_ray.runtime.serving.placement import ReplicaNeed
-from mics_ray.submit.config import KuberayConfig
+from mics_ray.submit.config import NOTHING_TOLD, KuberayConfig
 from mics_ray.submit.job import SubmittedJob
 
 API = "ray.io/v1"
@@ -135,7 +135,7 @@ def _worker_group(config: KuberayConfig, group: PodGroup) -> Manifest:
 
 
 def _build_container(config: KuberayConfig, name: str, cpus: int, memory: str) -> Manifest:
-    values = {"RAY_USAGE_STATS_ENABLED": "0", "HF_HOME": f"{config.mount}/hub"}
+    values = {**NOTHING_TOLD, "HF_HOME": f"{config.mount}/hub"}
     return {
         "name": name,
         "image": config.image,

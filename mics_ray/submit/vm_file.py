@@ -10,7 +10,7 @@ from typing import Any
 
 from mics_ray.errors import RefusedRun
 from mics_ray.runtime.serving.placement import ReplicaNeed
-from mics_ray.submit.config import MachineType, VmConfig
+from mics_ray.submit.config import NOTHING_TOLD, MachineType, VmConfig
 from mics_ray.submit.job import SubmittedJob
 
 PROVIDERS = ("aws", "gcp")
@@ -88,7 +88,7 @@ def _provider_section(config: VmConfig) -> dict[str, Any]:
 
 
 def _docker_section(config: VmConfig) -> dict[str, Any]:
-    environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": TOKEN, "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": TOKEN, **NOTHING_TOLD}
     environment["HF_HOME"] = f"{config.volume}/hub"
     variables = [f"-e {name}={value}" for name, value in environment.items()]
     return {

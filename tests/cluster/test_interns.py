@@ -219,5 +219,5 @@ async def test_an_engine_that_died_in_a_live_actor_is_replaced(replicas: dict[st
 def test_settings_that_could_run_foreign_code_are_refused_before_any_actor_starts(ray_cluster: None) -> None:
     unsafe = InternDefaults(model="m", trust_remote_code=True, revision="main")
     endpoint = ModelConfig(model="j", base_url="local")
-    with pytest.raises(RefusedRun, match=r"interns\.unsafe: trust_remote_code"):
+    with pytest.raises(RefusedRun, match=r"unsafe: trust_remote_code"):
         start_replicas(Config(mentors={"m": endpoint}, interns={"unsafe": unsafe}, judge=endpoint), None, None)

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, services
 
 from mics_ray.config.schema import RayConfig
 from mics_ray.errors import RefusedRun
@@ -22,7 +22,7 @@ OBJECT_STORE_BYTES = 1 << 30
 def join_cluster(config: RayConfig) -> Iterator[None]:
     """A connected Ray for a while; one that was started here ends with it. Raises :class:`RefusedRun`."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
-    with _on_loopback() if config.address is None else nullcontext():
+    with _of_this_machine() if config.address is None else nullcontext():
         _connect_ray(config.address)
         try:
             yield
@@ -47,6 +47,28 @@ def _connect_ray(address: str | None) -> None:
     except (ConnectionError, ValueError) as error:
         hint = "is it up, and are RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH the same there and here?"
         raise RefusedRun(f"ray.address: cannot join {address} ({type(error).__name__}); {hint}") from None
+
+
+@contextmanager
+def _of_this_machine() -> Iterator[None]:
+    """While this lasts, a Ray that starts keeps to loopback."""
+    with _on_loopback(), _without_dashboard_process():
+        yield
+
+
+@contextmanager
+def _without_dashboard_process() -> Iterator[None]:
+    """While this lasts, a Ray that starts has no dashboard process.
+
+    Without a dashboard Ray starts it all the same, for its usage statistics: with those off, too, it looks up which
+    cloud it is in, at addresses outside this machine.
+    """
+    started = services.start_api_server
+    services.start_api_server = lambda *_, **__: (None, None)  # no address, no process
+    try:
+        yield
+    finally:
+        services.start_api_server = started
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """`mics submit … --dry-run`: what is printed is what a submission hands over, and nothing else happens."""
 
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -87,6 +88,14 @@ def preview(words: Words, shown: Shown, place: Path, monkeypatch: pytest.MonkeyP
     assert CANARY.encode() not in out + err
     assert err.count(b"\n") >= 1
     return out
+
+
+@pytest.mark.parametrize("kind", ["slurm", "kuberay", "vm"])
+def test_a_ray_that_is_started_tells_nobody(kind: str, place: Path, capsysbinary: Shown) -> None:
+    assert main(["--dry-run", *cluster(kind, place), *JOB]) == EXIT_OK
+    text = capsysbinary.readouterr().out.decode()
+    assert re.search(r"RAY_USAGE_STATS_ENABLED(=|\W+value: ['\"]?)0", text)
+    assert re.search(r"RAY_USAGE_STATS_REPORT_URL(=|\W+value: )http://127\.0\.0\.1:9\b", text)
 
 
 def test_the_sbatch_file_is_the_one_that_is_submitted(
