@@ -38,6 +38,7 @@ def entry(**fields: Any) -> ModelConfig:
         {"extra_body": {"max_tokens": None, "reasoning": {"effort": "low"}, "stop": ["x"]}},
         {"base_url": "http://vllm.ns.svc.cluster.local:8000/v1", "allow_http": True},
         {"base_url": "local"},
+        {"max_in_flight": 1, "max_tokens": 1, "requests_per_minute": 0.5, "deadline_s": 0.1},
     ],
 )
 def test_a_good_entry(fields: dict[str, Any]) -> None:

@@ -62,6 +62,16 @@ def test_a_limit_a_minute_parks_and_stops_where_it_persists() -> None:
     assert (fault.action, fault.failure.kind) == (Action.STOP, "quota")
 
 
+def test_the_bounds_that_docs_tell_and_a_success_that_begins_them_anew() -> None:
+    assert (MOST_BLOCKED, MOST_PARKS) == (5, 2)
+    history = KeyHistory(proven=True)
+    for minute in range(4):
+        assert history.judge_fault(QUOTA, call(1), minute * 61.0).action is Action.AGAIN
+        if minute == 1:
+            history.record_success()
+    assert history.judge_fault(QUOTA, call(1), 4 * 61.0).action is Action.STOP
+
+
 def test_a_limit_a_minute_that_lets_calls_through_between_never_stops() -> None:
     history = KeyHistory(proven=True)
     for minute in range(100):

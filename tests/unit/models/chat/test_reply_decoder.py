@@ -106,6 +106,15 @@ def test_usage(usage: Any, counts: tuple[int, int, int, int]) -> None:
     assert (reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens, reply.reasoning_tokens) == counts
 
 
+def test_the_usage_of_a_cut_reply_is_read_alike() -> None:
+    usage = {
+        "prompt_tokens": 100, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 64},
+        "completion_tokens_details": {"reasoning_tokens": 5},
+    }  # fmt: skip
+    cut = read({"choices": [{"message": {"content": "half"}, "finish_reason": "length"}], "usage": usage})
+    assert cut == Reply("half", "length", 100, 7, 0.0, False, 64, 5)
+
+
 @pytest.mark.parametrize("reason", ["stop", "STOP", "end_turn", "eos", "eos_token", "stop_sequence", "COMPLETE", None])
 def test_normal_ends_are_one(reason: str | None) -> None:
     assert read(completion("fine", reason)).finish == "stop"
