@@ -34,15 +34,15 @@ TRANSIENT = {
 FIELD = {
     "told_429": 0.01, "told_502": 0.03, "told_string": 0.03, "half_text": 0.03, "no_completion": 0.02,
     "minute_quota": 0.004, "gemini_limit": 0.004, "reset_header": 0.004, "tool_calls": 0.02, "parts": 0.06,
-    "odd_fields": 0.06, "think": 0.06,
+    "odd_fields": 0.06,
 }  # fmt: skip
 """What today's providers do (FIELD): errors inside a 200, waits told elsewhere, replies of other shapes."""
 SLOW = ("hang", "drip")
-SHAPES = ("parts", "odd_fields", "think")
+SHAPES = ("parts", "odd_fields")
 """Whole replies of another form: nothing is asked again."""
 UNPAID = (
     "server_error", "reset", "rate_limit", "rate_limit_date", "rate_limit_bare", "outage", "quota", "told_429",
-    "told_502", "told_string", "minute_quota", "gemini_limit", "reset_header",
+    "told_502", "told_string", "minute_quota", "gemini_limit", "reset_header", "error_body",
 )  # fmt: skip
 """What the provider does not charge for."""
 RETRY_AFTER_S = 0.3
@@ -293,8 +293,4 @@ ACTS: dict[str, Act] = {
     ),
     "parts": _sends(_change_choice(text=_in_parts)),
     "odd_fields": _sends(_odd_fields),
-    "think": _sends(
-        _change_choice(text=lambda said: f"<think>\n### The final answer is: draft\nNo. Yes.\n</think>\n\n{said}")
-    ),
-    "quota": _sends(lambda _: _error(429, "billing_hard_limit_reached")),
 }

@@ -6,42 +6,8 @@ from typing import Any
 
 import pytest
 
-from mics_ray.assemble.case_search import run_case
-from mics_ray.assemble.locations import JUDGE
-from mics_ray.assemble.panel import PanelBuilder, build_strategy
-from mics_ray.config.compose import compose_config
-from mics_ray.core.types import Case
-from mics_ray.io.cases import read_span, survey_cases
-from mics_ray.io.rows import Stamp, result_row
-from mics_ray.models.chat.endpoint import Endpoint
-from mics_ray.models.roles import UsageMeter
 from tests.support.dressed_provider import FORMS, DressedProvider
-from tests.support.provider import write_cases
-
-CASES = 3
-ROOM = 4096
-
-
-async def search(folder: Path, provider: DressedProvider) -> list[dict[str, Any]]:
-    """The rows of a few cases, with all models behind ``provider``."""
-    provider.write_groups(folder / "conf", max_tokens=ROOM)
-    write_cases(folder / "cases.jsonl", CASES)
-    chosen = ["mentors=test", "interns=test", "judge=test", f"data.cases={folder}/cases.jsonl", f"run.dir={folder}/run"]
-    config = compose_config([*chosen, "search.max_rounds=2", "search.restarts=0"], folder / "conf")
-    entries = {**config.mentors, **config.interns, JUDGE: config.judge}
-    endpoint, rows = Endpoint(entries, None, None), []
-    try:
-        builder = PanelBuilder(config, dict.fromkeys(entries, endpoint))
-        for span in survey_cases(str(folder / "cases.jsonl")).spans:
-            for case in read_span(span):
-                assert isinstance(case, Case)
-                meter = UsageMeter()
-                panel = builder.build_panel(None, None, meter)
-                result = await run_case(config, build_strategy(config.search, tuple(config.mentors)), case, panel)
-                rows.append(result_row(result, meter.usage, 1.0, Stamp(config.seed, "digest", "1")))
-    finally:
-        await endpoint.close()
-    return rows
+from tests.support.http_search import CASES, ROOM, search
 
 
 def found(rows: list[dict[str, Any]]) -> list[Any]:
