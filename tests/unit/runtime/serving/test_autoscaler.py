@@ -89,3 +89,9 @@ def test_rays_autoscaler_is_asked_for_every_stage_and_for_nothing_at_the_end(mon
     autoscaler.request_nodes([on_cpu, small, deep])
     autoscaler.cancel_request()
     assert asked == [[{"GPU": 0.5, "CPU": 1.0}] * 2 + [{"GPU": 4, "CPU": 1.0}] * 6, []]
+
+
+def test_a_head_of_a_groups_size_is_none_of_the_groups_nodes() -> None:
+    head = ClusterNode("head", 2, 8, head=True)
+    assert len(list_missing_nodes([("pods", 2.0, 8.0, 1)], [head])) == 1
+    assert list_missing_nodes([("pods", 2.0, 8.0, 1)], [head, ClusterNode("pod", 2, 8)]) == []
