@@ -168,7 +168,7 @@ def test_a_run_that_scales_ends_with_every_row_exactly_once(
         ]
     )
     phases: list[str] = []
-    monkeypatch.setattr(Progress, "phase", lambda self, text: phases.append(text))
+    monkeypatch.setattr(Progress, "show_phase", lambda self, text: phases.append(text))
     handle = first_replica()
     with prepare_generation(job_config) as job, serve_simulated_models(job.config, job.folder) as served:
         end = search_job(job.use_config(served), Progress(), lambda *_: {"tiny_internvl": [handle]})

@@ -85,10 +85,13 @@ def test_a_job_that_is_signalled_stops_cleanly_and_goes_on_from_the_queue(tmp_pa
 def test_stop_ends_a_job_cleanly_and_it_does_not_come_back(tmp_path: Path) -> None:
     write_cases(tmp_path / "cases.jsonl", 40)
     with Provider(key=KEY, latency_s=0.3) as provider:
-        provider.write_groups(tmp_path / "conf", key_env="TEST_KEY")
+        provider.write_groups(tmp_path / "conf", key_env="TEST_KEY", deadline_s=300)
+        # A busy machine is slow to ask for the stop: nobody is answered until it has been asked for.
+        provider.hold_when = lambda: list((tmp_path / "run/results").glob("part-*.parquet")) != []
         assert submit(tmp_path, "--detach").returncode == 0
-        until(lambda: list((tmp_path / "run/results").glob("part-*.parquet")), 400)
+        until(lambda: provider.held, 400)
         assert submit(tmp_path, action="stop").returncode == 0
+        provider.release()
         until(lambda: not slurm_says("squeue", "-h").strip(), 90, 0.5)
     assert "ended, exit code 75" in submit(tmp_path, action="status").stdout
     assert 0 < len(rows(tmp_path / "run")) < 40
