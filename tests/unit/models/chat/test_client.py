@@ -247,3 +247,43 @@ async def test_a_client_that_was_never_used_closes() -> None:
     chat = ChatClient("https://host/v1", SECRET)
     await chat.close()
     assert chat._sdk is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "seconds"),
+    [
+        (429, {"error": {"message": "x"}}, {"Retry-After": "7", "x-ratelimit-reset-tokens": "90s"}, 7.0),
+        (429, {"error": {"message": "x"}}, {"x-ratelimit-reset-tokens": "1m30s"}, 90.0),
+        (429, b"<html>", {"x-ratelimit-reset-tokens": "1m30s"}, 90.0),
+        (429, {"error": {"message": "x", "retry_after": 34}}, {"x-ratelimit-reset-tokens": "90s"}, 34.0),
+        (429, {"error": {"message": "x", "retry_after": 34}}, {"Retry-After": "7"}, 7.0),
+        (429, {"error": {"message": "x"}}, {}, None),
+        (503, {"error": {"message": "x"}}, {"x-ratelimit-reset-tokens": "90s"}, None),
+        (503, {"error": {"message": "x"}}, {"Retry-After": "7"}, 7.0),
+        (400, {"error": {"message": "x"}}, {"Retry-After": "7"}, None),
+        (401, {"error": {"message": "x"}}, {"Retry-After": "7"}, None),
+    ],
+)
+async def test_the_wait_that_is_told_first_counts(
+    status: int, body: object, headers: dict[str, str], seconds: float | None
+) -> None:
+    """``Retry-After``, then the body, then the resets of quotas, which every answer may hold."""
+    outcome, _ = await attempt(answer(body, status, headers))
+    assert isinstance(outcome, Fault)
+    assert outcome.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("x Canary y", "x (key) y"),
+        ("x Canar y", "x Canar y"),
+        (f"«{SECRET}»", "(key)"),
+        ("s" * 300, "s" * 300),
+        ("s" * 301, "s" * 300 + "…"),
+    ],
+)
+async def test_words_that_hold_six_characters_of_the_key_are_hidden(said: str, shown: str) -> None:
+    outcome, _ = await attempt(error(400, None, said))
+    assert isinstance(outcome, Fault)
+    assert outcome.said == shown
