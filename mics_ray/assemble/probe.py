@@ -13,13 +13,11 @@ from mics_ray.config.keys import list_key_names, read_key, read_secret_headers
 from mics_ray.config.schema import Config, ModelConfig
 from mics_ray.core.seeds import derive_seed
 from mics_ray.errors import RefusedRun
-from mics_ray.models.chat.endpoint import KEY_WIDE_KINDS, Endpoint
+from mics_ray.models.chat.endpoint import HARMLESS, KEY_WIDE_KINDS, Endpoint
 from mics_ray.models.chat.retry import Fault
 from mics_ray.models.pictures.plain import draw_plain_picture
 from mics_ray.models.replies.ledger import Ledger
 from mics_ray.models.types import Pictures, Refused, Reply, Request
-
-TEXT = "Reply with the one word: ready."
 
 
 async def probe_models(config: Config, ledger: Ledger | None = None, with_pictures: bool = True) -> frozenset[str]:
@@ -84,15 +82,16 @@ async def _probe_entry(
 
 def _build_request(config: Config, name: str) -> tuple[Request, bool]:
     """The probe of an entry, all but its pictures, and whether it is shown any."""
-    seed = derive_seed("probe")
+    looks = False
     if name == JUDGE:
-        return replace(build_judge_template(config), text=TEXT, seed=seed), False
-    if name in config.mentors:
-        return replace(build_mentor_template(config, name), text=TEXT, seed=seed), config.mentors[name].sees_pictures
-    # The highest is the one that may be refused.
-    temperature = max(config.search.intern_temperatures, default=0.0)
-    request = replace(build_intern_template(config, name), text=TEXT, seed=seed, temperature=temperature)
-    return request, config.interns[name].sees_pictures
+        template = build_judge_template(config)
+    elif name in config.mentors:
+        template, looks = build_mentor_template(config, name), config.mentors[name].sees_pictures
+    else:
+        template, looks = build_intern_template(config, name), config.interns[name].sees_pictures
+        # The highest is the one that may be refused.
+        template = replace(template, temperature=max(config.search.intern_temperatures, default=0.0))
+    return replace(template, text=HARMLESS, seed=derive_seed("probe")), looks
 
 
 def _describe_refusal(name: str, entry: ModelConfig, outcome: Fault | Refused) -> str:

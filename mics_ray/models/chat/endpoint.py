@@ -20,6 +20,8 @@ PROBE_S = 20.0  # a check before the run must not hold its start up for long; a 
 PROBE_WAIT_S = 70.0  # for a limit a minute to let the probe through
 KEY_WIDE_KINDS = ("auth", "quota", "certificate", "proxy")
 """Refusals that concern every model behind the key."""
+HARMLESS = "Reply with the one word: ready."
+"""What no firewall takes offence at: the first call to a model, and what tells a refused key from refused texts."""
 LEDGER_POLL_S = 0.05  # between two looks at a ledger whose rest is held back for calls under way
 
 
@@ -200,12 +202,13 @@ class Endpoint:
         started = suspend_aware_clock.awake_time()
         paid = held  # an attempt that is cut off may be charged
         try:
-            outcome = self._judge_outcome(request, await self._chat.attempt_call(request, pictures, state.attempt_s))
+            outcome = await self._chat.attempt_call(request, pictures, state.attempt_s)
+            outcome, extra_usd = await self._judge_outcome(entry, request, outcome, state.attempt_s)
             if isinstance(outcome, Reply):
                 tokens = outcome.prompt_tokens + outcome.completion_tokens or tokens
             else:
                 self._apply_to_entries(entry, outcome)
-            paid = entry.bill_attempt(outcome, held)
+            paid = entry.bill_attempt(outcome, held) + extra_usd
             self._feed_breaker(request.key, outcome)
             if isinstance(outcome, Reply) or not self._is_outage_fault(outcome):
                 state.count_attempt(suspend_aware_clock.awake_time() - started)
@@ -243,12 +246,27 @@ class Endpoint:
     def _is_outage_fault(self, fault: Fault) -> bool:
         return self._breaker.is_open and fault.failure.kind in OUTAGE_KINDS
 
-    def _judge_outcome(self, request: Request, outcome: Reply | Fault) -> Reply | Fault:
-        """The outcome in the light of what this key has had answered before."""
-        if isinstance(outcome, Fault):
-            return self._history.judge_fault(outcome, request.key, suspend_aware_clock.awake_time())
+    async def _judge_outcome(
+        self, entry: _EntryState, request: Request, outcome: Reply | Fault, timeout_s: float
+    ) -> tuple[Reply | Fault, float]:
+        """The outcome in the light of what this key has had answered before, and the US dollars that finding out cost.
+
+        Where single texts are blocked by a firewall, one case alone makes many different calls: before the run is ended
+        for them, something harmless is asked.
+        """
+        if not isinstance(outcome, Fault):
+            self._history.record_success()
+            return outcome, 0.0
+        now = suspend_aware_clock.awake_time()
+        judged = self._history.judge_fault(outcome, request.key, now)
+        if judged.failure.kind != "auth" or not self._history.is_blocked or not judged.doubtful:
+            return judged, 0.0
+        harmless = replace(request, system="", text=HARMLESS, pictures="")
+        answered = await self._chat.attempt_call(harmless, None, timeout_s)
+        if isinstance(answered, Fault):
+            return judged, 0.0
         self._history.record_success()
-        return outcome
+        return self._history.judge_fault(outcome, request.key, now), bill_reply(entry.config.price, answered)
 
     def _feed_breaker(self, call: bytes, outcome: Reply | Fault) -> None:
         """Tell the breaker; an outage beyond its bound ends the calls of every entry."""

@@ -9,7 +9,7 @@ from mics_ray.models.chat.classify import MINUTE_S
 from mics_ray.models.chat.retry import Action, Fault
 from mics_ray.models.types import Failure
 
-MOST_BLOCKED = 5  # different calls in a row: then it is not their text
+MOST_BLOCKED = 5  # different calls in a row: then it may not be their text
 MOST_PARKS = 2  # minutes in a row without a success: then it is not a limit a minute
 
 
@@ -22,6 +22,11 @@ class KeyHistory:
         self._blocked: set[bytes] = set()
         self._parks = 0
         self._parked_until = float("-inf")
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether so many different calls in a row were refused that the key itself may be."""
+        return len(self._blocked) >= MOST_BLOCKED
 
     def record_success(self) -> None:
         """The key works."""
@@ -43,7 +48,7 @@ class KeyHistory:
         """A firewall between us and the provider refuses single texts."""
         self._blocked.add(call)
         message = f"{fault.failure.message}, a key that worked before"
-        if len(self._blocked) >= MOST_BLOCKED:
+        if self.is_blocked:
             return replace(fault, failure=Failure("auth", f"{message}, for {MOST_BLOCKED} different calls in a row"))
         return replace(fault, action=Action.LOSE, failure=Failure("blocked", message))
 

@@ -1,6 +1,7 @@
 """An endpoint before providers that refuse, limit and answer each in a way of their own; every request is counted."""
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from mics_ray.models.replies.ledger import Ledger, read_spent_usd
 from mics_ray.models.replies.pricing import bound_cost
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.types import LostCall, Refused, Reply, Request
-from tests.support.faulty_server import Behaviour, FaultyServer, answer, completion, error, hang
+from tests.support.faulty_server import Behaviour, FaultyServer, Seen, answer, completion, error, hang
 from tests.support.proxy import write_certificate
 
 SECRET = "sk-Canary_abcdef"
@@ -74,7 +75,26 @@ async def test_a_firewall_before_every_text_ends_the_run(proven: bool) -> None:
             except (LostCall, Refused) as end:
                 ends.append((type(end), end.failure.kind))
         assert ends[-1] == (Refused, "auth")
-        assert len(server.seen) == (5 if proven else 1)
+        assert len(server.seen) == (5 + 1 if proven else 1), "the last one asked something harmless"
+
+
+async def test_a_firewall_that_blocks_every_text_of_one_case_does_not_end_the_run(tmp_path: Path) -> None:
+    """Many different calls in a row, sooner than any other is answered: what is harmless still comes through."""
+
+    async def wall(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        blocked = "Question" in json.dumps(seen.body)
+        await (FIREWALL if blocked else answer(completion()))(seen, writer)
+
+    async with served(proven=True, ledger=Ledger(tmp_path, "a", None)) as (endpoint, server):
+        server.otherwise = wall
+        ends = await asyncio.gather(*(endpoint.complete(request(n), None) for n in range(20)), return_exceptions=True)
+        assert {end.failure.kind for end in ends if isinstance(end, LostCall)} == {"blocked"}
+        assert all(isinstance(end, LostCall) for end in ends)
+        harmless = [seen for seen in server.seen if "ready" in json.dumps(seen.body)]
+        assert 1 <= len(harmless) <= 20
+        assert len(server.seen) == 20 + len(harmless)
+        assert all(len(seen.body["messages"]) == 1 for seen in harmless)
+    assert read_spent_usd(tmp_path) == pytest.approx(len(harmless) * COST), "what it cost is booked"
 
 
 @pytest.mark.parametrize("limited", [DASHSCOPE, OPENAI_QUOTA])
