@@ -1,0 +1,136 @@
+"""Searches over real HTTP against what today's providers do: the rows, calls and bill of calm ones, or a clear refusal."""
+
+# ruff: noqa: E501
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mics_ray.assemble.case_search import run_case
+from mics_ray.assemble.locations import JUDGE
+from mics_ray.assemble.panel import PanelBuilder, build_strategy
+from mics_ray.assemble.probe import probe_models
+from mics_ray.config.compose import compose_config
+from mics_ray.core.types import Case
+from mics_ray.errors import RefusedRun
+from mics_ray.io.cases import read_span, survey_cases
+from mics_ray.io.rows import Stamp, result_row
+from mics_ray.models.chat.endpoint import Endpoint
+from mics_ray.models.replies.ledger import Ledger, read_spent_usd
+from mics_ray.models.roles import UsageMeter
+from tests.support.faulty_provider import FIELD
+from tests.support.field_provider import FILTERS, FIREWALLS, REFUSALS, FieldProvider
+from tests.support.provider import write_cases
+from tests.support.whole_run import drop_replies
+
+CASES = 3
+ODD = "case-0001"
+PRICE = (2.5, 10.0)
+EXACT = {
+    "told_429": 0.1,
+    "told_502": 0.1,
+    "minute_quota": 0.02,
+    "gemini_limit": 0.05,
+    "reset_header": 0.05,
+    "parts": 0.15,
+    "think": 0.15,
+}
+"""Faults that cost nothing, and shapes that cost what they say: of these the bill is known to the cent."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What searches found by case, and what they cost."""
+
+    rows: list[dict[str, Any]]
+    spent_usd: float
+
+    def found(self, but: str = "") -> list[Any]:
+        """What counts of the rows: all but replies as they came."""
+        names = ("case_id", "outcome", "steps", "scores", "mentors", "nodes")
+        return [[drop_replies(row[name]) for name in names] for row in self.rows if row["case_id"] != but]
+
+
+async def search(folder: Path, provider: FieldProvider) -> Searched:
+    """The probe and the rows of a few cases, one after the other, with all models behind ``provider``."""
+    price = {"input_per_mtok": PRICE[0], "output_per_mtok": PRICE[1]}
+    provider.write_groups(folder / "conf", max_tokens=256, deadline_s=20, price=price)
+    write_cases(folder / "cases.jsonl", CASES)
+    chosen = ["mentors=test", "interns=test", "judge=test", f"data.cases={folder}/cases.jsonl", f"run.dir={folder}/run"]
+    config = compose_config([*chosen, "search.max_rounds=2", "search.restarts=0"], folder / "conf")
+    entries = {**config.mentors, **config.interns, JUDGE: config.judge}
+    ledger, rows = Ledger(folder, "test", None), []
+    proven = await probe_models(config, ledger, with_pictures=False)
+    endpoint = Endpoint(entries, None, None, ledger, proven=bool(proven))
+    try:
+        builder = PanelBuilder(config, dict.fromkeys(entries, endpoint))
+        for span in survey_cases(str(folder / "cases.jsonl")).spans:
+            for case in read_span(span):
+                assert isinstance(case, Case)
+                meter = UsageMeter()
+                panel = builder.build_panel(None, None, meter)
+                result = await run_case(config, build_strategy(config.search, tuple(config.mentors)), case, panel)
+                rows.append(result_row(result, meter.usage, 1.0, Stamp(config.seed, "digest", "1")))
+    finally:
+        await endpoint.close()
+        ledger.close()
+    return Searched(rows, read_spent_usd(folder))
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        pytest.param(EXACT, id="several"),
+        *(pytest.param({kind: 0.1}, id=kind, marks=pytest.mark.slow) for kind in FIELD if kind not in EXACT),
+    ],
+)
+async def test_transient_faults_and_other_shapes(tmp_path: Path, rates: dict[str, float]) -> None:
+    with FieldProvider(price=PRICE) as plain, FieldProvider(price=PRICE, rates=rates, seed=3) as odd:
+        calm, other = await search(tmp_path / "calm", plain), await search(tmp_path / "other", odd)
+    assert all(odd.injected[kind] > 0 for kind in rates), odd.injected
+    assert other.found() == calm.found()
+    assert len(odd.times) <= len(plain.times) + odd.injected.total()
+    assert calm.spent_usd == pytest.approx(plain.bill_usd)
+    if rates is EXACT:
+        assert other.spent_usd == pytest.approx(odd.bill_usd) == pytest.approx(plain.bill_usd)
+    elif "odd_fields" not in rates:
+        assert other.spent_usd >= odd.bill_usd - 1e-9, "what may have been charged is taken to have been"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "azure",
+        "page",
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in (*FILTERS, *FIREWALLS)
+            if kind not in ("azure", "page")
+        ),
+    ],
+)
+async def test_one_case_is_refused(tmp_path: Path, kind: str) -> None:
+    refuse = (FILTERS | FIREWALLS)[kind]
+    with FieldProvider(price=PRICE) as plain, FieldProvider(refuse=refuse, whom=rf"^mentor-\d (?s:.*){ODD}") as odd:
+        calm, other = await search(tmp_path / "calm", plain), await search(tmp_path / "other", odd)
+    assert other.found(but=ODD) == calm.found(but=ODD)
+    assert set(odd.turned_away.values()) == {1}, "one attempt each"
+    row = next(row for row in other.rows if row["case_id"] == ODD)
+    assert row["outcome"] == "failed"
+    assert ("blocked" if kind in FIREWALLS else "refused") in str(row)
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+async def test_a_model_that_refuses_every_call_is_refused_at_the_probe(tmp_path: Path, kind: str) -> None:
+    refuse, advice = REFUSALS[kind]
+    with FieldProvider(refuse=refuse, whom="^(mentor-1|judge-0) ") as provider:
+        with pytest.raises(RefusedRun) as refused:
+            await search(tmp_path, provider)
+        said = str(refused.value)
+        for name, model in (("mentor_1", "mentor-1"), ("judge", "judge-0")):
+            line = next(line for line in said.splitlines() if line.startswith(f"{name}: "))
+            assert f"(model {model}, {provider.url}" in line
+            assert advice in line
+    assert not provider.times, "nothing but probes"
