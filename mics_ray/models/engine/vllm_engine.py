@@ -176,10 +176,10 @@ class VllmEngine:
         async for output in self._stream_outputs(request, prompt, in_parts=False):
             last = output
         done = last.outputs[0]
-        used = len(last.prompt_token_ids)
+        used, hits = len(last.prompt_token_ids), last.num_cached_tokens or 0
         self.prompt_tokens += used
-        self.prefix_hits += last.num_cached_tokens or 0
-        return Reply(done.text, done.finish_reason or "abort", used, len(done.token_ids))
+        self.prefix_hits += hits
+        return Reply(done.text, done.finish_reason or "abort", used, len(done.token_ids), cached_tokens=hits)
 
     async def _stream_outputs(self, request: Request, prompt: Any, in_parts: bool) -> AsyncIterator[Any]:
         """What vLLM puts out for a prompt: its whole text once, or part after part."""
