@@ -122,14 +122,17 @@ def test_a_job_runs_once_and_its_rows_lie_on_the_volume(head: Head, tmp_path: Pa
 def test_a_detached_job_is_found_again_stopped_cleanly_and_goes_on(head: Head, tmp_path: Path) -> None:
     write_cases(tmp_path / "cases.jsonl", 40)
     with Provider(key="sk-canary-of-the-cluster", latency_s=0.3) as provider:
-        provider.write_groups(tmp_path / "conf", key_env="TEST_KEY")
+        provider.write_groups(tmp_path / "conf", key_env="TEST_KEY", deadline_s=300)
+        # A busy machine is slow to ask for the stop: nobody is answered until it has been asked for.
+        provider.hold_when = lambda: sum(provider.calls().values()) > 40
         left = submit(head, tmp_path, "--detach")
         assert left.returncode == 0, left.stderr
         assert "submitted" in left.stdout
         repeated = submit(head, tmp_path, "--detach")
         assert "already" in repeated.stdout
-        until(lambda: sum(provider.calls().values()) > 40, 240)
+        until(lambda: provider.held, 240)
         assert submit(head, tmp_path, action="stop").returncode == 0
+        provider.release()
         until(lambda: "stopped" in submit(head, tmp_path, action="status").stdout, 60, 1)
         provider.latency_s = 0.0
         done = submit(head, tmp_path)
