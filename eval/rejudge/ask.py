@@ -18,6 +18,7 @@ from mics_ray.io.rows import read_trees
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.jobs.window import make_rows
 from mics_ray.models.chat.endpoint import Endpoint
+from mics_ray.models.participation import Attendance
 from mics_ray.models.replies.ledger import Ledger
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.roles import BoundModel, ModelJudge, UsageMeter
@@ -105,30 +106,31 @@ async def ask_judge(
 ) -> None:
     """Ask about the cases, ``config.window`` at a time; ``keep`` gets them in their order.
 
-    Raises :class:`mics_ray.errors.Stopped`, :class:`mics_ray.models.types.Refused`, ``OSError``, and what reading
-    ``rows`` raises.
+    Raises :class:`mics_ray.errors.Stopped`, :class:`mics_ray.models.types.Refused` (of a judge that loses all of its
+    first calls, too), ``OSError``, and what reading ``rows`` raises.
     """
+    attendance = Attendance()
     model, turns = ModelJudge(BoundModel(judge, build_judge_template(config), None, config.prompts, meter)), _Turns()
 
     async def keep_in_order(numbered: tuple[int, Mapping[str, Any]]) -> None:
         number, row = numbered
-        heard = await _ask_case(row, model)
+        heard = await _ask_case(row, model, attendance)
         async with turns.take_turn(number):  # with its place in the window: no more than those wait in memory
             keep(heard)
 
     await make_rows(enumerate(rows), keep_in_order, None, config.window, stop)
 
 
-async def _ask_case(row: Mapping[str, Any], judge: ModelJudge) -> Heard:
+async def _ask_case(row: Mapping[str, Any], judge: ModelJudge, attendance: Attendance) -> Heard:
     case, found = Case(row["case_id"], row["question"], row["answer"]), read_trees(row)
     texts = list_answers(found)
-    said = await asyncio.gather(*(_ask_answer(judge, case, text) for text in texts))
+    said = await asyncio.gather(*(_ask_answer(judge, case, text, attendance) for text in texts))
     return Heard(case.id, found, dict(zip(texts, said, strict=True)))
 
 
-async def _ask_answer(judge: ModelJudge, case: Case, text: str) -> Said:
+async def _ask_answer(judge: ModelJudge, case: Case, text: str, attendance: Attendance) -> Said:
     try:
-        found = await judge.compare(case, text, 0)
+        found = await attendance.count_call(JUDGE, judge.compare, case, text, 0)
     except LostCall as lost:
         return Said(Verdict.UNKNOWN, lost.text, str(lost.failure))
     return Said(found.verdict, found.reply)

@@ -25,10 +25,10 @@ from mics_ray.assemble.locations import JUDGE
 from mics_ray.assemble.probe import probe_models
 from mics_ray.config.schema import Config, Engine, SearchConfig
 from mics_ray.core.types import Usage
-from mics_ray.errors import EXIT_OK, RefusedRun
+from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.io.shards import ShardError, iter_rows, list_shards
 from mics_ray.jobs.generation import serve_simulated_models
-from mics_ray.jobs.job_end import ENDS, JobEnd, describe_end
+from mics_ray.jobs.job_end import ENDS, JobEnd, describe_end, describe_model
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.models.replies.ledger import Ledger, read_spent_usd
@@ -111,7 +111,12 @@ async def _ask_and_report(work: _Work, job: RejudgeJob, ledger: Ledger, progress
         await cache.close()
     if end.code == EXIT_OK:
         _write_report(work, job, account, meter)
-    else:
+        if account.votes and account.unknown["other"] == account.votes:
+            who = describe_model(JUDGE, job.judge)
+            end = JobEnd(
+                EXIT_STOPPED, f"{who} gave no verdict on any of {account.votes} votes; the file of verdicts says why"
+            )
+    if end.code != EXIT_OK:
         told = f"{end.message}\n{_describe_spent(read_spent_usd(work.place), job)}"
         Console(stderr=True, soft_wrap=True, highlight=False).print(told, style="yellow", markup=False)
     return end.code

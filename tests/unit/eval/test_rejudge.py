@@ -31,6 +31,7 @@ from mics_ray.io.shards import ShardStore, iter_rows, list_shards
 from mics_ray.models.replies.ledger import LEDGER_FILE, read_spent_usd
 from tests.support.damage import flip
 from tests.support.faulty_provider import FaultyProvider
+from tests.support.field_provider import FILTERS, FieldProvider
 
 ROOT = Path(__file__).resolve().parents[3]
 RIGHT, WRONG, UNKNOWN = Verdict.RIGHT, Verdict.WRONG, Verdict.UNKNOWN
@@ -298,3 +299,31 @@ def test_a_folder_without_a_run_is_refused_and_not_made(
     assert run_rejudge(arguments(tmp_path, judge.url)) == EXIT_REFUSED
     assert "no results" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_judge_whose_replies_are_all_cut_judges_nothing_and_does_not_end_with_0(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path / "run")
+    with FieldProvider(cut={"judge": "always"}) as provider:
+        assert run_rejudge(arguments(tmp_path, provider.url, "judge.model=judge-0")) == EXIT_STOPPED
+        assert f"judge (model judge-0, {provider.url}) gave no verdict on any of 10 votes" in capsys.readouterr().err
+    (told,) = {
+        row["failure"] for row in pq.read_table(next(tmp_path.glob("run/rejudge/*/verdicts.parquet"))).to_pylist()
+    }
+    assert told == "cut: hit max_tokens"
+
+
+def test_a_judge_that_loses_all_of_its_first_calls_is_asked_no_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path / "run")
+    many = [replace(RESULT, case=replace(RESULT.case, id=f"d{number}")) for number in range(30)]
+    stamp = Stamp(SEED, "digest", "1")
+    ShardStore(tmp_path / "run/results").commit([result_row(one, {}, 1.0, stamp) for one in many])
+    with FieldProvider(refuse=FILTERS["azure"], whom="^judge-0 (?s:.*)## ") as provider:
+        chosen = arguments(tmp_path, provider.url, "judge.model=judge-0", "window=2")
+        assert run_rejudge(chosen) == EXIT_STOPPED
+        assert f"judge (model judge-0, {provider.url}): silent: all of its first 20 calls" in capsys.readouterr().err
+        assert 20 <= provider.turned_away.total() <= 20 + 2 * 4
+    assert not list(tmp_path.glob("run/rejudge/*/report.json"))
