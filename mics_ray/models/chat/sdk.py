@@ -135,15 +135,23 @@ class SdkClient(AsyncOpenAI):
             http_client=connections,
         )
         self._platform = "Unknown"  # looked up in a thread otherwise, for a header that is not sent
-        self._address = f"{base_url}/chat/completions"
+        self._address = httpx2.URL(f"{base_url}/chat/completions")
         self._sent_headers = httpx2.Headers({**SENT, "Authorization": f"Bearer {key}"} if key else SENT)
+        self._extensions = {"timeout": connections.timeout.as_dict()}
 
-    def _build_headers(self, options: Any, *, retries_taken: int = 0) -> httpx2.Headers:
-        """All that is sent: the key and the entry's own; no word on this machine, an organization or a project."""
-        headers = self._sent_headers.copy()
+    def _build_request(self, options: Any, *, retries_taken: int = 0) -> httpx2.Request:
+        """All that is sent: the key and the entry's own; no word on this machine, an organization or a project.
+
+        The SDK's own way here reads the address five times and costs a fifth of a call.
+        """
+        headers = self._sent_headers
         if options.headers:
+            headers = headers.copy()
             headers.update(options.headers)
-        return headers
+        address = self._address.copy_merge_params(options.params) if options.params else self._address
+        return httpx2.Request(
+            "POST", address, headers=headers, content=options.content, extensions=dict(self._extensions)
+        )
 
     async def post_body(
         self, body: bytes, headers: Mapping[str, str], query: Mapping[str, str]
@@ -151,7 +159,7 @@ class SdkClient(AsyncOpenAI):
         """Ask for one chat completion: the answer whatever its status, or why there is none."""
         try:
             return await self.post(
-                self._address,
+                "/chat/completions",
                 cast_to=httpx2.Response,
                 content=body,
                 options={"headers": headers, "params": query},

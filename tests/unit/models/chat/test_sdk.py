@@ -63,7 +63,7 @@ async def test_no_environment_variable_of_the_sdk_counts(key: str | None, monkey
     assert seen.headers.get("authorization") == (f"Bearer {SECRET}" if key else None)
     assert "ambient" not in json.dumps([seen.headers, seen.body])
     assert set(seen.headers) - {"authorization"} == {
-        "host", "accept", "accept-encoding", "connection", "content-length", "content-type", "user-agent"
+        "host", "accept", "accept-encoding", "content-length", "content-type", "user-agent"
     }, "nothing is told of this machine"  # fmt: skip
 
 
