@@ -12,7 +12,7 @@ from PIL import Image
 
 from mics_ray.local.phantom_drawing import draw_phantom
 from mics_ray.local.training.intern_measure import prompt_text
-from mics_ray.local.training.intern_texts import KINDS, intern_template, make_noise, make_sample
+from mics_ray.local.training.intern_texts import KINDS, make_noise, make_sample, read_template
 
 COUNT = 48
 PICTURES = (1, 1, 1, 2, 0, 1)
@@ -87,7 +87,7 @@ def main() -> None:
 
     folder, prompts, result = sys.argv[1:]
     processor = AutoProcessor.from_pretrained(folder)
-    asked = items(processor, intern_template(Path(prompts)))
+    asked = items(processor, read_template(Path(prompts), "intern"))
     both = {"vllm": asyncio.run(serve(folder, asked)), "transformers": reference(folder, processor, asked)}
     Path(result).write_text(json.dumps(both), encoding="utf-8")
 
