@@ -95,8 +95,7 @@ class _Connections(DefaultAioHttpClient):
             verify=self._certificates,
             follow_redirects=False,
             timeout=httpx2.Timeout(None, connect=CONNECT_S),
-            # No proxy can reach what listens on this machine only.
-            mounts={f"all://{_bracket(host)}": None} if is_loopback(host) else None,
+            trust_env=not is_loopback(host),  # its proxies; none of them can reach what listens on this machine only
         )
 
     def _init_transport(self, *args: Any, **kwargs: Any) -> httpx2.AsyncBaseTransport:
@@ -172,7 +171,3 @@ class SdkClient(AsyncOpenAI):
             return refuse_proxy()
         except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, OSError) as error:
             return classify_exception(error)
-
-
-def _bracket(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -264,9 +264,10 @@ async def test_http_inside_a_cluster_goes_through_its_proxy(monkeypatch: pytest.
 async def test_loopback_and_no_proxy_are_asked_directly(monkeypatch: pytest.MonkeyPatch) -> None:
     async with FaultyServer() as server, Proxy(server.port) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        monkeypatch.setenv("ALL_PROXY", proxy.url)
+        monkeypatch.setenv("ALL_PROXY", "ftp://nonsense")
         assert isinstance(await ask(server.url), Reply)
         assert isinstance(await ask(server.url.replace("127.0.0.1", "localhost")), Reply)
+        monkeypatch.setenv("ALL_PROXY", proxy.url)
         monkeypatch.setenv("NO_PROXY", f"other.test, {HOST}")
         outcome = await ask(f"http://{HOST}:{server.port}/v1", allow_http=True)
         assert isinstance(outcome, Fault), "there is no such host"
