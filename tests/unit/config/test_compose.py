@@ -178,7 +178,7 @@ def test_errors_in_the_users_own_file(tmp_path: Path, text: str, words: list[str
 def test_names_of_the_users_own_folder_are_offered(tmp_path: Path) -> None:
     mine = folder(tmp_path, mentors__hospital=f"a: {{{MENTOR}}}")
     assert "'hospital'" in refusal(DEMO, "mentors=hopsital", config_dir=mine)
-    assert list_choices("mentors", mine) == ["current", "hospital", "local", "paper"]
+    assert list_choices("mentors", mine) == ["current", "hospital", "local", "paper", "served", "tiny"]
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

@@ -35,7 +35,6 @@ EXACT = {
     "gemini_limit": 0.05,
     "reset_header": 0.05,
     "parts": 0.15,
-    "think": 0.15,
 }
 """Faults that cost nothing, and shapes that cost what they say: of these the bill is known to the cent."""
 
@@ -87,7 +86,7 @@ async def search(folder: Path, provider: FieldProvider) -> Searched:
     ],
 )
 async def test_transient_faults_and_other_shapes(tmp_path: Path, rates: dict[str, float]) -> None:
-    with FieldProvider(price=PRICE) as plain, FieldProvider(price=PRICE, rates=rates, seed=3) as odd:
+    with FieldProvider(price=PRICE) as plain, FieldProvider(price=PRICE, rates=rates, seed=3, form="think") as odd:
         calm, other = await search(tmp_path / "calm", plain), await search(tmp_path / "other", odd)
     assert all(odd.injected[kind] > 0 for kind in rates), odd.injected
     assert other.found() == calm.found()

@@ -101,7 +101,7 @@ def test_nobody_is_root_and_the_user_is_the_one_of_the_pods() -> None:
 
 def test_no_secret_and_no_host_is_written_down() -> None:
     text = FILE.read_text()
-    assert not re.search(r"https?://", text)
+    assert not re.search(r"https?://(?!127\.0\.0\.1[:/])", text)
     assert not any(looks_like_key(word) for word in text.split())
     names = re.findall(r"\b([A-Z][A-Z0-9_]+)=", " ".join(of("ENV") + of("ARG")))
     assert names
