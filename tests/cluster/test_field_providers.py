@@ -29,7 +29,7 @@ ODD = "case-0002"
 """The case whose prompts are refused."""
 UNCHARGED = {"told_429": 0.1, "told_502": 0.1, "minute_quota": 0.02, "gemini_limit": 0.05, "reset_header": 0.05}
 """Faults that cost nothing, and shapes that cost what they say: of these the bill is known to the cent."""
-SHAPED = {"parts": 0.15, "think": 0.15}
+SHAPED = {"parts": 0.15}
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def say(done: CompletedProcess[str]) -> str:
 def test_what_costs_a_second_attempt_or_comes_in_other_clothes_changes_no_row_and_no_bill(
     run: WholeRun, calm: Calm
 ) -> None:
-    with FieldProvider(price=PRICE, rates=UNCHARGED | SHAPED, seed=3) as provider:
+    with FieldProvider(price=PRICE, rates=UNCHARGED | SHAPED, seed=3, form="think") as provider:
         done = search(run, provider)
     assert done.returncode == 0, done.stderr
     assert all(provider.injected[kind] > 0 for kind in (UNCHARGED | SHAPED)), provider.injected
