@@ -276,7 +276,7 @@ ACTS: dict[str, Act] = {
     "html": _sends(lambda _: _html(200)),
     "refusal": _sends(_refusal),
     "outage": _reset,
-    "quota": _sends(lambda _: _error(429, "insufficient_quota")),
+    "quota": _sends(lambda _: _error(429, "billing_hard_limit_reached")),
     "told_429": _sends(lambda _: web.json_response({"error": {"message": "Rate limit exceeded", "code": 429}})),
     "told_502": _sends(lambda _: web.json_response({"error": {"message": "Provider returned error", "code": "502"}})),
     "told_string": _sends(lambda _: web.json_response({"error": "who knows"})),
