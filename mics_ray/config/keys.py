@@ -13,8 +13,11 @@ DIRECTORY = "MICS_SECRETS_DIR"
 
 
 def read_key(name: str) -> str | None:
-    """The key that the environment variable ``name`` or the mounted file of that name holds; ``None`` for neither."""
-    if value := os.environ.get(name):
+    """The key that the environment variable ``name`` or the mounted file of that name holds; ``None`` for neither.
+
+    White space around it, such as the line break at a secret's end, is no part of it.
+    """
+    if value := os.environ.get(name, "").strip():
         return value
     folder = os.environ.get(DIRECTORY)
     if not folder or not name.isidentifier():

@@ -140,3 +140,14 @@ def test_entries_with_one_address_and_key_share_an_endpoint_whatever_else_they_s
     )
     groups = sorted(sorted(group) for group in group_by_provider(config).values())
     assert groups == [["a", "b"], ["c"], ["d", "e"], ["f"], ["judge"]]
+
+
+def test_white_space_around_a_secret_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOD_KEY", f"{KEY}\n")
+    monkeypatch.setenv("WHITE_SPACE_ONLY", " \n")
+    sent = entry(api_key_env="GOOD_KEY", headers_env={"api-key": "GOOD_KEY"})
+    assert find_entry_problems("m", sent) == []
+    assert read_secret_headers({"m": sent}) == {"m": {"api-key": KEY}}
+    assert find_entry_problems("m", entry(headers_env={"api-key": "WHITE_SPACE_ONLY"})) == [
+        "m.headers_env.api-key: WHITE_SPACE_ONLY is not set"
+    ]
