@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,10 +21,11 @@ from mics_ray.errors import EXIT_STOPPED, RefusedRun
 from mics_ray.models.types import Pictures, Request
 from mics_ray.runtime.serving.model_actors import connect_routers
 from mics_ray.runtime.serving.picture_refs import PictureRefs
-from tests.support.processes import kill, until
+from tests.support.processes import alive, kill, until
 from tests.support.tiny_training import QUESTION, job, record, write_stage
 from train.backends.peft.backend import PeftLora
 from train.backends.peft.checkpoints import list_checkpoints
+from train.backends.peft.loop import STOP
 from train.backends.peft.training_log import read_last_line
 
 pytestmark = pytest.mark.cluster
@@ -63,6 +65,11 @@ def adapter(folder: Path) -> dict[str, torch.Tensor]:
 def boards(folder: Path) -> list[Path]:
     """The TensorBoard files of the processes that trained, first to last; their names hold the process's id."""
     return sorted((folder / "tensorboard").glob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime_ns)
+
+
+def trainer(folder: Path) -> int:
+    """The process that trains, or was the last to."""
+    return int(boards(folder)[-1].name.split(".")[-2])
 
 
 def logged_steps(board: Path) -> list[int]:
@@ -105,7 +112,7 @@ def test_a_killed_worker_costs_the_steps_since_the_last_checkpoint(trained: Path
     running = threading.Thread(target=PeftLora().train_stages, args=(job(export, tmp_path, **RECIPE), print))
     running.start()
     until(lambda: last_step(tmp_path) > SAVED_EVERY + 1)
-    kill(int(boards(tmp_path)[0].name.split(".")[-2]))
+    kill(trainer(tmp_path))
     running.join(300)
     first, second = (logged_steps(board) for board in boards(tmp_path))
     assert first[-1] - SAVED_EVERY < second[0] <= first[-1] + 1
@@ -132,7 +139,12 @@ def test_the_same_command_goes_on_after_ctrl_c_and_after_a_killed_driver(
     heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(command, preexec_fn=heeding) as driver:
         until(lambda: last_step(folder) > 1)
+        # It takes no step until the stop is asked for: a quick machine would be through.
+        worker = trainer(folder)
+        os.kill(worker, signal.SIGSTOP)
         driver.send_signal(signal.SIGINT)
+        until((folder / STOP).exists)
+        os.kill(worker, signal.SIGCONT)
         assert driver.wait(300) == EXIT_STOPPED
     stopped = last_step(folder)
     assert stopped < STEPS
@@ -140,8 +152,7 @@ def test_the_same_command_goes_on_after_ctrl_c_and_after_a_killed_driver(
     with subprocess.Popen(command) as driver:
         until(lambda: last_step(folder) > max(stopped, SAVED_EVERY) + 1)
         driver.kill()
-    worker = Path("/proc") / boards(folder)[-1].name.split(".")[-2]
-    until(lambda: not worker.exists())
+    until(lambda: not alive(trainer(folder)))
     subprocess.run(command, check=True, timeout=400)
     starts = [logged_steps(board)[0] for board in boards(folder)]
     assert starts[1] == stopped + 1
