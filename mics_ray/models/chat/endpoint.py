@@ -43,7 +43,8 @@ class _EntryState:
             return held if outcome.charged else 0.0
         bill = bill_reply(self.config.price, outcome)
         self.underestimate = max(self.underestimate, self.underestimate * bill / held) if held else 1.0
-        return bill if outcome.prompt_tokens or outcome.completion_tokens else held
+        # No prompt is without tokens: where half of the usage is garbage, the bill is perhaps half of it.
+        return bill if outcome.prompt_tokens else max(bill, held)
 
 
 @dataclass(slots=True, eq=False)

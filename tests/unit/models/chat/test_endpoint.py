@@ -664,7 +664,8 @@ async def test_a_price_of_one_kind_alone_is_held_against_the_budget(price: Price
 @pytest.mark.parametrize(
     ("told", "usd"),
     [
-        ({"prompt_tokens": 0, "completion_tokens": 20}, 20 * 10 / 1e6),
+        ({"prompt_tokens": 100, "completion_tokens": 20}, 100 * 2 / 1e6 + 20 * 10 / 1e6),
+        ({"prompt_tokens": 0, "completion_tokens": 20}, None),
         ({"prompt_tokens": 100, "completion_tokens": 0}, 100 * 2 / 1e6),
         ({"prompt_tokens": 0, "completion_tokens": 0}, None),
     ],
