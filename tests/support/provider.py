@@ -69,6 +69,7 @@ class Provider:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.release()  # the answers to clients that were killed are held too, and the server waits for its handlers
         asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
