@@ -57,7 +57,7 @@ def _outcomes_table(summary: Mapping[str, Any]) -> Table:
 def make_usage_table(summary: Mapping[str, Any]) -> Table:
     """What each model was asked, from a run's ``summary``."""
     title = "calls and tokens" + (" (simulated mentors and judge)" if summary["simulated"] else "")
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", collapse_padding=True)
     table.add_column("model", no_wrap=True)
     lines = {
         name: used | {"lost": summary["participation"].get(name, {}).get("lost", 0)}
@@ -66,15 +66,25 @@ def make_usage_table(summary: Mapping[str, Any]) -> Table:
     totals = {key: sum(line[key] for line in lines.values()) for key in USAGE_COLUMNS}
     # Most providers tell neither cached nor reasoning tokens: no columns of zeros then.
     shown = [key for key in USAGE_COLUMNS if totals[key] or key not in ("cached_tokens", "reasoning_tokens")]
-    for name in (*(USAGE_COLUMNS[key] for key in shown), "cost"):
-        table.add_column(name, justify="right")
+    for key in shown:
+        # A count that is cut off says nothing; a heading may take two lines.
+        table.add_column(USAGE_COLUMNS[key], justify="right", min_width=len(_shorten_count(totals[key])))
+    table.add_column("cost", justify="right", min_width=len(f"${summary['cost_usd']:.4f}"))
     for name, line in lines.items():
         # A model that answered nothing took no part in the search.
         style = "" if line["calls"] else "red"
-        table.add_row(name, *(f"{line[key]:,}" for key in shown), f"${line['cost_usd']:.4f}", style=style)
+        table.add_row(name, *(_shorten_count(line[key]) for key in shown), f"${line['cost_usd']:.4f}", style=style)
     table.add_section()
-    table.add_row("all", *(f"{totals[key]:,}" for key in shown), f"${summary['cost_usd']:.4f}")
+    table.add_row("all", *(_shorten_count(totals[key]) for key in shown), f"${summary['cost_usd']:.4f}")
     return table
+
+
+def _shorten_count(count: int) -> str:
+    """A count in at most seven characters up to a hundred thousand million; summary.json has all digits."""
+    for unit, size in (("M", 10**6), ("k", 10**3)):
+        if count >= 10 * size:
+            return f"{count / size:,.1f}{unit}"
+    return f"{count:,}"
 
 
 def _choose_example(folder: RunFolder) -> dict[str, Any] | None:

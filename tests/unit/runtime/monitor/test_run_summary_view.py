@@ -54,3 +54,14 @@ def test_the_usage_table_shows_cached_and_reasoning_tokens_where_there_are_any()
         *plain[:5], "in prefix cache", "out", "thoughts", "cost"
     ]  # fmt: skip
     assert draw_headings(cached_tokens=640) == [*plain[:5], "in prefix cache", "out", "cost"]
+
+
+def test_no_count_of_the_usage_table_is_cut_off_on_eighty_columns() -> None:
+    used = asdict(Usage(1_866, 706, 252_100, 23_588, 0.0, 75_200, 0))
+    names = ["simulated_attending", "tiny_internvl", "judge"]
+    summary = {"simulated": True, "usage": dict.fromkeys(names, used), "participation": {}, "cost_usd": 0.0}
+    screen = io.StringIO()
+    Console(file=screen, width=80).print(make_usage_table(summary))
+    said = screen.getvalue()
+    assert "…" not in said
+    assert all(word in said for word in ["simulated_attending", "252.1k", "75.2k", "23.6k", "756.3k", "$0.0000"])
