@@ -67,6 +67,8 @@ def find_doubts(config: Config, summary: Mapping[str, Any]) -> list[str]:
     if summary["cases"] and not searched:
         return [f"none of {summary['cases']} cases could be searched: all were rejected, their rows say why"]
     doubts = []
+    # Rows without one model's votes or steps are no failed ones: a retry would leave them as they are.
+    remedy = RETRY if outcomes.get(Outcome.FAILED, 0) else "another run.dir searches with it"
     if searched and outcomes.get(Outcome.FAILED, 0) == searched:
         doubts.append(f"all {searched} cases that were searched failed, their rows say why; {RETRY}")
     for name, entry in list_models(config).items():
@@ -74,5 +76,5 @@ def find_doubts(config: Config, summary: Mapping[str, Any]) -> list[str]:
         # Rows of an earlier start that was killed are the only trace of its answers.
         if searched and not part["answered"] and (part["lost"] or not used["calls"]):
             last = f"; its last call: {part['last_lost']}" if part["last_lost"] else ""
-            doubts.append(f"{describe_model(name, entry)} never answered{last}; {RETRY}")
+            doubts.append(f"{describe_model(name, entry)} never answered{last}; {remedy}")
     return doubts

@@ -6,6 +6,7 @@ from typing import Any
 from mics_ray.assemble.case_search import run_case
 from mics_ray.assemble.locations import JUDGE
 from mics_ray.assemble.panel import PanelBuilder, build_strategy
+from mics_ray.assemble.probe import probe_models
 from mics_ray.config.compose import compose_config
 from mics_ray.core.types import Case
 from mics_ray.io.cases import read_span, survey_cases
@@ -20,14 +21,21 @@ ROOM = 4096
 
 
 async def search(
-    folder: Path, provider: Provider, cases: int = CASES, ledger: Ledger | None = None, **settings: Any
+    folder: Path,
+    provider: Provider,
+    cases: int = CASES,
+    ledger: Ledger | None = None,
+    probe: bool = False,
+    **settings: Any,
 ) -> list[dict[str, Any]]:
-    """The rows of a few cases; ``settings`` stand in every entry."""
+    """The rows of a few cases, after a probe where one is wanted; ``settings`` stand in every entry."""
     provider.write_groups(folder / "conf", **{"max_tokens": ROOM, **settings})
     write_cases(folder / "cases.jsonl", cases)
     chosen = ["mentors=test", "interns=test", "judge=test", f"data.cases={folder}/cases.jsonl", f"run.dir={folder}/run"]
     config = compose_config([*chosen, "search.max_rounds=2", "search.restarts=0"], folder / "conf")
     entries = {**config.mentors, **config.interns, JUDGE: config.judge}
+    if probe:
+        await probe_models(config, ledger, with_pictures=False)
     endpoint, rows = Endpoint(entries, None, None, ledger, proven=True), []
     try:
         builder = PanelBuilder(config, dict.fromkeys(entries, endpoint))

@@ -14,6 +14,7 @@ import msgspec
 from mics_ray.models.chat.classify import ErrorBody, classify_told_error
 from mics_ray.models.chat.retry import Action, Fault, broken_reply
 from mics_ray.models.chat.retry_hints import find_wait
+from mics_ray.models.chat.wire_format import replace_surrogates
 from mics_ray.models.types import Failure, Reply
 
 MAX_TOKENS = 2**31 - 1  # of one reply; a count beyond it, or below zero, is garbage
@@ -68,13 +69,13 @@ def _read_choice(
         return _refuse(refusal or text or "")
     if CUTS.search(finish) or (not finish and counts[1] >= room):
         # A model that thinks may run out of tokens before it writes.
-        return Reply(_replace_surrogates(text or ""), "length", *counts[:2], 0.0, False, *counts[2:])
+        return Reply(replace_surrogates(text or ""), "length", *counts[:2], 0.0, False, *counts[2:])
     if finish and not STOPS.fullmatch(finish):
         named = finish if finish in KNOWN_REASONS else "none of a normal end"
-        return broken_reply(f"200 with finish_reason {named}", _replace_surrogates(text or ""))
+        return broken_reply(f"200 with finish_reason {named}", replace_surrogates(text or ""))
     if text is None:
         return broken_reply("200 without content")
-    return Reply(_replace_surrogates(text), "stop", *counts[:2], 0.0, False, *counts[2:])
+    return Reply(replace_surrogates(text), "stop", *counts[:2], 0.0, False, *counts[2:])
 
 
 def _read_finish(choice: dict[str, Any]) -> str:
@@ -99,7 +100,7 @@ def _read_refusal(message: dict[str, Any]) -> str:
 
 
 def _refuse(evidence: str) -> Fault:
-    return Fault(Action.LOSE, Failure("refused", "200 refusal or content filter"), text=_replace_surrogates(evidence))
+    return Fault(Action.LOSE, Failure("refused", "200 refusal or content filter"), text=replace_surrogates(evidence))
 
 
 def _find_block(said: Any) -> Fault | None:
@@ -233,7 +234,3 @@ def decode_json(body: bytes) -> Any:
         return json.loads(body)  # lone surrogates, which the fast parser does not take
     except (ValueError, RecursionError):
         return None
-
-
-def _replace_surrogates(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()

@@ -49,10 +49,10 @@ def _encode_picture_part(file: bytes) -> bytes:
 
 def encode_request(request: Request, parts: list[msgspec.Raw]) -> bytes:
     """A request as JSON; the picture ``parts`` go before the text, the entry's ``extra_body`` over all the rest."""
-    text: object = _replace_surrogates(request.text)
+    text: object = replace_surrogates(request.text)
     if parts:
         text = [*parts, {"type": "text", "text": text}]
-    system = [{"role": "system", "content": _replace_surrogates(request.system)}] if request.system else []
+    system = [{"role": "system", "content": replace_surrogates(request.system)}] if request.system else []
     body = {
         "model": request.model,
         "messages": [*system, {"role": "user", "content": text}],
@@ -72,7 +72,7 @@ def name_case(request: Request) -> str:
     """The same 32 characters for all requests of a case: from its pictures, else from the beginning of the text."""
     # Worked out here, so that a reply's address in the store holds no more than the entry says.
     told = request.pictures or request.text[:TOLD_FIRST]
-    return hashlib.sha256(_replace_surrogates(told).encode()).hexdigest()[:32]
+    return hashlib.sha256(replace_surrogates(told).encode()).hexdigest()[:32]
 
 
 def read_query(request: Request) -> dict[str, str]:
@@ -87,5 +87,6 @@ def _decode_options(options: str) -> dict[str, Any]:
     return decoded
 
 
-def _replace_surrogates(text: str) -> str:
+def replace_surrogates(text: str) -> str:
+    """The text with ``?`` for each lone surrogate."""
     return text.encode("utf-8", "replace").decode()

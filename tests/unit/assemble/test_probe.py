@@ -1,6 +1,6 @@
 """The first call to each model, over real HTTP: it asks as the run will, and what it hears decides."""
 
-# ruff: noqa: E501
+# ruff: noqa: E501 - replies of models stay whole
 
 import base64
 import ssl

@@ -48,7 +48,8 @@ def test_a_model_that_never_answered_is_named(tmp_path: Path, name: str) -> None
     end, summary = account_for_run(make_job(tmp_path, row("a")), JobEnd(0, "", 1.0, attendance), False)
     assert end.code == 75
     assert end.message.startswith(f"{name} (model ")
-    assert "never answered; its last call: bad_request: 400 bad_parameter; retry_failed=true" in end.message
+    assert "never answered; its last call: bad_request: 400 bad_parameter; another run.dir" in end.message
+    assert "retry_failed" not in end.message, "no row failed"
     assert summary["finished"] is True, "every case has its row"
 
 
@@ -66,6 +67,7 @@ def test_a_start_with_nothing_to_do_ends_as_the_run_deserves(tmp_path: Path) -> 
         end, _summary = account_for_run(job, JobEnd(0, "", 0.0, {}), False)
         assert end.code == 75
         assert "all 2 cases that were searched failed" in end.message
+        assert end.message.count("retry_failed=true") == 5, "of the four models nobody answered"
 
 
 def test_a_failed_case_among_others_is_no_reason(tmp_path: Path) -> None:

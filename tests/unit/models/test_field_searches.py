@@ -1,28 +1,17 @@
-"""Searches over real HTTP against what today's providers do: the rows, calls and bill of calm ones, or a clear refusal."""
+"""Searches over real HTTP against what today's providers do: rows, calls and bill of calm ones, or a clear refusal."""
 
-# ruff: noqa: E501
-
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mics_ray.assemble.case_search import run_case
-from mics_ray.assemble.locations import JUDGE
-from mics_ray.assemble.panel import PanelBuilder, build_strategy
-from mics_ray.assemble.probe import probe_models
-from mics_ray.config.compose import compose_config
-from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
-from mics_ray.io.cases import read_span, survey_cases
-from mics_ray.io.rows import Stamp, result_row
-from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.replies.ledger import Ledger, read_spent_usd
-from mics_ray.models.roles import UsageMeter
 from tests.support.faulty_provider import FIELD
 from tests.support.field_provider import FILTERS, FIREWALLS, REFUSALS, FieldProvider
-from tests.support.provider import write_cases
+from tests.support.http_search import search as search_cases
 from tests.support.whole_run import drop_replies
 
 CASES = 3
@@ -55,26 +44,10 @@ class Searched:
 async def search(folder: Path, provider: FieldProvider) -> Searched:
     """The probe and the rows of a few cases, one after the other, with all models behind ``provider``."""
     price = {"input_per_mtok": PRICE[0], "output_per_mtok": PRICE[1]}
-    provider.write_groups(folder / "conf", max_tokens=256, deadline_s=20, price=price)
-    write_cases(folder / "cases.jsonl", CASES)
-    chosen = ["mentors=test", "interns=test", "judge=test", f"data.cases={folder}/cases.jsonl", f"run.dir={folder}/run"]
-    config = compose_config([*chosen, "search.max_rounds=2", "search.restarts=0"], folder / "conf")
-    entries = {**config.mentors, **config.interns, JUDGE: config.judge}
-    ledger, rows = Ledger(folder, "test", None), []
-    proven = await probe_models(config, ledger, with_pictures=False)
-    endpoint = Endpoint(entries, None, None, ledger, proven=bool(proven))
-    try:
-        builder = PanelBuilder(config, dict.fromkeys(entries, endpoint))
-        for span in survey_cases(str(folder / "cases.jsonl")).spans:
-            for case in read_span(span):
-                assert isinstance(case, Case)
-                meter = UsageMeter()
-                panel = builder.build_panel(None, None, meter)
-                result = await run_case(config, build_strategy(config.search, tuple(config.mentors)), case, panel)
-                rows.append(result_row(result, meter.usage, 1.0, Stamp(config.seed, "digest", "1")))
-    finally:
-        await endpoint.close()
-        ledger.close()
+    with closing(Ledger(folder, "test", None)) as ledger:
+        rows = await search_cases(
+            folder, provider, CASES, ledger, probe=True, max_tokens=256, deadline_s=20, price=price
+        )
     return Searched(rows, read_spent_usd(folder))
 
 

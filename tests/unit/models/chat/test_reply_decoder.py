@@ -1,6 +1,6 @@
 """Replies of every shape: the text is what must be there, side fields never cost it."""
 
-# ruff: noqa: E501
+# ruff: noqa: E501 - replies of models stay whole
 
 import json
 from typing import Any
