@@ -146,7 +146,7 @@ def test_the_processes_of_both_nodes_meet_on_their_gpus(story: Story) -> None:
     assert len({(call["env"]["MASTER_ADDR"], call["env"]["MASTER_PORT"]) for call in first}) == 1
     for call in first:
         assert sorted(call["env"]["CUDA_VISIBLE_DEVICES"].split(",")) == ["0", "1"]
-        assert argument(call, "gradient_accumulation_steps") == "2"
+        assert argument(call, "gradient_accumulation_steps") == "4"
         assert argument(call, "model_name_or_path") == str(story.work.root / "base")
 
 

@@ -17,7 +17,7 @@ STORED = Path(__file__).parent / "internvl_commands"
     [
         ("internvl3_2b", ["train=internvl3_2b"]),
         ("internvl3_8b", ["train=internvl3_8b"]),
-        ("internvl3_8b_on_2_nodes", ["train=internvl3_8b", "train.upstream.nodes=2"]),
+        ("internvl3_8b_on_2_nodes", ["train=internvl3_8b", "train.upstream.nodes=2", "train.batch_per_device=1"]),
     ],
 )
 def test_the_commands_of_a_dry_run_are_the_stored_ones(

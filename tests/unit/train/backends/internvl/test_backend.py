@@ -48,13 +48,15 @@ def refusal(folder: Path, *more: str) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize("recipe", ["internvl3_2b", "internvl3_8b"])
-def test_both_recipes_pass_their_check_and_fill_a_batch_of_16(folder: Path, recipe: str) -> None:
+@pytest.mark.parametrize(("recipe", "batch"), [("internvl3_2b", (8, 4, 2)), ("internvl3_8b", (8, 2, 1))])
+def test_both_recipes_pass_their_check_and_fill_the_papers_batch(
+    folder: Path, recipe: str, batch: tuple[int, int, int]
+) -> None:
+    """METHOD: 64 samples a step for 2B, 16 for 8B, as GPUs x samples x accumulation steps."""
     checked = job(folder, recipe=recipe)
     InternVLTrainer().check_training(checked)
-    upstream = checked.train.upstream
-    processes = upstream.nodes * upstream.gpus_per_node
-    assert processes * checked.train.batch_per_device * accumulation_steps(checked.train) == 16
+    upstream, train = checked.train.upstream, checked.train
+    assert (upstream.nodes * upstream.gpus_per_node, train.batch_per_device, accumulation_steps(train)) == batch
 
 
 @pytest.mark.parametrize("name", ["checkout", "python"])
@@ -108,10 +110,10 @@ def test_packages_that_the_trainers_python_lacks_are_named(folder: Path) -> None
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (["train.batch_per_device=4"], "1 node(s) x 8 GPU(s) x 4 sample(s) a GPU = 32; set train.batch_per_device=2"),
-        (["train.upstream.nodes=2"], "2 node(s) x 8 GPU(s) x 2 sample(s) a GPU = 32; set train.batch_per_device=1"),
+        (["train.batch_per_device=16"], "8 GPU(s) x 16 sample(s) a GPU = 128; set train.batch_per_device=8"),
+        (["train.upstream.nodes=4"], "4 node(s) x 8 GPU(s) x 4 sample(s) a GPU = 128; set train.batch_per_device=2"),
         (["train.upstream.gpus_per_node=3"], "let nodes x gpus_per_node, which is 3, divide it"),
-        (["train.batch_size=24"], "set train.batch_per_device=1"),
+        (["train.batch_size=24"], "set train.batch_per_device=3"),
         (["train.upstream.nodes=0"], "must each be at least 1"),
     ],
 )
