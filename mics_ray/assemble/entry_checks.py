@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
+from math import inf
 
 from yarl import URL
 
@@ -12,8 +13,10 @@ from mics_ray.config.keys import list_key_names, read_key
 from mics_ray.config.schema import Config, Engine, ModelConfig
 from mics_ray.models.chat.address import check_base_url, is_loopback
 
-OURS = ("messages", "model", "stream")
+OURS = ("messages", "model", "stream", "stream_options")
 """Parts of a request that ``extra_body`` may not carry: they are what the program asks."""
+UNREAD = ("n", "best_of", "tools", "functions", "tool_choice", "function_call", "modalities", "audio")
+"""Parts that make a model answer, for money, in a way that nobody here reads."""
 OF_CONNECTION = (
     "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "cookie", "host",
     "transfer-encoding",
@@ -33,8 +36,8 @@ def find_entry_problems(name: str, entry: ModelConfig) -> list[str]:
         if (value := getattr(entry, limit)) is not None and value <= 0:
             problems.append(f"{limit}: {value} is not above 0")
     for kind, price in asdict(entry.price).items():
-        if price is not None and not price >= 0:  # below 0, or NaN: calls would pay into the budget
-            problems.append(f"price.{kind}: {price:g} is below 0")
+        if price is not None and not 0 <= price < inf:  # below 0, or NaN: calls would pay into the budget
+            problems.append(f"price.{kind}: {price:g} is {'below 0' if price < 0 else 'no price'}")
     return [f"{name}.{problem}" for problem in problems]
 
 
@@ -107,3 +110,5 @@ def _check_body(entry: ModelConfig) -> Iterator[str]:
     for key in entry.extra_body:
         if key in OURS:
             yield f"extra_body.{key}: is what the program asks; an entry cannot replace it"
+        elif key in UNREAD and entry.extra_body[key] is not None and (key != "n" or entry.extra_body[key] != 1):
+            yield f"extra_body.{key}: only the text of one choice is read; take it out"

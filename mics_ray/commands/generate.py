@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from mics_ray.assemble.locations import list_endpoints
 from mics_ray.command_line import JobCommand, run_job
 from mics_ray.config.schema import Config
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, Stopped
@@ -65,7 +66,8 @@ def generate(config: Config) -> int:
         # A run with nothing left to do asks no model, so starting it again costs nothing.
         if survey.pending:
             with serve_simulated_models(job.config, job.folder) as served:
-                progress.show_phase("asking every model for one word")
+                if asked := len(list_endpoints(served)):
+                    progress.show_phase(f"asking {asked} models for one word each, as the run will ask them")
                 proven = _probe_models(served, job)
                 job, retried = begin_retry(job)
                 if retried:

@@ -1,5 +1,6 @@
 """Whole runs against what today's providers do, held against the calm run: same rows, bounded calls, true bill."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +8,13 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.support.dressed_provider import FORMS
 from tests.support.faulty_provider import FIELD
 from tests.support.field_provider import FILTERS, FIREWALLS, REFUSALS, FieldProvider
 from tests.support.program import rows
+from tests.support.provider import record
 from tests.support.ray_nodes import RayNodes, ray_nodes
 from tests.support.whole_run import WholeRun, drop_replies
 
@@ -193,6 +196,28 @@ def test_what_refuses_every_call_of_a_model_is_refused_before_anything_is_loaded
         assert advice in said
     assert not provider.times, "nothing but probes"
     assert not (run.dir / "results").exists() or not rows(run.dir)
+
+
+@pytest.mark.slow
+def test_a_model_without_eyes_is_named_beforehand_and_takes_part_by_text(run: WholeRun) -> None:
+    """Where the entry says so, it gets the text alone, of cases with pictures too; all others see them."""
+    Image.new("L", (64, 48), 90).save(run.folder / "film.png")
+    (run.folder / "cases.jsonl").write_text("\n".join(record(f"case-{i}", ("film.png",)) for i in range(CASES)) + "\n")
+    blind = {"mentor_1": "mentors", "intern_2": "interns"}
+    with FieldProvider(blind=("mentor-1", "intern-2")) as provider:
+        done = search(run, provider)
+        assert done.returncode == 78, done.stderr
+        for name in blind:
+            assert re.search(rf"{name}: .{{1,300}}add to the entry: sees_pictures: false", say(done)), say(done)
+        assert not provider.times
+        provider.pictures.clear()
+
+        told = [f"{role}.{name}.sees_pictures=false" for name, role in blind.items()]
+        done = search(run, provider, *told)
+        assert done.returncode == 0, done.stderr
+        assert set(provider.pictures) == {"mentor-0", "mentor-2", "intern-0", "intern-1"}
+    summary = run.summary()
+    assert all(summary["participation"][name]["answered"] > 0 for name in MODELS), summary["participation"]
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ import ipaddress
 
 from yarl import URL
 
+OPERATIONS = ("/completions", "/responses", "/messages", "/models")
+"""Ends of addresses that providers' pages show whole; ours is added to the base."""
 
 def check_base_url(url: str, allow_http: bool = False) -> str:
     """Return ``url`` without a closing slash. Raises :class:`ValueError` unless it is https, or http on loopback.
@@ -17,6 +19,8 @@ def check_base_url(url: str, allow_http: bool = False) -> str:
         raise ValueError("base_url: not an address") from None
     if not host or parsed.user or parsed.password or parsed.query_string or parsed.fragment:
         raise ValueError("base_url: only scheme, host, port and path, such as https://host/v1")
+    if parsed.path.rstrip("/").endswith(OPERATIONS):
+        raise ValueError("base_url: only what stands before /chat/completions, such as https://host/v1")
     if scheme == "http" and not (allow_http or is_loopback(host)):
         raise ValueError(
             f"base_url: http://{host} is not https (http is for loopback, and for servers inside the cluster "

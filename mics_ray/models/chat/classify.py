@@ -4,6 +4,7 @@ Messages hold the status and the provider's error code, never a key and never te
 """
 
 import re
+import socket
 import ssl
 from dataclasses import dataclass, field
 
@@ -64,6 +65,8 @@ NO_RIGHT = re.compile(
     r"subscription",
     re.I,
 )
+NO_HOST = (socket.EAI_NONAME, socket.EAI_NODATA)
+"""What a name server answers that works; without one, as on a machine off the net, it is another code."""
 OVERLOADED = re.compile(
     r"overload|unavailable|time[ds]?[ _-]?out|internal[ _](server[ _])?error|server[ _]error|bad gateway|try again|"
     r"no (healthy|available)|upstream|capacity|busy",
@@ -104,14 +107,19 @@ def classify_exception(error: BaseException) -> Fault:
         return Fault(Action.STOP, Failure("certificate", message), charged=False, doubtful=True, refuses_probe=True)
     refused = next((cause for cause in chain if isinstance(cause, aiohttp.ClientHttpProxyError)), None)
     if refused is not None:
-        failure = Failure("connection", f"the proxy answered {refused.status}")
-        return Fault(Action.AGAIN, failure, charged=False, refuses_probe=refused.status in (400, 401, 403, 405, 407))
+        return _refuse_by_proxy(refused.status)
     unsent = any(isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for cause in chain)
     # Without a connection it is no slow model, however long it took.
     kind = "timeout" if not unsent and any(isinstance(cause, TimeoutError) for cause in chain) else "connection"
     no_tls = any(getattr(cause, "reason", None) == "WRONG_VERSION_NUMBER" for cause in chain)
-    named = "no TLS there: is it http?" if no_tls else type(chain[-1]).__name__
-    return Fault(Action.AGAIN, Failure(kind, named), charged=not unsent, refuses_probe=no_tls)
+    no_host = any(isinstance(cause, socket.gaierror) and cause.errno in NO_HOST for cause in chain)
+    named = "no TLS there: is it http?" if no_tls else "no host has this name" if no_host else type(chain[-1]).__name__
+    return Fault(Action.AGAIN, Failure(kind, named), charged=not unsent, refuses_probe=no_tls or no_host)
+
+
+def _refuse_by_proxy(status: int) -> Fault:
+    failure = Failure("connection", f"the proxy answered {status}")
+    return Fault(Action.AGAIN, failure, charged=False, refuses_probe=status in (400, 401, 403, 405, 407))
 
 
 class UnusableProxy(Exception):
@@ -136,6 +144,8 @@ def classify_status(
     status: int, error: ErrorBody | None, retry_after: float | None = None, safe_code: str = ""
 ) -> Fault:
     """Classify an HTTP status that is not 200. ``error`` is ``None`` for a body that is not an error in JSON."""
+    if status == 407:  # of https a proxy's refusal is an exception, of http it is an answer
+        return _refuse_by_proxy(status)
     told = error or ErrorBody()
     action, kind, doubtful = _decide(status, error, told)
     wait = (told.wait_s if retry_after is None else retry_after) if action is Action.AGAIN or doubtful else None

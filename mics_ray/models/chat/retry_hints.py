@@ -20,6 +20,8 @@ UNIT = r"(?:ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|d
 PART = re.compile(rf"\s*(\d{{1,15}}(?:\.\d{{1,9}})?)\s*({UNIT})", re.I)
 IN_WORDS = re.compile(rf"\b(?:try again|retry|wait)\b[^.\d]{{0,30}}?((?:{PART.pattern})+)", re.I)
 RESET = re.compile(r"rate-?limit-(?:[a-z-]+-)?reset(?:-[a-z-]+)?$")
+QUOTAS = re.compile(r"\br(?:emaining)?=(\d{1,15})[;,\s]+(?:t|reset)=(\d{1,15})(?![\d.])")
+"""In a ``RateLimit`` header of the IETF's drafts: what remains of a quota, and the seconds until it is whole."""
 IN_DETAILS = {"retrydelay": 1.0, "retryafter": 1.0, "retryafterseconds": 1.0, "retryafterms": 0.001}
 
 
@@ -28,11 +30,12 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     now = _server_time(headers)
     told = headers.get("Retry-After-Ms", "") or headers.get("X-Ms-Retry-After-Ms", "")  # OpenAI; Azure
     exact = _bound(_parse_number(told) / 1000)
-    return exact if exact is not None else parse_wait(headers.get("Retry-After", ""), now)
+    told = headers.get("Retry-After", "") or headers.get("X-Retry-After", "")
+    return exact if exact is not None else parse_wait(told, now)
 
 
 def parse_reset(headers: Mapping[str, str]) -> float | None:
-    """Seconds until a used-up quota is there again, by the ``ratelimit-…-reset`` headers of a 429.
+    """Seconds until a used-up quota is there again, by the ``ratelimit-…-reset`` headers of a 429, or by ``RateLimit``.
 
     Of several quotas those count of which nothing remains, and of these the last to come back; where none is said to
     be used up, the first.
@@ -45,6 +48,9 @@ def parse_reset(headers: Mapping[str, str]) -> float | None:
         waits.append(wait)
         if _parse_number(lower.get(name.replace("reset", "remaining"), "")) == 0:
             used_up.append(wait)
+    for remaining, seconds in QUOTAS.findall(lower.get("ratelimit", "")):
+        if (wait := _bound(float(seconds))) is not None:
+            (used_up if int(remaining) == 0 else waits).append(wait)
     return max(used_up) if used_up else min(waits, default=None)
 
 

@@ -118,7 +118,7 @@ def test_every_problem_is_named_at_once() -> None:
             ["judge.price: not given"],
         ),
         (["judge.price.cached_input_per_mtok=-0.5"], ["judge.price.cached_input_per_mtok: -0.5 is below 0"]),
-        (["judge.price.output_per_mtok=.nan"], ["judge.price.output_per_mtok: nan is below 0"]),
+        (["judge.price.output_per_mtok=.nan"], ["judge.price.output_per_mtok: nan is no price"]),
     ],
 )
 def test_what_is_refused(overrides: list[str], words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,11 @@ def test_retry_after_in_milliseconds_comes_first() -> None:
         ({"RateLimit-Reset": "50"}, 50.0),
         ({"anthropic-ratelimit-tokens-reset": "2025-11-24T16:00:09Z", "Date": DATE}, 9.0),
         ({"x-rate-limit-reset": "7"}, 7.0),
+        ({"RateLimit": '"burst";r=0;t=30, "day";r=12;t=4000'}, 30.0),
+        ({"RateLimit": '"burst";r=3;t=30, "day";r=0;t=4000'}, 4000.0),
+        ({"ratelimit": "limit=100, remaining=0, reset=50"}, 50.0),
+        ({"ratelimit": "limit=100, remaining=0, reset=soon"}, None),
+        ({"ratelimit": '"day";r=0;t=999999999999'}, None),
         # The quota that is used up counts, not the one that renews itself tomorrow.
         (
             {

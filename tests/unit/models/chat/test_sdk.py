@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import tracemalloc
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -285,6 +287,31 @@ async def test_a_proxy_that_refuses_is_named_and_its_password_is_not(
     assert (outcome.failure.kind, outcome.failure.message) == ("connection", f"the proxy answered {status}")
     assert (outcome.charged, outcome.refuses_probe) == (False, refuses)
     assert "pass-word" not in repr(outcome)
+
+
+async def test_a_proxy_that_wants_a_password_refuses_http_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with FaultyServer([answer(b"who are you?", 407)]) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+        outcome = await ask(f"http://{HOST}/v1", allow_http=True)
+    assert isinstance(outcome, Fault)
+    assert (outcome.action, outcome.failure.message) == (Action.AGAIN, "the proxy answered 407")
+    assert outcome.refuses_probe
+
+
+@pytest.mark.parametrize(("code", "refuses"), [("EAI_NONAME", True), ("EAI_NODATA", True), ("EAI_AGAIN", False)])
+async def test_a_host_that_a_name_server_does_not_know_is_refused_beforehand(
+    code: str, refuses: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the resolver says is the machine's: here it is told."""
+
+    async def look_up(*args: object, **kwargs: object) -> NoReturn:
+        raise socket.gaierror(getattr(socket, code), "told by the test")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+    outcome = await ask("https://no-such-host.example/v1")
+    assert isinstance(outcome, Fault)
+    assert (outcome.action, outcome.failure.kind, outcome.charged) == (Action.AGAIN, "connection", False)
+    assert outcome.refuses_probe == refuses
 
 
 async def test_no_proxy_listens(monkeypatch: pytest.MonkeyPatch) -> None:
