@@ -7,6 +7,7 @@ from yarl import URL
 OPERATIONS = ("/completions", "/responses", "/messages", "/models")
 """Ends of addresses that providers' pages show whole; ours is added to the base."""
 
+
 def check_base_url(url: str, allow_http: bool = False) -> str:
     """Return ``url`` without a closing slash. Raises :class:`ValueError` unless it is https, or http on loopback.
 
