@@ -7,6 +7,7 @@ from pathlib import Path
 
 from eval.config import InferJob
 from mics_ray.assemble.locations import resolve_embedded
+from mics_ray.assemble.panel import choose_sampling
 from mics_ray.config.schema import Engine, ModelConfig
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
@@ -15,7 +16,7 @@ from mics_ray.models.engine.vllm_engine import EngineDead, VllmEngine
 from mics_ray.models.engine.vllm_settings import engine_args, is_cpu_build
 from mics_ray.models.pictures.reading import PictureError, load_case_pictures
 from mics_ray.models.prompts import check_templates, fill_intern_prompt
-from mics_ray.models.types import LostCall, Pictures, Request
+from mics_ray.models.types import LostCall, Pictures, Request, encode_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,13 @@ def prepare_question(job: InferJob) -> PreparedQuestion:
     check_checkpoint(config.model, config.revision)
     try:
         engine_args(config, on_gpu=not is_cpu_build())
+        options = encode_options(sampling=choose_sampling(config))
     except ValueError as error:
         raise RefusedRun(f"serve: {error}") from None
     pictures = _load_pictures_in_order(job)
     text = fill_intern_prompt(job.prompts, Case("question", job.question, ""), ())
     digest = pictures.digest if pictures else ""
-    request = Request("model", job.model, "", "", text, digest, job.temperature, config.max_tokens, job.seed)
+    request = Request("model", job.model, "", "", text, digest, job.temperature, config.max_tokens, job.seed, options)
     return PreparedQuestion(config, request, pictures)
 
 

@@ -85,13 +85,16 @@ def check_job(job: EvaluateJob) -> None:
 
 def build_served_config(job: EvaluateJob) -> Config:
     """The models of an evaluation as a generation job without mentors; the judge does not sample."""
-    interns = {MODEL: replace(job.serve, model=job.model)} | (job.interns if job.eval.mics_score else {})
+    # How the search's interns sample is none of the evaluated model's: where its entry says nothing, so does {}.
+    model = replace(job.serve, model=job.model, sampling={} if job.serve.sampling is None else job.serve.sampling)
+    interns = {MODEL: model} | (job.interns if job.eval.mics_score else {})
     temperatures = job.search.intern_temperatures if job.eval.mics_score else []
+    sampling = job.search.intern_sampling if job.eval.mics_score else None
     return Config(
         mentors={},
         interns=interns,
         judge=replace(job.judge, temperature=0.0),
-        search=SearchConfig(intern_temperatures=temperatures, judge_temperature=0.0),
+        search=SearchConfig(intern_temperatures=temperatures, intern_sampling=sampling, judge_temperature=0.0),
         prompts=job.prompts,
         pictures=job.pictures,
         ray=job.ray,

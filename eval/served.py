@@ -12,12 +12,12 @@ _WEIGHTS = {"model", "revision", "adapter"}
 def list_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Prompts, tiles, pictures, sampling and judge in dotted names; the model itself and places are left out."""
     # By the list that the identity uses: what decides answers there decides them here.
-    decisive = set(OF_INTERNS) - _WEIGHTS
+    decisive = {*OF_INTERNS, "sampling"} - _WEIGHTS
     serve = {name: value for name, value in _read_part(config, "serve").items() if name in decisive}
     if not serve.get("processor_kwargs"):  # then the checkpoint's own processor cuts the tiles
         serve["tiling"] = _read_part(_read_part(config, "checkpoint"), "tiling")
     judge = _read_part(config, "judge")
-    decides = name_decisive_fields(Engine(judge.get("engine", Engine.endpoint.value)))
+    decides = {*name_decisive_fields(Engine(judge.get("engine", Engine.endpoint.value))), "sampling"}
     judge = {name: value for name, value in judge.items() if name in decides}
     parts = {
         "prompts": _read_part(config, "prompts"),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mics_ray.assemble.entry_checks import find_entry_problems, find_ignored_fields
 from mics_ray.assemble.locations import JUDGE, list_endpoints, locate_cases, locate_images
 from mics_ray.config.keys import list_key_names
+from mics_ray.config.sampling import OF_MODEL, read_sampling
 from mics_ray.config.schema import Config, Engine, ModelConfig, Price, StrategyKind, replica_range
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.adapter import find_served_rank
@@ -70,7 +71,7 @@ def find_size_problems(config: Config) -> list[str]:
     """What is wrong with how many there are of anything, one line each."""
     sizes = [f"{label}.{problem}" for label, entry in _label_sized(config).items() for problem in _check_size(entry)]
     roles = [*_check_names(config), *_check_roles(config), *find_ignored_fields(config)]
-    return [*roles, *_check_numbers(config), *sizes]
+    return [*roles, *_check_numbers(config), *_check_sampling(config), *sizes]
 
 
 def _label_models(config: Config) -> dict[str, ModelConfig]:
@@ -151,6 +152,21 @@ def _check_numbers(config: Config) -> list[str]:
         for field in ("tensor_parallel", "pipeline_parallel", "max_tokens"):
             least[f"{label}.{field}"] = (getattr(entry, field), 1)
     return [f"{name}: {value} is below {low}" for name, (value, low) in least.items() if value < low]
+
+
+def _check_sampling(config: Config) -> list[str]:
+    """What is wrong with how tokens are drawn."""
+    given = {f"{label}.sampling": entry.sampling for label, entry in _label_models(config).items()}
+    problems = []
+    for field, value in (given | {"search.intern_sampling": config.search.intern_sampling}).items():
+        try:
+            read_sampling(value)
+        except ValueError as error:
+            problems.append(f"{field}: {error}")
+    for label, entry in _label_served(config).items():
+        if entry.sampling == OF_MODEL and entry.engine_kwargs.get("generation_config") == "vllm":
+            problems.append(f"{label}.sampling: {OF_MODEL}, but engine_kwargs.generation_config=vllm leaves that out")
+    return problems
 
 
 def _check_size(entry: ModelConfig) -> list[str]:

@@ -1,17 +1,17 @@
 """From a configuration to the objects of a search: its strategy, and a panel of models for each case."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mics_ray.assemble.locations import JUDGE
+from mics_ray.config.sampling import OF_MODEL, Sampling, read_sampling
 from mics_ray.config.schema import Config, Engine, ModelConfig, SearchConfig, StrategyKind
 from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.mics import Mics
 from mics_ray.core.ports import Panel, Strategy
 from mics_ray.models.prompts import fill_mentor_system
 from mics_ray.models.roles import LIMITS, BoundModel, ModelIntern, ModelJudge, ModelMentor, UsageMeter
-from mics_ray.models.types import Model, Pictures, Request, encode_choice
+from mics_ray.models.types import Model, Pictures, Request, encode_options
 
 VERDICTS = ("Yes", "No")
 
@@ -67,17 +67,22 @@ def build_mentor_template(config: Config, name: str) -> Request:
 
 def build_intern_template(config: Config, name: str) -> Request:
     """What every request to an intern has in common; the temperature is the vote's."""
-    return replace(_build_template(name, config.interns[name], 0.0), temperature=0.0)
+    entry = config.interns[name]
+    if entry.sampling is None:
+        entry = replace(entry, sampling=config.search.intern_sampling)
+    return replace(_build_template(name, entry, 0.0), temperature=0.0)
 
 
 def build_judge_template(config: Config) -> Request:
     """What every request to the judge has in common."""
-    template = _build_template(JUDGE, config.judge, config.search.judge_temperature)
     # An engine of ours can be held to the two words; a provider only asked for them.
-    return replace(template, options=encode_choice(VERDICTS)) if config.judge.engine is Engine.vllm else template
+    choice = list(VERDICTS) if config.judge.engine is Engine.vllm else None
+    return _build_template(JUDGE, config.judge, config.search.judge_temperature, choice=choice)
 
 
-def _build_template(name: str, entry: ModelConfig, temperature: float, system: str = "") -> Request:
+def _build_template(
+    name: str, entry: ModelConfig, temperature: float, system: str = "", choice: list[str] | None = None
+) -> Request:
     # Other weights under the same name are another model: their replies have keys of their own in the store.
     weights = "+".join(filter(None, [entry.revision, entry.adapter]))
     return Request(
@@ -90,7 +95,9 @@ def _build_template(name: str, entry: ModelConfig, temperature: float, system: s
         temperature=temperature if entry.temperature is None else entry.temperature,
         max_tokens=find_room(entry),
         seed=0,
-        options=_encode_options(entry),
+        options=encode_options(
+            extra_body=entry.extra_body, query=entry.query, sampling=choose_sampling(entry), choice=choice
+        ),
     )
 
 
@@ -101,7 +108,8 @@ def find_room(entry: ModelConfig) -> int:
     return max(told, default=entry.max_tokens)
 
 
-def _encode_options(entry: ModelConfig) -> str:
-    """What an entry changes in its requests, in the form of :attr:`Request.options`."""
-    options = {name: value for name in ("extra_body", "query") if (value := getattr(entry, name))}
-    return json.dumps(options, sort_keys=True, separators=(",", ":")) if options else ""
+def choose_sampling(entry: ModelConfig) -> Sampling:
+    """What the requests of an entry say of sampling. Raises :class:`ValueError` where the entry's cannot be read."""
+    sampling = read_sampling(entry.sampling)
+    # A provider samples as its model says where it is told nothing.
+    return None if sampling == OF_MODEL and entry.engine is Engine.endpoint else sampling

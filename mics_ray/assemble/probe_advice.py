@@ -2,6 +2,7 @@
 
 import re
 
+from mics_ray.config.sampling import PARAMETERS
 from mics_ray.config.schema import ModelConfig
 from mics_ray.models.chat.retry import Fault
 
@@ -19,7 +20,7 @@ PICTURES = re.compile(
 SERVES_PICTURES = re.compile(r"found that support\w* (image|vision)", re.I)
 """OpenRouter's words for a model that none of its providers serves with pictures."""
 THINKING = re.compile(r"enable_thinking\W{0,3} .{0,30}\b(false|true)\b", re.I)
-OPTIONAL = ("temperature", "seed", "max_tokens")
+OPTIONAL = ("temperature", "seed", "max_tokens", *PARAMETERS)
 """Parameters of every request that an entry may leave out."""
 
 

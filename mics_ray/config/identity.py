@@ -25,13 +25,16 @@ OF_INTERNS = (
 """What decides the votes of an intern. The names of both go into every row's digest: one more, and no run goes on."""
 OF_SERVED = (*OF_INTERNS, "temperature")
 """What decides the replies of a mentor or the judge that vLLM serves."""
-WHERE_GIVEN = ("extra_body", "query", "sees_pictures")
+WHERE_GIVEN = ("extra_body", "query", "sees_pictures", "sampling")
 """What decides the replies of an entry that gives it; left out of the digest where it is as by default."""
 
 
 def build_identity(config: Config, data_sha256: str) -> dict[str, Any]:
     """The flat, JSON-able view of everything that decides the results: names in dotted form, values as configured."""
     view: dict[str, Any] = {name: asdict(getattr(config, name)) for name in ("search", "prompts", "pictures")}
+    if view["search"]["intern_sampling"] is None:
+        # As runs were made that did not know it: they go on.
+        del view["search"]["intern_sampling"]
     view["judge"] = _select_fields(config.judge, name_decisive_fields(config.judge.engine))
     view["mentors"] = {
         name: _select_fields(entry, name_decisive_fields(entry.engine)) for name, entry in config.mentors.items()

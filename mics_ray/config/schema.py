@@ -54,6 +54,8 @@ class ModelConfig:
     model: str = MISSING  # the API's name for it; for vllm a hub id, a folder, or `embedded:interns/NAME`
     engine: Engine = Engine.endpoint
     temperature: float | None = None  # None: the search preset's, which alone says an intern's
+    sampling: Any = None  # {top_p, top_k, min_p, repetition_penalty}, or `model`; see `read_sampling`; None: an intern
+    # takes search.intern_sampling, others say nothing
     max_tokens: int = 4096
 
     base_url: str | None = None  # https, http on loopback or where allow_http, or `local` for the simulated server
@@ -118,6 +120,7 @@ class SearchConfig:
 
     strategy: StrategyKind = StrategyKind.mics
     intern_temperatures: list[float] = field(default_factory=lambda: [0.3, 1.2])
+    intern_sampling: Any = field(default_factory=lambda: {"top_p": 0.9})  # where an intern's entry says none
     mentor_temperature: float = 1.2
     judge_temperature: float = 0.0
     max_rounds: int = 4

@@ -1,6 +1,5 @@
 """Mentor, intern and judge on top of one call to a model: prompts in, parsed replies out, usage counted."""
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +10,7 @@ from mics_ray.core.thoughts import drop_thoughts
 from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall, Usage, Verdict
 from mics_ray.core.verdict import parse_verdict
 from mics_ray.models.prompts import fill_intern_prompt, fill_judge_prompt, fill_mentor_prompt
-from mics_ray.models.types import Model, Pictures, Refused, Reply, Request
+from mics_ray.models.types import Model, Pictures, Refused, Reply, Request, decode_options, encode_options
 
 MENTOR_TRIES = 3
 INTERN_TRIES = 2
@@ -94,16 +93,11 @@ class Question:
 
 def double_room(request: Request) -> Request:
     """The same request for a reply of twice the length, whatever the entry calls its limit."""
-    options: dict[str, Any] = json.loads(request.options) if request.options else {}
+    options = decode_options(request.options)
     body: dict[str, Any] = options.get("extra_body", {})
     limits = {name: 2 * value for name, value in body.items() if name in LIMITS and isinstance(value, int)}
-    if limits:
-        options["extra_body"] = body | limits
-    return replace(
-        request,
-        max_tokens=2 * request.max_tokens,
-        options=json.dumps(options, sort_keys=True, separators=(",", ":")) if limits else request.options,
-    )
+    widened = encode_options(**options | {"extra_body": body | limits}) if limits else request.options
+    return replace(request, max_tokens=2 * request.max_tokens, options=widened)
 
 
 def read_said(reply: Reply) -> str | None:

@@ -4,8 +4,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from functools import cached_property
-from typing import Protocol
+from functools import cached_property, lru_cache
+from typing import Any, Protocol
 
 from mics_ray.core.types import Failure, LostCall
 
@@ -24,8 +24,8 @@ class Request:
 
     ``entry`` is the model's name in the configuration (for accounts and messages; not part of the address),
     ``revision`` pins weights, ``system`` may be empty, ``pictures`` is the digest of the :class:`Pictures` that go
-    before ``text`` ("" for none). ``options`` is what the entry's ``extra_body`` and ``query`` change in the
-    request, or the texts that the reply must be one of (:func:`encode_choice`), as canonical JSON ("" for nothing).
+    before ``text`` ("" for none). ``options`` is what the entry's ``extra_body``, ``query`` and ``sampling`` change
+    in the request, and the texts that the reply must be one of, as canonical JSON (:func:`encode_options`).
     """
 
     entry: str
@@ -49,14 +49,27 @@ class Request:
         return hashlib.sha256(text.encode()).digest()
 
 
+def encode_options(**options: Any) -> str:
+    """:attr:`Request.options` as text, those that are empty left out; "" for nothing."""
+    given = {name: value for name, value in options.items() if value}
+    return json.dumps(given, sort_keys=True, separators=(",", ":")) if given else ""
+
+
 def encode_choice(texts: Sequence[str]) -> str:
     """:attr:`Request.options` that hold the reply of an engine of ours to one of ``texts``."""
-    return json.dumps({"choice": list(texts)}, separators=(",", ":"))
+    return encode_options(choice=list(texts))
+
+
+@lru_cache(maxsize=256)  # one for each entry
+def decode_options(options: str) -> dict[str, Any]:
+    """What :func:`encode_options` was given; not to be changed."""
+    decoded: dict[str, Any] = json.loads(options) if options else {}
+    return decoded
 
 
 def read_choice(options: str) -> list[str] | None:
     """The texts of :func:`encode_choice`; ``None`` where the reply is free."""
-    choice: list[str] | None = json.loads(options).get("choice") if options else None
+    choice: list[str] | None = decode_options(options).get("choice")
     return choice
 
 
@@ -105,5 +118,6 @@ class Refused(Exception):
 
 
 __all__ = [
-    "Failure", "LostCall", "Model", "Pictures", "Refused", "Reply", "Request", "encode_choice", "read_choice",
+    "Failure", "LostCall", "Model", "Pictures", "Refused", "Reply", "Request", "decode_options", "encode_choice",
+    "encode_options", "read_choice",
 ]  # fmt: skip

@@ -5,14 +5,11 @@ Lone surrogates, which UTF-8 cannot carry, are sent as ``?``.
 
 import base64
 import hashlib
-import json
 from collections import OrderedDict
-from functools import lru_cache
-from typing import Any
 
 import msgspec
 
-from mics_ray.models.types import Pictures, Request
+from mics_ray.models.types import Pictures, Request, decode_options
 
 PICTURE_CACHE = 64 * 2**20  # bytes of encoded pictures that are kept
 CASE = "{case}"
@@ -49,6 +46,7 @@ def _encode_picture_part(file: bytes) -> bytes:
 
 def encode_request(request: Request, parts: list[msgspec.Raw]) -> bytes:
     """A request as JSON; the picture ``parts`` go before the text, the entry's ``extra_body`` over all the rest."""
+    options = decode_options(request.options)
     text: object = replace_surrogates(request.text)
     if parts:
         text = [*parts, {"type": "text", "text": text}]
@@ -59,8 +57,9 @@ def encode_request(request: Request, parts: list[msgspec.Raw]) -> bytes:
         "temperature": request.temperature,
         "max_tokens": request.max_tokens,
         "seed": request.seed,
+        **options.get("sampling", {}),
     }
-    for name, value in _decode_options(request.options).get("extra_body", {}).items():
+    for name, value in options.get("extra_body", {}).items():
         if value is None:
             body.pop(name, None)
         else:
@@ -77,14 +76,8 @@ def name_case(request: Request) -> str:
 
 def read_query(request: Request) -> dict[str, str]:
     """What the entry adds to the address."""
-    query: dict[str, str] = _decode_options(request.options).get("query", {})
+    query: dict[str, str] = decode_options(request.options).get("query", {})
     return query
-
-
-@lru_cache(maxsize=256)  # one for each entry
-def _decode_options(options: str) -> dict[str, Any]:
-    decoded: dict[str, Any] = json.loads(options) if options else {}
-    return decoded
 
 
 def replace_surrogates(text: str) -> str:

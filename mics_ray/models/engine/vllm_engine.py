@@ -9,8 +9,10 @@ import itertools
 import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
+from mics_ray.config.sampling import OF_MODEL, PARAMETERS
 from mics_ray.config.schema import ModelConfig
 from mics_ray.models.engine.vllm_settings import (
     check_libraries,
@@ -20,13 +22,15 @@ from mics_ray.models.engine.vllm_settings import (
     wait_for_gpu_turn,
 )
 from mics_ray.models.pictures.reading import decode_picture
-from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request, read_choice
+from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request, decode_options, read_choice
 
 DECODED_CASES = 16
 """Cases whose decoded pictures are kept; five of 2048 x 2048 pixels take 60 MB."""
 CHOICE_TOKENS = 16
 """Room for the longest text of a choice, whatever the entry's ``max_tokens``."""
 TEMPLATE_SETTINGS: dict[str, Any] = {"add_generation_prompt": True, "tokenize": False}
+TRANSFORMERS_TOP_K = 50
+"""What `transformers` samples from where a model's generation_config does not say."""
 ATTEMPTS = 2
 """vLLM may fail one request to get its picture caches in step again, and expects it a second time."""
 
@@ -50,6 +54,18 @@ def choose_template_settings(request: Request) -> dict[str, Any]:
     """How the chat template is filled in: for a choice without thoughts, where the template can leave them out."""
     chooses = read_choice(request.options) is not None
     return TEMPLATE_SETTINGS | ({"enable_thinking": False} if chooses else {})
+
+
+def choose_sampling_params(options: str, of_model: Mapping[str, Any]) -> dict[str, Any]:
+    """What a request's options say of sampling, as vLLM's ``SamplingParams`` names it.
+
+    ``of_model`` is what the model's generation_config sets; where it is asked for, the rest is as in `transformers`.
+    """
+    sampling = decode_options(options).get("sampling", {})
+    if sampling != OF_MODEL:
+        return dict(sampling)
+    told: dict[str, Any] = {"top_k": TRANSFORMERS_TOP_K, **of_model}
+    return {name: told[name] for name in PARAMETERS if told.get(name) is not None}
 
 
 def limit_new_tokens(prompt_tokens: int, max_tokens: int, max_model_len: int) -> int:
@@ -86,6 +102,11 @@ class VllmEngine:
         self.prefix_hits = 0
         """Those of them that came from the prefix cache."""
         self._decoded: OrderedDict[str, asyncio.Future[list[Any]]] = OrderedDict()
+
+    @cached_property
+    def _sampling_of_model(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._llm.model_config.get_diff_sampling_param()  # reads a file
+        return found
 
     @classmethod
     async def start(cls, config: ModelConfig, on_gpu: bool) -> "VllmEngine":
@@ -198,6 +219,7 @@ class VllmEngine:
             seed=request.seed,
             output_kind=RequestOutputKind.DELTA if in_parts else RequestOutputKind.FINAL_ONLY,
             structured_outputs=None if choice is None else StructuredOutputsParams(choice=choice),
+            **choose_sampling_params(request.options, self._sampling_of_model),
         )
         try:
             async for output in self._llm.generate(

@@ -1,18 +1,29 @@
 """From a configuration to the objects of a search: METHOD's presets line by line."""
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from mics_ray.assemble.panel import PanelBuilder, build_judge_template, build_strategy
+from mics_ray.assemble.checks import check_job
+from mics_ray.assemble.panel import (
+    PanelBuilder,
+    build_intern_template,
+    build_judge_template,
+    build_mentor_template,
+    build_strategy,
+)
 from mics_ray.config.compose import compose_config
-from mics_ray.config.schema import ModelConfig, SearchConfig
+from mics_ray.config.schema import Config, Engine, ModelConfig, SearchConfig
 from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.mics import Mics
 from mics_ray.core.types import Case, Note
+from mics_ray.errors import RefusedRun
+from mics_ray.models.chat.wire_format import encode_request
 from mics_ray.models.replies.pricing import bound_cost
 from mics_ray.models.roles import UsageMeter
-from mics_ray.models.types import Pictures, Reply, Request, read_choice
+from mics_ray.models.types import Pictures, Reply, Request, decode_options, read_choice
 from tests.support.demo_config import compose_demo, preset_of_demo
 
 NAMES = ("a", "b")
@@ -29,7 +40,7 @@ def test_paper() -> None:
     """METHOD's table, first column; four rounds of one step, product over the winners, one restart, quality control."""
     search = preset("paper")
     assert search == compose_config(["experiment=demo"]).search
-    assert search.intern_temperatures == [0.3, 1.2]
+    assert (search.intern_temperatures, search.intern_sampling) == ([0.3, 1.2], {"top_p": 0.9})
     assert (search.mentor_temperature, search.judge_temperature) == (1.2, 0.0)
     assert build_strategy(search, NAMES) == Mics(NAMES, max_rounds=4, first_steps=1, competitiveness="product")
     assert (search.restarts, search.quality_control) == (1, True)
@@ -38,7 +49,7 @@ def test_paper() -> None:
 def test_reference() -> None:
     """METHOD's table, second column; three rounds, the first of two steps, 1 + sum, no restart, no quality control."""
     search = preset("reference")
-    assert search.intern_temperatures == [1.2, 0.2]
+    assert (search.intern_temperatures, search.intern_sampling) == ([1.2, 0.2], "model")
     assert (search.mentor_temperature, search.judge_temperature) == (1.2, 0.9)
     assert build_strategy(search, NAMES) == Mics(NAMES, max_rounds=3, first_steps=2, competitiveness="sum")
     assert (search.restarts, search.quality_control) == (0, False)
@@ -110,11 +121,91 @@ async def test_a_judge_served_here_is_held_to_yes_or_no_and_nobody_else_is() -> 
     await panel.interns["tiny_internvl"].finish(case, (), 0.2, 2)
     (judged, _), (proposed, pictures), (finished, _) = echo.asked
     assert read_choice(judged.options) == ["Yes", "No"]
-    assert (proposed.options, finished.options) == ("", "")
+    assert (proposed.options, decode_options(finished.options)) == ("", {"sampling": {"top_p": 0.9}})
     assert (pictures, proposed.system) == (shown[0], config.prompts.mentor_system)
     asked_an_api = build_judge_template(compose_demo())
     assert asked_an_api.options == ""
     assert replace(asked_an_api, options=judged.options).key != asked_an_api.key
+
+
+@pytest.mark.parametrize(
+    ("overrides", "search", "told"),
+    [
+        ((), "paper", {"sampling": {"top_p": 0.9}}),
+        ((), "best_of_n", {"sampling": {"top_p": 0.9}}),
+        ((), "reference", {"sampling": "model"}),
+        (("search.intern_sampling=null",), "paper", {}),
+        (("search.intern_sampling={top_k: 20}",), "paper", {"sampling": {"top_p": 0.9, "top_k": 20}}),
+        (("interns.tiny_internvl.sampling={top_k: 20}",), "paper", {"sampling": {"top_k": 20}}),
+        (("interns.tiny_internvl.sampling={}",), "paper", {}),
+        (("interns.tiny_internvl.sampling=model",), "paper", {"sampling": "model"}),
+        (("interns.tiny_internvl.sampling={min_p: 0.1}",), "reference", {"sampling": {"min_p": 0.1}}),
+    ],
+)
+def test_interns_sample_as_their_entry_says_and_else_as_the_preset(
+    overrides: tuple[str, ...], search: str, told: dict[str, Any]
+) -> None:
+    config = compose_demo(*overrides, search=search)
+    check_job(config)
+    assert decode_options(build_intern_template(config, "tiny_internvl").options) == told
+
+
+def test_an_api_is_told_the_parameters_and_of_the_models_own_nothing() -> None:
+    def send(config: Config) -> dict[str, Any]:
+        request = replace(build_intern_template(config, "tiny_internvl"), text="?")
+        sent: dict[str, Any] = json.loads(encode_request(request, []))
+        return {name: value for name, value in sent.items() if name not in ("model", "messages", "temperature", "seed")}
+
+    here = compose_demo().interns["tiny_internvl"]
+    entry = replace(here, engine=Engine.endpoint, base_url=PUBLIC, model="m", max_tokens=9)
+    sampled = {"top_p": 0.8, "top_k": 20, "min_p": 0.05, "repetition_penalty": 1.1}
+    for search, sampling, body, told in (
+        ("paper", None, {}, {"top_p": 0.9}),
+        ("reference", None, {}, {}),
+        ("paper", "model", {}, {}),
+        ("paper", {}, {}, {}),
+        ("paper", sampled, {}, sampled),
+        ("paper", sampled, {"top_k": None, "top_p": 0.5}, sampled | {"top_p": 0.5}),
+    ):
+        own = replace(entry, sampling=sampling, extra_body=body)
+        left_out = {name for name, value in body.items() if value is None}
+        wanted = {name: value for name, value in told.items() if name not in left_out} | {"max_tokens": 9}
+        assert send(replace(compose_demo(search=search), interns={"tiny_internvl": own})) == wanted
+
+
+def test_another_sampling_is_another_reply_of_any_role() -> None:
+    def keys(*overrides: str) -> list[bytes]:
+        config = compose_demo(*overrides)
+        templates = (build_mentor_template(config, "simulated_student"), build_judge_template(config))
+        return [one.key for one in (*templates, build_intern_template(config, "tiny_internvl"))]
+
+    mentor, judge, intern = keys()
+    assert keys("mentors.simulated_student.sampling={top_p: 0.5}")[0] != mentor
+    assert keys("judge.sampling={top_k: 1}")[1] != judge
+    others = [
+        keys(f"interns.tiny_internvl.sampling={said}")[2] for said in ("model", "{}", "{top_p: 0.91}", "{top_p: 0.9}")
+    ]
+    assert len({intern, *others}) == 4
+    assert others[-1] == intern
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        (
+            "interns.tiny_internvl.sampling={topk: 3}",
+            "interns.tiny_internvl.sampling: unknown name 'topk'; did you mean 'top_k'?",
+        ),
+        ("mentors.simulated_student.sampling=modle", "mentors.simulated_student.sampling: must be model or"),
+        ("judge.sampling={top_p: 2}", "judge.sampling: top_p 2 is not above 0 and at most 1"),
+        ("search.intern_sampling=0.9", "search.intern_sampling: must be model or"),
+        ("interns.tiny_internvl={sampling: model, engine_kwargs: {generation_config: vllm}}", "leaves that out"),
+    ],
+)
+def test_sampling_that_cannot_be_is_refused_by_name(override: str, said: str) -> None:
+    with pytest.raises(RefusedRun) as refused:
+        check_job(compose_demo(override))
+    assert said in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,10 @@ def config() -> Config:
         ("judge.model=other", "judge.model"),
         ("judge.temperature=0.5", "judge.temperature"),
         ("judge.max_tokens=17", "judge.max_tokens"),
+        ("search.intern_sampling={top_p: 0.8}", "search.intern_sampling.top_p"),
+        ("interns.tiny_internvl.sampling=model", "interns.tiny_internvl.sampling"),
+        ("mentors.simulated_student.sampling={top_k: 3}", "mentors.simulated_student.sampling.top_k"),
+        ("judge.sampling={min_p: 0.1}", "judge.sampling.min_p"),
         ("mentors.simulated_student.model=other", "mentors.simulated_student.model"),
         ("mentors.simulated_student.temperature=0.1", "mentors.simulated_student.temperature"),
         ("interns.tiny_internvl.model=other", "interns.tiny_internvl.model"),
@@ -126,7 +130,9 @@ def test_the_names_of_the_view_are_those_of_earlier_runs(config: Config) -> None
         "adapter", "engine", "max_model_len", "max_tokens", "model", "revision", "trust_remote_code"
     }  # fmt: skip
     assert of_a_mentor == of_the_judge == {"max_tokens", "model", "temperature"}
-    assert digest_identity(view) == RUN_OF_THE_DEMO
+    as_before = replace(config, search=replace(config.search, intern_sampling=None))
+    assert digest_identity(build_identity(as_before, SHA)) == RUN_OF_THE_DEMO
+    assert view["search.intern_sampling.top_p"] == 0.9
 
 
 def test_a_mentor_or_judge_served_here_is_known_by_its_weights_and_settings(config: Config) -> None:

@@ -28,3 +28,11 @@ def test_a_judge_that_vllm_serves_is_its_weights_and_how_they_are_run() -> None:
     changed = served_differently(plain, config("judge=tiny", "judge.revision=abc", "judge.max_model_len=4096"))
     assert changed == ["judge.max_model_len: 8192 -> 4096", "judge.revision: (not there) -> abc"]
     assert "judge.engine: (not there) -> vllm" in served_differently(config("judge=local"), plain)
+
+
+def test_how_tokens_are_drawn_is_another_way() -> None:
+    plain, drawn = config("judge=local"), config("judge=local", "serve.sampling={top_k: 3}", "judge.sampling=model")
+    assert served_differently(plain, drawn) == [
+        "judge.sampling: (not there) -> model",
+        "serve.sampling.top_k: (not there) -> 3",
+    ]

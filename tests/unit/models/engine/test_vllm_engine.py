@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,11 @@ from mics_ray.models.engine import vllm_engine
 from mics_ray.models.engine.vllm_engine import (
     build_conversation,
     check_picture_places,
+    choose_sampling_params,
     choose_template_settings,
     limit_new_tokens,
 )
-from mics_ray.models.types import LostCall, Request, encode_choice
+from mics_ray.models.types import LostCall, Request, encode_choice, encode_options
 
 
 @dataclass
@@ -62,6 +64,25 @@ def test_a_reply_held_to_a_choice_is_asked_for_without_thoughts() -> None:
     other = replace(request(), options='{"extra_body":{"top_p":0.9}}')
     assert choose_template_settings(held) == choose_template_settings(other) | {"enable_thinking": False}
     assert choose_template_settings(request()) == choose_template_settings(other)
+
+
+@pytest.mark.parametrize(
+    ("told", "of_model", "used"),
+    [
+        (None, {"top_k": 1, "top_p": 0.001}, {}),
+        ({"top_p": 0.9, "top_k": 5}, {"top_k": 1, "repetition_penalty": 1.05}, {"top_p": 0.9, "top_k": 5}),
+        # Qwen2.5-VL-7B's file, as vLLM reads it, and InternVL3's, which says nothing of sampling.
+        (
+            "model",
+            {"repetition_penalty": 1.05, "temperature": 0.1, "top_k": 1, "top_p": 0.001, "max_tokens": 9},
+            {"top_p": 0.001, "top_k": 1, "repetition_penalty": 1.05},
+        ),
+        ("model", {}, {"top_k": 50}),
+        ("model", {"top_k": 0, "min_p": 0.1}, {"top_k": 0, "min_p": 0.1}),
+    ],
+)
+def test_tokens_are_drawn_as_the_request_says_or_as_the_model_does(told: Any, of_model: Any, used: Any) -> None:
+    assert choose_sampling_params(encode_options(sampling=told), of_model) == used
 
 
 def test_generation_is_cut_to_the_room_that_is_left() -> None:
