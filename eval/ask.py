@@ -40,7 +40,7 @@ def prepare_question(job: InferJob) -> PreparedQuestion:
     if not job.question.strip():
         raise RefusedRun("question: empty")
     config = replace(job.serve, model=resolve_embedded(job.model))
-    check_checkpoint(config.model, config.revision)
+    check_checkpoint(config.model, config.revision, config.processor_kwargs)
     try:
         engine_args(config, on_gpu=not is_cpu_build())
         options = encode_options(sampling=choose_sampling(config))

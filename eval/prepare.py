@@ -80,7 +80,7 @@ def check_job(job: EvaluateJob) -> None:
     if problems:
         raise RefusedRun("\n".join(problems))
     if job.serve.engine is Engine.vllm:
-        check_checkpoint(resolve_embedded(job.model), job.serve.revision)
+        check_checkpoint(resolve_embedded(job.model), job.serve.revision, job.serve.processor_kwargs)
 
 
 def build_served_config(job: EvaluateJob) -> Config:

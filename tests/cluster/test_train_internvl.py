@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -13,7 +14,11 @@ from typing import Any
 
 import pytest
 
+from eval.rows import ANSWERS
+from mics_ray.io.shards import iter_rows
+from mics_ray.local.phantoms import write_cases
 from tests.support.fake_internvl import STEPS, alive, argument, calls, make_checkout, make_export, make_model
+from tests.support.original_form import write_original_form
 from tests.support.processes import until
 from tests.support.program import ROOT
 
@@ -232,3 +237,49 @@ def test_a_killed_driver_leaves_no_trainer_behind(tmp_path: Path, address: str) 
     pids = [int(path.read_text()) for path in work.chat.glob("hung-*")]
     assert len(pids) == 2
     until(lambda: not any(alive(pid) for pid in pids), 60)
+
+
+@pytest.fixture(scope="module")
+def merged(tmp_path_factory: pytest.TempPathFactory, address: str) -> Path:
+    """What a job over one stage merges, of the embedded intern's weights in upstream's form."""
+    work = make_work(tmp_path_factory.mktemp("merged"), address)
+    shutil.rmtree(work.root / "base")
+    write_original_form(work.root / "base")
+    (work.root / "base/weights.json").write_text('["base"]')
+    code, _, err = work.run("export.stages=[chains]")
+    assert code == 0, err
+    assert (work.dir / "merged/configuration_internvl_chat.py").is_file()
+    return work.dir / "merged"
+
+
+def run_program(name: str, *words: str) -> str:
+    variables = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
+    line = [sys.executable, str(ROOT / f"scripts/{name}.py"), "serve=tiny", "serve.max_model_len=2048", *words]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=400, check=False, env=variables)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_one_asks_the_merged_weights_without_any_flag_and_none_of_their_code_runs(merged: Path, tmp_path: Path) -> None:
+    write_cases(tmp_path, 2, seed=5)
+    films = ",".join(f"{tmp_path}/images/phantom-00{number}.png" for number in (1, 2))
+    asked = ["question='What does the film show?'", f"images=[{films}]"]
+    told = run_program("infer", f"model={merged}", *asked)
+    assert "### The final answer is: " in told
+    assert told == run_program("infer", "model=embedded:interns/internvl", *asked)
+
+
+def test_the_merged_weights_are_evaluated_and_answer_as_the_same_in_the_native_form(
+    merged: Path, tmp_path: Path
+) -> None:
+    write_cases(tmp_path / "sets/phantom", 24, seed=77)
+    answers = []
+    for name, model in (("native", "embedded:interns/internvl"), ("merged", str(merged))):
+        words = ["eval=phantom", "judge=local", f"eval.root={tmp_path}/sets", f"eval.dir={tmp_path}/{name}"]
+        run_program("evaluate", f"model={model}", *words)
+        rows = iter_rows(tmp_path / name / "results", kind=ANSWERS)
+        answers.append({row["item_id"]: (row["output"], row["verdict"]) for row in rows})
+    native, own = answers
+    assert len(own) == 24
+    # The two forms round differently, which may turn a word over.
+    assert sum(own[name] == native[name] for name in native) >= 22

@@ -13,7 +13,7 @@ from typing import Any
 STEPS = 6
 
 _TRAINER = """
-import argparse, json, os, signal, socket, sys, time
+import argparse, json, os, shutil, signal, socket, sys, time
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Optional
@@ -99,15 +99,17 @@ def main():
     if RANK == 0:
         weights = json.loads((base / "weights.json").read_text())
         (output / "weights.json").write_text(json.dumps(weights + [Path(args.meta_path).stem]))
-        config = {"architectures": ["InternVLChatModel"], "use_llm_lora": int(args.use_llm_lora)}
+        config = json.loads((base / "config.json").read_text()) | {"use_llm_lora": int(args.use_llm_lora)}
         (output / "config.json").write_text(json.dumps(config))
+        for name in [*base.glob("*.safetensors"), *base.glob("tokenizer*.json")]:
+            shutil.copy(name, output)
         state(output, STEPS)
 
 main()
 """
 
 _MERGE = """
-import json, os, sys
+import json, os, shutil, sys
 from pathlib import Path
 
 source, target = map(Path, sys.argv[1:])
@@ -116,6 +118,8 @@ config = json.loads((source / "config.json").read_text())
 assert config.pop("use_llm_lora") == 16
 (target / "config.json").write_text(json.dumps(config))
 (target / "weights.json").write_text(json.dumps(json.loads((source / "weights.json").read_text()) + ["merged"]))
+for name in [*source.glob("*.safetensors"), *source.glob("tokenizer*.json")]:
+    shutil.copy(name, target)
 print("Done!")
 """
 

@@ -9,6 +9,13 @@ from typing import Any
 
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.adapter import read_tensor_names
+from mics_ray.models.engine.internvl_form import (
+    MODEL_TYPE,
+    find_foreign_tiling,
+    find_form_problem,
+    is_original_form,
+    read_own_tiling,
+)
 
 PROCESSORS = {
     "internvl": "InternVLProcessor",
@@ -53,18 +60,21 @@ def _package_folder(name: str) -> Path | None:
     return Path(found.submodule_search_locations[0]) if found and found.submodule_search_locations else None
 
 
-def check_checkpoint(model: str, revision: str | None = None) -> None:
+def check_checkpoint(
+    model: str, revision: str | None = None, processor_kwargs: Mapping[str, Any] | None = None
+) -> None:
     """Refuse a folder, or a model of the hub, that cannot be served as it is. Raises :class:`RefusedRun`.
 
     Looked at: the configuration, whole weights (of a folder), tokenizer, processor and chat template, and whether they
-    fit each other.
+    fit each other and ``processor_kwargs``.
     """
     folder = fetch_small_files(model, revision)
     config = _read_json_file(folder, "config.json")
     if Path(model).is_dir():
         _check_weights(folder)
     checks = (_check_tokenizer, _check_processor, _check_chat_template)
-    problems = [_check_architecture(config), *(check(folder, config) for check in checks)]
+    foreign = find_foreign_tiling(config, processor_kwargs or {})
+    problems = [_check_architecture(config), foreign, *(check(folder, config) for check in checks)]
     if problem := next(filter(None, problems), None):
         raise RefusedRun(f"{model}: {problem}")
 
@@ -87,6 +97,9 @@ def fetch_small_files(model: str, revision: str | None = None) -> Path:
 
 def read_tiling(folder: Path) -> dict[str, Any]:
     """How the checkpoint's own processor cuts and scales pictures, where nothing else is configured."""
+    config = _read_optional_json(folder, "config.json")
+    if is_original_form(config):
+        return read_own_tiling(config)
     settings = _read_processor_config(folder)
     images = settings.get("image_processor", settings)
     return {name: images[name] for name in _TILING if name in images}
@@ -129,9 +142,19 @@ def _check_architecture(config: Mapping[str, Any]) -> str | None:
     names = config.get("architectures") or []
     if not names:
         return "config.json names no architecture"
+    if is_original_form(config):
+        return find_form_problem(config) or _check_language_model(config["llm_config"])
     if "auto_map" in config or is_known_architecture(names[0], str(config.get("model_type", ""))):
         return None
     return f"unknown architecture {names[0]!r}; vLLM cannot serve it"
+
+
+def _check_language_model(config: Mapping[str, Any]) -> str | None:
+    """Of a model in InternVL's own form: one whose configuration transformers knows, since no code is run."""
+    kind, transformers = str(config["model_type"]), _package_folder("transformers")
+    if transformers is None or (transformers / "models" / kind).is_dir():
+        return None
+    return f"unknown language model {kind!r}; its configuration would be code of the checkpoint"
 
 
 def _check_tokenizer(folder: Path, config: Mapping[str, Any]) -> str | None:
@@ -171,8 +194,9 @@ def _read_token_ids(folder: Path) -> dict[str, int]:
 
 
 def _check_processor(folder: Path, config: Mapping[str, Any]) -> str | None:
-    """A model that sees needs the files of its own processor; models that bring code bring their processor too."""
-    if "vision_config" not in config or "auto_map" in config:
+    """A model that sees needs the files of its own processor; models that bring code bring their processor too, and
+    that of InternVL's own form is vLLM's."""
+    if "vision_config" not in config or "auto_map" in config or is_original_form(config):
         return None
     settings = _read_processor_config(folder)
     if not settings:
@@ -193,7 +217,9 @@ def _read_processor_config(folder: Path) -> dict[str, Any]:
 
 
 def _check_chat_template(folder: Path, config: Mapping[str, Any]) -> str | None:
-    if config.get("model_type") not in PROCESSORS or any((folder / name).is_file() for name in _TEMPLATES):
+    if config.get("model_type") not in (*PROCESSORS, MODEL_TYPE) or any(
+        (folder / name).is_file() for name in _TEMPLATES
+    ):
         return None
     if _read_optional_json(folder, "tokenizer_config.json").get("chat_template"):
         return None

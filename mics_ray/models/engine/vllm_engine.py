@@ -5,6 +5,7 @@ model that vLLM serves needs configuration only. Pictures go to the engine as pi
 """
 
 import asyncio
+import importlib
 import itertools
 import os
 from collections import OrderedDict
@@ -122,6 +123,7 @@ class VllmEngine:
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
+        importlib.import_module("mics_ray.models.engine.internvl_config")  # registers its class
         async with wait_for_gpu_turn(config, on_gpu):
             llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**args))
         adapter = None if config.adapter is None else _lora_request(config.adapter)
