@@ -10,7 +10,8 @@ from typing import Any
 from eval.chains import ItemJudge, compute_mics_score
 from eval.prepare import MODEL, Question, Work
 from eval.rows import answer_row
-from eval.scoring import check_by_rule, find_answer, question_text
+from eval.scoring.reading import Reading, read_reply
+from eval.scoring.rules import check_by_rule, make_judge_case, question_text
 from eval.types import Answered
 from mics_ray.assemble.locations import JUDGE
 from mics_ray.assemble.panel import PanelBuilder, build_intern_template
@@ -123,21 +124,25 @@ async def _ask_and_check(
         return replace(answered, output=lost.text, failure=lost.failure), ""
     said = read_said(reply)
     if said is None:
-        return replace(answered, output=reply.text, verdict=Verdict.WRONG, failure=describe_cut(reply)), ""
-    answered = replace(answered, output=reply.text, parsed=find_answer(item, said))
-    return await _check(question, case, answered, request.seed, judge), said
+        cut = replace(answered, output=reply.text, lenient=Verdict.WRONG, kept_form=False)
+        return replace(cut, failure=describe_cut(reply)), ""
+    found = read_reply(item, said)
+    answered = replace(answered, output=reply.text, parsed=found.answer, kept_form=found.kept_form, unread=found.unread)
+    return await _check(question, case, answered, found, request.seed, judge), said
 
 
-async def _check(question: Question, case: Case, answered: Answered, seed: int, judge: Judge) -> Answered:
-    """The verdict on a parsed answer."""
-    verdict = check_by_rule(question.item, answered.parsed)
+async def _check(
+    question: Question, case: Case, answered: Answered, found: Reading, seed: int, judge: Judge
+) -> Answered:
+    """The verdict on what was read; what no rule decides the judge does, with the question before it."""
+    verdict = check_by_rule(question.item, found)
     if verdict is not None:
-        return replace(answered, verdict=verdict)
+        return replace(answered, lenient=verdict)
     try:
-        judged = await judge.compare(replace(case, question=question.item.question), answered.parsed, seed)
+        judged = await judge.compare(make_judge_case(question.item, case), found.answer, seed)
     except LostCall as lost:
         return replace(answered, judge_reply=lost.text, failure=lost.failure)
-    return replace(answered, verdict=judged.verdict, judge_reply=judged.reply)
+    return replace(answered, lenient=judged.verdict, judge_reply=judged.reply)
 
 
 def first_error(error: BaseException) -> BaseException:

@@ -30,4 +30,4 @@ class AnswerWriter:
             row["bert_score"] = value
 
     def _count_verdicts(self, batch: Sequence[Row]) -> None:
-        self.verdicts.update(row["verdict"] for row in batch)
+        self.verdicts.update(row["lenient"] for row in batch)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from eval.scoring import check_by_rule, find_answer
+from eval.scoring.reading import read_words
+from eval.scoring.rules import check_by_rule, make_judge_case
 from eval.types import Item
 from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.ports import Judge, Panel
@@ -26,18 +27,19 @@ class FixedChain:
 
 @dataclass(frozen=True, slots=True)
 class ItemJudge:
-    """The judge of one item: by the item's rule where it has one, else the model's; it reads the bare question."""
+    """The judge of one item: by the item's rule where it has one, else the model's, which reads the question without
+    how to answer it."""
 
     item: Item
     judge: Judge
 
     async def compare(self, case: Case, answer: str, seed: int) -> Judgement:
         """See :class:`mics_ray.core.ports.Judge`; ``answer`` is free text, as interns give it."""
-        parsed = find_answer(self.item, f"### The final answer is: {answer}")
-        said = check_by_rule(self.item, parsed)
+        found = read_words(self.item, answer)
+        said = check_by_rule(self.item, found)
         if said is not None:
             return Judgement(said, "")
-        return await self.judge.compare(replace(case, question=self.item.question), parsed, seed)
+        return await self.judge.compare(make_judge_case(self.item, case), found.answer, seed)
 
 
 async def compute_mics_score(case: Case, chain: Continuation, panel: Panel, seed: int) -> float | None:

@@ -116,8 +116,9 @@ def _build_work(job: EvaluateJob, folder: RunFolder) -> Work:
     config, checkpoint = build_served_config(job), _describe_checkpoint(job)
     view = _build_view(job, config, checkpoint, questions)
     try:
-        folder.bind_identity(view, dump_yaml(job) + dump_yaml({"checkpoint": checkpoint}), "eval.dir", ANSWERS)
+        # Rows first: those of an earlier schema are refused as such, and not for a setting that has another name.
         done = committed_ids(folder.results, ANSWERS)
+        folder.bind_identity(view, dump_yaml(job) + dump_yaml({"checkpoint": checkpoint}), "eval.dir", ANSWERS)
     except ShardError as error:
         raise RefusedRun(str(error)) from None
     stamp = Stamp(job.seed, digest_identity(view), find_code_version())

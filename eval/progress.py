@@ -34,10 +34,11 @@ def print_evaluation(console: Console, work: Work, report: Mapping[str, Any]) ->
     """The account of every benchmark, how pictures were cut, and where the files lie."""
     table = Table(title=str(report["model"]), title_justify="left")
     table.add_column("benchmark", no_wrap=True)
-    for name in ("items", "accuracy", "95 % interval", "parse rate", "lost"):
+    for name in ("items", "lenient", "95 % interval", "strict", "parse rate", "form kept", "lost"):
         table.add_column(name, justify="right")
     for name, found in report["benchmarks"].items():
-        shares = format_percent(found["accuracy"]), format_interval(found), format_percent(found["parse_rate"])
+        rates = [format_percent(found[rate]) for rate in ("strict", "parse_rate", "form_rate")]
+        shares = [format_percent(found["accuracy"]), format_interval(found), *rates]
         table.add_row(name, str(found["items"]), *shares, str(found["lost"]))
     console.print(table)
     if note := warn_of_tiling(work.job, work.tiling):

@@ -10,7 +10,7 @@ from mics_ray.core.types import Usage
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import RowKind
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SCHEMA = pa.schema(
     [
@@ -26,7 +26,10 @@ SCHEMA = pa.schema(
         ("gold", pa.string()),
         ("output", pa.string()),
         ("parsed", pa.string()),
-        ("verdict", pa.string()),
+        ("kept_form", pa.bool_()),
+        ("unread", pa.string()),
+        ("lenient", pa.string()),
+        ("strict", pa.string()),
         ("judge_reply", pa.string()),
         ("failure", pa.string()),
         ("bert_score", pa.float64()),
@@ -40,10 +43,15 @@ SCHEMA = pa.schema(
         ("schema_version", pa.int32()),
     ]
 )
-"""Columns of a row. ``failure`` is null where no call was lost and the text was not cut, the two scores where they were
-not asked for."""
+"""Columns of a row. ``failure`` is null where no call was lost and the text was not cut, ``unread`` where an answer was
+read, ``kept_form`` without a reply, the two scores where they were not asked for."""
 
-ANSWERS = RowKind(SCHEMA, "item_id")
+ANSWERS = RowKind(
+    SCHEMA,
+    "item_id",
+    other="rows of version 1 have one verdict, neither lenient nor strict, and tell of neither; "
+    "evaluate again into another eval.dir",
+)
 
 
 def item_id(benchmark: str, item: str) -> str:
@@ -78,10 +86,13 @@ def answer_row(
         "question": item.question,
         "prompt": prompt,
         "images": item.images,
-        "gold": item.answer,
+        "gold": " or ".join(item.golds),
         "output": answered.output,
         "parsed": answered.parsed,
-        "verdict": answered.verdict.value,
+        "kept_form": answered.kept_form,
+        "unread": answered.unread or None,
+        "lenient": answered.lenient.value,
+        "strict": answered.strict.value,
         "judge_reply": answered.judge_reply,
         "failure": str(failure) if failure else None,
         "bert_score": bert_score,

@@ -73,7 +73,9 @@ def _style_axes(axes: Axes, report: Mapping[str, Any]) -> None:
     axes.set_yticks(range(len(found)), labels, fontsize=9.5)
     axes.set_ylim(len(found) - 0.4, -0.6)
     axes.set_xlim(0, 100)
-    axes.set_xlabel("accuracy, % (95 % interval clustered by picture)" + _in_domain_footnote(found), fontsize=9.5)
+    axes.set_xlabel(
+        "lenient accuracy, % (95 % interval clustered by picture)" + _in_domain_footnote(found), fontsize=9.5
+    )
     axes.set_title(_shorten_name(report["model"]), loc="left", fontsize=11, fontweight="bold", color=INK)
     axes.grid(axis="x", color=RULE, lw=0.8, zorder=0)
     axes.tick_params(length=0)

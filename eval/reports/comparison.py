@@ -8,7 +8,7 @@ from typing import Any
 
 from eval.reports import statistics
 from eval.reports.evaluation_files import read_answer_rows, read_evaluation_config
-from eval.reports.markdown import format_percent
+from eval.reports.markdown import SCORING, format_percent
 from eval.reports.statistics import Mark, Paired, mark_row
 from eval.served import model_name, served_differently
 from mics_ray.errors import RefusedRun
@@ -35,13 +35,16 @@ class Side:
 class EvaluationComparison:
     """B against A: over all common items and per benchmark; what was served differently.
 
+    ``total`` and ``benchmarks`` are by lenient verdicts, ``strict_total`` and ``strict_benchmarks`` by strict ones.
     ``lost`` are common items whose call was lost on a side, ``only_a`` and ``only_b`` items that the other has not.
     """
 
     a: Side
     b: Side
     total: Paired
+    strict_total: Paired
     benchmarks: Mapping[str, Paired]
+    strict_benchmarks: Mapping[str, Paired]
     served_differently: Sequence[str]
     lost: int
     only_a: int
@@ -55,8 +58,11 @@ class EvaluationComparison:
             "served_differently": list(self.served_differently),
             "lost_items": self.lost,
             "confidence": statistics.CONFIDENCE,
-            "all": asdict(self.total),
-            "benchmarks": {name: asdict(paired) for name, paired in self.benchmarks.items()},
+            "all": asdict(self.total) | {"strict": asdict(self.strict_total)},
+            "benchmarks": {
+                name: asdict(paired) | {"strict": asdict(self.strict_benchmarks[name])}
+                for name, paired in self.benchmarks.items()
+            },
         }
 
     def iter_flips(self) -> Iterator[dict[str, Any]]:
@@ -91,12 +97,18 @@ def compare_evaluations(first: Path, second: Path) -> EvaluationComparison:
         a=a,
         b=b,
         total=total,
+        strict_total=_compare_strictly(a, b),
         benchmarks={name: statistics.compare_marks(a.item_marks(name), b.item_marks(name)) for name in names},
+        strict_benchmarks={name: _compare_strictly(a, b, name) for name in names},
         served_differently=served_differently(a.config, b.config),
         lost=len(common) - total.items,
         only_a=len(a.rows) - len(common),
         only_b=len(b.rows) - len(common),
     )
+
+
+def _compare_strictly(a: Side, b: Side, benchmark: str | None = None) -> Paired:
+    return statistics.compare_marks(*(statistics.use_strict(side.item_marks(benchmark)) for side in (a, b)))
 
 
 def write_comparison(found: EvaluationComparison, folder: Path) -> None:
@@ -116,6 +128,9 @@ def render_comparison(found: EvaluationComparison) -> str:
         _comparison_table(found),
         "Difference and interval in percentage points, B minus A over the items that both answered, clustered by "
         "picture. p: the exact McNemar test of the flips. Better: only B is right; worse: only A is.",
+        SCORING
+        + " The gain is the lenient one: a model that only learnt the form gains nothing by it. Flips below are "
+        "lenient ones.",
         *_list_warnings(found),
         *(_list_flips(name, paired) for name, paired in found.benchmarks.items() if paired.better or paired.worse),
     ]
@@ -129,9 +144,16 @@ def _read_side(folder: Path) -> Side:
 
 
 def _comparison_table(found: EvaluationComparison) -> str:
-    named = {**found.benchmarks, **({"all items": found.total} if len(found.benchmarks) > 1 else {})}
-    head = "| benchmark | items | A | B | difference | 95 % interval | p | better | worse |\n|---|" + "---:|" * 8
-    return "\n".join([head, *(_benchmark_line(name, paired) for name, paired in named.items())])
+    named = {name: (paired, found.strict_benchmarks[name]) for name, paired in found.benchmarks.items()}
+    if len(named) > 1:
+        named["all items"] = found.total, found.strict_total
+    head = "| benchmark | scored | items | A | B | difference | 95 % interval | p | better | worse |\n|---|---|"
+    lines = (
+        _benchmark_line(f"{name} | {scored}", paired)
+        for name, both in named.items()
+        for scored, paired in zip(("lenient", "strict"), both, strict=True)
+    )
+    return "\n".join([head + "---:|" * 8, *lines])
 
 
 def _benchmark_line(name: str, paired: Paired) -> str:

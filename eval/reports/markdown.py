@@ -13,6 +13,10 @@ PAPER = (
     "The paper's figures are as printed (percent): another judge, other prompts, and answers without a marker are left "
     "out of its count. They are a landmark, not a comparison under equal terms; `scripts/compare.py` makes one."
 )
+SCORING = (
+    "Lenient: any answer that leaves no doubt counts (`B`, `The answer is B.`, the option's own text). Strict: it must "
+    "stand behind `### The final answer is:`, as the prompt asks."
+)
 
 _WRITTEN = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("](", "]\\("))
 
@@ -41,16 +45,9 @@ def _results_table(report: Mapping[str, Any]) -> str:
         named["all items"] = report["all"]
     scores = [name for name in ("mics_score", "bert_score") if any(found[name] is not None for found in named.values())]
     titles = {"mics_score": "MICS-Score", "bert_score": "BERTScore F1"}
-    head = ["benchmark", "items", "accuracy", "95 % interval", "parse rate", "lost", *(titles[name] for name in scores)]
+    head = ["benchmark", *SHARES, "ambiguous", "lost", *(titles[name] for name in scores)]
     rows = [
-        [
-            name,
-            str(found["items"]),
-            format_percent(found["accuracy"]),
-            format_interval(found),
-            format_percent(found["parse_rate"]),
-        ]
-        + [str(found["lost"])]
+        [name, *format_shares(found), str(found["ambiguous"]), str(found["lost"])]
         + [_format_score(found[score]) for score in scores]
         for name, found in named.items()
     ]
@@ -61,9 +58,11 @@ def _report_notes(report: Mapping[str, Any]) -> list[str]:
     found = report["benchmarks"].values()
     mean = report["mean_of_benchmarks"]
     notes = [
-        "Accuracy is over all items; an item in which no answer was found is wrong. Parse rate: replies in which an "
-        "answer was found. Lost: items whose call failed; they count neither as right nor as wrong. Intervals are "
-        "clustered by picture (Wilson's, with the cluster-robust number of items)."
+        SCORING + " Both are over all items; an item in which no one answer was found is wrong.",
+        "Parse rate: replies in which one answer was found; form kept: replies whose answer stands in the form; "
+        "ambiguous: replies that name several answers, wrong by both. Lost: items whose call failed; they count "
+        "neither as right nor as wrong. Intervals are clustered by picture (Wilson's, with the cluster-robust number "
+        "of items).",
     ]
     if len(report["benchmarks"]) > 1 and mean is not None:
         notes.append(f"Mean of the benchmarks: {format_percent(mean)}.")
@@ -100,19 +99,10 @@ def _beside_the_paper(benchmarks: Mapping[str, Any]) -> list[str]:
 def _breakdown_tables(name: str, found: Mapping[str, Any]) -> list[str]:
     parts = []
     for by, groups in found["by"].items():
-        rows = [
-            [
-                escape_cell(group),
-                str(one["items"]),
-                format_percent(one["accuracy"]),
-                format_interval(one),
-                format_percent(one["parse_rate"]),
-            ]
-            for group, one in groups.items()
-        ]
+        rows = [[escape_cell(group), *format_shares(one)] for group, one in groups.items()]
         parts += [
             f"## {escape_cell(name)} by {by}",
-            _format_table([by, "items", "accuracy", "95 % interval", "parse rate"], rows),
+            _format_table([by, *SHARES], rows),
         ]
     return parts
 
@@ -122,6 +112,24 @@ def _how_served(report: Mapping[str, Any]) -> list[str]:
     rows = [[f"`{name}`", escape_cell(_shorten_setting(value))] for name, value in report["served"].items()]
     made = f"Configuration {', '.join(report['config_digests'])}, code {', '.join(report['code_versions'])}."
     return ["## How it was served", _format_table(["setting", "value"], rows, right=False), made]
+
+
+SHARES = ("items", "lenient", "95 % interval", "strict", "95 % interval", "parse rate", "form kept")
+"""Heads of the columns of :func:`format_shares`."""
+
+
+def format_shares(found: Mapping[str, Any]) -> list[str]:
+    """Items, lenient and strict accuracy with their intervals, and the two rates of a summary, in percent."""
+    strict = {"low": found["strict_low"], "high": found["strict_high"]}
+    return [
+        str(found["items"]),
+        format_percent(found["accuracy"]),
+        format_interval(found),
+        format_percent(found["strict"]),
+        format_interval(strict),
+        format_percent(found["parse_rate"]),
+        format_percent(found["form_rate"]),
+    ]
 
 
 def format_percent(share: float | None) -> str:

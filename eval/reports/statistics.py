@@ -9,17 +9,19 @@ because it is the same every time, can be checked by hand, and costs nothing for
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from eval.scoring.reading import AMBIGUOUS
 from mics_ray.core.types import Verdict
 
 CONFIDENCE = 0.95
 COLUMNS = (
-    *("item_id", "benchmark", "kind", "modality", "topic", "cluster", "output", "parsed", "verdict"),
+    *("item_id", "benchmark", "kind", "modality", "topic", "cluster", "output", "parsed", "kept_form", "unread"),
+    "lenient",
     *("bert_score", "mics_score"),
 )
 """What :func:`mark` reads of a row."""
@@ -27,7 +29,10 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How one item was answered. ``cluster`` is unique over all benchmarks; ``replied``: there is an output."""
+    """How one item was answered. ``cluster`` is unique over all benchmarks; ``replied``: there is an output.
+
+    ``verdict`` is the lenient one.
+    """
 
     item_id: str
     benchmark: str
@@ -40,12 +45,21 @@ class Mark:
     verdict: Verdict
     bert_score: float | None = None
     mics_score: float | None = None
+    kept_form: bool = True
+    ambiguous: bool = False
+
+    @property
+    def strict(self) -> Verdict:
+        """The verdict where the form counts."""
+        return Verdict.WRONG if self.verdict is Verdict.RIGHT and not self.kept_form else self.verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Items, those with a known verdict, lost ones; accuracy of the known ones with its 95 % interval; the share of
-    replies in which an answer was found; means of the two scores over the items that have one. ``None``: no items."""
+    """Items, those with a known verdict, lost ones; accuracy of the known ones with its 95 % interval, by lenient
+    verdicts and by strict ones; the share of replies in which an answer was found, and of those in the form that was
+    asked for; replies that name several answers; means of the two scores over the items that have one. ``None``: no
+    items."""
 
     items: int
     known: int
@@ -54,7 +68,12 @@ class Summary:
     accuracy: float | None
     low: float | None
     high: float | None
+    strict: float | None
+    strict_low: float | None
+    strict_high: float | None
     parse_rate: float | None
+    form_rate: float | None
+    ambiguous: int
     bert_score: float | None
     mics_score: float | None
 
@@ -90,12 +109,19 @@ def mark_row(row: Mapping[str, Any]) -> Mark:
         # Benchmarks number their pictures alike: without its name two sets would share clusters.
         cluster=f"{row['benchmark']}/{row['cluster']}",
         # The verdict too: of an empty reply a rule says wrong, of a lost call nobody says anything.
-        replied=bool(row["output"]) or row["verdict"] != Verdict.UNKNOWN,  # an empty reply is one
+        replied=bool(row["output"]) or row["lenient"] != Verdict.UNKNOWN,  # an empty reply is one
         parsed=bool(row["parsed"]),
-        verdict=Verdict(row["verdict"]),
+        verdict=Verdict(row["lenient"]),
         bert_score=row["bert_score"],
         mics_score=row["mics_score"],
+        kept_form=bool(row["kept_form"]),
+        ambiguous=(row["unread"] or "").startswith(AMBIGUOUS),
     )
+
+
+def use_strict(marks: Iterable[Mark]) -> list[Mark]:
+    """The same with the strict verdict in the lenient one's place."""
+    return [replace(one, verdict=one.strict) for one in marks]
 
 
 def summarise_marks(marks: Sequence[Mark]) -> Summary:
@@ -104,6 +130,8 @@ def summarise_marks(marks: Sequence[Mark]) -> Summary:
     right = [float(one.verdict is Verdict.RIGHT) for one in known]
     clusters = [one.cluster for one in known]
     low, high = accuracy_interval(right, clusters)
+    in_form = [float(one.strict is Verdict.RIGHT) for one in known]
+    strict_low, strict_high = accuracy_interval(in_form, clusters)
     return Summary(
         items=len(marks),
         known=len(known),
@@ -112,7 +140,12 @@ def summarise_marks(marks: Sequence[Mark]) -> Summary:
         accuracy=_mean_or_none(right),
         low=low,
         high=high,
+        strict=_mean_or_none(in_form),
+        strict_low=strict_low,
+        strict_high=strict_high,
         parse_rate=_mean_or_none([float(one.parsed) for one in marks if one.replied]),
+        form_rate=_mean_or_none([float(one.kept_form) for one in marks if one.replied]),
+        ambiguous=sum(one.ambiguous for one in marks),
         bert_score=_mean_or_none([one.bert_score for one in marks if one.bert_score is not None]),
         mics_score=_mean_or_none([one.mics_score for one in marks if one.mics_score is not None]),
     )

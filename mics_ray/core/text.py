@@ -51,6 +51,13 @@ def parse_answer(text: str) -> str | None:
     return found.answer if found else None
 
 
+def parse_form(text: str) -> str | None:
+    """The answer behind the last marker of the written form: ``""`` where none follows it, ``None`` without marker."""
+    text = _drop_echoes(text)
+    marks = list(_FINAL.finditer(text))
+    return clean_answer(_read_marked(text, marks[-1])) if marks else None
+
+
 def parse_continuation(text: str, prefix: Sequence[str] = ()) -> Continuation | None:
     """Read a mentor's reply that continues ``prefix``; ``None`` when it does not reach a final answer.
 

@@ -67,14 +67,15 @@ class ShardError(Exception):
 class RowKind:
     """What the rows of a folder are: their Arrow schema, and the string column that is unique over all of them.
 
-    ``remedy`` says what to do about a damaged shard, ``before`` what fields hold in rows that were written without
-    them, by path.
+    ``remedy`` says what to do about a damaged shard, ``other`` about one of another schema, ``before`` what fields hold
+    in rows that were written without them, by path.
     """
 
     schema: pa.Schema
     key: str
     remedy: str = "move it away and run again"
     before: Mapping[str, object] = field(default_factory=dict)
+    other: str = "read it with the version of the code that wrote it"
 
     def to_table(self, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
         """Rows as a table of the schema. Raises ``ValueError`` for a row with other columns, ``ArrowInvalid`` for
@@ -211,7 +212,7 @@ def _read_batches(path: Path, columns: list[str], kind: RowKind) -> Iterator[lis
                 raise ShardError(path, f"damaged: its rows are not all there; {kind.remedy}")
     except UnknownSchema as unknown:
         named = make_one_line(str(unknown))  # a damaged file may name anything
-        problem = f"of another schema (column {named}); read it with the version of the code that wrote it"
+        problem = f"of another schema (column {named}); {kind.other}"
         raise ShardError(path, problem) from None
     except (OSError, ValueError, pa.ArrowException) as error:
         # The message of the library may quote what it read.

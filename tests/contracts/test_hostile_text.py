@@ -159,6 +159,7 @@ def test_the_report_of_another_judge_is_harmless(text: str) -> None:
 @hostile
 def test_the_report_of_an_evaluation_is_harmless(text: str) -> None:
     mark = {"items": 1, "accuracy": 1.0, "low": 0.5, "high": 1.0, "parse_rate": 1.0, "lost": 0}
+    mark |= {"strict": 1.0, "strict_low": 0.5, "strict_high": 1.0, "form_rate": 1.0, "ambiguous": 0}
     scored = mark | {"mics_score": None, "bert_score": None}
     found = scored | {"in_domain": False, "paper": {}, "by": {"topic": {text: mark}}}
     report = {

@@ -33,13 +33,13 @@ def same(found: Path, names: tuple[str, ...], regenerate: bool) -> None:
 
 
 def test_the_report_is_the_stored_one(tmp_path: Path, regenerate: bool) -> None:
-    folder = evaluation(tmp_path / "a", items("rrwwrnurrw", "wwrwrw"), bert_score=0.625)
+    folder = evaluation(tmp_path / "a", items("rrwwrnurlw", "wwrwlw"), bert_score=0.625)
     write_evaluation_report(folder)
     same(folder, ("report.json", "report.md"), regenerate)
 
 
 def test_the_comparison_is_the_stored_one(tmp_path: Path, regenerate: bool) -> None:
-    a = evaluation(tmp_path / "a", items("rrwwrnurrw", "wwrwrw"))
+    a = evaluation(tmp_path / "a", items("rrwwrnurlw", "wwrwlw"))
     b = evaluation(tmp_path / "b", items("rrrrrrrwrr", "wrrwrwr"), TUNED)
     write_comparison(compare_evaluations(a, b), tmp_path / "out")
     same(tmp_path / "out", ("compare.json", "compare.md", "flips.jsonl"), regenerate)

@@ -12,7 +12,9 @@ from mics_ray.core.types import Failure, Usage, Verdict
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards import ShardStore
 
-VERDICTS = {"r": Verdict.RIGHT, "w": Verdict.WRONG, "n": Verdict.WRONG, "u": Verdict.UNKNOWN}
+VERDICTS = {
+    "r": Verdict.RIGHT, "l": Verdict.RIGHT, "w": Verdict.WRONG, "n": Verdict.WRONG, "u": Verdict.UNKNOWN,
+}  # fmt: skip
 CONFIG: dict[str, Any] = {
     "model": "base",
     "serve": {
@@ -37,7 +39,7 @@ CONFIG: dict[str, Any] = {
 
 
 def answered(benchmark: str, number: int, verdict: str, **item: Any) -> Answered:
-    """One item: r right, w wrong, n wrong because no answer was found, u lost. Two items share a picture."""
+    """One item: r right, l right without the form, w wrong, n no answer, u lost. Two share a picture."""
     made = Item(
         **{
             "id": str(number),
@@ -49,10 +51,12 @@ def answered(benchmark: str, number: int, verdict: str, **item: Any) -> Answered
         }
         | item
     )
-    said = "" if verdict in "nu" else f"gold {number}" if verdict == "r" else "other"
+    said = "" if verdict in "nu" else f"gold {number}" if verdict in "rl" else "other"
     lost = Failure("timeout", "after 300 s") if verdict == "u" else None
-    output = "" if verdict == "u" else f"### The final answer is: {said}"
-    return Answered(made, benchmark, output, said, VERDICTS[verdict], "yes" if verdict == "r" else "no", lost)
+    output = "" if verdict == "u" else said if verdict == "l" else f"### The final answer is: {said}"
+    judge, form = "yes" if verdict in "rl" else "no", None if verdict == "u" else verdict in "rw"
+    unread = "no answer" if verdict == "n" else ""
+    return Answered(made, benchmark, output, said, VERDICTS[verdict], judge, lost, form, unread)
 
 
 def evaluation(folder: Path, items: Iterable[Answered], config: dict[str, Any] | None = None, **scores: float) -> Path:

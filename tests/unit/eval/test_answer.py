@@ -54,7 +54,7 @@ async def test_an_open_answer_goes_to_the_judge_with_the_bare_question(tmp_path:
     assert question.item.answer in judged.text
     assert request.revision == found.stamp.config_digest, "a model trained anew in the same place is asked anew"
     assert shown is None
-    assert (made["verdict"], made["judge_reply"], made["parsed"]) == ("right", "Yes.", "gold")
+    assert (made["lenient"], made["judge_reply"], made["parsed"]) == ("right", "Yes.", "gold")
     assert made["failure"] is None
     assert (made["prompt_tokens"], made["completion_tokens"]) == (7, 3), "the judge's are left out"
 
@@ -64,17 +64,64 @@ async def test_a_choice_is_checked_by_rule_and_no_judge_is_asked(tmp_path: Path)
         judge = Scripted(lambda request: "Yes.")
         right = await row(found, choice(found), model=Scripted(lambda request: chain("B")), judge=judge)
         wrong = await row(found, choice(found), model=Scripted(lambda request: chain("A. one")), judge=judge)
-    assert (right["verdict"], wrong["verdict"]) == ("right", "wrong")
+    assert (right["lenient"], wrong["lenient"]) == ("right", "wrong")
     assert not judge.asked
     assert "A. one\nB. two" in right["prompt"]
 
 
-async def test_no_answer_found_is_wrong_and_not_judged(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("said", "unread"),
+    [("", "empty"), ("### Step 1: I see lungs.", "no answer"), (chain("A or B"), "ambiguous: A and B")],
+)
+async def test_no_answer_found_is_wrong_and_not_judged(tmp_path: Path, said: str, unread: str) -> None:
     with work(tmp_path) as found:
         judge = Scripted(lambda request: "Yes.")
-        made = await row(found, open_item(found), model=Scripted(lambda request: "I see lungs."), judge=judge)
-    assert (made["verdict"], made["parsed"], made["output"]) == ("wrong", "", "I see lungs.")
+        made = await row(found, choice(found), model=Scripted(lambda request: said), judge=judge)
+    assert (made["lenient"], made["strict"], made["parsed"], made["unread"]) == ("wrong", "wrong", "", unread)
+    assert (made["output"], made["kept_form"]) == (said, "or" in said)
     assert not judge.asked
+
+
+async def test_an_answer_without_the_form_is_right_leniently_and_wrong_strictly(tmp_path: Path) -> None:
+    with work(tmp_path) as found:
+        judge = Scripted(lambda request: "Yes.")
+        bare = await row(found, choice(found), model=Scripted(lambda request: "B"), judge=judge)
+        assert not judge.asked
+        words = await row(found, open_item(found), model=Scripted(lambda request: "I see lungs."), judge=judge)
+        formed = await row(found, open_item(found), model=Scripted(lambda request: chain("Lungs.")), judge=judge)
+        lost = await row(
+            found, open_item(found), model=Scripted(lambda request: "Lungs."), judge=Scripted(lambda _: LOST)
+        )
+    columns = ("lenient", "strict", "kept_form", "parsed", "unread")
+    assert [[made[name] for name in columns] for made in (bare, words, formed, lost)] == [
+        ["right", "wrong", False, "B", None],
+        ["right", "wrong", False, "I see lungs.", None],
+        ["right", "right", True, "Lungs.", None],
+        ["unknown", "unknown", False, "Lungs.", None],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("item", "said", "shown"),
+    [
+        (Item("c1", Kind.CLOSED, "Is there a fracture?", "No"), "No acute fracture.", "Is there a fracture?"),
+        (Item("c2", Kind.CLOSED, "Which organ?", "Left lung"), "Left", "Which organ?"),
+        (Item("c3", Kind.CHOICE, "Which modality?", "B", ("CT", "Chest X-ray")), "X-Ray", "B. Chest X-ray"),
+        (Item("c4", Kind.OPEN, "Which share?", "0.5", others=("1/2",)), "half", "0.5 or 1/2"),
+    ],
+)
+@pytest.mark.parametrize(("reply", "verdict"), [("Yes.", "right"), ("No.", "wrong"), (LOST, "unknown")])
+async def test_what_no_rule_decides_goes_to_the_judge_with_the_question(
+    tmp_path: Path, item: Item, said: str, shown: str, reply: str | Exception, verdict: str
+) -> None:
+    with work(tmp_path) as found:
+        judge = Scripted(lambda request: reply)
+        question = replace(found.pending[0], item=item)
+        made = await row(found, question, model=Scripted(lambda request: chain(said)), judge=judge)
+    assert (made["lenient"], made["strict"], made["parsed"]) == (verdict, verdict, said)
+    text = judge.asked[0][0].text
+    assert all(one in text for one in (item.question, shown, said))
+    assert "Answer" not in text.replace("Answer to check", ""), "how to answer is the model's matter"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +135,7 @@ async def test_a_cut_text_has_no_answer_and_is_wrong(tmp_path: Path, cut: Reply,
     with work(tmp_path) as found:
         judge = Scripted(lambda request: "Yes.")
         made = await row(found, open_item(found), model=Scripted(lambda request: cut), judge=judge)
-    assert (made["verdict"], made["parsed"], made["output"], made["failure"]) == ("wrong", "", cut.text, failure)
+    assert (made["lenient"], made["parsed"], made["output"], made["failure"]) == ("wrong", "", cut.text, failure)
     assert not judge.asked
 
 
@@ -97,14 +144,14 @@ async def test_the_answer_is_read_behind_the_thoughts_and_in_another_form_too(tm
     with work(tmp_path) as found:
         judge = Scripted(lambda request: "<think>\nNo.\n</think>\nYes.")
         made = await row(found, open_item(found), model=Scripted(lambda request: said), judge=judge)
-    assert (made["verdict"], made["parsed"], made["output"]) == ("right", "gold", said)
+    assert (made["lenient"], made["parsed"], made["output"]) == ("right", "gold", said)
 
 
 async def test_a_lost_call_of_the_model_is_unknown_never_wrong(tmp_path: Path) -> None:
     with work(tmp_path) as found:
         judge = Scripted(lambda request: "No.")
         made = await row(found, open_item(found), model=Scripted(lambda request: LOST), judge=judge)
-    assert (made["verdict"], made["failure"]) == ("unknown", "timeout: no reply in time")
+    assert (made["lenient"], made["failure"]) == ("unknown", "timeout: no reply in time")
     assert made["output"] == "half a te"
     assert not judge.asked
 
@@ -122,7 +169,7 @@ async def test_a_lost_verdict_is_unknown_and_keeps_the_answer_and_what_the_judge
     with work(tmp_path) as found:
         model = Scripted(lambda request: chain("gold"))
         made = await row(found, open_item(found), model=model, judge=Scripted(lambda request: reply))
-    assert (made["verdict"], made["parsed"], made["output"]) == ("unknown", "gold", chain("gold"))
+    assert (made["lenient"], made["parsed"], made["output"]) == ("unknown", "gold", chain("gold"))
     assert (made["judge_reply"], made["failure"]) == (kept, failure)
 
 
@@ -153,7 +200,7 @@ async def test_a_picture_that_cannot_be_read_costs_no_call(tmp_path: Path) -> No
         (question.root / question.item.images[0]).write_text("no picture")
         model = Scripted(lambda request: chain("gold"))
         made = await row(found, question, model=model, judge=model)
-    assert made["verdict"] == "unknown"
+    assert made["lenient"] == "unknown"
     assert made["failure"].startswith("pictures: picture 'images/phantom-001.png'")
     assert not model.asked
 
@@ -162,7 +209,7 @@ async def test_an_error_of_ours_fails_one_item_and_shows_no_text(tmp_path: Path)
     with work(tmp_path) as found:
         model = Scripted(lambda request: KeyError("a patient's words"))
         made = await row(found, open_item(found), model=model, judge=model)
-    assert (made["verdict"], made["failure"]) == ("unknown", "internal: KeyError, see logs/")
+    assert (made["lenient"], made["failure"]) == ("unknown", "internal: KeyError, see logs/")
 
 
 async def test_a_refusing_judge_ends_the_evaluation(tmp_path: Path) -> None:
@@ -221,7 +268,7 @@ async def test_mics_score_of_a_choice_is_by_rule(tmp_path: Path) -> None:
         model = Scripted(lambda request: chain("A", "Compare."))
         made = await row(found, choice(found), model=model, judge=judge, tiny_internvl=votes[0], tiny_qwen25vl=votes[1])
     assert made["mics_score"] == 0.5
-    assert made["verdict"] == "wrong"
+    assert made["lenient"] == "wrong"
     assert not judge.asked
 
 

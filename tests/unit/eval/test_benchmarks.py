@@ -17,7 +17,7 @@ from PIL import Image
 
 from eval.benchmarks import READERS, open_source, read_items
 from eval.config import BenchmarkConfig, EvaluateJob
-from eval.scoring import question_text
+from eval.scoring.rules import question_text
 from eval.types import Item, Kind
 from mics_ray.config.compose import CONF, compose_job, list_choices
 from mics_ray.errors import RefusedRun

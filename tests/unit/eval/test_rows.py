@@ -29,7 +29,10 @@ def test_the_row_of_an_answered_item() -> None:
         "gold": "gold 3",
         "output": "### The final answer is: gold 3",
         "parsed": "gold 3",
-        "verdict": "right",
+        "kept_form": True,
+        "unread": None,
+        "lenient": "right",
+        "strict": "right",
         "judge_reply": "yes",
         "failure": None,
         "bert_score": 0.5,
@@ -46,7 +49,7 @@ def test_the_row_of_an_answered_item() -> None:
 
 def test_a_lost_call_is_unknown_with_its_reason() -> None:
     found = row("u")
-    assert (found["verdict"], found["failure"], found["output"], found["parsed"]) == (
+    assert (found["lenient"], found["failure"], found["output"], found["parsed"]) == (
         *("unknown", "timeout: after 300 s"),
         *("", ""),
     )

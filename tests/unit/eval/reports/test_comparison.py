@@ -4,10 +4,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from eval.commands import run_compare
 from eval.reports.comparison import compare_evaluations, render_comparison, write_comparison
+from eval.reports.report import write_evaluation_report
 from mics_ray.config.compose import CONF
 from mics_ray.errors import RefusedRun
 from tests.support.evaluations import CONFIG, answered, evaluation, of
@@ -30,9 +32,36 @@ def test_two_models_on_the_same_items(tmp_path: Path) -> None:
     assert list(found.served_differently) == []
     text = render_comparison(found)
     assert text.startswith("# tuned (B) against base (A)")
-    assert "| slake | 8 | 37.5 | 62.5 | +25.0 | " in text
+    assert "| slake | lenient | 8 | 37.5 | 62.5 | +25.0 | " in text
     assert "better: slake/0, slake/1, slake/2\n\nworse: slake/5" in text
     assert "gold" not in text
+
+
+def test_a_model_that_only_learnt_the_form_gains_strictly_and_not_leniently(tmp_path: Path) -> None:
+    a, b = two(tmp_path, "llwlww", "rrwrww")
+    found = compare_evaluations(a, b)
+    assert (found.total.difference, found.strict_total.difference) == (0.0, 0.5)
+    assert found.strict_total.better == ("slake/0", "slake/1", "slake/3")
+    text = render_comparison(found)
+    assert "| slake | lenient | 6 | 50.0 | 50.0 | +0.0 |" in text
+    assert "| slake | strict | 6 | 0.0 | 50.0 | +50.0 |" in text
+    assert "Flipped" not in text
+    stored = found.as_json()
+    assert (stored["all"]["difference"], stored["all"]["strict"]["difference"]) == (0.0, 0.5)
+    assert stored["benchmarks"]["slake"]["strict"]["better"] == ("slake/0", "slake/1", "slake/3")
+
+
+def test_rows_of_the_version_before_are_refused_by_their_name(tmp_path: Path) -> None:
+    a, b = two(tmp_path)
+    (shard,) = (a / "results").glob("*.parquet")
+    table = pq.read_table(shard)
+    old = table.drop_columns(["kept_form", "unread", "lenient", "strict"]).append_column("verdict", table["lenient"])
+    pq.write_table(old, shard)
+    for read in (lambda: compare_evaluations(a, b), lambda: write_evaluation_report(a)):
+        with pytest.raises(
+            RefusedRun, match=r"verdict.*rows of version 1 have one verdict, neither lenient nor strict"
+        ):
+            read()
 
 
 def test_files_with_the_flipped_items_are_private(tmp_path: Path) -> None:
@@ -71,19 +100,19 @@ def test_several_benchmarks_have_a_line_each_and_one_for_all(tmp_path: Path) -> 
     b = evaluation(tmp_path / "b", [*of("slake", "rr"), *of("more", "rr")])
     found = compare_evaluations(a, b)
     assert [paired.difference for paired in found.benchmarks.values()] == [1.0, 0.0]
-    assert "| all items | 4 | 50.0 | 100.0 | +50.0 |" in render_comparison(found)
+    assert "| all items | lenient | 4 | 50.0 | 100.0 | +50.0 |" in render_comparison(found)
 
 
 def test_one_benchmark_alone_has_no_line_for_all(tmp_path: Path) -> None:
     lines = render_comparison(compare_evaluations(*two(tmp_path))).splitlines()
-    assert [line.split(" | ")[0] for line in lines if line.startswith("| ")] == ["| benchmark", "| slake"]
+    assert [line.split(" | ")[0] for line in lines if line.startswith("| ")] == ["| benchmark", "| slake", "| slake"]
 
 
 def test_a_benchmark_without_an_item_that_both_answered_has_dashes_and_is_no_flip(tmp_path: Path) -> None:
     a = evaluation(tmp_path / "a", [*of("slake", "uu"), *of("more", "wr")])
     b = evaluation(tmp_path / "b", [*of("slake", "rw"), *of("more", "rw")])
     text = render_comparison(compare_evaluations(a, b))
-    assert "| slake | 0 | – | – | – | – | – | 0 | 0 |\n" in text
+    assert "| slake | strict | 0 | – | – | – | – | – | 0 | 0 |\n" in text
     assert "## Flipped in slake" not in text
     assert "## Flipped in more\n\nbetter: more/0\n\nworse: more/1\n" in text
     assert text.endswith("worse: more/1\n")
@@ -115,7 +144,7 @@ def test_the_line_of_a_benchmark_says_difference_interval_and_p(tmp_path: Path) 
     """Gains over four pictures of two items: 2, 1, -1, 0, so mean 1/4 and variance 4/3 · 5 / 64 = 5/48."""
     half = 3.182446 * (5 / 48) ** 0.5
     assert 0.25 - half < -0.7
-    expected = f"| slake | 8 | 37.5 | 62.5 | +25.0 | {100 * (0.25 - half):+.1f} to +100.0 | 0.62 | 3 | 1 |"
+    expected = f"| slake | lenient | 8 | 37.5 | 62.5 | +25.0 | {100 * (0.25 - half):+.1f} to +100.0 | 0.62 | 3 | 1 |"
     assert expected in render_comparison(compare_evaluations(*two(tmp_path)))
 
 
@@ -152,7 +181,7 @@ def test_the_program_compares_refuses_and_says_how_it_is_used(
     a, b = map(str, two(tmp_path))
     assert run_compare([a, b]) == 0
     done = capsys.readouterr()
-    assert "| slake | 8 | 37.5 | 62.5 | +25.0 | " in done.out
+    assert "| slake | lenient | 8 | 37.5 | 62.5 | +25.0 | " in done.out
     assert (done.out.count("written to"), done.err) == (0, "")
     assert run_compare([a, b, "--out", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out.endswith(f"written to {tmp_path / 'out'}\n")

@@ -25,6 +25,19 @@ def test_the_three_files_are_private_and_say_the_same(tmp_path: Path) -> None:
         assert (folder / name).stat().st_mode & 0o777 == 0o600
 
 
+def test_strict_accuracy_stands_beside_the_lenient_one_and_what_was_not_read_is_counted(tmp_path: Path) -> None:
+    several = replace(answered("slake", 8, "n"), unread="ambiguous: A and B", kept_form=True)
+    report = write_evaluation_report(evaluation(tmp_path, [*of("slake", "rllwnu"), several]))
+    found = report["benchmarks"]["slake"]
+    assert (found["accuracy"], found["strict"], found["ambiguous"], found["lost"]) == (3 / 6, 1 / 6, 1, 1)
+    assert (found["parse_rate"], found["form_rate"]) == (4 / 6, 3 / 6)
+    assert found["strict_low"] < 1 / 6 < found["strict_high"]
+    text = (tmp_path / "report.md").read_text()
+    assert "| slake * | 7 | 50.0 | " in text
+    assert " | 16.7 | " in text
+    assert text.rstrip().count("Lenient: any answer that leaves no doubt counts") == 1
+
+
 def test_benchmarks_stand_in_the_order_of_the_configuration(tmp_path: Path) -> None:
     items = [*of("another", "r"), *of("medxpertqa_mm", "w"), *of("slake", "r")]
     report = write_evaluation_report(evaluation(tmp_path, items))
@@ -54,7 +67,7 @@ def test_a_figure_of_the_paper_for_one_topic_stands_beside_that_topic(tmp_path: 
 def test_every_call_lost_gives_a_report_without_numbers(tmp_path: Path) -> None:
     report = write_evaluation_report(evaluation(tmp_path, of("slake", "uu")))
     assert (report["benchmarks"]["slake"]["accuracy"], report["mean_of_benchmarks"]) == (None, None)
-    assert "| slake * | 2 | – | – | – | 2 |" in (tmp_path / "report.md").read_text()
+    assert "| slake * | 2 | – | – | – | – | – | – | 0 | 2 |" in (tmp_path / "report.md").read_text()
 
 
 def test_how_the_model_was_served_is_told_without_the_wording_of_prompts(tmp_path: Path) -> None:
