@@ -70,4 +70,6 @@ def _format_number(value: float | None) -> str:
 
 
 def _format_interval(found: Mapping[str, Any]) -> str:
-    return "" if found["low"] is None else f", 95 % interval {found['low']:.3f} to {found['high']:.3f}"
+    if found["low"] is None:
+        return f" (interval: {found['interval']})"
+    return f", 95 % interval {found['low']:.3f} to {found['high']:.3f}"

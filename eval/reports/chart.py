@@ -36,12 +36,14 @@ def _draw_bars(axes: Axes, found: Mapping[str, Any]) -> None:
         if one["accuracy"] is None:
             axes.text(1, place, "every call was lost", va="center", color=INK, fontsize=9)
             continue
-        value, low, high = (100 * one[name] for name in ("accuracy", "low", "high"))
+        value = 100 * one["accuracy"]
+        # One picture alone has no interval: the bar stands without whiskers.
+        low, high = (value if one[name] is None else 100 * one[name] for name in ("low", "high"))
         axes.barh(place, value, height=0.56, color=BAR, zorder=2)
         # Clipped at 0: an interval's end may lie beyond its value by a rounding error, which matplotlib refuses.
-        axes.errorbar(
-            value, place, xerr=[[max(0, value - low)], [max(0, high - value)]], color=INK, capsize=4, lw=1.4, zorder=3
-        )
+        ends = [[max(0, value - low)], [max(0, high - value)]]
+        if one["low"] is not None:
+            axes.errorbar(value, place, xerr=ends, color=INK, capsize=4, lw=1.4, zorder=3)
         inside = value >= ROOM
         axes.text(
             1.2 if inside else high + 1.2, place, f"{value:.1f}", va="center", color="white" if inside else INK,

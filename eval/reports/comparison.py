@@ -8,6 +8,7 @@ from typing import Any
 
 from eval.reports import statistics
 from eval.reports.evaluation_files import read_answer_rows, read_evaluation_config
+from eval.reports.intervals import CONFIDENCE
 from eval.reports.markdown import SCORING, format_percent
 from eval.reports.statistics import Mark, Paired, mark_row
 from eval.served import model_name, served_differently
@@ -57,7 +58,7 @@ class EvaluationComparison:
             "b": {"folder": str(self.b.folder), "model": self.b.model, "items_only_here": self.only_b},
             "served_differently": list(self.served_differently),
             "lost_items": self.lost,
-            "confidence": statistics.CONFIDENCE,
+            "confidence": CONFIDENCE,
             "all": asdict(self.total) | {"strict": asdict(self.strict_total)},
             "benchmarks": {
                 name: asdict(paired) | {"strict": asdict(self.strict_benchmarks[name])}
@@ -126,8 +127,7 @@ def render_comparison(found: EvaluationComparison) -> str:
     parts = [
         f"# {found.b.model} (B) against {found.a.model} (A)",
         _comparison_table(found),
-        "Difference and interval in percentage points, B minus A over the items that both answered, clustered by "
-        "picture. p: the exact McNemar test of the flips. Better: only B is right; worse: only A is.",
+        _explain_methods(found),
         SCORING
         + " The gain is the lenient one: a model that only learnt the form gains nothing by it. Flips below are "
         "lenient ones.",
@@ -147,23 +147,50 @@ def _comparison_table(found: EvaluationComparison) -> str:
     named = {name: (paired, found.strict_benchmarks[name]) for name, paired in found.benchmarks.items()}
     if len(named) > 1:
         named["all items"] = found.total, found.strict_total
-    head = "| benchmark | scored | items | A | B | difference | 95 % interval | p | better | worse |\n|---|---|"
+    clustered = any(paired.p_clustered is not None for both in named.values() for paired in both)
+    names = ["benchmark", "scored", "items", "A", "B", "difference", "95 % interval", "p", "better", "worse"]
+    if clustered:
+        names.insert(8, "p by picture")
     lines = (
-        _benchmark_line(f"{name} | {scored}", paired)
+        _benchmark_line(f"{name} | {scored}", paired, clustered)
         for name, both in named.items()
         for scored, paired in zip(("lenient", "strict"), both, strict=True)
     )
-    return "\n".join([head + "---:|" * 8, *lines])
+    head = f"| {' | '.join(names)} |\n|---|---|{'---:|' * (len(names) - 2)}"
+    return "\n".join([head, *lines])
 
 
-def _benchmark_line(name: str, paired: Paired) -> str:
+def _benchmark_line(name: str, paired: Paired, clustered: bool) -> str:
     numbers = [str(paired.items), format_percent(paired.accuracy_a), format_percent(paired.accuracy_b)]
-    if paired.difference is None or paired.low is None or paired.high is None or paired.p_value is None:
-        numbers += ["–"] * 3
-    else:
-        numbers += [f"{100 * paired.difference:+.1f}", f"{100 * paired.low:+.1f} to {100 * paired.high:+.1f}"]
-        numbers.append(f"{paired.p_value:.2g}")
+    numbers += ["–" if paired.difference is None else f"{100 * paired.difference:+.1f}", format_change(paired)]
+    numbers += [_format_p(paired.p_value), *([_format_p(paired.p_clustered)] if clustered else [])]
     return f"| {' | '.join([name, *numbers, str(len(paired.better)), str(len(paired.worse))])} |"
+
+
+def format_change(paired: Paired) -> str:
+    """The interval of a difference in percentage points; a dash with the reason where one picture gives none."""
+    if paired.low is None or paired.high is None:
+        return "– (one picture)" if paired.items else "–"
+    return f"{100 * paired.low:+.1f} to {100 * paired.high:+.1f}"
+
+
+def _format_p(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g}"
+
+
+def _explain_methods(found: EvaluationComparison) -> str:
+    text = (
+        "Difference and interval in percentage points, B minus A over the items that both answered. The interval is "
+        "Bonett and Price's, which holds for few pairs and few flips. p: the exact McNemar test of the flips, which "
+        "takes items as independent. Better: only B is right; worse: only A is."
+    )
+    if found.total.p_clustered is None:
+        return f"{text} No picture repeats: p is the test to read."
+    return (
+        f"{text} Pictures repeat ({found.total.items} items, {found.total.clusters} pictures): the interval is of as "
+        "many independent pairs as would vary like the pictures do, and the test to read is p by picture, the exact "
+        "sign test of the pictures' net flips."
+    )
 
 
 def _list_warnings(found: EvaluationComparison) -> list[str]:

@@ -62,7 +62,7 @@ def _report_notes(report: Mapping[str, Any]) -> list[str]:
         "Parse rate: replies in which one answer was found; form kept: replies whose answer stands in the form; "
         "ambiguous: replies that name several answers, wrong by both. Lost: items whose call failed; they count "
         "neither as right nor as wrong. Intervals are clustered by picture (Wilson's, with the cluster-robust number "
-        "of items).",
+        "of items); one picture alone has none (–).",
     ]
     if len(report["benchmarks"]) > 1 and mean is not None:
         notes.append(f"Mean of the benchmarks: {format_percent(mean)}.")
@@ -138,7 +138,7 @@ def format_percent(share: float | None) -> str:
 
 
 def format_interval(found: Mapping[str, Any]) -> str:
-    """The 95 % interval in percent."""
+    """The 95 % interval in percent; a dash where there is none: no known item, or one picture alone."""
     return "–" if found["low"] is None else f"{format_percent(found['low'])} to {format_percent(found['high'])}"
 
 

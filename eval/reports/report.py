@@ -8,8 +8,9 @@ from typing import Any
 
 from eval.reports.chart import draw_report
 from eval.reports.evaluation_files import read_answer_rows, read_evaluation_config
+from eval.reports.intervals import CONFIDENCE
 from eval.reports.markdown import render_report
-from eval.reports.statistics import COLUMNS, CONFIDENCE, Mark, mark_row, summarise_groups, summarise_marks
+from eval.reports.statistics import COLUMNS, Mark, mark_row, summarise_groups, summarise_marks
 from eval.served import list_settings, model_name
 from mics_ray.errors import RefusedRun
 from mics_ray.private_files import write_private

@@ -1,11 +1,7 @@
 """Accuracy with an interval, and two models over the same items. Pure functions of marks; shares are from 0 to 1.
 
 A lost call is no wrong answer: an item whose verdict is unknown counts in ``lost`` and in no share of right answers.
-
-Items that share a picture are alike, so intervals are of clusters, by the cluster-robust variance of a mean (the
-sandwich, times G/(G-1) for G clusters) with Student's t of G-1 degrees of freedom. For an accuracy it enters Wilson's
-interval as an effective number of items, which holds near 0 and 1 and stays inside. It was chosen over the bootstrap
-because it is the same every time, can be checked by hand, and costs nothing for each of the many breakdowns.
+:mod:`eval.reports.intervals` says how intervals and tests are made.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,12 +9,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
+from eval.reports.intervals import (
+    MCNEMAR,
+    SIGN_FLIP,
+    accuracy_interval,
+    difference_interval,
+    mcnemar_p_value,
+    sign_flip_p_value,
+)
 from eval.scoring.reading import AMBIGUOUS
 from mics_ray.core.types import Verdict
 
-CONFIDENCE = 0.95
 COLUMNS = (
     *("item_id", "benchmark", "kind", "modality", "topic", "cluster", "output", "parsed", "kept_form", "unread"),
     "lenient",
@@ -59,7 +61,10 @@ class Summary:
     """Items, those with a known verdict, lost ones; accuracy of the known ones with its 95 % interval, by lenient
     verdicts and by strict ones; the share of replies in which an answer was found, and of those in the form that was
     asked for; replies that name several answers; means of the two scores over the items that have one. ``None``: no
-    items."""
+    items.
+
+    ``interval`` is the method of both intervals, or why there is none (then their ends are ``None``).
+    """
 
     items: int
     known: int
@@ -68,6 +73,7 @@ class Summary:
     accuracy: float | None
     low: float | None
     high: float | None
+    interval: str
     strict: float | None
     strict_low: float | None
     strict_high: float | None
@@ -83,7 +89,9 @@ class Paired:
     """Model B minus model A over the items whose verdict is known for both.
 
     ``better`` are the ids that only B has right, ``worse`` those that only A has right; ``p_value`` is the exact
-    two-sided McNemar test of them, which takes items as independent. Without items the numbers are ``None``.
+    two-sided McNemar test of them, which takes items as independent, ``p_clustered`` the exact test of the pictures'
+    net flips where pictures repeat, else ``None``; ``test`` names the one to read. ``interval`` is the interval's
+    method, or why there is none. Without items the numbers are ``None``.
     """
 
     items: int
@@ -93,7 +101,10 @@ class Paired:
     difference: float | None
     low: float | None
     high: float | None
+    interval: str
     p_value: float | None
+    p_clustered: float | None
+    test: str
     better: tuple[str, ...]
     worse: tuple[str, ...]
 
@@ -129,20 +140,20 @@ def summarise_marks(marks: Sequence[Mark]) -> Summary:
     known = [one for one in marks if one.verdict is not Verdict.UNKNOWN]
     right = [float(one.verdict is Verdict.RIGHT) for one in known]
     clusters = [one.cluster for one in known]
-    low, high = accuracy_interval(right, clusters)
     in_form = [float(one.strict is Verdict.RIGHT) for one in known]
-    strict_low, strict_high = accuracy_interval(in_form, clusters)
+    lenient, strict = accuracy_interval(right, clusters), accuracy_interval(in_form, clusters)
     return Summary(
         items=len(marks),
         known=len(known),
         lost=len(marks) - len(known),
         clusters=len(set(clusters)),
         accuracy=_mean_or_none(right),
-        low=low,
-        high=high,
+        low=lenient.low,
+        high=lenient.high,
+        interval=lenient.method,
         strict=_mean_or_none(in_form),
-        strict_low=strict_low,
-        strict_high=strict_high,
+        strict_low=strict.low,
+        strict_high=strict.high,
         parse_rate=_mean_or_none([float(one.parsed) for one in marks if one.replied]),
         form_rate=_mean_or_none([float(one.kept_form) for one in marks if one.replied]),
         ambiguous=sum(one.ambiguous for one in marks),
@@ -170,7 +181,8 @@ def compare_marks(first: Iterable[Mark], second: Iterable[Mark]) -> Paired:
     after = [float(b.verdict is Verdict.RIGHT) for _, b in pairs]
     gains = [new - old for old, new in zip(before, after, strict=True)]
     clusters = [a.cluster for a, _ in pairs]
-    low, high = difference_interval(gains, clusters)
+    interval = difference_interval(gains, clusters)
+    alike = len(set(clusters)) < len(pairs)
     better = tuple(a.item_id for (a, _), gain in zip(pairs, gains, strict=True) if gain > 0)
     worse = tuple(a.item_id for (a, _), gain in zip(pairs, gains, strict=True) if gain < 0)
     return Paired(
@@ -179,60 +191,15 @@ def compare_marks(first: Iterable[Mark], second: Iterable[Mark]) -> Paired:
         accuracy_a=_mean_or_none(before),
         accuracy_b=_mean_or_none(after),
         difference=_mean_or_none(gains),
-        low=low,
-        high=high,
+        low=interval.low,
+        high=interval.high,
+        interval=interval.method,
         p_value=mcnemar_p_value(len(better), len(worse)) if pairs else None,
+        p_clustered=sign_flip_p_value(gains, clusters) if alike else None,
+        test=SIGN_FLIP if alike else MCNEMAR,
         better=better,
         worse=worse,
     )
-
-
-def accuracy_interval(right: Sequence[float], clusters: Sequence[str]) -> tuple[float | None, float | None]:
-    """Wilson's 95 % interval of a share of ones, with the number of items that independent ones would need.
-
-    Where all items are right, or all wrong, each cluster counts as one item. One cluster alone says nothing: 0 to 1.
-    """
-    if not right:
-        return None, None
-    share, groups = float(np.mean(right)), len(set(clusters))
-    if groups < 2:
-        return 0.0, 1.0
-    # Wilson's interval of as many independent items as would vary like these clusters do; never more than there are.
-    spread, count = share * (1 - share), float(len(right))
-    variance = _cluster_variance(right, clusters)
-    effective = float(groups) if spread == 0 else min(count, spread / variance) if variance > 0 else count
-    width = _t_quantile(groups) ** 2 / effective
-    centre = (share + width / 2) / (1 + width)
-    half = float(np.sqrt(width * spread + width**2 / 4)) / (1 + width)
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def difference_interval(gains: Sequence[float], clusters: Sequence[str]) -> tuple[float | None, float | None]:
-    """The 95 % interval of the mean of paired differences, each -1, 0 or 1. One cluster alone says nothing: -1 to 1."""
-    if not gains:
-        return None, None
-    groups = len(set(clusters))
-    if groups < 2:
-        return -1.0, 1.0
-    mean = float(np.mean(gains))
-    half = _t_quantile(groups) * float(np.sqrt(_cluster_variance(gains, clusters)))
-    return max(-1.0, mean - half), min(1.0, mean + half)
-
-
-def mcnemar_p_value(better: int, worse: int) -> float:
-    """The exact two-sided p-value of McNemar's test: are flips in both directions equally likely?"""
-    return float(stats.binomtest(better, better + worse, 0.5).pvalue) if better + worse else 1.0
-
-
-def _cluster_variance(values: Sequence[float], clusters: Sequence[str]) -> float:
-    """The cluster-robust variance of the mean of ``values``, of at least two clusters."""
-    _, group = np.unique(np.asarray(clusters), return_inverse=True)
-    totals = np.bincount(group, weights=np.asarray(values) - np.mean(values))
-    return float(len(totals) / (len(totals) - 1) * np.sum(totals**2) / len(values) ** 2)
-
-
-def _t_quantile(groups: int) -> float:
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, groups - 1))
 
 
 def _mean_or_none(values: Sequence[float]) -> float | None:

@@ -147,7 +147,7 @@ def test_the_report_of_another_judge_is_harmless(text: str) -> None:
     moved = {"case_id": text, "attempt": 1, "round": 1, "from_mentor": text, "from_end": "", "to_mentor": None}
     report = {
         "judge": text, "recorded_judge": text, "votes": 1, "cases": 1, "unknown": {}, "spent_usd": 0.0,
-        "agreement": {"answers": 1, "equal": 1.0, "kappa": None, "low": None, "high": None},
+        "agreement": {"answers": 1, "equal": 1.0, "kappa": None, "low": None, "high": None, "interval": "none"},
         "usage": {"cost_usd": 0.0, "calls": 1, "cached_calls": 0},
         "flips": {"right_to_wrong": {"votes": 1, "cases": [text]}},
         "changed_rounds": 1, "rounds": 1, "changed_cases": 1, "other_step": 0, "not_reproduced": 0,

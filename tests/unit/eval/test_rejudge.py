@@ -80,13 +80,33 @@ def make_run(folder: Path) -> Path:
 
 
 def test_kappa_and_its_interval_by_hand() -> None:
-    # 20, 5, 10 and 15 answers of a case each: p = 0.5, q = 0.6, equal 0.7, by chance 0.5. The pulls are 0.48, -1.52,
-    # -1.28 and 0.72, their squares sum up to 40.32; error = sqrt(40.32 * 50 / 49) / 50 = 0.12829, t(49) = 2.00958.
+    # 20, 5, 10 and 15 answers of a case each: p = 0.5, q = 0.6, equal 0.7, by chance 0.5: kappa 0.4. With half a case
+    # more in each cell p = 0.5, q = 31/52, equal 36/52, centre 5/13; the delta method's variance of that table is
+    # that of statsmodels' cohens_kappa, whose root is 0.125618, times 52/51; t(49) = 2.00958.
     found = measure_agreement(Counter({(1, 0, 0, 0): 20, (0, 1, 0, 0): 5, (0, 0, 1, 0): 10, (0, 0, 0, 1): 15}))
     assert (found.answers, found.cases, found.equal) == (50, 50, 0.7)
     assert found.kappa == pytest.approx(0.4)
-    assert found.low == pytest.approx(0.4 - 2.00958 * 0.128286, abs=1e-4)
-    assert found.high == pytest.approx(0.4 + 2.00958 * 0.128286, abs=1e-4)
+    half = 2.00958 * 0.125618 * (52 / 51) ** 0.5
+    assert (found.low, found.high) == (pytest.approx(5 / 13 - half, abs=1e-4), pytest.approx(5 / 13 + half, abs=1e-4))
+
+
+def test_a_few_answers_on_which_judges_agree_prove_little() -> None:
+    """Two: anything may be. Ten, five of either verdict: cells 5.5 0.5 0.5 5.5, kappa 5/6 with statsmodels' error
+    0.15957, times sqrt(12/11); t(9) = 2.26216."""
+    two = measure_agreement(Counter({(1, 0, 0, 0): 1, (0, 0, 0, 1): 1}))
+    assert (two.kappa, two.low, two.high) == (1.0, -1.0, 1.0)
+    ten = measure_agreement(Counter({(1, 0, 0, 0): 5, (0, 0, 0, 1): 5}))
+    assert (ten.kappa, ten.high) == (1.0, 1.0)
+    assert ten.low == pytest.approx(5 / 6 - 2.262157 * 0.15957 * (12 / 11) ** 0.5, abs=1e-4)
+    never = measure_agreement(Counter({(0, 1, 0, 0): 5, (0, 0, 1, 0): 5}))
+    assert (never.kappa, never.low) == (-1.0, -1.0)
+    assert never.high == pytest.approx(-ten.low)
+
+
+def test_one_case_has_no_interval_and_a_reason() -> None:
+    one = measure_agreement(Counter({(2, 1, 0, 2): 1}))
+    assert (one.kappa, one.low, one.high) == (pytest.approx(8 / 13), None, None)
+    assert one.interval == "none: one case alone says nothing of others"
 
 
 def test_answers_of_one_case_widen_the_interval() -> None:
@@ -103,6 +123,7 @@ def test_unknown_verdicts_and_judges_that_never_vary_have_no_kappa() -> None:
     assert measure_agreement(Counter({(0, 0, 0, 0): 3})).answers == 0
     same = measure_agreement(Counter({(2, 0, 0, 0): 3}))
     assert (same.equal, same.kappa, same.low) == (1.0, None, None)
+    assert same.interval == "none: both judges gave but one verdict"
 
 
 def test_the_trees_of_a_row_are_those_of_the_search(tmp_path: Path) -> None:

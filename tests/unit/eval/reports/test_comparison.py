@@ -112,7 +112,7 @@ def test_a_benchmark_without_an_item_that_both_answered_has_dashes_and_is_no_fli
     a = evaluation(tmp_path / "a", [*of("slake", "uu"), *of("more", "wr")])
     b = evaluation(tmp_path / "b", [*of("slake", "rw"), *of("more", "rw")])
     text = render_comparison(compare_evaluations(a, b))
-    assert "| slake | strict | 0 | – | – | – | – | – | 0 | 0 |\n" in text
+    assert "| slake | strict | 0 | – | – | – | – | – | – | 0 | 0 |\n" in text
     assert "## Flipped in slake" not in text
     assert "## Flipped in more\n\nbetter: more/0\n\nworse: more/1\n" in text
     assert text.endswith("worse: more/1\n")
@@ -141,11 +141,31 @@ def test_each_way_of_being_left_out_is_told_alone(tmp_path: Path, first: str, se
 
 
 def test_the_line_of_a_benchmark_says_difference_interval_and_p(tmp_path: Path) -> None:
-    """Gains over four pictures of two items: 2, 1, -1, 0, so mean 1/4 and variance 4/3 · 5 / 64 = 5/48."""
-    half = 3.182446 * (5 / 48) ** 0.5
-    assert 0.25 - half < -0.7
-    expected = f"| slake | lenient | 8 | 37.5 | 62.5 | +25.0 | {100 * (0.25 - half):+.1f} to +100.0 | 0.62 | 3 | 1 |"
-    assert expected in render_comparison(compare_evaluations(*two(tmp_path)))
+    """Gains over four pictures of two items: 2, 1, -1, 0, so mean 1/4, spread 7/16 and variance 4/3 · 5 / 64 = 5/48:
+    4.2 pairs. Centre 1.05 / 6.2, square (2.1 + 2) / 6.2. Of net flips 2, 1, 1 six of eight sums reach 2."""
+    half = 3.182446 * ((4.1 / 6.2 - (1.05 / 6.2) ** 2) / 6.2) ** 0.5
+    low, high = max(-1, 1.05 / 6.2 - half), min(1, 1.05 / 6.2 + half)
+    expected = (
+        f"| slake | lenient | 8 | 37.5 | 62.5 | +25.0 | {100 * low:+.1f} to {100 * high:+.1f} | 0.62 | 0.75 | 3 | 1 |"
+    )
+    text = render_comparison(compare_evaluations(*two(tmp_path)))
+    assert expected in text
+    assert "Pictures repeat (8 items, 4 pictures)" in text
+
+
+def test_without_repeated_pictures_mcnemars_is_the_test_to_read(tmp_path: Path) -> None:
+    sides = [
+        evaluation(tmp_path / name, [answered("slake", n, one, cluster="") for n, one in enumerate(verdicts)])
+        for name, verdicts in (("a", "wwww"), ("b", "rrww"))
+    ]
+    text = render_comparison(compare_evaluations(*sides))
+    assert "| p | better | worse |" in text
+    assert "No picture repeats: p is the test to read." in text
+
+
+def test_one_picture_has_a_difference_without_interval(tmp_path: Path) -> None:
+    text = render_comparison(compare_evaluations(*two(tmp_path, "ww", "rw")))
+    assert "| slake | lenient | 2 | 0.0 | 50.0 | +50.0 | – (one picture) | 1 | 1 | 1 | 0 |" in text
 
 
 def test_another_way_of_serving_is_listed(tmp_path: Path) -> None:
