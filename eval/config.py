@@ -9,6 +9,17 @@ from mics_ray.config.schema import InternDefaults, ModelConfig, PicturesConfig, 
 
 
 @dataclass
+class PaperSet:
+    """The questions that a figure of the paper counts: a split, of it one kind or one topic, and how many they are."""
+
+    split: str = MISSING
+    items: int = MISSING
+    kind: str | None = None  # a value of eval.types.Kind; None: all
+    topic: str | None = None
+    note: str = ""  # what is not certain about it
+
+
+@dataclass
 class BenchmarkConfig:
     """One benchmark: where it lies and what is known of it. ``reader`` is a key of ``eval.benchmarks.READERS``."""
 
@@ -17,9 +28,11 @@ class BenchmarkConfig:
     revision: str | None = None
     config: list[str] = field(default_factory=list)  # configurations (subjects) to read, one after the other
     split: str = "test"  # the files of records are SPLIT.EXT or SPLIT-*.EXT
+    sets: list[str] = field(default_factory=list)  # the splits that eval.set may choose
     folder: str | None = None  # under eval.root; None: the benchmark's name
     in_domain: bool = False  # the paper's training mix holds its training split
-    paper: dict[str, float] = field(default_factory=dict)  # MODEL, or MODEL/TOPIC -> accuracy in %, Chiron-o1 paper
+    paper: dict[str, float] = field(default_factory=dict)  # MODEL -> accuracy in %, Chiron-o1 paper
+    paper_set: PaperSet | None = None  # the questions of these figures; they stand beside no others
 
 
 @dataclass
@@ -28,6 +41,7 @@ class EvalConfig:
 
     dir: str = MISSING
     root: str | None = None  # a folder with one folder per benchmark; None: the hub
+    set: str | None = None  # the split of the benchmarks that have it among their sets; None: each one's own
     limit: int | None = None  # items per benchmark, a seeded sample; None: all
     benchmarks: dict[str, BenchmarkConfig] = MISSING
     temperature: float = 0.0

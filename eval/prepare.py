@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from eval.benchmarks import open_source, read_items
 from eval.config import EvaluateJob
 from eval.rows import ANSWERS, item_id
+from eval.sets import choose_set, find_set_problems
 from eval.types import Item
 from mics_ray.assemble.checks import find_model_problems
 from mics_ray.assemble.locations import JUDGE, resolve_embedded
@@ -71,6 +72,7 @@ def check_job(job: EvaluateJob) -> None:
     problems += [f"interns.{name}: a name that is taken; give it another" for name in {MODEL, JUDGE} & set(job.interns)]
     if not job.eval.benchmarks:
         problems.append("eval: no benchmark chosen")
+    problems += find_set_problems(job)
     if job.eval.limit is not None and job.eval.limit < 1:
         problems.append(f"eval.limit: {job.eval.limit} is below 1")
     if job.eval.temperature < 0:
@@ -108,7 +110,7 @@ def prepare_evaluation(job: EvaluateJob) -> Iterator[Work]:
     """Hold the folder, read the benchmarks, and see what is answered. Raises :class:`RefusedRun`, ``LockedRun``."""
     check_job(job)
     with hold_folder(job.eval.dir, "eval.dir") as folder:
-        yield _build_work(job, folder)
+        yield _build_work(choose_set(job), folder)
 
 
 def _build_work(job: EvaluateJob, folder: RunFolder) -> Work:
@@ -159,6 +161,7 @@ def _build_view(
         view[f"eval.{name}"] = getattr(job.eval, name)
     for name in job.eval.benchmarks:
         texts = [asdict(question.item) for question in questions if question.benchmark == name]
+        view[f"split.{name}"] = job.eval.benchmarks[name].split
         view[f"items.{name}"] = hashlib.sha256(json.dumps(texts, default=str).encode()).hexdigest()
     return view | {f"checkpoint.{name}": json.dumps(value, sort_keys=True) for name, value in checkpoint.items()}
 

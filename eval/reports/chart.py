@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from eval.reports.paper import is_whole
+
 BAR, INK, RULE = "#3b6fb6", "#1f2933", "#d5dae1"
 MARKS = (("o", "#e07a1f"), ("D", "#2a8c6a"), ("s", "#b0485a"), ("^", "#7b5ea7"))
 """Shape and colour of the paper's models, in their order."""
@@ -52,10 +54,11 @@ def _draw_bars(axes: Axes, found: Mapping[str, Any]) -> None:
 
 
 def _draw_paper_figures(axes: Axes, found: Mapping[str, Any]) -> None:
-    """Figures of a whole benchmark; those of one topic stand in the tables."""
-    models = list(dict.fromkeys(model for one in found.values() for model in one["paper"] if "/" not in model))
+    """Figures of whole benchmarks; those of one kind or topic stand in the tables, for the bar is of all items."""
+    figures = [one["paper"]["figures"] if is_whole(one["paper"]) else {} for one in found.values()]
+    models = list(dict.fromkeys(model for one in figures for model in one))
     for model, (shape, colour) in zip(models, MARKS, strict=False):
-        places = [(one["paper"][model], place) for place, one in enumerate(found.values()) if model in one["paper"]]
+        places = [(one[model], place) for place, one in enumerate(figures) if model in one]
         axes.scatter(
             [value for value, _ in places],
             [place + 0.38 for _, place in places],

@@ -9,10 +9,6 @@ IN_DOMAIN = (
     "\\* In-domain: the paper's training mix holds this set's training split, so the paper's own models, and any that "
     "is trained on that mix, have seen its like. Such figures say how well it was learnt, not how far it carries."
 )
-PAPER = (
-    "The paper's figures are as printed (percent): another judge, other prompts, and answers without a marker are left "
-    "out of its count. They are a landmark, not a comparison under equal terms; `scripts/compare.py` makes one."
-)
 SCORING = (
     "Lenient: any answer that leaves no doubt counts (`B`, `The answer is B.`, the option's own text). Strict: it must "
     "stand behind `### The final answer is:`, as the prompt asks."
@@ -21,13 +17,13 @@ SCORING = (
 _WRITTEN = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("](", "]\\("))
 
 
-def render_report(report: Mapping[str, Any]) -> str:
-    """The whole report as text that ends with a newline."""
+def render_report(report: Mapping[str, Any], beside_the_paper: Sequence[str] = ()) -> str:
+    """The whole report as text that ends with a newline; ``beside_the_paper`` is the section of that name."""
     parts = [
         f"# Evaluation of {escape_cell(report['model'])}",
         _results_table(report),
         *_report_notes(report),
-        *_beside_the_paper(report["benchmarks"]),
+        *beside_the_paper,
         *(part for name, found in report["benchmarks"].items() for part in _breakdown_tables(name, found)),
         *_how_served(report),
     ]
@@ -51,7 +47,7 @@ def _results_table(report: Mapping[str, Any]) -> str:
         + [_format_score(found[score]) for score in scores]
         for name, found in named.items()
     ]
-    return _format_table(head, rows)
+    return format_table(head, rows)
 
 
 def _report_notes(report: Mapping[str, Any]) -> list[str]:
@@ -73,36 +69,13 @@ def _report_notes(report: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _beside_the_paper(benchmarks: Mapping[str, Any]) -> list[str]:
-    """The paper's figures beside ours; a figure of one topic stands in a line of its own."""
-    lines: dict[str, tuple[Any, dict[str, float]]] = {}
-    for name, found in benchmarks.items():
-        for key, figure in found["paper"].items():
-            model, _, topic = key.partition("/")
-            ours = found["by"].get("topic", {}).get(topic, {"accuracy": None}) if topic else found
-            # A figure of one topic is set beside our figure of that topic; where we have none there is a dash.
-            lines.setdefault(f"{name}, {topic}" if topic else name, (ours, {}))[1][model] = figure
-    models = list(dict.fromkeys(model for _, figures in lines.values() for model in figures))
-    if not models:
-        return []
-    rows = [
-        [
-            name,
-            format_percent(ours["accuracy"]),
-            *(f"{figures[model]:.1f}" if model in figures else "–" for model in models),
-        ]
-        for name, (ours, figures) in lines.items()
-    ]
-    return ["## Beside the paper", _format_table(["benchmark", "this model", *models], rows), PAPER]
-
-
 def _breakdown_tables(name: str, found: Mapping[str, Any]) -> list[str]:
     parts = []
     for by, groups in found["by"].items():
         rows = [[escape_cell(group), *format_shares(one)] for group, one in groups.items()]
         parts += [
             f"## {escape_cell(name)} by {by}",
-            _format_table([by, *SHARES], rows),
+            format_table([by, *SHARES], rows),
         ]
     return parts
 
@@ -111,7 +84,7 @@ def _how_served(report: Mapping[str, Any]) -> list[str]:
     """Everything but the model that decided the answers; long texts by their length."""
     rows = [[f"`{name}`", escape_cell(_shorten_setting(value))] for name, value in report["served"].items()]
     made = f"Configuration {', '.join(report['config_digests'])}, code {', '.join(report['code_versions'])}."
-    return ["## How it was served", _format_table(["setting", "value"], rows, right=False), made]
+    return ["## How it was served", format_table(["setting", "value"], rows, right=False), made]
 
 
 SHARES = ("items", "lenient", "95 % interval", "strict", "95 % interval", "parse rate", "form kept")
@@ -120,7 +93,7 @@ SHARES = ("items", "lenient", "95 % interval", "strict", "95 % interval", "parse
 
 def format_shares(found: Mapping[str, Any]) -> list[str]:
     """Items, lenient and strict accuracy with their intervals, and the two rates of a summary, in percent."""
-    strict = {"low": found["strict_low"], "high": found["strict_high"]}
+    strict = {"known": found["known"], "low": found["strict_low"], "high": found["strict_high"]}
     return [
         str(found["items"]),
         format_percent(found["accuracy"]),
@@ -160,6 +133,7 @@ def escape_cell(text: str) -> str:
     return shown
 
 
-def _format_table(head: Sequence[str], rows: Iterable[Sequence[str]], right: bool = True) -> str:
+def format_table(head: Sequence[str], rows: Iterable[Sequence[str]], right: bool = True) -> str:
+    """A table; its columns but for the first are numbers, or words for ``right`` false."""
     rule = ["---", *(["---:"] if right else ["---"]) * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rows])

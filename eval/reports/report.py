@@ -10,6 +10,7 @@ from eval.reports.chart import draw_report
 from eval.reports.evaluation_files import read_answer_rows, read_evaluation_config
 from eval.reports.intervals import CONFIDENCE
 from eval.reports.markdown import render_report
+from eval.reports.paper import account_for_paper, render_paper
 from eval.reports.statistics import COLUMNS, Mark, mark_row, summarise_groups, summarise_marks
 from eval.served import list_settings, model_name
 from mics_ray.errors import RefusedRun
@@ -29,7 +30,7 @@ def write_evaluation_report(folder: Path) -> dict[str, Any]:
         raise RefusedRun(f"{folder}: holds no rows yet; run evaluate.py first")
     report = build_evaluation_report(rows, config)
     write_private(folder / "report.json", (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
-    write_private(folder / "report.md", render_report(report).encode())
+    write_private(folder / "report.md", render_report(report, render_paper(report["benchmarks"])).encode())
     write_private(folder / "report.png", draw_report(report))
     return report
 
@@ -64,7 +65,7 @@ def _benchmark_account(marks: Sequence[Mark], config: Mapping[str, Any] | None) 
     groups = {name: summarise_groups(marks, by) for name, by in GROUPS.items()}
     return asdict(summarise_marks(marks)) | {
         "in_domain": bool(about.get("in_domain")),
-        "paper": dict(about.get("paper") or {}),
+        "paper": account_for_paper(marks, about),
         "by": {
             name: {key: asdict(value) for key, value in found.items()}
             for name, found in groups.items()

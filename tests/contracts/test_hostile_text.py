@@ -13,6 +13,7 @@ from rich.console import Console
 
 from eval.rejudge.report import render_rejudgement
 from eval.reports.markdown import render_report
+from eval.reports.paper import render_paper
 from mics_ray.assemble.case_search import failed_result
 from mics_ray.command_line import run_program
 from mics_ray.commands.verify import print_check
@@ -158,15 +159,25 @@ def test_the_report_of_another_judge_is_harmless(text: str) -> None:
 
 @hostile
 def test_the_report_of_an_evaluation_is_harmless(text: str) -> None:
-    mark = {"items": 1, "accuracy": 1.0, "low": 0.5, "high": 1.0, "parse_rate": 1.0, "lost": 0}
+    mark = {"items": 1, "accuracy": 1.0, "low": 0.5, "high": 1.0, "parse_rate": 1.0, "lost": 0, "known": 1}
     mark |= {"strict": 1.0, "strict_low": 0.5, "strict_high": 1.0, "form_rate": 1.0, "ambiguous": 0}
     scored = mark | {"mics_score": None, "bert_score": None}
-    found = scored | {"in_domain": False, "paper": {}, "by": {"topic": {text: mark}}}
+    found = scored | {"in_domain": False, "by": {"topic": {text: mark}}}
     report = {
         "model": text, "benchmarks": {text: found}, "all": scored, "mean_of_benchmarks": 1.0,
         "simulated_judge": False, "served": {"model": text}, "config_digests": ["d"], "code_versions": ["v"],
     }  # fmt: skip
     assert_tables_hold(render_report(report))
+    counts = {"split": text, "kind": None, "topic": text, "items": 1, "note": text}
+    paper = {
+        "split": text,
+        "figures": {"m": 1.0},
+        "counts": counts,
+        "why_not": "",
+        "ours": mark,
+        "by_kind": {"open": mark},
+    }
+    assert_tables_hold("\n\n".join(render_paper({text: {"paper": paper}})))
 
 
 def test_plain_text_of_any_language_is_shown_as_it_is() -> None:

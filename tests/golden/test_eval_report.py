@@ -8,7 +8,7 @@ from pathlib import Path
 from eval.reports.comparison import compare_evaluations, write_comparison
 from eval.reports.report import write_evaluation_report
 from eval.rows import SCHEMA, SCHEMA_VERSION
-from eval.types import Answered
+from eval.types import Answered, Kind
 from tests.support.evaluations import CONFIG, answered, evaluation
 
 STORED = Path(__file__).parent / "eval_report"
@@ -19,7 +19,8 @@ def items(slake: str, expert: str) -> list[Answered]:
     """A set with two modalities, and one with two topics."""
     topics = ("Reasoning", "Understanding")
     found: list[Answered] = [
-        answered("slake", n, one, modality=("CT", "MRI")[n % 3 == 0]) for n, one in enumerate(slake)
+        answered("slake", n, one, modality=("CT", "MRI")[n % 3 == 0], kind=Kind.CLOSED if n < 3 else Kind.OPEN)
+        for n, one in enumerate(slake)
     ]
     return found + [answered("medxpertqa_mm", n, one, topic=topics[n % 2]) for n, one in enumerate(expert)]
 

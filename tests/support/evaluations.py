@@ -31,8 +31,19 @@ CONFIG: dict[str, Any] = {
     "eval": {
         "temperature": 0.0,
         "benchmarks": {
-            "slake": {"reader": "slake", "in_domain": True, "paper": {"InternVL3-2B": 65.9, "Chiron-o1-2B": 85.3}},
-            "medxpertqa_mm": {"reader": "medxpertqa_mm", "paper": {"Chiron-o1-2B/Reasoning": 19.8}},
+            "slake": {
+                "reader": "slake",
+                "in_domain": True,
+                "split": "test",
+                "paper": {"InternVL3-2B": 65.9, "Chiron-o1-2B": 85.3},
+                "paper_set": {"split": "test", "kind": "closed", "topic": None, "items": 3, "note": ""},
+            },
+            "medxpertqa_mm": {
+                "reader": "medxpertqa_mm",
+                "split": "test",
+                "paper": {"Chiron-o1-2B": 19.8},
+                "paper_set": {"split": "test", "kind": None, "topic": "Reasoning", "items": 3, "note": ""},
+            },
         },
     },
 }

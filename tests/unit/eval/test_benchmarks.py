@@ -379,3 +379,11 @@ def test_every_shipped_benchmark_has_its_reader_and_the_papers_figures() -> None
     five = ("vqa_rad", "slake", "path_vqa", "pmc_vqa", "mmmu_med")
     means = {model: round(sum(found[name].paper[model] for name in five) / 5, 1) for model in found["slake"].paper}
     assert means == {"InternVL3-2B": 57.4, "Chiron-o1-2B": 65.5, "InternVL3-8B": 63.5, "Chiron-o1-8B": 69.2}
+    counted = {name: (one.paper_set.split, one.paper_set.kind or one.paper_set.topic, one.paper_set.items)
+               for name, one in found.items() if one.paper_set}  # fmt: skip
+    assert counted == {
+        "vqa_rad": ("test", "closed", 272), "slake": ("test", "closed", 416), "path_vqa": ("test", "closed", 3362),
+        "pmc_vqa": ("test_2", None, 33430), "mmmu_med": ("test", None, 1752),
+        "medxpertqa_mm": ("test", "Reasoning", 1446),
+    }  # fmt: skip
+    assert set(counted) == {name for name, config in found.items() if config.paper}

@@ -55,15 +55,6 @@ def test_scores_have_a_column_only_where_rows_have_them(tmp_path: Path) -> None:
     assert "| 0.500 | 0.750 |" in text
 
 
-def test_a_figure_of_the_paper_for_one_topic_stands_beside_that_topic(tmp_path: Path) -> None:
-    items = [answered("medxpertqa_mm", n, "rw"[n > 0], topic="Reasoning") for n in range(4)]
-    items += [answered("medxpertqa_mm", n, "r", topic="Understanding") for n in range(4, 6)]
-    write_evaluation_report(evaluation(tmp_path, items))
-    text = (tmp_path / "report.md").read_text()
-    assert "| medxpertqa_mm, Reasoning | 25.0 | 19.8 |" in text
-    assert "In-domain" not in text
-
-
 def test_every_call_lost_gives_a_report_without_numbers(tmp_path: Path) -> None:
     report = write_evaluation_report(evaluation(tmp_path, of("slake", "uu")))
     assert (report["benchmarks"]["slake"]["accuracy"], report["mean_of_benchmarks"]) == (None, None)
