@@ -1,27 +1,32 @@
 """One question to one model: checked, loaded in this process, answered as a stream of text."""
 
 import hashlib
+import math
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eval.config import InferJob
 from mics_ray.assemble.locations import resolve_embedded
-from mics_ray.assemble.panel import choose_sampling
+from mics_ray.config.sampling import Sampling, read_sampling
 from mics_ray.config.schema import Engine, ModelConfig
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.checkpoint import check_checkpoint
+from mics_ray.models.engine.conversation import PLACE
 from mics_ray.models.engine.vllm_engine import EngineDead, VllmEngine
 from mics_ray.models.engine.vllm_settings import engine_args, is_cpu_build
 from mics_ray.models.pictures.reading import PictureError, load_case_pictures
 from mics_ray.models.prompts import check_templates, fill_intern_prompt
 from mics_ray.models.types import LostCall, Pictures, Request, encode_options
 
+_PLACEHOLDER = re.compile(r"<image>", re.I)
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedQuestion:
-    """A checked question: how its model is served, what is asked, the pictures that go before it."""
+    """A checked question: how its model is served, what is asked, its pictures."""
 
     config: ModelConfig
     request: Request
@@ -32,25 +37,55 @@ def prepare_question(job: InferJob) -> PreparedQuestion:
     """Check the model and everything that goes to it. Raises :class:`RefusedRun` before an engine is loaded."""
     if job.serve.engine is not Engine.vllm:
         raise RefusedRun("serve.engine: infer loads a checkpoint here, engine=vllm")
-    # Two temperatures would leave open which one counts.
-    if job.serve.temperature is not None:
-        raise RefusedRun("serve.temperature: the question's is `temperature`")
+    # Two of one kind would leave open which one counts.
+    for name in ("temperature", "sampling"):
+        if getattr(job.serve, name) is not None:
+            raise RefusedRun(f"serve.{name}: the question's is `{name}`")
     if problems := check_templates(job.prompts):
         raise RefusedRun("\n".join(problems))
     if not job.question.strip():
         raise RefusedRun("question: empty")
     config = replace(job.serve, model=resolve_embedded(job.model))
+    sampling = _read_draws(job)
     check_checkpoint(config.model, config.revision, config.processor_kwargs)
     try:
         engine_args(config, on_gpu=not is_cpu_build())
-        options = encode_options(sampling=choose_sampling(config))
     except ValueError as error:
         raise RefusedRun(f"serve: {error}") from None
     pictures = _load_pictures_in_order(job)
-    text = fill_intern_prompt(job.prompts, Case("question", job.question, ""), ())
-    digest = pictures.digest if pictures else ""
+    images = tuple(str(number) for number in range(len(pictures.files) if pictures else 0))
+    question, inline = _place_pictures(job.question, len(images))
+    text = fill_intern_prompt(job.prompts, Case("question", question, "", images), ())
+    digest, options = pictures.digest if pictures else "", encode_options(sampling=sampling, inline=inline)
     request = Request("model", job.model, "", "", text, digest, job.temperature, config.max_tokens, job.seed, options)
     return PreparedQuestion(config, request, pictures)
+
+
+def _read_draws(job: InferJob) -> Sampling:
+    """How tokens are drawn beside the temperature. Raises :class:`RefusedRun`, for the temperature too."""
+    if not (math.isfinite(job.temperature) and job.temperature >= 0):
+        raise RefusedRun(f"temperature: {job.temperature:g} is not a number from 0 on")
+    if job.serve.max_tokens < 1:
+        raise RefusedRun(f"serve.max_tokens: {job.serve.max_tokens} is below 1")
+    try:
+        return read_sampling(job.sampling)
+    except ValueError as error:
+        raise RefusedRun(f"sampling: {error}") from None
+
+
+def _place_pictures(question: str, pictures: int) -> tuple[str, bool]:
+    """The question with a mark for each ``<image>`` of it, and whether there are any.
+
+    Raises :class:`RefusedRun` unless there are as many of them as pictures, or none.
+    """
+    # A mark of the question's own would be one place too many.
+    marked, count = _PLACEHOLDER.subn(PLACE, question.replace(PLACE, " "))
+    if count not in (0, pictures):
+        raise RefusedRun(
+            f"question: {count} <image> in it and {pictures} picture(s) in images; write one for each, in their order, "
+            "or none (pictures then stand before the question)"
+        )
+    return marked, count > 0
 
 
 async def stream_answer(asked: PreparedQuestion) -> AsyncIterator[str]:

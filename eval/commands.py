@@ -6,6 +6,7 @@ Heavy imports wait until they are used.
 import argparse
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,9 @@ together, whatever the run itself has spent. Exit codes: 0 done, 73 a run is wri
 """
 
 
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.S)
+
+
 def run_evaluate(argv: Sequence[str]) -> int:
     """Compose, check, evaluate; returns the exit code."""
     return run_job(argv, EVALUATE, JobCommand("evaluate", EvaluateJob, evaluate_model, "eval.dir", check_job))
@@ -75,7 +79,20 @@ def _ask_other_judge(job: RejudgeJob) -> int:
 
 def run_infer(argv: Sequence[str]) -> int:
     """Compose, check, load, ask; returns the exit code, or ends the process with it once an engine was loaded."""
-    return run_job(argv, INFER, JobCommand("infer", InferJob, ask_question))
+    return run_job(argv, INFER, JobCommand("infer", InferJob, ask_question, compose=compose_infer))
+
+
+def compose_infer(overrides: Sequence[str], config_dir: Path | None) -> InferJob:
+    """The job of a command line, whose question is taken as it stands: Hydra's grammar would read its brackets, commas,
+    quotes and ``${…}``. A value that is quoted for Hydra is left to it. Raises :class:`RefusedRun`."""
+    given = [one for one in overrides if one.startswith("question=")]
+    plain = given[-1].removeprefix("question=") if given else None
+    if plain is None or _QUOTED.fullmatch(plain):
+        return compose_job("infer", InferJob, overrides, config_dir)
+    others = [one for one in overrides if not one.startswith("question=")]
+    job = compose_job("infer", InferJob, [*others, "question=''"], config_dir)
+    job.question = plain
+    return job
 
 
 def ask_question(job: InferJob) -> int:

@@ -78,4 +78,5 @@ class InferJob:
     prompts: PromptsConfig = field(default_factory=PromptsConfig)
     pictures: PicturesConfig = field(default_factory=PicturesConfig)
     temperature: float = 0.0
+    sampling: Any = None  # {top_p, top_k, min_p, repetition_penalty}, or `model`; None: none of these
     seed: int = 0

@@ -35,6 +35,8 @@ def build_identity(config: Config, data_sha256: str) -> dict[str, Any]:
     if view["search"]["intern_sampling"] is None:
         # As runs were made that did not know it: they go on.
         del view["search"]["intern_sampling"]
+    if not view["prompts"]["intern_without_pictures"]:
+        del view["prompts"]["intern_without_pictures"]
     view["judge"] = _select_fields(config.judge, name_decisive_fields(config.judge.engine))
     view["mentors"] = {
         name: _select_fields(entry, name_decisive_fields(entry.engine)) for name, entry in config.mentors.items()

@@ -155,6 +155,7 @@ class PromptsConfig:
     mentor: str = MISSING
     intern: str = MISSING
     judge: str = MISSING
+    intern_without_pictures: str = ""  # of a case that has none; "": as `intern`
 
 
 @dataclass

@@ -13,6 +13,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
     "mentor": frozenset({"question", "answer", "notes", "prefix", "next_step"}),
     "intern": frozenset({"question", "prefix", "next_step"}),
     "judge": frozenset({"question", "answer", "candidate"}),
+    "intern_without_pictures": frozenset({"question", "prefix", "next_step"}),
 }
 """What each template may name. An intern never sees the gold answer nor the case notes."""
 
@@ -57,8 +58,9 @@ def fill_mentor_prompt(prompts: PromptsConfig, case: Case, prefix: tuple[str, ..
 
 def fill_intern_prompt(prompts: PromptsConfig, case: Case, prefix: tuple[str, ...]) -> str:
     """What an intern reads beside the pictures: question and chain so far."""
+    template = prompts.intern if case.images else prompts.intern_without_pictures or prompts.intern
     return neutralise_placeholders(
-        prompts.intern.format(question=case.question, prefix=format_prefix(prefix), next_step=len(prefix) + 1)
+        template.format(question=case.question, prefix=format_prefix(prefix), next_step=len(prefix) + 1)
     )
 
 

@@ -71,7 +71,7 @@ def sample(**changes: Any) -> Sample:
         case_id="case-1",
         patient="case-1",
         run="run",
-        prompt=fill_intern_prompt(prompts(), Case("case-1", question, ""), ()),
+        prompt=fill_intern_prompt(prompts(), Case("case-1", question, "", ("a.png",)), ()),
         question=question,
         answer=answer,
         steps=steps,
@@ -100,6 +100,7 @@ def samples() -> list[Sample]:
     text = {**kept, "completion": format_chain(Continuation(("One.",), "Yes")), "question": "Is it so?", "nodes": even}
     text["prompt"] = fill_intern_prompt(prompts(), Case("", "Is it so?", ""), ())
     one = {**text, "images": ("images/cc/cc3.jpg",)}
+    one["prompt"] = fill_intern_prompt(prompts(), Case("", "Is it so?", "", one["images"]), ())
     one["nodes"] = (even[0], even[1] | {"score": 1.0})
     return [
         sample(),

@@ -77,7 +77,9 @@ def steps_down_to(sample: Sample, parent: int | None) -> tuple[str, ...]:
 
 def intern_question(sample: Sample, prompts: PromptsConfig, steps: tuple[str, ...]) -> str:
     """What an intern is asked after ``steps``, safe for trainers, without picture placeholders."""
-    return make_trainer_safe(fill_intern_prompt(prompts, Case(sample.case_id, sample.question, ""), steps))
+    return make_trainer_safe(
+        fill_intern_prompt(prompts, Case(sample.case_id, sample.question, "", sample.images), steps)
+    )
 
 
 def with_placeholders(sample: Sample, text: str) -> str:
@@ -115,7 +117,8 @@ def _make_sample(one: Kept, name: str, patient: str, prompts: PromptsConfig, rul
     row = one.row
     steps, answer = tuple(map(make_trainer_safe, row["steps"])), make_trainer_safe(row["final_answer"])
     # The gold answer is left out of the case, so that no template can put it into a prompt.
-    prompt = make_trainer_safe(fill_intern_prompt(prompts, Case(row["case_id"], row["question"], ""), ()))
+    case = Case(row["case_id"], row["question"], "", tuple(row["images"]))
+    prompt = make_trainer_safe(fill_intern_prompt(prompts, case, ()))
     completion = make_trainer_safe(format_chain(Continuation(steps, answer)))
     tokens = ruler.count_tokens(
         make_turns(prompt, completion, len(one.pictures)), [picture.size for picture in one.pictures]

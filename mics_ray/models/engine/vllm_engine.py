@@ -15,6 +15,8 @@ from typing import Any
 
 from mics_ray.config.sampling import OF_MODEL, PARAMETERS
 from mics_ray.config.schema import ModelConfig
+from mics_ray.models.engine.conversation import build_conversation
+from mics_ray.models.engine.internvl_form import MODEL_TYPE
 from mics_ray.models.engine.vllm_settings import (
     check_libraries,
     engine_args,
@@ -38,17 +40,6 @@ ATTEMPTS = 2
 
 class EngineDead(Exception):
     """The engine's process is gone for good: this process must be replaced."""
-
-
-def build_conversation(request: Request, images: Sequence[object]) -> list[dict[str, Any]]:
-    """The conversation in the form of the OpenAI protocol: pictures in reading order, then the text."""
-    # The uuid spares vLLM hashing every pixel, and processing a picture that it has seen.
-    shown = [
-        {"type": "image_pil", "image_pil": image, "uuid": f"{request.pictures}-{number}"}
-        for number, image in enumerate(images)
-    ]
-    system = [{"role": "system", "content": request.system}] if request.system else []
-    return [*system, {"role": "user", "content": [*shown, {"type": "text", "text": request.text}]}]
 
 
 def choose_template_settings(request: Request) -> dict[str, Any]:
@@ -182,7 +173,9 @@ class VllmEngine:
         limit = TokenizeParams(max_total_tokens=self._llm.model_config.max_model_len, add_special_tokens=False)
         try:
             _, (prompt,) = await self._llm.renderer.render_chat_async(
-                [build_conversation(request, images)], _chat_params(choose_template_settings(request)), limit
+                [build_conversation(request, images, self._picture_word())],
+                _chat_params(choose_template_settings(request)),
+                limit,
             )
         except VLLMValidationError as error:
             kind = "too_long" if error.parameter in ("input_text", "input_tokens") else "prompt"
@@ -193,6 +186,10 @@ class VllmEngine:
             raise LostCall(Failure(kind, f"the prompt could not be built ({type(error).__name__})")) from None
         check_picture_places(prompt, len(images))
         return prompt
+
+    def _picture_word(self) -> str | None:
+        """What stands for a picture where the model's template takes texts only."""
+        return "<image>" if self._llm.model_config.hf_config.model_type == MODEL_TYPE else None
 
     async def _generate_reply(self, request: Request, prompt: Any) -> Reply:
         """One generation; what vLLM refuses or drops becomes :class:`LostCall`."""

@@ -41,6 +41,15 @@ def test_a_mentor_sees_everything(shipped: PromptsConfig) -> None:
     assert "(none)" in fill_mentor_prompt(shipped, replace(CASE, notes=()), ())
 
 
+def test_an_intern_is_told_of_pictures_only_where_there_are_some(shipped: PromptsConfig) -> None:
+    shown, bare = (fill_intern_prompt(shipped, replace(CASE, images=images), ()) for images in (("a.png",), ()))
+    assert "pictures" in shown
+    assert "picture" not in bare
+    assert shown.partition("## Question")[2] == bare.partition("## Question")[2]
+    # A prompts file without the wording for such cases has one for all.
+    assert fill_intern_prompt(replace(shipped, intern_without_pictures=""), replace(CASE, images=()), ()) == shown
+
+
 def test_an_intern_sees_question_and_prefix_and_never_gold_or_notes(shipped: PromptsConfig) -> None:
     text = fill_intern_prompt(shipped, CASE, PREFIX)
     assert "Canary question?" in text

@@ -9,8 +9,8 @@ import pytest
 
 from mics_ray.config.schema import InternDefaults
 from mics_ray.models.engine import vllm_engine
+from mics_ray.models.engine.conversation import PLACE, build_conversation
 from mics_ray.models.engine.vllm_engine import (
-    build_conversation,
     check_picture_places,
     choose_sampling_params,
     choose_template_settings,
@@ -53,6 +53,18 @@ def test_pictures_come_in_order_before_the_text_each_with_its_own_uuid() -> None
     assert system == {"role": "system", "content": "Be brief."}
     assert [part.get("image_pil", part.get("text")) for part in user["content"]] == ["first", "second", "What is it?"]
     assert [part.get("uuid") for part in user["content"]] == ["d1-0", "d1-1", None]
+
+
+@pytest.mark.parametrize("places", [0, 1, 3])
+def test_places_in_the_text_that_are_not_as_many_as_pictures_lose_the_call(places: int) -> None:
+    asked = replace(request(), text=f"a{PLACE * places}b", options='{"inline":true}')
+    with pytest.raises(LostCall, match=f"2 pictures, {places} places in the text"):
+        build_conversation(asked, ["first", "second"])
+
+
+def test_a_sign_in_the_text_is_no_place_unless_the_request_says_so() -> None:
+    (turn,) = build_conversation(replace(request(), text=f"a{PLACE}b"), ["first"])
+    assert [part.get("text") for part in turn["content"]] == [None, f"a{PLACE}b"]
 
 
 def test_an_empty_system_prompt_is_no_message() -> None:

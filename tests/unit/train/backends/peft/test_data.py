@@ -6,7 +6,7 @@ from transformers import AutoProcessor
 
 from mics_ray.assemble.locations import resolve_embedded
 from mics_ray.errors import RefusedRun
-from mics_ray.models.engine.vllm_engine import build_conversation
+from mics_ray.models.engine.conversation import build_conversation
 from mics_ray.models.pictures.reading import decode_picture
 from mics_ray.models.types import Request
 from tests.support.tiny_training import record, write_stage
