@@ -50,6 +50,10 @@ class Source:
         for file in self._split_files(split, config):
             yield from read_benchmark_records(file)
 
+    def find_file(self, names: Sequence[str]) -> Path | None:
+        """The first of some files that is there."""
+        return next((self.base / name for name in names if (self.base / name).is_file()), None)
+
     def named_file(self, name: str) -> Path:
         """A file of records with a name of its own. Raises :class:`RefusedRun` when it is not there."""
         path = self.base / name
@@ -67,11 +71,12 @@ class Source:
         return name
 
     def locate_pictures(self, names: Sequence[str], folders: Sequence[str], archive: str) -> dict[str, str]:
-        """Relative paths of pictures that lie as files in one of ``folders``, or else in the zip file ``archive``
-        (of the folder, or of the hub), whose members they are unpacked from. A name found nowhere is left as it is."""
-        if folder := next((folder for folder in folders if (self.base / folder).is_dir()), None):
+        """Relative paths of pictures that lie as files where their names say, or in one of ``folders``, or else in the
+        zip file ``archive`` (of the folder, or of the hub), whose members they are unpacked from. A name found nowhere
+        is left as it is."""
+        if (folder := self._find_picture_folder(names, folders)) is not None:
             self.picture_root = self.base
-            return {name: f"{folder}/{name}" for name in names}
+            return {name: f"{folder}/{name}" if folder else name for name in names}
         self.picture_root = self.pictures
         # A second run reads nothing of the archive, which is gigabytes behind a network.
         if missing := [name for name in names if not (self.pictures / name).exists()]:
@@ -79,6 +84,12 @@ class Source:
                 self._open_archive(archive), missing, lambda name, content: write_picture(self.pictures, name, content)
             )
         return {name: name for name in names}
+
+    def _find_picture_folder(self, names: Sequence[str], folders: Sequence[str]) -> str | None:
+        """The folder that holds the first picture, "" for names that are whole paths; else one that is there at all."""
+        holds = (one for one in ("", *folders) if names and (self.base / one / names[0]).is_file())
+        found = next(holds, None)
+        return next((one for one in folders if (self.base / one).is_dir()), None) if found is None else found
 
     def _open_archive(self, name: str) -> Any:
         """An archive to read from: the local file, or the hub's without fetching all of it."""

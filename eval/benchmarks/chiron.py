@@ -11,7 +11,7 @@ def read_chiron(source: Source) -> Iterator[Item]:
     """Open where ``answer_type`` is OPEN, else by the gold answer. One patient (a folder) is one cluster."""
     for record in source.read_table(source.config.split):
         images = record.text_list("img_name")
-        answer = record.required_text("answer")
+        answer, *others = record.gold_answers()
         # Without the field the judge decides: a rule for yes and no would call free text wrong.
         open_ended = record.optional_text("answer_type", "OPEN").upper() == "OPEN"
         yield Item(
@@ -22,4 +22,5 @@ def read_chiron(source: Source) -> Iterator[Item]:
             images=images,
             cluster=images[0].rsplit("/", 2)[0] if images else record.required_text("id"),
             topic=record.optional_text("answer_type"),
+            others=tuple(others),
         )

@@ -1,4 +1,7 @@
-"""PathVQA (flaviagiammarino/path-vqa): pathology pictures, in the form of VQA-RAD. Test: 6,719 items, 3,362 yes/no."""
+"""PathVQA (flaviagiammarino/path-vqa, or its pickles as JSON): pathology pictures, in the forms of VQA-RAD.
+
+Test: 6,719 items, 3,362 of them yes/no.
+"""
 
 from eval.benchmarks.vqa_rad import read_vqa_rad
 

@@ -36,6 +36,19 @@ class BenchmarkRecord:
             return text
         raise self.make_refusal(f"{names[0]!r} is empty")
 
+    def gold_answers(self) -> tuple[str, ...]:
+        """The answers any of which is right: ``answers`` or ``answer``, a text, a number or a list of them."""
+        name = next((name for name in ("answers", "answer") if self.values.get(name) is not None), "answer")
+        value = self.values.get(name)
+        if not isinstance(value, list) or not value:
+            value = [value]
+        found = tuple(_write_answer(one) for one in value)
+        if not all(found):
+            raise self.make_refusal(
+                f"has no field {name!r}" if value == [None] else f"{name!r} is not text, or it is empty"
+            )
+        return found
+
     def optional_text(self, name: str, default: str = "") -> str:
         """The same for a field that may be missing, null or empty."""
         return self.required_text(name) if self.values.get(name) not in (None, "") else default
@@ -59,6 +72,12 @@ class BenchmarkRecord:
     def make_refusal(self, problem: str) -> RefusedRun:
         """The error that says what is wrong with this record."""
         return RefusedRun(f"{self.file}, record {self.number}: {problem}")
+
+
+def _write_answer(value: object) -> str:
+    """A text or a number as it is written; ``""`` for anything else. A bool is an int to Python, and no answer."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return make_storable(str(value)).strip() if isinstance(value, str) or number else ""
 
 
 def read_benchmark_records(file: Path) -> Iterator[BenchmarkRecord]:

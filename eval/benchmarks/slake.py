@@ -19,13 +19,15 @@ def read_slake(source: Source) -> Iterator[Item]:
         kind = _KINDS.get(record.required_text("answer_type").upper())
         if kind is None:
             raise record.make_refusal("'answer_type' is neither OPEN nor CLOSED")
+        answer, *others = record.gold_answers()
         yield Item(
             id=record.required_text("qid"),
             kind=kind,
             question=without_placeholders(record.required_text("question")),
-            answer=record.required_text("answer"),
+            answer=answer,
             images=(paths[name],),
             cluster=name,
             modality=record.optional_text("modality"),
             topic=record.optional_text("content_type"),
+            others=tuple(others),
         )

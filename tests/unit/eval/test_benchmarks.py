@@ -185,8 +185,9 @@ def test_mmmu_reads_the_subjects_with_several_pictures(tmp_path: Path) -> None:
         ("4", SUBJECTS[0], Kind.CHOICE, "B", 1),
         ("1", SUBJECTS[1], Kind.CHOICE, "B", 1),
         ("2", SUBJECTS[1], Kind.CHOICE, "A", 2),
-        ("3", SUBJECTS[1], Kind.OPEN, "0.5 or 1/2", 1),
+        ("3", SUBJECTS[1], Kind.OPEN, "0.5", 1),
     ]
+    assert [one.others for one in found] == [(), (), (), ("1/2",)]
     assert (found[1].question, found[1].options) == (
         "Look at the picture. What is it?",
         ("Gout", "Crohn's disease", "Cyst", "None"),
@@ -195,6 +196,145 @@ def test_mmmu_reads_the_subjects_with_several_pictures(tmp_path: Path) -> None:
     assert [(root / name).read_bytes() for name in found[2].images] == [png(9), png(10)]
     assert (found[1].modality, found[1].cluster) == ("CT, MRI", found[0].images[0])
     assert "<image" not in question_text(found[2])
+
+
+def test_mmmu_test_takes_the_answers_that_the_set_keeps_back_from_a_file(tmp_path: Path) -> None:
+    rows = [mmmu(1, answer="?"), mmmu(2, answer="?", question_type="open", options="[]"), mmmu(3, answer="C")]
+    parquet(tmp_path / "mmmu_med" / SUBJECTS[0] / "test-00000-of-00001.parquet", rows)
+    config = replace(shipped("mmmu_med"), config=SUBJECTS[:1], split="test")
+    assert "record 1: 'answer' is kept back by the set; give it in answer.json" in refusal(tmp_path, "mmmu_med", config)
+    ids = [row["id"] for row in rows]
+    truths = {
+        ids[0]: {"question_type": "multiple-choice", "ground_truth": "D"},
+        ids[1]: {"ground_truth": ["0.5", "1/2"]},
+    }
+    write(tmp_path / "mmmu_med" / "answer.json", json.dumps(truths))
+    found, _ = read(tmp_path, "mmmu_med", config)
+    assert [one.golds for one in found] == [("D",), ("0.5", "1/2"), ("C",)]
+    write(tmp_path / "mmmu_med" / "answer.json", "[]")
+    assert "answer.json is no JSON object" in refusal(tmp_path, "mmmu_med", config)
+
+
+OSF = {"image_name": "synpic1.jpg", "question_type": "PRES", "phrase_type": "test_freeform", "qid": 1}
+OSF_ROWS = [
+    OSF | {"question": "Is it large?", "answer": "Yes", "answer_type": "CLOSED"},
+    OSF | {"question": "Trained on", "answer": "No", "answer_type": "CLOSED", "phrase_type": "freeform"},
+    OSF | {"question": "Left or right?", "answer": "Left", "answer_type": "CLOSED ", "phrase_type": "test_para"},
+    OSF | {"question": "How many?", "answer": 3, "answer_type": "OPEN", "image_name": "synpic2.jpg"},
+]
+
+
+@pytest.mark.parametrize(
+    ("file", "folder", "rows"),
+    [
+        ("VQA_RAD Dataset Public.json", "VQA_RAD Image Folder", OSF_ROWS),
+        ("VQA_RAD_Dataset_Public.json", "VQA_RAD_Image_Folder", OSF_ROWS),
+        ("testset.json", "images", [row for row in OSF_ROWS if row["phrase_type"] != "freeform"]),
+    ],
+)
+def test_vqa_rad_of_the_authors_own_files_says_itself_what_is_closed(
+    tmp_path: Path, file: str, folder: str, rows: list[dict[str, Any]]
+) -> None:
+    write(tmp_path / "vqa_rad" / file, json.dumps(rows))
+    for name in ("synpic1.jpg", "synpic2.jpg"):
+        write(tmp_path / "vqa_rad" / folder / name, png(3))
+    found, _ = read(tmp_path, "vqa_rad")
+    assert [(one.id, one.kind, one.question, one.answer, one.topic) for one in found] == [
+        ("0", Kind.CLOSED, "Is it large?", "Yes", "PRES"),
+        ("1", Kind.CLOSED, "Left or right?", "Left", "PRES"),
+        ("2", Kind.OPEN, "How many?", "3", "PRES"),
+    ]
+    assert [one.images for one in found] == [(f"{folder}/{name}.jpg",) for name in ("synpic1", "synpic1", "synpic2")]
+    assert found[0].cluster == found[1].cluster != found[2].cluster
+
+
+@pytest.mark.parametrize("file", ["qas/test/test_qa.json", "test_qa.json", "test.json"])
+@pytest.mark.parametrize("folder", ["images/test", "images"])
+def test_path_vqa_reads_its_lists_as_json(tmp_path: Path, file: str, folder: str) -> None:
+    rows = [
+        {"image": "test_0261", "question": "What is it?", "answer": "neutrophils"},
+        {"image": "test_0262.png", "question": "Is it gastrointestinal?", "answer": "yes"},
+    ]
+    write(tmp_path / "path_vqa" / file, json.dumps(rows))
+    for name in ("test_0261.jpg", "test_0262.png"):
+        write(tmp_path / "path_vqa" / folder / name, png(3))
+    found, _ = read(tmp_path, "path_vqa")
+    assert [(one.kind, one.answer, one.images) for one in found] == [
+        (Kind.OPEN, "neutrophils", (f"{folder}/test_0261.jpg",)),
+        (Kind.CLOSED, "yes", (f"{folder}/test_0262.png",)),
+    ]
+
+
+def test_paths_within_the_folder_are_taken_as_they_are_and_a_pickle_is_never_opened(tmp_path: Path) -> None:
+    write(tmp_path / "path_vqa" / "qas/test/test_qa.pkl", b"cos\nsystem\n(S'false'\ntR.")
+    told = refusal(tmp_path, "path_vqa")
+    assert "test_qa.pkl is a pickle, which may run code and is not read; write its list as JSON into" in told
+    write(tmp_path / "path_vqa" / "test.json", json.dumps([{"image": "x/a.png", "question": "Is it?", "answer": "no"}]))
+    write(tmp_path / "path_vqa" / "x/a.png", png(3))
+    (tmp_path / "path_vqa" / "qas/test/test_qa.pkl").unlink()
+    assert read(tmp_path, "path_vqa")[0][0].images == ("x/a.png",)
+
+
+@pytest.mark.parametrize("answer", ["B", " b.", "B: Focal uptake pattern", "Focal uptake pattern"])
+@pytest.mark.parametrize("folder", ["figures", "images", "images_2"])
+def test_pmc_vqa_test_2_is_read_as_medevalkit_has_it(tmp_path: Path, answer: str, folder: str) -> None:
+    row = {
+        "index": "7", "Figure_path": "PMC8253797_Fig4_11.jpg", "Caption": "A slice.", "Question": "Which pattern?",
+        "Choice A": " A: Diffuse uptake pattern ", "Choice B": "B: Focal uptake pattern", "Choice C": "C: None",
+        "Choice D": "D: Both", "Answer": answer, "split": "test",
+    }  # fmt: skip
+    file = io.StringIO()
+    table = csv.DictWriter(file, list(row))
+    table.writeheader()
+    table.writerow(row)
+    write(tmp_path / "pmc_vqa" / "test_2.csv", file.getvalue())
+    write(tmp_path / "pmc_vqa" / folder / row["Figure_path"], png(5))
+    found, _ = read(tmp_path, "pmc_vqa", replace(shipped("pmc_vqa"), split="test_2"))
+    assert [(one.answer, one.options[1], one.images) for one in found] == [
+        ("B", "Focal uptake pattern", (f"{folder}/{row['Figure_path']}",))
+    ]
+
+
+def test_pmc_vqa_test_2_has_an_archive_of_its_own(tmp_path: Path) -> None:
+    pmc(tmp_path)
+    (tmp_path / "pmc_vqa" / "test_clean.csv").rename(tmp_path / "pmc_vqa" / "test_2.csv")
+    shutil.rmtree(tmp_path / "pmc_vqa" / "images")
+    with zipfile.ZipFile(tmp_path / "pmc_vqa" / "images_2.zip", "w") as archive:
+        archive.writestr("figures/PMC1064097_F1.jpg", png(5))
+    found, root = read(tmp_path, "pmc_vqa", replace(shipped("pmc_vqa"), split="test_2"))
+    assert len(found) == 2
+    assert (root / found[0].images[0]).read_bytes() == png(5)
+
+
+def test_any_of_several_gold_answers_is_kept(tmp_path: Path) -> None:
+    slake(tmp_path, answer=["Left", "Left side"])
+    for name in ("xmlab102", "xmlab7"):
+        write(tmp_path / "slake" / "imgs" / name / "source.jpg", png(3))
+    assert [one.golds for one in read(tmp_path, "slake")[0]] == [("CT",), ("No",), ("Left", "Left side")]
+    slake(tmp_path, answer=None, answers=["Left", 2])
+    assert read(tmp_path, "slake")[0][-1].golds == ("Left", "2")
+    for wrong in ([], ["Left", None], ["Left", ""], True, [["Left"]]):
+        slake(tmp_path, answer=wrong)
+        assert "record 4: 'answer' is not text, or it is empty" in refusal(tmp_path, "slake")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["(A) C", "(B) D", "(C) A"],
+        ["C", "D", "A"],
+        [{"letter": "A", "content": "C"}, {"letter": "B", "content": "D"}, {"letter": "C", "content": "A"}],
+    ],
+)
+@pytest.mark.parametrize("label", ["C", ["C"]])
+def test_medxpertqa_reads_options_and_labels_that_are_lists(tmp_path: Path, options: list[Any], label: Any) -> None:
+    row = {"id": "MM-1", "question": "Which?", "options": options, "label": label, "images": [], "question_type": "x"}
+    write(tmp_path / "medxpertqa_mm" / "MM" / "test.jsonl", json.dumps(row))
+    write(tmp_path / "medxpertqa_mm" / "images" / "x", "")
+    assert [(one.options, one.answer) for one in read(tmp_path, "medxpertqa_mm")[0]] == [(("C", "D", "A"), "C")]
+    for wrong in ([], [1], [{"letter": "B", "content": "x"}], "A"):
+        write(tmp_path / "medxpertqa_mm" / "MM" / "test.jsonl", json.dumps(row | {"options": wrong}))
+        assert "'options' is neither a mapping" in refusal(tmp_path, "medxpertqa_mm")
 
 
 def test_medxpertqa_reads_options_and_leaves_them_out_of_the_question(tmp_path: Path) -> None:
@@ -289,7 +429,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         ({"answer_type": None}, "test.json, record 4: has no field 'answer_type'"),
         ({"answer_type": "MAYBE"}, "record 4: 'answer_type' is neither OPEN nor CLOSED"),
         ({"question": ""}, "record 4: 'question' is empty"),
-        ({"answer": ["Secret"]}, "record 4: 'answer' is not text"),
+        ({"answer": {"a": "Secret"}}, "record 4: 'answer' is not text"),
         ({"qid": 1}, "slake: the id '1' is there twice"),
         ({"img_name": "../../etc/passwd"}, "a path that leaves the image folder"),
     ],
