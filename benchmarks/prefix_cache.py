@@ -76,7 +76,7 @@ class SimulatedModels:
 
 def read_cases(config: Config) -> Iterator[tuple[Case, Pictures | None, Pictures | None]]:
     """The usable cases with their pictures for mentors and interns."""
-    for span in survey_cases(str(locate_cases(config))).spans:
+    for span in survey_cases(locate_cases(config)).spans:
         for place, found in read_places(span):
             seen = found if isinstance(found, Rejection) else load_pictures(config, locate_images(config), place, found)
             if isinstance(found, Case) and not isinstance(seen, Rejection):

@@ -8,6 +8,7 @@ from mics_ray.config.keys import list_key_names
 from mics_ray.config.sampling import OF_MODEL, read_sampling
 from mics_ray.config.schema import Config, Engine, ModelConfig, Price, StrategyKind, replica_range
 from mics_ray.errors import RefusedRun
+from mics_ray.io.input_files import InputError, find_input_files
 from mics_ray.models.engine.adapter import find_served_rank
 from mics_ray.models.prompts import check_templates
 
@@ -90,12 +91,12 @@ def _label_sized(config: Config) -> dict[str, ModelConfig]:
 
 
 def _check_input(config: Config) -> list[str]:
-    problems = []
-    if not locate_cases(config).exists():
-        problems.append(f"data.cases: no such file: {locate_cases(config)}")
-    elif not locate_images(config).is_dir():
-        problems.append(f"data.image_root: no such folder: {locate_images(config)}")
-    return problems
+    try:
+        find_input_files(locate_cases(config))
+        images = locate_images(config)
+    except InputError as error:
+        return [str(error)]
+    return [] if images.is_dir() else [f"data.image_root: no such folder: {images}"]
 
 
 def _check_panel(config: Config) -> list[str]:

@@ -1,8 +1,10 @@
 """Where the parts of a configuration are: cases, pictures, files that the package carries, the providers of models."""
 
 from pathlib import Path
+from typing import Any
 
 from mics_ray.config.schema import Config, Engine, ModelConfig
+from mics_ray.io.input_files import InputError, list_folders
 
 LOCAL = "local"
 EMBEDDED = "embedded:"
@@ -16,15 +18,27 @@ def resolve_embedded(path: str) -> str:
     return path
 
 
-def locate_cases(config: Config) -> Path:
-    """The file of cases."""
-    return Path(resolve_embedded(config.data.cases))
+def resolve_cases(given: Any) -> str | list[str]:
+    """``data.cases`` with what the package carries resolved: a file, folder or pattern, or a list of these."""
+    return resolve_embedded(given) if isinstance(given, str) else [resolve_embedded(item) for item in given]
+
+
+def locate_cases(config: Config) -> str | list[str]:
+    """The input, as :func:`mics_ray.io.cases.survey_cases` takes it."""
+    return resolve_cases(config.data.cases)
 
 
 def locate_images(config: Config) -> Path:
-    """The folder that picture paths are relative to; beside the cases unless given."""
-    given = config.data.image_root
-    return Path(resolve_embedded(given)) if given else locate_cases(config).parent
+    """The folder that picture paths are relative to; the one that holds the cases unless given.
+
+    Raises :class:`mics_ray.io.input_files.InputError` where several folders hold them and none is given.
+    """
+    if given := config.data.image_root:
+        return Path(resolve_embedded(given))
+    folders = list_folders(locate_cases(config))
+    if len(folders) > 1:
+        raise InputError(f"data.image_root: not given, and the cases lie in {len(folders)} folders; name one")
+    return Path(folders[0])
 
 
 def list_models(config: Config) -> dict[str, ModelConfig]:

@@ -58,7 +58,7 @@ def generate(config: Config) -> int:
         log_into_folder(job.folder.logs, "driver")
         survey = job.survey
         progress.show_phase(
-            f"{survey.records} records in {survey.path}: {survey.pending} to do, {survey.rejections} unusable"
+            f"{survey.records} records in {survey.name}: {survey.pending} to do, {survey.rejections} unusable"
         )
         if config.preflight:
             return _report_preflight(config, job, console)

@@ -56,10 +56,10 @@ def verify_run(run: Path, repair: bool, console: Console) -> int:
 
 
 def _check_and_repair(run: Path, repair: bool, console: Console) -> int:
-    from mics_ray.assemble.locations import resolve_embedded
+    from mics_ray.assemble.locations import resolve_cases
     from mics_ray.replay.replay_config import read_run_settings
 
-    cases = Path(resolve_embedded(str(read_run_settings(run)["data"]["cases"])))
+    cases = resolve_cases(read_run_settings(run)["data"]["cases"])
     stop = StopSignal()
     try:
         with stop.handle_signals(), stop.raise_on_signal():

@@ -132,9 +132,12 @@ class SearchConfig:
 
 @dataclass
 class DataConfig:
-    """The cases: JSONL, JSON or Parquet, picture paths relative to ``image_root`` (default: the file's folder)."""
+    """The cases: JSONL, JSON (either gzipped) or Parquet, picture paths relative to ``image_root``.
 
-    cases: str = MISSING
+    ``cases`` is a file, a folder, a pattern or a list of these; ``image_root`` by default the folder that holds them.
+    """
+
+    cases: Any = MISSING
     image_root: str | None = None
     strict: bool = False  # refuse the run where a record would be rejected
 

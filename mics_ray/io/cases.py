@@ -1,12 +1,12 @@
-"""A file of cases, surveyed once and then read in parts: the driver plans with spans, the workers read them."""
+"""Files of cases, surveyed once and then read in parts: the driver plans with spans, the workers read them."""
 
 import hashlib
-import os
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mics_ray.core.types import Case
-from mics_ray.io.readers import InputError, Raw
+from mics_ray.io.input_files import CasesGiven, InputError, InputFile, find_input_files
+from mics_ray.io.readers import Raw
 from mics_ray.io.records import RecordPlace, Rejection, parse_record, reject_duplicate
 from mics_ray.io.shards import IdSet
 from mics_ray.io.sources import Format, detect_format, read_raw_records
@@ -36,7 +36,7 @@ class Span:
     ``start`` is where to read (byte offset; row of a Parquet file), ``size`` the file's bytes when it was surveyed.
     """
 
-    path: str
+    file: InputFile
     form: Format
     size: int
     first: int
@@ -51,12 +51,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a file holds: ``records`` and, of them, ``rejections``; ``spans`` cover those that are not done.
+    """What the input holds: ``records`` and, of them, ``rejections``; ``spans`` cover those that are not done.
 
-    ``examples`` are the first 20 rejections as ``id: reason``; ``sha256`` is the digest of the file's bytes.
+    ``examples`` are the first 20 rejections as ``id: reason``; ``sha256`` is the digest of the bytes of the one file,
+    or of the digests of several in their order.
     """
 
-    path: str
+    name: str
     sha256: str
     records: int
     rejections: int
@@ -70,34 +71,53 @@ class Survey:
 
 
 def survey_cases(
-    path: str, done: Container[str] = (), inspect: Callable[[RecordPlace, Case], None] | None = None
+    given: CasesGiven, done: Container[str] = (), inspect: Callable[[RecordPlace, Case], None] | None = None
 ) -> Survey:
-    """Read the whole file once, keeping no text; ``done`` are the ids that need no work. Raises :class:`InputError`.
+    """Read all files once, keeping no text; ``done`` are the ids that need no work. Raises :class:`InputError`.
 
-    ``inspect`` gets every case that is not done, so that who must look into each need not read the file again.
+    ``inspect`` gets every case that is not done, so that who must look into each need not read the files again.
     """
-    path = os.path.abspath(path)
-    form = detect_format(path)
-    plan, seen = _SpanPlanner(path, form, os.path.getsize(path)), IdSet()
-    records, rejections = 0, 0
-    examples: list[str] = []
-    for raw in read_raw_records(path, form):
-        found = _parse_raw(raw, place := _locate_record(path, form, raw))
-        if duplicate := not seen.add(found.id):
-            found = reject_duplicate(found, place)
-        # A duplicate is marked here: a worker that reads one span cannot know of ids in another.
-        plan.add_record(raw, _SKIP if found.id in done else _DUPLICATE if duplicate else _PENDING)
-        records += 1
-        if isinstance(found, Rejection):
-            rejections += 1
-            if len(examples) < EXAMPLES:
-                examples.append(f"{found.id}: {found.reason}")
-        elif inspect is not None and found.id not in done:
-            inspect(place, found)
-    if not records:
-        raise InputError(f"{path}: holds no records; it should hold at least one")
+    files = find_input_files(given)
+    count = _Count(done, inspect)
+    spans = [span for file in files for span in _survey_file(file, count)]
     # Hashed apart from parsing, because the readers seek and skip and see no continuous stream of bytes.
-    return Survey(path, _hash_file(path), records, rejections, tuple(examples), plan.close())
+    digest, name = _hash_files(files), files[0].path if len(files) == 1 else f"{len(files)} files"
+    return Survey(name, digest, count.records, count.rejections, tuple(count.examples), tuple(spans))
+
+
+class _Count:
+    """What is counted over all files, and the ids seen so far."""
+
+    def __init__(self, done: Container[str], inspect: Callable[[RecordPlace, Case], None] | None) -> None:
+        self.records = self.rejections = 0
+        self.examples: list[str] = []
+        self._done, self._inspect, self._seen = done, inspect, IdSet()
+
+    def count_record(self, place: RecordPlace, found: Case | Rejection) -> int:
+        """Count one record; returns its mark."""
+        if duplicate := not self._seen.add(found.id):
+            found = reject_duplicate(found, place)
+        done = found.id in self._done
+        self.records += 1
+        if isinstance(found, Rejection):
+            self.rejections += 1
+            if len(self.examples) < EXAMPLES:
+                self.examples.append(f"{found.id}: {found.reason}")
+        elif self._inspect is not None and not done:
+            self._inspect(place, found)
+        # A duplicate is marked here: a worker that reads one span cannot know of ids in another.
+        return _SKIP if done else _DUPLICATE if duplicate else _PENDING
+
+
+def _survey_file(file: InputFile, count: _Count) -> tuple[Span, ...]:
+    form = detect_format(file.path)
+    plan, before = _SpanPlanner(file, form, file.read_size()), count.records
+    for raw in read_raw_records(file.path, form):
+        place = _locate_record(file, form, raw)
+        plan.add_record(raw, count.count_record(place, _parse_raw(raw, place)))
+    if count.records == before:
+        raise InputError(f"{file.path}: holds no records; it should hold at least one")
+    return plan.close()
 
 
 def read_span(span: Span) -> Iterator[Case | Rejection]:
@@ -108,15 +128,15 @@ def read_span(span: Span) -> Iterator[Case | Rejection]:
 def read_places(span: Span) -> Iterator[tuple[RecordPlace, Case | Rejection]]:
     """:func:`read_span`, each record with the place where it stands."""
     # The size, not the digest: every worker checks every span, and hashing the file each time would cost a full read.
-    if _file_size(span.path) != span.size:
-        raise InputError(f"{span.path}: changed since the run began; put it back, or start a run of its own")
-    for raw in read_raw_records(span.path, span.form, span.start, span.first):
+    if span.file.read_size() != span.size:
+        raise InputError(f"{span.file.path}: changed since the run began; put it back, or start a run of its own")
+    for raw in read_raw_records(span.file.path, span.form, span.start, span.first):
         at = raw.position - span.first
         # Readers know no end: they would go on into the next span.
         if at >= len(span.marks):
             return
         if mark := span.marks[at]:
-            place = _locate_record(span.path, span.form, raw)
+            place = _locate_record(span.file, span.form, raw)
             found = _parse_raw(raw, place)
             yield place, reject_duplicate(found, place) if mark == _DUPLICATE else found
 
@@ -131,8 +151,8 @@ def drop_done(span: Span, done: Container[str]) -> Span | None:
     return left if left.count else None
 
 
-def _locate_record(path: str, form: Format, raw: Raw) -> RecordPlace:
-    return RecordPlace(os.path.basename(path), form.unit, raw.position)
+def _locate_record(file: InputFile, form: Format, raw: Raw) -> RecordPlace:
+    return RecordPlace(file.name, form.unit, raw.position, file.number)
 
 
 def _parse_raw(raw: Raw, place: RecordPlace) -> Case | Rejection:
@@ -141,23 +161,20 @@ def _parse_raw(raw: Raw, place: RecordPlace) -> Case | Rejection:
     return parse_record(raw.value, place)
 
 
-def _file_size(path: str) -> int:
-    try:
-        return os.path.getsize(path)
-    except OSError:
-        raise InputError(f"{path}: cannot be read any more; is it on every machine of the cluster?") from None
-
-
-def _hash_file(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _hash_files(files: Sequence[InputFile]) -> str:
+    digests = []
+    for file in files:
+        with open(file.path, "rb") as stream:
+            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    # That of the one file as it is: runs are known by it.
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 class _SpanPlanner:
     """Collects spans; a span begins and ends with a record that is not done."""
 
-    def __init__(self, path: str, form: Format, size: int) -> None:
-        self._file = (path, form, size)
+    def __init__(self, file: InputFile, form: Format, size: int) -> None:
+        self._file = (file, form, size)
         self._spans: list[Span] = []
         self._first = self._start = 0
         self._marks = bytearray()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from mics_ray.io.input_files import open_input
 from mics_ray.io.records import FIELDS
 
 MAX_RECORD = 64 * 2**20
@@ -14,10 +15,6 @@ MAX_RECORD = 64 * 2**20
 
 BOM = b"\xef\xbb\xbf"
 _BATCH = 256  # rows held in memory at once; one may carry megabytes of text
-
-
-class InputError(ValueError):
-    """The file of cases cannot be read at all; the message names it and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,7 @@ def too_long(position: int, start: int) -> Raw:
 
 def read_jsonl(path: str, start: int, first: int) -> Iterator[Raw]:
     """Lines from byte ``start`` on, which is line ``first``; blank ones are counted and skipped."""
-    with open(path, "rb") as file:
+    with open_input(path) as file:
         file.seek(start)
         position = first
         while line := file.readline(MAX_RECORD + 1):

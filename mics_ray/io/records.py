@@ -16,6 +16,7 @@ FIELDS = (*ID_FIELDS, "messages", "images", *(name for _, name in NOTE_FIELDS))
 
 # Ids given to records without a usable one: a record that brings such an id could take another's row.
 _RESERVED = re.compile(r"line-[0-9]+")
+_RESERVED_OF_SEVERAL = re.compile(r"line-[0-9]+(-[0-9]+)?")
 _SCHEME_OR_DRIVE = re.compile(r"[a-z][a-z0-9+.-]*://|[a-z]:", re.I)
 _LABEL = re.compile(r"\s*\*\*(?:Question|Correct Answer):\*\*", re.I)
 _REFERRAL = re.compile(r"According to the\s*(?:<image>\s*)+,?", re.I)
@@ -24,16 +25,22 @@ _MARKUP = re.compile(r"<image>|<br\s*/?>", re.I)
 
 @dataclass(frozen=True, slots=True)
 class RecordPlace:
-    """Where a record stands: file name, ``line`` or ``record``, and its number from 1."""
+    """Where a record stands: file name, ``line`` or ``record``, its number from 1; the file's number among several."""
 
     file: str
     unit: str
     position: int
+    file_number: int = 0
 
     @property
     def own_id(self) -> str:
         """The id of a record without a usable one; reserved, so that no other record can have it."""
-        return f"line-{self.position}"
+        return f"line-{self.file_number}-{self.position}" if self.file_number else f"line-{self.position}"
+
+    def is_reserved(self, case_id: str) -> bool:
+        """Whether ``case_id`` has the form of :attr:`own_id` and is that of another place."""
+        form = _RESERVED_OF_SEVERAL if self.file_number else _RESERVED
+        return form.fullmatch(case_id) is not None and case_id != self.own_id
 
     def __str__(self) -> str:
         return f"{self.file}, {self.unit} {self.position}"
@@ -98,7 +105,7 @@ def _read_id(record: dict[str, Any], place: RecordPlace) -> str:
     text = make_storable(str(value))
     if not text.strip():
         raise _Unusable("the id is empty")
-    if _RESERVED.fullmatch(text) and text != place.own_id:
+    if place.is_reserved(text):
         raise _Unusable(f"the id {_quote_text(text)} is reserved for the record at that place")
     return text
 

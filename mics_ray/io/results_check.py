@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mics_ray.io.cases import read_span, survey_cases
+from mics_ray.io.input_files import CasesGiven
 from mics_ray.io.shards import CASES, IdSet, RowKind, ShardError, list_shards, read_shard
 
 EXAMPLES = 10
@@ -41,7 +42,7 @@ class ResultsCheck:
         return not (self.damaged or self.twice.count or self.unasked.count or self.missing.count)
 
 
-def check_results(results: Path, cases: Path, kind: RowKind = CASES) -> ResultsCheck:
+def check_results(results: Path, cases: CasesGiven, kind: RowKind = CASES) -> ResultsCheck:
     """Read every column of every shard of ``results``, then the input. Raises :class:`mics_ray.io.cases.InputError`."""
     asked = IdSet()
     for case_id in read_input_ids(cases):
@@ -67,9 +68,9 @@ def check_results(results: Path, cases: Path, kind: RowKind = CASES) -> ResultsC
     return ResultsCheck(rows, damaged, twice, unasked, missing)
 
 
-def read_input_ids(cases: Path) -> Iterator[str]:
+def read_input_ids(cases: CasesGiven) -> Iterator[str]:
     """The ids of all records, rejected ones too. Raises :class:`mics_ray.io.cases.InputError`."""
-    for span in survey_cases(str(cases)).spans:
+    for span in survey_cases(cases).spans:
         for found in read_span(span):
             yield found.id
 

@@ -1,18 +1,19 @@
 """A file of cases as a stream of records, whatever its format."""
 
 import os
-import stat
+import zlib
 from collections.abc import Iterator
 from enum import StrEnum
 
 import pyarrow as pa
 
+from mics_ray.io.input_files import InputError, read_head
 from mics_ray.io.json_list import read_json
-from mics_ray.io.readers import BOM, InputError, Raw, read_jsonl, read_parquet
+from mics_ray.io.readers import BOM, Raw, read_jsonl, read_parquet
 from mics_ray.io.records import ID_FIELDS
 
-# gzip, zip, zstd, bzip2, xz, UTF-16 LE/BE
-_FOREIGN = (b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"\xff\xfe", b"\xfe\xff")
+# zip, zstd, bzip2, xz, UTF-16 LE/BE
+_FOREIGN = (b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"\xff\xfe", b"\xfe\xff")
 
 
 class Format(StrEnum):
@@ -34,11 +35,13 @@ _READERS = {Format.JSONL: read_jsonl, Format.JSON: read_json, Format.PARQUET: re
 def detect_format(path: str) -> Format:
     """The format of a file, by its content where the name leaves it open. Raises :class:`InputError`."""
     head = _read_head(path)
-    suffix = os.path.splitext(path)[1].lower()
+    suffix = os.path.splitext(path.lower().removesuffix(".gz"))[1]
     if head.startswith(b"PAR1"):
         return Format.PARQUET
     if head.startswith(_FOREIGN):
-        raise InputError(f"{path}: compressed, or text that is not UTF-8; unpack it or save it as UTF-8")
+        raise InputError(
+            f"{path}: compressed (gzip alone is read), or text that is not UTF-8; unpack it or save it as UTF-8"
+        )
     if suffix in (".jsonl", ".ndjson"):
         return Format.JSONL
     text = head.removeprefix(BOM).lstrip()
@@ -51,23 +54,19 @@ def read_raw_records(path: str, form: Format, start: int = 0, first: int = 1) ->
     """All records from ``start`` on, the first of them numbered ``first``. Raises :class:`InputError`."""
     try:
         yield from _READERS[form](path, start, first)
-    except (OSError, pa.ArrowException) as error:
+    # EOFError, zlib.error: what gzip raises on bytes that are cut short or damaged.
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         raise InputError(f"{path}: cannot be read as {form} ({type(error).__name__}); is the file whole?") from None
 
 
 def _read_head(path: str) -> bytes:
-    """The first bytes of a regular file with something in it."""
+    """The first bytes of a file with something in it."""
     try:
-        # Looked at before it is opened: opening a FIFO would wait for a writer.
-        regular = stat.S_ISREG(os.stat(path).st_mode)
-        head = b""
-        if regular:
-            with open(path, "rb") as file:
-                head = file.read(4096)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {getattr(error, 'strerror', None) or 'not a path'}; check data.cases") from None
-    if not regular:
-        raise InputError(f"{path}: not a regular file; data.cases names one file of cases")
+        head = read_head(path)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or 'damaged gzip'}; check data.cases") from None
+    except (EOFError, zlib.error):
+        raise InputError(f"{path}: damaged gzip; is the file whole?") from None
     if not head.strip():
         raise InputError(f"{path}: empty; it should hold at least one record")
     return head

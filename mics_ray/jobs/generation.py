@@ -93,7 +93,9 @@ def _build_job(config: Config, folder: RunFolder) -> GenerationJob:
     try:
         inspect = inspect_pictures if config.data.strict else None
         done = unfailed_ids(folder.results) if config.retry_failed else committed_ids(folder.results)
-        survey = survey_cases(str(locate_cases(config)), done, inspect)
+        # Workers may run in another directory.
+        images = str(locate_images(config).absolute())
+        survey = survey_cases(locate_cases(config), done, inspect)
         view = build_identity(config, survey.sha256)
         # A folder without rows binds nobody: a first start that was refused may be corrected.
         if list_shards(folder.results):
@@ -104,8 +106,7 @@ def _build_job(config: Config, folder: RunFolder) -> GenerationJob:
         _refuse_rejections(survey, pictures)
     # Last: what is refused leaves the folder as it was.
     folder.write_identity(view, dump_yaml(config))
-    # Workers may run in another directory.
-    absolute = replace(config, data=replace(config.data, image_root=str(locate_images(config).absolute())))
+    absolute = replace(config, data=replace(config.data, image_root=images))
     return GenerationJob(absolute, folder, survey, Stamp(config.seed, digest_identity(view), find_code_version()))
 
 

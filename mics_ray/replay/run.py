@@ -64,7 +64,7 @@ def rebuild_rows(config: Config, folder: RunFolder, progress: Progress, stop: St
     """
     check_replay(config)
     with _refuse_unreadable():
-        survey = survey_cases(str(locate_cases(config)), committed_ids(folder.results))
+        survey = survey_cases(locate_cases(config), committed_ids(folder.results))
         view = build_identity(config, survey.sha256)
         folder.refuse_other(view, "run.dir")
         stamp = Stamp(config.seed, digest_identity(view), find_code_version())
@@ -75,13 +75,13 @@ def rebuild_rows(config: Config, folder: RunFolder, progress: Progress, stop: St
 
 def _replay_held(config: Config, folder: RunFolder, progress: Progress, stop: StopSignal) -> Account:
     run = read_committed(folder.results)
-    survey = survey_cases(str(locate_cases(config)))
+    survey = survey_cases(locate_cases(config))
     view = build_identity(config, survey.sha256)
     changed = folder.list_changes(view)
     stamp, started = Stamp(config.seed, digest_identity(view), find_code_version()), time.monotonic()
     # After everything that may refuse: it may delete an earlier replay.
     target = _prepare_target(folder, stamp, progress)
-    survey = survey_cases(survey.path, committed_ids(target.results))
+    survey = survey_cases(locate_cases(config), committed_ids(target.results))
     progress.show_phase(f"{survey.pending} of {survey.records} cases from the record in {folder.cache}")
     with _open_record(folder) as record:
         replayer = Replayer(config, stamp, record, run.lost)

@@ -156,6 +156,7 @@ def test_a_set_key_is_accepted_and_never_shown(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_input_that_is_not_there_is_refused_at_once(tmp_path: Path) -> None:
+    assert "data.cases: name a file, a folder" in refusal(compose_demo("data.cases=[]"))
     assert "data.cases: no such file: /nowhere/cases.jsonl" in refusal(compose_demo("data.cases=/nowhere/cases.jsonl"))
     assert "data.image_root: no such folder: /nowhere" in refusal(compose_demo("data.image_root=/nowhere"))
 

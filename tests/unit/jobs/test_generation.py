@@ -91,6 +91,19 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         pass
 
 
+def test_cases_of_several_folders_need_a_folder_of_pictures(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cases.jsonl").write_text(record(name, (f"{name}.png",)) + "\n")
+    given = f"data.cases=[{tmp_path}/a/cases.jsonl,{tmp_path}/b]"
+    with pytest.raises(RefusedRun, match=r"data.image_root: not given, and the cases lie in 2 folders"):
+        prepare_generation(config(tmp_path, given)).__enter__()
+    with prepare_generation(config(tmp_path, given, f"data.image_root={tmp_path}")) as job:
+        assert (job.survey.pending, job.survey.name) == (2, "2 files")
+    with prepare_generation(config(tmp_path, f"data.cases={tmp_path}/b", "run.dir=" + str(tmp_path / "other"))) as job:
+        assert job.config.data.image_root == str(tmp_path / "b")
+
+
 def test_strict_refuses_a_picture_that_is_gone(tmp_path: Path) -> None:
     (tmp_path / "cases.jsonl").write_text(record("a", ("gone.png",)) + "\n")
     lenient = config(tmp_path, f"data.cases={tmp_path}/cases.jsonl")

@@ -4,12 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mics_ray.io.cases import Span
+from mics_ray.io.input_files import InputFile
 from mics_ray.io.sources import Format
 from mics_ray.runtime.driver.span_queue import SPANS_AHEAD, SpanQueue
 
 
 def spans(count: int) -> Iterator[Span]:
-    return (Span("x.jsonl", Format.JSONL, 100, first, 0, b"\x01") for first in range(count))
+    return (Span(InputFile("x.jsonl", "x.jsonl"), Format.JSONL, 100, first, 0, b"\x01") for first in range(count))
 
 
 def whole(span: Span) -> Span | None:
