@@ -7,17 +7,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from eval.chains import ItemJudge, compute_mics_score
+from eval.chains import score_own_chain
 from eval.prepare import MODEL, Question, Work
 from eval.rows import answer_row
 from eval.scoring.reading import Reading, read_reply
 from eval.scoring.rules import check_by_rule, make_judge_case, question_text
-from eval.types import Answered
+from eval.types import Answered, ChainState, OwnChain
 from mics_ray.assemble.locations import JUDGE
 from mics_ray.assemble.panel import PanelBuilder, build_intern_template
-from mics_ray.core.ports import Judge, Panel
+from mics_ray.core.ports import Judge
 from mics_ray.core.seeds import derive_seed
-from mics_ray.core.text import neutralise_placeholders, parse_continuation
 from mics_ray.core.types import Case, Failure, LostCall, Usage, Verdict
 from mics_ray.models.participation import Attendance
 from mics_ray.models.pictures.reading import PictureError, load_case_pictures
@@ -48,7 +47,7 @@ class Examiner:
         item = question.item
         case = Case(question.id, question_text(item), item.answer, item.images)
         prompt = fill_intern_prompt(self.work.job.prompts, case, ())
-        score = None
+        own_chain = OwnChain(ChainState.LOST) if self.work.job.eval.mics_score else None
         try:
             side = self.work.job.pictures.intern_max_side
             pictures = await asyncio.to_thread(load_case_pictures, question.root, item.images, side)
@@ -59,8 +58,10 @@ class Examiner:
             model = BoundModel(models[MODEL], request, pictures, self.work.job.prompts, meter)
             ask = self._count_calls(model)
             answered, said = await _ask_and_check(question, case, request, ask, panel.judge)
-            if self.work.job.eval.mics_score:
-                score = await self._mics_score(question, case, said, panel)
+            # Without a reply there is no form to judge: such a chain stays lost.
+            if own_chain and answered.kept_form is not None:
+                interns = {name: intern for name, intern in panel.interns.items() if name != MODEL}
+                own_chain = await score_own_chain(item, case, said, replace(panel, interns=interns), request.seed)
         except PictureError as error:
             answered = Answered(item, question.benchmark, failure=Failure("pictures", str(error)))
         except BaseExceptionGroup as group:
@@ -70,7 +71,7 @@ class Examiner:
         except Exception as error:  # an error of ours fails this item and no other
             answered = self._failed_answer(question, error)
         seconds, used = time.monotonic() - started, meter.usage.get(MODEL, Usage())
-        return answer_row(answered, prompt, used, seconds, self.work.stamp, mics_score=score)
+        return answer_row(answered, prompt, used, seconds, self.work.stamp, own_chain=own_chain)
 
     def _count_calls(self, model: BoundModel) -> Callable[[Request], Awaitable[Reply]]:
         return lambda request: self.attendance.count_call(MODEL, model.request_reply, request)
@@ -89,14 +90,6 @@ class Examiner:
 
     def _item_seed(self, question: Question) -> int:
         return derive_seed(self.work.job.seed, question.benchmark, question.item.id)
-
-    async def _mics_score(self, question: Question, case: Case, said: str, panel: Panel) -> float | None:
-        chain = parse_continuation(neutralise_placeholders(said))
-        if chain is None:
-            return None
-        interns = {name: intern for name, intern in panel.interns.items() if name != MODEL}
-        alone = replace(panel, interns=interns, judge=ItemJudge(question.item, panel.judge))
-        return await compute_mics_score(case, chain, alone, self._item_seed(question))
 
     def _failed_answer(self, question: Question, error: BaseException) -> Answered:
         """An unforeseen error as a lost call; a refusing provider among several errors is raised."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from eval.types import Answered
+from eval.types import Answered, OwnChain
 from mics_ray.core.display import make_value_storable
 from mics_ray.core.types import Usage
 from mics_ray.io.rows import Stamp
@@ -34,6 +34,8 @@ SCHEMA = pa.schema(
         ("failure", pa.string()),
         ("bert_score", pa.float64()),
         ("mics_score", pa.float64()),
+        ("mics_chain", pa.string()),
+        ("mics_leaks", pa.list_(pa.string())),
         ("prompt_tokens", pa.int64()),
         ("completion_tokens", pa.int64()),
         ("seconds", pa.float64()),
@@ -44,11 +46,13 @@ SCHEMA = pa.schema(
     ]
 )
 """Columns of a row. ``failure`` is null where no call was lost and the text was not cut, ``unread`` where an answer was
-read, ``kept_form`` without a reply, the two scores where they were not asked for."""
+read, ``kept_form`` without a reply, the two scores where they were not asked for, ``mics_chain`` (a
+:class:`eval.types.ChainState`) and ``mics_leaks`` with the MICS-Score."""
 
 ANSWERS = RowKind(
     SCHEMA,
     "item_id",
+    before={"mics_chain": None, "mics_leaks": None},
     other="rows of version 1 have one verdict, neither lenient nor strict, and tell of neither; "
     "evaluate again into another eval.dir",
 )
@@ -67,13 +71,13 @@ def answer_row(
     stamp: Stamp,
     *,
     bert_score: float | None = None,
-    mics_score: float | None = None,
+    own_chain: OwnChain | None = None,
 ) -> dict[str, Any]:
     """The row of an answered item.
 
     ``prompt`` is the text that the model read, ``usage`` the model's own (the judge's left out), ``bert_score`` the F1
-    of the parsed answer against the gold one, ``mics_score`` right votes / known votes of the interns that finished
-    from the model's own chain.
+    of the parsed answer against the gold one, ``own_chain`` what interns made of the model's own chain, ``None`` where
+    that was not asked for.
     """
     item, failure = answered.item, answered.failure
     columns = {
@@ -96,7 +100,9 @@ def answer_row(
         "judge_reply": answered.judge_reply,
         "failure": str(failure) if failure else None,
         "bert_score": bert_score,
-        "mics_score": mics_score,
+        "mics_score": own_chain.score if own_chain else None,
+        "mics_chain": own_chain.state.value if own_chain else None,
+        "mics_leaks": own_chain.leaks if own_chain else None,
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "seconds": seconds,

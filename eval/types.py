@@ -45,6 +45,29 @@ class Item:
         return (self.answer, *self.others)
 
 
+class ChainState(StrEnum):
+    """Whether a model's own chain has a MICS-Score."""
+
+    SCORED = "scored"
+    NO_FORM = "no_form"
+    """The reply holds no steps in the form that the prompt asks for: there is nothing to finish from."""
+    LOST = "lost"
+    """The model's call was lost, or too many of the interns' or the judge's."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnChain:
+    """A model's own chain, finished by interns: ``score`` is right votes / known votes, ``None`` unless scored.
+
+    ``leaks`` are the kinds of :class:`mics_ray.core.leaks.Leak` in its steps: where one names the gold answer interns
+    need only repeat it.
+    """
+
+    state: ChainState
+    score: float | None = None
+    leaks: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """One item with what the model said. ``parsed`` is "" where no one answer was found (then the verdict is wrong, and

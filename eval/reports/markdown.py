@@ -13,6 +13,11 @@ SCORING = (
     "Lenient: any answer that leaves no doubt counts (`B`, `The answer is B.`, the option's own text). Strict: it must "
     "stand behind `### The final answer is:`, as the prompt asks."
 )
+OWN_CHAINS = (
+    "Over the chains scored alone: a reply without steps in the form has nothing to finish from, so two models' scores "
+    "are over different items where their forms differ. Leaking: a step names the gold answer or closes with a final "
+    "answer, so that interns need only repeat it."
+)
 
 _WRITTEN = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("](", "]\\("))
 
@@ -23,6 +28,7 @@ def render_report(report: Mapping[str, Any], beside_the_paper: Sequence[str] = (
         f"# Evaluation of {escape_cell(report['model'])}",
         _results_table(report),
         *_report_notes(report),
+        *_own_chains(report["benchmarks"]),
         *beside_the_paper,
         *(part for name, found in report["benchmarks"].items() for part in _breakdown_tables(name, found)),
         *_how_served(report),
@@ -67,6 +73,25 @@ def _report_notes(report: Mapping[str, Any]) -> list[str]:
     if report["simulated_judge"]:
         notes.append("The judge was **simulated**: open answers were compared by the embedded server, not by a model.")
     return notes
+
+
+def _own_chains(benchmarks: Mapping[str, Any]) -> list[str]:
+    """What the MICS-Score is over: chains with a score, and those that have none or whose score says little."""
+    asked = {
+        name: one for name, one in benchmarks.items() if one["mics_scored"] or one["mics_no_form"] or one["mics_lost"]
+    }
+    if not asked:
+        return []
+    rows = [
+        [
+            escape_cell(name),
+            *(str(one[f"mics_{count}"]) for count in ("scored", "no_form", "lost", "leaking")),
+            *(_format_score(one[f"mics_{mean}"]) for mean in ("score", "clean")),
+        ]
+        for name, one in asked.items()
+    ]
+    head = ["benchmark", "chains scored", "without the form", "lost", "leaking", "MICS-Score", "without leaking ones"]
+    return ["## MICS-Score of the model's own chains", format_table(head, rows), OWN_CHAINS]
 
 
 def _breakdown_tables(name: str, found: Mapping[str, Any]) -> list[str]:

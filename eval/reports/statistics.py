@@ -19,12 +19,13 @@ from eval.reports.intervals import (
     sign_flip_p_value,
 )
 from eval.scoring.reading import AMBIGUOUS
+from eval.types import ChainState
 from mics_ray.core.types import Verdict
 
 COLUMNS = (
     *("item_id", "benchmark", "kind", "modality", "topic", "cluster", "output", "parsed", "kept_form", "unread"),
     "lenient",
-    *("bert_score", "mics_score"),
+    *("bert_score", "mics_score", "mics_chain", "mics_leaks"),
 )
 """What :func:`mark` reads of a row."""
 
@@ -33,7 +34,8 @@ COLUMNS = (
 class Mark:
     """How one item was answered. ``cluster`` is unique over all benchmarks; ``replied``: there is an output.
 
-    ``verdict`` is the lenient one.
+    ``verdict`` is the lenient one. ``chain`` is the :class:`eval.types.ChainState` of the model's own chain, "" where
+    no MICS-Score was asked for; ``leaks``: its steps give the gold answer away.
     """
 
     item_id: str
@@ -49,6 +51,8 @@ class Mark:
     mics_score: float | None = None
     kept_form: bool = True
     ambiguous: bool = False
+    chain: str = ""
+    leaks: bool = False
 
     @property
     def strict(self) -> Verdict:
@@ -64,6 +68,8 @@ class Summary:
     items.
 
     ``interval`` is the method of both intervals, or why there is none (then their ends are ``None``).
+    ``mics_score`` is over ``mics_scored`` chains, ``mics_clean`` over those of them that leak nothing (all but
+    ``mics_leaking``); chains without the form and lost ones have no score and are counted apart.
     """
 
     items: int
@@ -82,6 +88,11 @@ class Summary:
     ambiguous: int
     bert_score: float | None
     mics_score: float | None
+    mics_clean: float | None
+    mics_scored: int
+    mics_leaking: int
+    mics_no_form: int
+    mics_lost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +138,8 @@ def mark_row(row: Mapping[str, Any]) -> Mark:
         mics_score=row["mics_score"],
         kept_form=bool(row["kept_form"]),
         ambiguous=(row["unread"] or "").startswith(AMBIGUOUS),
+        chain=row["mics_chain"] or "",
+        leaks=bool(row["mics_leaks"]),
     )
 
 
@@ -138,6 +151,7 @@ def use_strict(marks: Iterable[Mark]) -> list[Mark]:
 def summarise_marks(marks: Sequence[Mark]) -> Summary:
     """The account of some items."""
     known = [one for one in marks if one.verdict is not Verdict.UNKNOWN]
+    scored = [one for one in marks if one.mics_score is not None]
     right = [float(one.verdict is Verdict.RIGHT) for one in known]
     clusters = [one.cluster for one in known]
     in_form = [float(one.strict is Verdict.RIGHT) for one in known]
@@ -158,7 +172,12 @@ def summarise_marks(marks: Sequence[Mark]) -> Summary:
         form_rate=_mean_or_none([float(one.kept_form) for one in marks if one.replied]),
         ambiguous=sum(one.ambiguous for one in marks),
         bert_score=_mean_or_none([one.bert_score for one in marks if one.bert_score is not None]),
-        mics_score=_mean_or_none([one.mics_score for one in marks if one.mics_score is not None]),
+        mics_score=_mean_or_none([one.mics_score for one in scored if one.mics_score is not None]),
+        mics_clean=_mean_or_none([one.mics_score for one in scored if one.mics_score is not None and not one.leaks]),
+        mics_scored=len(scored),
+        mics_leaking=sum(one.leaks for one in scored),
+        mics_no_form=sum(one.chain == ChainState.NO_FORM for one in marks),
+        mics_lost=sum(one.chain == ChainState.LOST for one in marks),
     )
 
 

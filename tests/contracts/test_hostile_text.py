@@ -161,7 +161,8 @@ def test_the_report_of_another_judge_is_harmless(text: str) -> None:
 def test_the_report_of_an_evaluation_is_harmless(text: str) -> None:
     mark = {"items": 1, "accuracy": 1.0, "low": 0.5, "high": 1.0, "parse_rate": 1.0, "lost": 0, "known": 1}
     mark |= {"strict": 1.0, "strict_low": 0.5, "strict_high": 1.0, "form_rate": 1.0, "ambiguous": 0}
-    scored = mark | {"mics_score": None, "bert_score": None}
+    chains = {"mics_clean": 1.0, "mics_scored": 1, "mics_leaking": 0, "mics_no_form": 0, "mics_lost": 0}
+    scored = mark | chains | {"mics_score": 1.0, "bert_score": None}
     found = scored | {"in_domain": False, "by": {"topic": {text: mark}}}
     report = {
         "model": text, "benchmarks": {text: found}, "all": scored, "mean_of_benchmarks": 1.0,

@@ -70,7 +70,7 @@ def answered(benchmark: str, number: int, verdict: str, **item: Any) -> Answered
     return Answered(made, benchmark, output, said, VERDICTS[verdict], judge, lost, form, unread)
 
 
-def evaluation(folder: Path, items: Iterable[Answered], config: dict[str, Any] | None = None, **scores: float) -> Path:
+def evaluation(folder: Path, items: Iterable[Answered], config: dict[str, Any] | None = None, **scores: Any) -> Path:
     """Write the folder; ``scores`` are those of every row."""
     stamp = Stamp(0, "digest", "0.1.0")
     rows = [answer_row(one, "prompt", Usage(1, 0, 10, 20, 0.0), 1.5, stamp, **scores) for one in items]

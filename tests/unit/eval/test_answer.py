@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from eval.answer import Examiner, first_error
+from eval.chains import find_leaks
 from eval.prepare import Question, Work, prepare_evaluation
 from eval.types import Item, Kind
-from mics_ray.core.types import Case, Failure, LostCall
+from mics_ray.core.types import Case, Continuation, Failure, LostCall
 from mics_ray.models.prompts import fill_intern_prompt
 from mics_ray.models.types import Refused, Reply
 from tests.support.evaluation_jobs import Scripted, chain, job, models
@@ -246,7 +247,7 @@ async def test_mics_score_is_right_over_known_votes_from_all_steps_without_the_a
         judge = Scripted(lambda request: "Yes" if "\ngold" in request.text.split("to check")[1] else "No")
         model = Scripted(lambda request: chain("mine", "See the lungs.", "See the heart."))
         made = await row(found, open_item(found), model=model, judge=judge, tiny_internvl=first, tiny_qwen25vl=second)
-    assert made["mics_score"] == 2 / 3
+    assert (made["mics_score"], made["mics_chain"], made["mics_leaks"]) == (2 / 3, "scored", [])
     prompts = {request.text for request, _ in first.asked + second.asked}
     assert len(prompts) == 1
     prompt = prompts.pop()
@@ -274,14 +275,62 @@ async def test_mics_score_of_a_choice_is_by_rule(tmp_path: Path) -> None:
     assert not judge.asked
 
 
-@pytest.mark.parametrize("text", [chain("gold"), "no chain at all"])
-async def test_without_steps_there_is_no_mics_score(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("says", "state"),
+    [
+        (chain("gold"), "no_form"),
+        ("no chain at all", "no_form"),
+        ("", "no_form"),
+        (Reply(chain("gold", "Look."), "length"), "no_form"),
+        (LOST, "lost"),
+    ],
+)
+async def test_a_chain_without_the_form_is_counted_as_such_and_a_lost_call_is_not(
+    tmp_path: Path, says: str | Reply | Exception, state: str
+) -> None:
     with mics(tmp_path) as found:
         intern = Scripted(lambda request: chain("gold"))
-        judge, model = Scripted(lambda request: "Yes"), Scripted(lambda request: text)
+        judge, model = Scripted(lambda request: "Yes"), Scripted(lambda request: says)
         made = await row(found, open_item(found), model=model, judge=judge, tiny_internvl=intern, tiny_qwen25vl=intern)
-    assert made["mics_score"] is None
+    assert (made["mics_score"], made["mics_chain"], made["mics_leaks"]) == (None, state, [])
     assert not intern.asked
+
+
+async def test_a_chain_whose_interns_are_all_lost_is_lost(tmp_path: Path) -> None:
+    with mics(tmp_path) as found:
+        intern, judge = Scripted(lambda request: LOST), Scripted(lambda request: "Yes")
+        model = Scripted(lambda request: chain("mine", "See the lungs."))
+        made = await row(found, open_item(found), model=model, judge=judge, tiny_internvl=intern, tiny_qwen25vl=intern)
+    assert (made["mics_score"], made["mics_chain"]) == (None, "lost")
+
+
+async def test_no_chain_is_told_of_where_no_mics_score_was_asked_for(tmp_path: Path) -> None:
+    with work(tmp_path) as found:
+        model, judge = Scripted(lambda request: chain("gold", "Look.")), Scripted(lambda request: "Yes")
+        made = await row(found, open_item(found), model=model, judge=judge)
+    assert (made["mics_score"], made["mics_chain"], made["mics_leaks"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("step", "leaks"),
+    [
+        ("The diagnosis is giant cell tumor.", ("answer",)),
+        ("The final answer is: see below", ("final_answer",)),
+        ("According to the report the bone is thin.", ()),  # it has no report: nothing is given away
+        ("The cortex is thin.", ()),
+    ],
+)
+def test_steps_that_give_the_answer_of_a_choice_away_are_flagged(step: str, leaks: tuple[str, ...]) -> None:
+    item = Item("c", Kind.CHOICE, "What is it?", "B", options=("Osteosarcoma", "Giant cell tumor", "Cyst"))
+    case = Case("c", "What is it? Answer with a letter.", "B")
+    assert find_leaks(item, case, Continuation((step,), "B")) == leaks
+
+
+def test_any_of_several_gold_answers_is_a_leak() -> None:
+    item = Item("o", Kind.OPEN, "What is it?", "renal calculus", others=("kidney stone",))
+    case = Case("o", "What is it?", "renal calculus")
+    for step in ("There is a renal calculus.", "There is a kidney stone."):
+        assert find_leaks(item, case, Continuation(("Look.", step), "x")) == ("answer",)
 
 
 async def test_a_judge_that_refuses_during_the_mics_score_ends_the_evaluation(tmp_path: Path) -> None:

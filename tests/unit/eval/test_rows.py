@@ -37,6 +37,8 @@ def test_the_row_of_an_answered_item() -> None:
         "failure": None,
         "bert_score": 0.5,
         "mics_score": None,
+        "mics_chain": None,
+        "mics_leaks": None,
         "prompt_tokens": 30,
         "completion_tokens": 40,
         "seconds": 1.5,

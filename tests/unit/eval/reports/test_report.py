@@ -7,7 +7,12 @@ import pytest
 from PIL import Image
 
 from eval.reports.report import write_evaluation_report
+from eval.rows import ANSWERS, answer_row
+from eval.types import ChainState, OwnChain
+from mics_ray.core.types import Usage
 from mics_ray.errors import RefusedRun
+from mics_ray.io.rows import Stamp
+from mics_ray.io.shards import ShardStore
 from tests.support.evaluations import CONFIG, answered, evaluation, of
 
 
@@ -49,10 +54,38 @@ def test_benchmarks_stand_in_the_order_of_the_configuration(tmp_path: Path) -> N
 def test_scores_have_a_column_only_where_rows_have_them(tmp_path: Path) -> None:
     write_evaluation_report(evaluation(tmp_path / "a", of("slake", "rw")))
     assert "BERTScore" not in (tmp_path / "a" / "report.md").read_text()
-    write_evaluation_report(evaluation(tmp_path / "b", of("slake", "rw"), bert_score=0.75, mics_score=0.5))
+    write_evaluation_report(
+        evaluation(tmp_path / "b", of("slake", "rw"), bert_score=0.75, own_chain=OwnChain(ChainState.SCORED, 0.5))
+    )
     text = (tmp_path / "b" / "report.md").read_text()
     assert "MICS-Score | BERTScore F1 |" in text
     assert "| 0.500 | 0.750 |" in text
+
+
+def test_the_mics_score_says_over_how_many_chains_it_is_and_what_they_leak(tmp_path: Path) -> None:
+    """Three scored (one of them leaks), two without the form, one lost: the mean is over three, and over two."""
+    chains = [
+        OwnChain(ChainState.SCORED, 1.0, ("answer",)),
+        OwnChain(ChainState.SCORED, 0.5),
+        OwnChain(ChainState.LOST),
+    ]
+    chains += [OwnChain(ChainState.SCORED, 0.25), *[OwnChain(ChainState.NO_FORM)] * 2]
+    folder, stamp = evaluation(tmp_path, []), Stamp(0, "digest", "0.1.0")
+    rows = [
+        answer_row(one, "prompt", Usage(), 1.0, stamp, own_chain=own)
+        for one, own in zip(of("slake", "rwrwrw"), chains, strict=True)
+    ]
+    ShardStore(folder / "results", ANSWERS).commit(rows)
+    found = write_evaluation_report(folder)["benchmarks"]["slake"]
+    assert found["mics_score"] == pytest.approx(7 / 12)
+    assert (found["mics_clean"], found["mics_scored"], found["mics_leaking"]) == (0.375, 3, 1)
+    assert (found["mics_no_form"], found["mics_lost"]) == (2, 1)
+    assert "| slake | 3 | 2 | 1 | 1 | 0.583 | 0.375 |" in (tmp_path / "report.md").read_text()
+
+
+def test_an_evaluation_that_asked_for_no_mics_score_tells_of_no_chains(tmp_path: Path) -> None:
+    write_evaluation_report(evaluation(tmp_path, of("slake", "rw")))
+    assert "own chains" not in (tmp_path / "report.md").read_text()
 
 
 def test_every_call_lost_gives_a_report_without_numbers(tmp_path: Path) -> None:
