@@ -3,8 +3,11 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+
+from mics_ray.core.spelling import normalise_word
 
 SHARE = 0.8
 """Of a wording's words that must be there; of up to four words all: "left lung" is not mentioned by "left kidney"."""
@@ -31,25 +34,42 @@ plain frontal axial coronal sagittal contrast weighted tube line
 associated secondary related potential possible consistent typical disease syndrome diagnosis condition
 """
 _FUNCTION_WORDS = frozenset(_FUNCTION.split())
-_COMMON_WORDS = frozenset(_COMMON.split())
+_COMMON_WORDS = frozenset(map(normalise_word, _COMMON.split()))
+_LETTERS = str.maketrans({"æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "’": "'"})
+_WORD = re.compile(r"([^\W_]+)(?:'s\b)?")
 
 
 def fold_text(text: str) -> str:
-    """Lower case without accents."""
+    """Lower case without accents, ligatures and signs that are not seen (soft hyphens, zero-width spaces)."""
     # By far the most common text; normalising costs many times as much as lower().
     if text.isascii():
         return text.lower()
-    spelled = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(mark for mark in spelled if not unicodedata.combining(mark))
+    spelled = unicodedata.normalize("NFKD", text.casefold()).translate(_LETTERS)
+    return "".join(mark for mark in spelled if not unicodedata.combining(mark) and unicodedata.category(mark) != "Cf")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word in its one form, and where it stands in the folded text."""
+
+    text: str
+    start: int
+    end: int
+
+
+def locate_words(folded: str) -> list[Word]:
+    """The words of a text of :func:`fold_text` that carry meaning: no articles, prepositions, forms of "be"."""
+    found = ((normalise_word(word[1]), word) for word in _WORD.finditer(folded))
+    return [Word(text, word.start(), word.end(1)) for text, word in found if text not in _FUNCTION_WORDS]
 
 
 def split_words(text: str) -> list[str]:
-    """Every word, plain and in the singular."""
-    return [_to_singular(word) for word in re.findall(r"[^\W_]+", fold_text(text))]
+    """Every word, plain, in the singular, in American spelling."""
+    return [normalise_word(word) for word in _WORD.findall(fold_text(text))]
 
 
 def extract_words(text: str) -> list[str]:
-    """The words that carry meaning: no articles, prepositions, forms of "be"."""
+    """The words of :func:`locate_words`."""
     return [word for word in split_words(text) if word not in _FUNCTION_WORDS]
 
 
@@ -59,29 +79,37 @@ def is_telling(word: str) -> bool:
 
 
 def mentions_wording(said: Sequence[str], wording: tuple[str, ...]) -> bool:
-    """Whether a stretch of ``said``, little longer than ``wording``, holds its words: in any order, :data:`SHARE` of
-    them, and of the telling ones too. Both as :func:`extract_words` gives them."""
+    """Whether :func:`find_mentions` finds one."""
+    return next(find_mentions(said, wording), None) is not None
+
+
+def find_mentions(said: Sequence[str], wording: tuple[str, ...]) -> Iterator[tuple[int, ...]]:
+    """The places of the words of each stretch of ``said``, little longer than ``wording``, that holds its words: in any
+    order, :data:`SHARE` of them, and of the telling ones too. Both as :func:`extract_words` gives them."""
+    if not wording:
+        return
     size = len(wording)
-    if not wording or _matches_joined(said, "".join(wording), size):
-        return bool(wording)
+    yield from _find_joined(said, "".join(wording), size)
     wanted, telling = Counter(wording), Counter(filter(is_telling, wording))
     # Room for words put in between, but a single word has none: its stretch is itself.
     stretch = size + max(1, size // 3) if size > 1 else 1
     heard = [_match_word(word, wording) for word in said]
     for at, first in enumerate(heard):
         if first:
-            held = Counter(word for word in heard[at : at + stretch] if word) & wanted
+            places = tuple(place for place in range(at, min(at + stretch, len(heard))) if heard[place])
+            held = Counter(word for place in places if (word := heard[place])) & wanted
             if held.total() >= SHARE * size and (held & telling).total() >= SHARE * telling.total():
-                return True
-    return False
+                yield places
 
 
-def _matches_joined(said: Sequence[str], wording: str, size: int) -> bool:
-    """Whether a stretch about as long as the wording is the same as one word: "post-traumatic" is "posttraumatic"."""
+def _find_joined(said: Sequence[str], wording: str, size: int) -> Iterator[tuple[int, ...]]:
+    """Stretches about as long as the wording that are the same as one word: "post-traumatic" is "posttraumatic"."""
     if wording not in "".join(said):
-        return False
-    spans = range(max(1, size - 1), size + 2)
-    return any("".join(said[at : at + span]) == wording for span in spans for at in range(len(said) - span + 1))
+        return
+    for span in range(max(1, size - 1), size + 2):
+        for at in range(len(said) - span + 1):
+            if "".join(said[at : at + span]) == wording:
+                yield tuple(range(at, at + span))
 
 
 @lru_cache(maxsize=65_536)
@@ -99,13 +127,3 @@ def _differs_by_slip(one: str, other: str) -> bool:
     )
     a, b = one[at:], other[at:]
     return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
-
-
-@lru_cache(maxsize=65_536)
-def _to_singular(word: str) -> str:
-    if len(word) > 4 and word.endswith("ies"):
-        return word[:-3] + "y"
-    if len(word) > 4 and word.endswith(("sses", "xes", "ches", "shes")):
-        return word[:-2]
-    # Rough, but applied to both sides: what matters is that equal words stay equal.
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word

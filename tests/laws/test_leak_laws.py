@@ -15,7 +15,8 @@ OTHER = st.text("nopqrstuvwxyz", min_size=1, max_size=12)
 ANSWER = (
     st.lists(WORD, min_size=1, max_size=6).map(" ".join).filter(lambda text: any(map(is_telling, extract_words(text))))
 )
-AROUND = st.lists(WORD | OTHER, max_size=8).map(" ".join)
+AROUND = st.lists((WORD | OTHER).filter(lambda word: word not in ("no", "nor", "not")), max_size=8).map(" ".join)
+"""Without a negation: what a step denies is not given away."""
 JOIN = st.sampled_from([" ", ", ", ": ", "\n", " (", ' "', " — "])
 
 

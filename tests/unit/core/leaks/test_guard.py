@@ -82,6 +82,11 @@ CITED = [
     "The picture captions mention a line.",
     "This matches the reference answer.",
     "From the case notes, a line is seen.",
+    "According to the report of the CT scan, a line is seen.",
+    "We know the correct answer, so a line is to be found.",
+    "The correct answer was given.",
+    "In line with the gold-standard diagnosis, a line is seen.",
+    "The answer key says so.",
     "It " + CAPTION.lower().replace("there is an anomalous", "shows, anomalous"),
 ]
 DESCRIBED = [
@@ -91,6 +96,10 @@ DESCRIBED = [
     "Based on the picture a line is seen.",
     "The left coronary artery passes between the right ventricular outflow tract and the ascending aorta.",
     "An analysis of the image follows.",
+    "According to the report of her mother, the pain began at night.",
+    "From the report of chest pain one expects a line.",
+    "To find the correct answer, follow the line.",
+    "According to the reports that he gives, a line was seen.",
 ]
 FINAL = [
     "### The final answer is: a bulla",
@@ -104,6 +113,114 @@ NOT_FINAL = [
     "The finding answers the question.",
     "Nothing answers that yet: look on.",
     "This answer needs a second look.",
+    "Before giving a final answer, look at the line.",
+    "Before the final answer: look at the line.",
+    "The final answer is not yet clear.",
+    "The final answer depends on the line.",
+]
+
+
+LETTERED = "Which is it?\nA. Osteosarcoma\nB. Giant cell tumor\nC. Bone cyst"
+NUMBERED = "Which is it? 1) Osteosarcoma 2) Giant cell tumor 3) Bone cyst"
+ROMAN = "Which is it? (i) Osteosarcoma; (ii) Giant cell tumor; (iii) Bone cyst"
+CHOSEN = [
+    (
+        LETTERED,
+        "B. Giant cell tumor",
+        [
+            "Option B is correct.",
+            "the answer is B",
+            "The lesion is a giant cell tumor.",
+            "The answer is (B).",
+            "We choose option b, then.",
+            "This is a giant cell tumour.",
+            "Option B explains everything.",
+        ],
+    ),
+    (LETTERED, "Giant cell tumor", ["So option B is right.", "B is the best choice.", "This leaves giant cell tumor."]),
+    (LETTERED, "(b)", ["It must be a giant cell tumour.", "The correct option is B."]),
+    (NUMBERED, "Giant-cell tumor", ["Option 2 is correct.", "The answer is number 2."]),
+    (ROMAN, "ii. Giant cell tumor", ["The answer is (ii).", "Select option II."]),
+]
+NOT_CHOSEN = [
+    (
+        LETTERED,
+        "B. Giant cell tumor",
+        [
+            "Option A is correct.",
+            "Option B is not correct.",
+            "A giant cell tumor would be lytic.",
+            "Is it a giant cell tumor or a bone cyst?",
+            "Option B or option C is right.",
+            "It is unlikely that option B is correct.",
+            "The lesion is not a giant cell tumor.",
+            "If this is a giant cell tumor, its rim is thin.",
+            "Vitamin B is the best source.",
+        ],
+    ),
+    (LETTERED, "A", ["A line runs along the rib.", "Choose a window for bone.", "The answer is a matter of the rim."]),
+    (NUMBERED, "2", ["There are 2 lines.", "Figure 2 is the best view.", "The answer is 2 cm further down."]),
+]
+SHORT = [
+    ("Usual interstitial pneumonia (UIP)", "This is the pattern of UIP.", ["answer"]),
+    ("UIP (usual interstitial pneumonia)", "Usual interstitial pneumonia it is.", ["answer"]),
+    ("UIP", "UIP, since honeycombs are seen.", ["answer"]),
+    ("Pulmonary embolism (PE)", "It speaks for PE.", ["answer"]),
+    ("Diffuse axonal injury", "All of it is DAI.", ["answer"]),
+    ("Nephroblastoma (Wilms tumour)", "A Wilms tumor grows so.", ["answer"]),
+    ("Hydatid cyst, also known as echinococcosis", "Echinococcosis does that.", ["answer"]),
+    ("Acute lymphoblastic leukemia (ALL)", "All of the marrow is bright.", []),
+    ("Malignant rib invasion", "The MRI shows it.", []),
+    ("Ductal carcinoma (confirmed by biopsy)", "A biopsy has confirmed nothing yet.", []),
+]
+SPELLED = [
+    ("Pulmonary oedema", "pulmonary edema"),
+    ("Esophageal cancer", "oesophageal cancers"),
+    ("Sickle cell anemia", "sickle-cell anaemia"),
+    ("Haemangioma", "hemangiomas"),
+    ("Fibrous dysplasia of the tibia", "fibrous dysplasia of the tibia"),
+    ("Goitre", "a goiter"),
+    ("Necrotising fasciitis", "necrotizing fasciitis"),
+    ("Brain metastasis", "metastases in the brain"),
+    ("Crohn's disease", "Crohn disease"),
+    ("Bulla", "bullae"),
+    ("Caecal volvulus", "cecal volvulus"),
+    ("Fœtal hydrops", "fetal hydrops"),
+    ("Sjögren syndrome", "Sjo\u0308gren syndrome"),
+    ("Pneumothorax", "pneumo\u00adthorax"),
+    ("Osteoma", "ｏｓｔｅｏｍａ"),
+]
+DENIED = [
+    "There is no evidence of pneumothorax.",
+    "No effusion, fracture or pneumothorax is seen.",
+    "The lung is without pneumothorax.",
+    "The markings rule out a pneumothorax.",
+    "Pneumothorax is very unlikely.",
+    "A pneumothorax was excluded.",
+    "This isn't a pneumothorax.",
+    "It is an effusion rather than a pneumothorax.",
+    "There is neither an effusion nor a pneumothorax.",
+    "The signs speak against pneumothorax.",
+    "Pneumothorax does not explain the fever.",
+    "A film negative for pneumothorax.",
+    "That makes a pneumothorax improbable.",
+]
+NOT_DENIED = [
+    "No effusion, but a pneumothorax is present.",
+    "No effusion is seen; a pneumothorax is.",
+    "A pneumothorax cannot be excluded.",
+    "There is no doubt: pneumothorax.",
+    "No doubt a pneumothorax.",
+    "There is not only an effusion, there is a pneumothorax.",
+    "The absence of markings means pneumothorax.",
+    "Effusion is unlikely, so pneumothorax remains.",
+    "No effusion and a pneumothorax.",
+    "Without markings, the dark area is a pneumothorax.",
+    "It is no effusion. Pneumothorax!",
+    "Although no rib is broken, one sees a pneumothorax.",
+    "Nothing other than a pneumothorax does that.",
+    "The pneumothorax is not large.",
+    "Not effusion: pneumothorax.",
 ]
 
 
@@ -142,6 +259,35 @@ def test_a_final_answer_block_is_found_whatever_it_answers(step: str) -> None:
 @pytest.mark.parametrize("step", NOT_FINAL)
 def test_the_word_answer_is_no_block(step: str) -> None:
     assert kinds(step) == []
+
+
+@pytest.mark.parametrize(("question", "answer", "steps"), CHOSEN)
+def test_the_chosen_option_is_found(question: str, answer: str, steps: list[str]) -> None:
+    assert [step for step in steps if kinds(step, answer, question) != ["answer"]] == []
+
+
+@pytest.mark.parametrize(("question", "answer", "steps"), NOT_CHOSEN)
+def test_options_may_be_spoken_of(question: str, answer: str, steps: list[str]) -> None:
+    assert [step for step in steps if kinds(step, answer, question)] == []
+
+
+def test_abbreviations_and_names_in_brackets_are_variants_of_the_answer() -> None:
+    assert [(answer, step) for answer, step, found in SHORT if kinds(step, answer) != found] == []
+    # What a note writes out is known, too; what the question names is no secret.
+    assert kinds("So it is PE.", "Pulmonary embolism", caption="Pulmonary embolism (PE) was asked for.") == ["answer"]
+    assert kinds("UIP has such a look.", "UIP", "Is it usual interstitial pneumonia (UIP)?") == []
+
+
+def test_the_answer_is_found_in_any_spelling() -> None:
+    pairs = [*SPELLED, *((other, answer) for answer, other in SPELLED)]
+    assert [pair for pair in pairs if kinds(f"It looks like {pair[1]}.", pair[0]) != ["answer"]] == []
+
+
+def test_what_a_step_denies_is_not_given_away() -> None:
+    assert [step for step in DENIED if kinds(step)] == []
+    assert [step for step in NOT_DENIED if kinds(step) != ["answer"]] == []
+    assert kinds("The rib shows no fracture.", "Rib fracture") == []
+    assert kinds("There is no sign of an acute fracture.", "No acute fracture") == ["answer"]
 
 
 def test_what_the_question_says_may_be_said() -> None:
