@@ -1,7 +1,7 @@
 """Precision and recall of the leak guard's words on labelled steps of our own (``benchmarks/leak_steps``).
 
 ``python -m benchmarks.leaks [--missed]`` from the project's folder prints the table of docs/results.md. The rules were
-made on the development part; of the held-out part diagnoses and templates were kept back: ``--missed`` lists none of it.
+made on the development part; of the held-out part diagnoses and templates were kept back; ``--missed`` lists none.
 """
 
 import argparse
