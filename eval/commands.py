@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
 INFER = "Ask a model one question, with no, one or many pictures: its reasoning streams to standard output."
 COMPARE = (
-    "Compare two evaluations item by item: paired difference with interval, exact McNemar test, the items that flipped."
+    "Compare two evaluations item by item, leniently and strictly (form kept): paired difference with interval, exact "
+    "McNemar test, the items that flipped."
 )
 
 
 EVALUATE = (
-    "Evaluate a model on benchmarks: it answers as an intern does, rules or a judge check, a report says how well."
+    "Evaluate a model on benchmarks: it answers as an intern does, rules or a judge check, a report says how well, "
+    "leniently and strictly (form kept). eval.set=NAME chooses a benchmark's set (PMC-VQA: test_2, MMMU: test)."
 )
 REJUDGE = """\
 Ask another judge about the answers that a run recorded: agreement, flipped verdicts, steps chosen otherwise.

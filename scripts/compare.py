@@ -1,4 +1,4 @@
-"""Compare two evaluations item by item: paired difference with interval, exact McNemar test, the items that flipped."""
+"""Compare two evaluations item by item, leniently and strictly: paired difference, exact McNemar test, what flipped."""
 
 import sys
 
