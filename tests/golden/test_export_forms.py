@@ -15,7 +15,7 @@ from mics_ray.config.schema import PromptsConfig
 from tests.support.searched_samples import prompts, samples
 from train.export.forms.chat import chat_records
 from train.export.forms.pairs import chain_pairs, step_pairs, to_mpo_record
-from train.export.forms.rewards import reward_rows
+from train.export.forms.rewards import reward_rows, stepwise_rows
 from train.export.samples import Sample
 
 Form = Callable[[Sequence[Sample], PromptsConfig], Iterator[dict[str, Any]]]
@@ -31,6 +31,7 @@ FORMS: dict[str, Form] = {
     "step_pairs_mpo": mpo(step_pairs),
     "chain_pairs_mpo": mpo(chain_pairs),
     "rewards": reward_rows,
+    "rewards_stepwise": stepwise_rows,
     "chat": chat_records,
 }
 

@@ -13,8 +13,8 @@ from train.export.curriculum import check_stages
 from train.export.report import REPORT
 
 _OF_AN_EXPORT = {
-    "train.jsonl", "validation.jsonl", "images", "meta", "stages", "pairs", "rewards.jsonl", "chat.jsonl",
-    "dataset_info.json", "dataset", REPORT, "report.md", "config.yaml",
+    "train.jsonl", "validation.jsonl", "images", "meta", "stages", "pairs", "rewards.jsonl",
+    "rewards_stepwise.jsonl", "chat.jsonl", "dataset_info.json", "dataset", REPORT, "report.md", "config.yaml",
 }  # fmt: skip
 
 
@@ -61,6 +61,10 @@ def _check_numbers(job: ExportJob) -> Iterator[str]:
         yield f"export.validation_share: {job.export.validation_share:g} is not a share from 0 to below 1"
     if not 0 <= job.select.min_score <= 1:
         yield f"select.min_score: {job.select.min_score:g} is not in 0 to 1"
+    if not 0 <= job.select.step_right <= 1:
+        yield f"select.step_right: {job.select.step_right:g} is not in 0 to 1"
+    if not 0 <= job.select.pair_margin <= 6:
+        yield f"select.pair_margin: {job.select.pair_margin} is not in 0 to 6 (of 6 votes)"
     for name in ("max_seq_length", "image_size", "max_tiles", "tokens_per_tile"):
         if getattr(job.length, name) < 1:
             yield f"length.{name}: {getattr(job.length, name)} is below 1"

@@ -46,6 +46,8 @@ class SelectionConfig:
     max_rounds: int | None = None
     mentors: list[str] | None = None  # only chains whose chosen steps all come from these
     leaks: LeakFilter = LeakFilter.scored  # closing steps, which no intern was scored on, may name the diagnosis
+    pair_margin: int = 2  # of 6 votes: what the better step of a pair is ahead by, whatever lost votes would have been
+    step_right: float = 0.5  # the score from which a step is right in the stepwise rewards, in [0, 1]
     deduplicate: bool = True  # by question and pictures; of equals the higher score stays
 
 

@@ -19,7 +19,7 @@ from train.export.forms.chat import DATASET_INFO, chat_records
 from train.export.forms.hub import write_dataset
 from train.export.forms.internvl import BadRecord, RecordChecker, to_record
 from train.export.forms.pairs import chain_pairs, count_pair_tokens, step_pairs, to_mpo_record
-from train.export.forms.rewards import reward_rows
+from train.export.forms.rewards import reward_rows, stepwise_rows
 from train.export.jsonl import write_file, write_jsonl
 from train.export.pictures import PictureStore
 from train.export.report import build_report, count_reasons, write_export_report
@@ -29,7 +29,7 @@ from train.export.select import Dropped, Kept, drop_duplicates, select_rows
 from train.export.tokens import Ruler, make_ruler
 
 _LOCK = ".lock"
-_PAIRS = {"steps": step_pairs, "chains": chain_pairs}
+_PAIRS = ("steps", "chains")
 
 
 def write_export(job: ExportJob) -> dict[str, Any]:
@@ -122,6 +122,8 @@ class _ExportWriter:
         for name in _PAIRS:
             files |= self._write_pairs(name, training)
         files["rewards.jsonl"] = write_jsonl(folder / "rewards.jsonl", reward_rows(training, self._job.prompts))
+        stepwise = stepwise_rows(training, self._job.prompts, self._job.select.step_right)
+        files["rewards_stepwise.jsonl"] = write_jsonl(folder / "rewards_stepwise.jsonl", stepwise)
         files["chat.jsonl"] = write_jsonl(folder / "chat.jsonl", chat_records(training, self._job.prompts))
         write_file(folder / "dataset_info.json", json.dumps(DATASET_INFO, indent=1))
         return files
@@ -131,7 +133,7 @@ class _ExportWriter:
         by_id, limit = {sample.id: sample for sample in samples}, self._job.length.max_seq_length
         fitting: list[dict[str, Any]] = []
         long: list[dict[str, Any]] = []
-        for pair in _PAIRS[name](samples, self._job.prompts):
+        for pair in self._find_pairs(name, samples):
             # From the right: a case id may hold a # of its own.
             tokens = count_pair_tokens(pair, by_id[pair["id"].rsplit("#", 1)[0]], self._ruler)
             (fitting if tokens <= limit else long).append(pair)
@@ -146,6 +148,11 @@ class _ExportWriter:
             entry = make_meta_entry(final, final / mpo, len(fitting), 1, self._job.length)
             write_meta(self._place, f"{name}_mpo", {name: entry})
         return files
+
+    def _find_pairs(self, name: str, samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:
+        if name == "steps":
+            return step_pairs(samples, self._job.prompts, self._job.select.pair_margin)
+        return chain_pairs(samples, self._job.prompts)
 
     def _write_validation(self, samples: Sequence[Sample]) -> int:
         name, final = "validation.jsonl", self._place.final

@@ -8,7 +8,9 @@ relative to the export, so there: ``load_dataset("json", ...).cast_column("image
 ``chosen`` as a plain string, and TRL puts a key ``image`` in the place of ``images``.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from itertools import groupby
 from typing import Any
 
@@ -19,9 +21,11 @@ from train.export.samples import Node, Sample, intern_question, scored_nodes, st
 from train.export.tokens import Ruler, make_trainer_safe
 
 
-def step_pairs(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[dict[str, Any]]:
-    """Of each round of each attempt the best and the worst candidate, where their scores and their words differ.
+def step_pairs(samples: Sequence[Sample], prompts: PromptsConfig, margin: int = 2) -> Iterator[dict[str, Any]]:
+    """Of each round of each attempt the best and the worst candidate, where their words differ and the best is ahead by
+    ``margin`` of 6 votes at least: one vote may go either way by chance.
 
+    Votes that were lost count against that; a margin of 0 asks for any difference of scores.
     The prompt holds the chain so far, ``chosen`` and ``rejected`` the steps that go on from it.
     """
     for sample in samples:
@@ -31,7 +35,8 @@ def step_pairs(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[di
             worst = min(siblings, key=lambda node: (node["score"], node["id"]))
             before = steps_down_to(sample, best["parent"])
             texts = [make_trainer_safe(format_steps(node["steps"], len(before) + 1)) for node in (best, worst)]
-            if worst["score"] < best["score"] and texts[0] != texts[1]:
+            ahead = worst["score"] < best["score"] and (not margin or _count_lead(best, worst) >= margin)
+            if ahead and texts[0] != texts[1]:
                 record = _pair_record(
                     sample, f"{best['id']}-{worst['id']}", intern_question(sample, prompts, before), *texts
                 )
@@ -90,6 +95,13 @@ def _group_rounds(sample: Sample) -> Iterator[list[Node]]:
 
     for _, siblings in groupby(sorted(scored_nodes(sample), key=place), key=place):
         yield list(siblings)
+
+
+def _count_lead(best: Node, worst: Node) -> Fraction:
+    """By how many of 6 votes ``best`` is ahead of ``worst`` at least, had all lost votes come out against that."""
+    counts = [Counter(vote["verdict"] for vote in node["votes"]) for node in (best, worst)]
+    right, most = counts[0]["right"], counts[1]["right"] + counts[1]["unknown"]
+    return 6 * (Fraction(right, counts[0].total()) - Fraction(most, counts[1].total()))
 
 
 def _complete_chain(sample: Sample, node: Node) -> str | None:

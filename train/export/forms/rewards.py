@@ -1,9 +1,10 @@
 """Process rewards: how often interns reached the gold answer from each candidate step, for a process reward model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mics_ray.config.schema import PromptsConfig
+from mics_ray.core.text import format_steps
 from train.export.samples import Node, Sample, scored_nodes, steps_down_to, with_placeholders
 from train.export.tokens import make_trainer_safe
 
@@ -17,6 +18,46 @@ def reward_rows(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[d
     for sample in samples:
         for node in scored_nodes(sample):
             yield _reward_row(sample, node)
+
+
+def stepwise_rows(
+    samples: Sequence[Sample], prompts: PromptsConfig, step_right: float = 0.5
+) -> Iterator[dict[str, Any]]:
+    """The same candidates in the form of TRL's trainer of process reward models, which sees texts only.
+
+    ``completions`` are the steps down to the candidate and its own, one text a candidate, and ``labels`` whether each
+    has a score of ``step_right`` at least. The last one is the row's; those before it have rows of their own, so train
+    with ``train_on_last_step_only=True``, or steps that many others go on from count as often.
+    """
+    for sample in samples:
+        nodes = {node["id"]: node for node in sample.nodes}
+        for node in scored_nodes(sample):
+            path = _list_path(nodes, node)
+            # A score that is no evidence is none; then nothing that goes on from it has one either.
+            if all(one["score"] is not None for one in path):
+                yield _stepwise_row(sample, path, step_right)
+
+
+def _list_path(nodes: Mapping[int, Node], node: Node) -> list[Node]:
+    """The candidates from the root down to ``node``."""
+    path = [node]
+    while path[0]["parent"] is not None:
+        path.insert(0, nodes[path[0]["parent"]])
+    return path
+
+
+def _stepwise_row(sample: Sample, path: Sequence[Node], step_right: float) -> dict[str, Any]:
+    texts, first = [], 1
+    for node in path:
+        texts.append(make_trainer_safe(format_steps(node["steps"], first)))
+        first += len(node["steps"])
+    return {
+        "id": f"{sample.id}#{path[-1]['id']}",
+        "images": list(sample.images),
+        "prompt": sample.prompt,
+        "completions": texts,
+        "labels": [node["score"] >= step_right for node in path],
+    }
 
 
 def _reward_row(sample: Sample, node: Node) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from mics_ray.jobs.lock import RunLock
 from tests.support.program import ROOT
 from tests.support.run_folders import job, make_run, noise, row
 from train.commands import run_export
-from train.export.export import _PAIRS, write_export
+from train.export.export import write_export
 from train.export.forms.pairs import step_pairs, to_mpo_record
 from train.stages import read_stages
 
@@ -49,7 +49,8 @@ def test_every_record_loads_as_itself(tmp_path: Path, run: Path) -> None:
         human, gpt = record["conversations"]
         images = record.get("image", [])
         assert human["value"].count("<image>") == len(images)
-        assert human["value"].startswith("<image>\n" * len(images) + "Look at the pictures")
+        asked = "Look at the pictures" if images else "Finish the reasoning"
+        assert human["value"].startswith("<image>\n" * len(images) + asked)
         assert gpt["value"].count("<image>") == 0
         assert "### The final answer is: Gold" in gpt["value"]
         assert record["length"] <= 8192
@@ -117,7 +118,7 @@ def test_the_sides_share_no_patient_and_other_forms_hold_the_training_side(tmp_p
     assert validation
     assert not {name.split("-")[0] for name in train} & {name.split("-")[0] for name in validation}
     assert {record["id"] for record in lines(tmp_path / "x/chat.jsonl")} == train
-    for name in ("rewards.jsonl", "pairs/steps.jsonl", "pairs/chains.jsonl"):
+    for name in ("rewards.jsonl", "rewards_stepwise.jsonl", "pairs/steps.jsonl", "pairs/chains.jsonl"):
         assert {record["id"].split("#")[0] for record in lines(tmp_path / "x" / name)} <= train
     meta = json.loads((tmp_path / "x/meta/validation.json").read_text())["chains"]
     assert (meta["annotation"], meta["length"]) == (str(tmp_path / "x/validation.jsonl"), len(validation))
@@ -146,14 +147,14 @@ def test_what_is_too_long_is_left_out_with_both_numbers(tmp_path: Path) -> None:
 def test_a_pair_with_a_side_that_is_too_long_is_left_out_and_told(
     tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lengthened(samples: Any, prompts: Any) -> Any:
-        for number, pair in enumerate(step_pairs(samples, prompts)):
+    def lengthened(*given: Any) -> Any:
+        for number, pair in enumerate(step_pairs(*given)):
             if number == 0:
                 pair["rejected"][0]["content"][0]["text"] += " so" * 3000
             yield pair
 
     made = write_export(job(run, tmp_path / "whole"))
-    monkeypatch.setitem(_PAIRS, "steps", lengthened)
+    monkeypatch.setattr("train.export.export.step_pairs", lengthened)
     cut = write_export(job(run, tmp_path / "cut"))
     whole, kept = (lines(tmp_path / name / "pairs/steps.jsonl") for name in ("whole", "cut"))
     assert whole
@@ -267,6 +268,8 @@ def test_what_a_killed_export_left_is_cleared(tmp_path: Path, run: Path) -> None
         ("select.outcomes=[solve]", "select.outcomes: there is no 'solve'; did you mean 'solved'?"),
         ("select.quality=[good]", "select.quality: there is no 'good'"),
         ("select.min_score=2", "select.min_score: 2 is not in 0 to 1"),
+        ("select.step_right=-0.1", "select.step_right: -0.1 is not in 0 to 1"),
+        ("select.pair_margin=7", "select.pair_margin: 7 is not in 0 to 6"),
         ("export.validation_share=1", "export.validation_share: 1 is not a share"),
         ("export.patient_pattern=abc", "export.patient_pattern: has no group"),
         ("export.patient_pattern='(a'", "export.patient_pattern: no regular expression"),

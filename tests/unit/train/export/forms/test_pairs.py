@@ -12,8 +12,8 @@ from train.export.samples import Sample
 from train.export.tokens import Ruler
 
 
-def steps_of(*some: Sample) -> list[dict[str, Any]]:
-    return list(step_pairs(some, prompts()))
+def steps_of(*some: Sample, margin: int = 0) -> list[dict[str, Any]]:
+    return list(step_pairs(some, prompts(), margin))
 
 
 def chains_of(*some: Sample) -> list[dict[str, Any]]:
@@ -35,6 +35,40 @@ def test_the_best_step_of_a_round_is_preferred_to_the_worst() -> None:
     assert (first["score_chosen"], first["score_rejected"], first["round"]) == (0.5, 2 / 6, 1)
     assert (first["mentor_chosen"], first["mentor_rejected"]) == ("bob", "cat")
     assert (second["score_chosen"], second["score_rejected"], second["round"]) == (1.0, 0.6, 2)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "margin", "pairs"),
+    [
+        ("rrrrww", "rrrwww", 2, 0),
+        ("rrrrww", "rrwwww", 2, 1),
+        ("rrrrww", "rrrwww", 1, 1),
+        ("rrrrrr", "wwwwww", 6, 1),
+        ("rrrrrw", "wwwwww", 6, 0),
+        # Of two votes one is three of six; of four two are.
+        ("rr", "rw", 3, 1),
+        ("rr", "rw", 4, 0),
+        ("rrrw", "rwww", 3, 1),
+        # Three right of three known may be three of six, and a wrong one that was lost may have been right.
+        ("rrruuu", "rrwwww", 2, 0),
+        ("rrrrww", "rrwwwu", 2, 0),
+        ("rrrrru", "rrwwwu", 2, 1),
+        ("rrruuu", "rrrwuu", 0, 1),
+    ],
+)
+def test_a_pair_is_ahead_by_the_margin_whatever_lost_votes_would_have_been(
+    better: str, worse: str, margin: int, pairs: int
+) -> None:
+    nodes = (
+        node(0, None, (1, 1), "ann", ["One."], better, chosen=True),
+        node(1, None, (1, 1), "bob", ["Two."], worse),
+    )
+    assert len(steps_of(sample(nodes=nodes), margin=margin)) == pairs
+
+
+def test_the_margin_is_two_of_six_votes_unless_it_is_set() -> None:
+    (pair,) = step_pairs([sample()], prompts())
+    assert (pair["score_chosen"], pair["score_rejected"]) == (1.0, 0.6)
 
 
 def test_steps_go_on_from_the_prefix_that_the_prompt_shows() -> None:
