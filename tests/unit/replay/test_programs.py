@@ -1,18 +1,22 @@
-"""The two programs as a person runs them, in interpreters that let nothing out and say what they loaded."""
+"""The two programs: one run of each in an interpreter that lets nothing out and says what it loaded, the rest here."""
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from mics_ray.commands.generate import run_generate
+from mics_ray.commands.verify import run_verify
 from mics_ray.io.shards import iter_rows, list_shards
 from mics_ray.private_files import read_json_object
 from mics_ray.replay.committed_rows import NOT_CANONICAL
 from tests.support.damage import flip
 from tests.support.processes import until
+from tests.support.program import run_here
 from tests.support.recorded_run import forget, overrides
 from tests.unit.replay.conftest import CASES
 
@@ -54,10 +58,26 @@ def damage(run: Path) -> Path:
     return path
 
 
+def replay(run: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    return run_here(run_generate, "replay=true", f"run.dir={run}", *more)
+
+
+def verify(run: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    return run_here(run_verify, f"run.dir={run}", *more)
+
+
 def generate(made: Path, run: Path) -> "subprocess.CompletedProcess[str]":
     """The command that made ``run``; all of its rows are there, so no Ray starts."""
-    command = [sys.executable, str(ROOT / "scripts/generate.py"), *overrides(made), f"run.dir={run}"]
-    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+    return run_here(run_generate, *overrides(made), f"run.dir={run}")
+
+
+@pytest.fixture(autouse=True)
+def _closed_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("reached for the network")
+
+    for name in ("connect", "connect_ex", "bind", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
 
 
 def test_generate_replays_by_the_command_that_made_the_run(made: Path) -> None:
@@ -67,7 +87,7 @@ def test_generate_replays_by_the_command_that_made_the_run(made: Path) -> None:
 
 
 def test_generate_replays_from_the_folder_alone_and_tells_where_the_record_ends(run: Path) -> None:
-    told = program("generate.py", "replay=true", f"run.dir={run}", "search=best_of_n")
+    told = replay(run, "search=best_of_n")
     assert told.returncode == 0
     assert "search.strategy: mics -> best_of_n" in told.stdout
     assert "ends in round 1 of attempt 1" in told.stdout
@@ -75,7 +95,7 @@ def test_generate_replays_from_the_folder_alone_and_tells_where_the_record_ends(
 
 def test_generate_ends_with_74_where_the_run_s_result_does_not_come_again(run: Path) -> None:
     forget(run, 1.0)
-    told = program("generate.py", "replay=true", f"run.dir={run}")
+    told = replay(run)
     assert told.returncode == 74
     assert f"the record does not reach {CASES} cases that the run has" in told.stdout
 
@@ -120,14 +140,13 @@ def stopped(number: int, reached: Path, *command: str) -> tuple[int, str]:
     return program.returncode, told
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_replay_ends_with_75_and_the_same_command_goes_on(number: int, run: Path, tmp_path: Path) -> None:
-    code, told = stopped(number, tmp_path / "reached", "generate.py", "replay=true", f"run.dir={run}")
+def test_a_stopped_replay_ends_with_75_and_the_same_command_goes_on(run: Path, tmp_path: Path) -> None:
+    code, told = stopped(signal.SIGINT, tmp_path / "reached", "generate.py", "replay=true", f"run.dir={run}")
     assert code == 75, told
     assert "the same command goes on; the rows so far are kept" in told
     assert "Traceback" not in told
     assert len(results(next((run / "replay").iterdir()))) == 4
-    again = program("generate.py", "replay=true", f"run.dir={run}")
+    again = replay(run)
     assert again.returncode == 0, again.stdout
     assert f"{CASES + 1} cases, each the same as in the run" in again.stdout
     assert f"{CASES - 3} of {CASES + 1} cases from the record" in again.stderr
@@ -142,13 +161,13 @@ def test_a_stopped_repair_ends_with_75_and_the_same_command_goes_on(run: Path, t
     assert "the same command goes on" in told
     assert "Traceback" not in told
     assert len(results(run)) == 4
-    assert program("verify.py", f"run.dir={run}", "--repair").returncode == 0
+    assert verify(run, "--repair").returncode == 0
     assert results(run) == before
 
 
 def test_verify_rebuilds_the_rows_of_a_damaged_shard(run: Path) -> None:
     before, path = results(run), damage(run)
-    told = program("verify.py", f"run.dir={run}")
+    told = verify(run)
     assert (told.returncode, path.exists()) == (74, True)
     told = program("verify.py", f"run.dir={run}", "--repair")
     assert told.returncode == 0, told.stdout
@@ -157,7 +176,7 @@ def test_verify_rebuilds_the_rows_of_a_damaged_shard(run: Path) -> None:
     assert not path.exists()
     assert path.with_name(f"{path.name}.damaged").exists()
     assert results(run) == before
-    assert program("verify.py", f"run.dir={run}").returncode == 0
+    assert verify(run).returncode == 0
 
 
 def test_the_run_of_a_damaged_shard_ends_with_74_and_says_what_repairs_it(made: Path, run: Path) -> None:
@@ -179,7 +198,7 @@ def test_a_file_that_a_loss_of_power_emptied_is_worked_out_again(made: Path, run
 
 def test_a_replay_without_the_identity_knows_its_run_by_the_rows(run: Path) -> None:
     (run / "identity.json").write_text("")
-    told = program("generate.py", "replay=true", f"run.dir={run}")
+    told = replay(run)
     assert told.returncode == 0
     assert "changed against the run" not in told.stdout
     assert f"{CASES + 1} cases, each the same as in the run" in told.stdout
@@ -189,7 +208,7 @@ def test_verify_says_where_the_record_does_not_reach_and_leaves_it_to_the_run(ru
     lost = {row["case_id"] for row in list(iter_rows(run / "results"))[:5]}
     damage(run)
     forget(run, 1.0)
-    told = program("verify.py", f"run.dir={run}", "--repair")
+    told = verify(run, "--repair")
     assert told.returncode == 75
     assert "the record does not reach 5 cases" in told.stdout
     assert f"{min(lost)}: the record ends in round 1 of attempt 1" in told.stdout
@@ -200,7 +219,7 @@ def test_verify_says_where_the_record_does_not_reach_and_leaves_it_to_the_run(ru
 def test_verify_rebuilds_nothing_with_another_input(run: Path, tmp_path: Path) -> None:
     damage(run)
     (run / "identity.json").write_text('{"seed": 1}')
-    told = program("verify.py", f"run.dir={run}", "--repair")
+    told = verify(run, "--repair")
     assert told.returncode == 75
     assert "no row could be rebuilt from the record" in told.stdout
     assert "another configuration" in told.stdout
