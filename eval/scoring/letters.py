@@ -8,10 +8,12 @@ from eval.scoring.words import normalise_words, split_words, strip_lead
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 _LEADING = re.compile(
-    r"[(\[{]?\s*([A-Za-z])\s*([)\]}.:,;/]|\s[-–—]\s|\n|$|(?=\s+(?:because|since|as|is|and|or)\b))[*_ \t]*"
+    r"[(\[{]?\s*([A-Za-z])\s*([)\]}.:,;/!]|\s[-–—]\s|\n|$|(?=\s+(?:because|since|as|is|and|or)\b))[*_ \t]*"
 )
-_LISTED = re.compile(r"[\s),/&]*(?:(?:and|or)\s+)?[(\[]?([A-Z])(?![\w'’])")
-_NAMED = re.compile(r"\b(?:answer|option|choice)(?:\s+is)?\s*:?\s*[*(\[]*([A-Z])(?![\w'’])")
+_LISTED = re.compile(
+    r"[\s),/&]*(?:(?:and|or|but|possibly|maybe|perhaps|probably|also|even)\s+)*[*(\[]*([A-Z])(?![\w'’])"
+)
+_NAMED = re.compile(r"\b(?:answer|option|choice|letter)(?:\s++is)?\s*+:?\s*+[*(\[]*([A-Z])(?![\w'’])")
 _CHOSEN = re.compile(r"\b(?:choose|chose|pick|select|go with)\s+[*(\[]*([A-Z])[*)\]]*(?=\s*(?:[.,;:]|$))")
 _SAID = re.compile(r"\b(?:is|be)\s+[*(\[]*([A-Z])[*)\]]*(?=\s*(?:[.,;:]|$))")
 _BRACKETED = re.compile(r"[(\[]\s*([A-Z])\s*[)\]]")

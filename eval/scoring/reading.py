@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from eval.scoring.letters import LETTERS, find_letters
 from eval.scoring.words import normalise_words, strip_lead
 from eval.types import Item, Kind
-from mics_ray.core.answers import find_marked_answers
+from mics_ray.core.answers import clean_answer, find_marked_answers
 from mics_ray.core.text import parse_answer, parse_form
 
 YES_NO = ("yes", "no")
@@ -24,9 +24,12 @@ _BOXED = re.compile(r"\\boxed\s*\{\s*(?:\\text\s*\{)?([^{}]*)\}+")
 _SAID = re.compile(
     r"(yes|no)(?=[\s.!]*$|\s*[,.:;!–—(]|\s+-|\s+(?:there|it|this|these|that|the|they|he|she|because|since|as)\b)"
 )
-_BOTH = re.compile(r"(yes|no)\b[\s,/;.]*(?:(?:and|or|but|also|partly)\b[\s,]*)*(?!\1)(yes|no)\b(?=[\s.!]*(?:$|[,;(]))")
+_BOTH = re.compile(
+    r"(yes|no)\b[\s,/;:.!?–—-]*(?:(?:and|or|but|also|partly)\b[\s,]*)*(?!\1)(yes|no)\b(?=[\s.!]*(?:$|[,;(]))"
+)
 _DENIES = re.compile(r"\b(?:no|not|without|never|absent|absence|negative)\b|n['’]t\b")
 _CHAIN = re.compile(r"^[ \t]*#|^[ \t*]*step[ \t]*\d", re.I | re.M)
+_BULLET = re.compile(r"^[-•–]\s+")
 _SENTENCE = re.compile(r"(?<=[.!?])[*_)\"”]*[ \t]+(?=[A-Z*(\"“])")
 
 
@@ -74,39 +77,46 @@ def is_yes_no(item: Item) -> bool:
 
 def _settle(item: Item, said: list[str], kept: bool, marked: bool) -> Reading:
     """The one answer of what was said; where rules find several, none."""
-    said = [boxed[1].strip() if (boxed := _BOXED.search(one)) else one for one in said]
+    said = [_open_box(one) for one in said]
+    bare = [_BULLET.sub("", one) for one in said]
     if item.kind is Kind.CHOICE:
-        named = sorted(set("".join(find_letters(one, item.options, marked) for one in said)))
+        named = sorted(set("".join(find_letters(one, item.options, marked) for one in bare)))
     elif is_yes_no(item):
-        named = sorted({word for one in said for word in _find_yes_no(one)}, reverse=True)
+        named = sorted({word for one in bare for word in _find_yes_no(one)}, reverse=True)
     else:
         named = []
     if len(named) > 1:
         return Reading(kept_form=kept, unread=f"{AMBIGUOUS}{' and '.join(named)}")
-    return Reading(named[0] if named else said[0], kept)
+    answer = named[0] if named else said[0]
+    return Reading(answer, kept) if answer else Reading(kept_form=kept, unread="no answer")
 
 
 def _read_marked(item: Item, said: list[str], kept: bool) -> Reading:
     found = _settle(item, said, kept, marked=True)
     if found.unread or is_decided(item, found.answer):
         return found
-    return _read_edges(item, said[0], kept) or found
+    return _read_edges(item, said[0], kept, _is_short(said[0])) or found
 
 
 def _read_unmarked(item: Item, text: str) -> Reading:
-    plain = text.strip()
+    plain = clean_answer(text) or text.strip()
     if plain.endswith("?"):
         return Reading(unread="no answer")
-    short = len(plain.split()) <= MOST_WORDS and not _CHAIN.search(plain)
+    short = _is_short(plain)
     found = _settle(item, [plain], kept=False, marked=False) if short else Reading(unread="no answer")
     if (found.unread and short) or is_decided(item, found.answer):
         return found
-    return _read_edges(item, plain, kept=False) or found
+    return _read_edges(item, plain, False, short) or found
 
 
-def _read_edges(item: Item, text: str, kept: bool) -> Reading | None:
-    """What the first and the last sentence say, where a rule can tell."""
-    edges = list(_take_edges(text))
+def _is_short(text: str) -> bool:
+    return len(text.split()) <= MOST_WORDS and not _CHAIN.search(text)
+
+
+def _read_edges(item: Item, text: str, kept: bool, short: bool) -> Reading | None:
+    """What the first and the last sentence say, where a rule can tell. A short text was read from its beginning as a
+    whole, so its first sentence alone would hide what takes it back."""
+    edges = list(_take_edges(text))[short:]
     found = _settle(item, edges, kept, marked=False) if edges else Reading()
     return found if found.unread or is_decided(item, found.answer) else None
 
@@ -116,6 +126,11 @@ def _take_edges(text: str) -> Iterable[str]:
     lines = [line.strip(" \t>#") for line in text.splitlines() if line.strip(" \t>#-*=")]
     if lines:
         yield from (_SENTENCE.split(lines[0])[0], _SENTENCE.split(lines[-1])[-1])
+
+
+def _open_box(answer: str) -> str:
+    box = _BOXED.search(answer)
+    return box[1].strip() if box else answer
 
 
 def _find_yes_no(answer: str) -> tuple[str, ...]:

@@ -23,13 +23,14 @@ B = [
     "I would choose B.", "Focal uptake pattern", "the focal uptake pattern.", "**Focal uptake pattern**",
     '"Focal uptake pattern"', "focal uptake pattern (B)", "<answer>B</answer>", '{"answer": "B"}',
     "The picture shows focal uptake, thus option B is correct.", "Look at it. It is focal.\n\nB.",
-    "### Step 1: Look.\n\n(B)", "Answer: **B**\n\nExplanation: A does not fit.", "B, B", "(B) or (B).", "B and E",
-    "B, as in A", "So it is \\boxed{B}.",
+    "### Step 1: Look.\n\n(B)", "Answer: **B**\n\nExplanation: A does not fit.", "- B", "B!", "The letter is B",
+    "B, B", "(B) or (B).", "B and E", "B, as in A", "So it is \\boxed{B}.",
 ]  # fmt: skip
 SEVERAL = [
     "A and B", "A, B", "A or B", "B/C", "(A) or (B)", "Either (A) or (B)", "Either A or B", "Both B and C", "A\n\nB",
     "A. Focal uptake pattern", "A. Diffuse\nB. Focal\nC. None", "\\boxed{A} or \\boxed{B}",
-    "The answer is A. The answer is B.", "Answer: A\n\nAnswer: B",
+    "The answer is A. The answer is B.", "Answer: A\n\nAnswer: B", "The answer is A, or possibly B",
+    "The answer is A or maybe B.",
 ]  # fmt: skip
 FOR_THE_JUDGE = [
     "E", "Z.", "uptake", "I do not know", "A mass with focal uptake", "B cell lymphoma with uptake",
@@ -72,6 +73,7 @@ def test_a_reply_without_an_answer_has_none_and_is_wrong(item: Item) -> None:
     long = "word " * (MOST_WORDS + 1)
     texts = {
         "": "empty", " \n": "empty", "### The final answer is:": "no answer", "Is it?": "no answer", long: "no answer",
+        "\\boxed{}": "no answer",
         "### Step 1: Look at it.": "no answer", "B or yes\n\n### The final answer is:\n": "no answer",
     }  # fmt: skip
     found = {text: read_reply(item, text) for text in texts}
@@ -128,12 +130,21 @@ def test_the_yes_or_no_of_a_closed_question() -> None:
 def test_what_may_mean_either_is_left_to_the_judge_and_both_is_no_answer() -> None:
     for text in (
         *("No evidence of disease", "No acute fracture.", "There is no fracture.", "Nothing", "Yesterday", "It may be"),
-        *("Not enlarged", "Yes, there is no fracture.", "Yes, it isn't.", "Enlarged", "True"),
+        *("Not enlarged", "Yes, there is no fracture.", "Yes, it isn't.", "Yes. No fracture.", "Enlarged", "True"),
     ):
         for said in (text, f"### The final answer is: {text}"):
             found = read_reply(YES, said)
             assert (found.answer, found.unread, check_by_rule(YES, found)) == (text, "", None)
-    for text in ("Yes and no", "Yes/No", "yes or no", "Yes, but no.", "No\n\nYes", "Answer: yes\n\nAnswer: no"):
+    for text in (
+        "Yes and no",
+        "Yes/No",
+        "yes or no",
+        "Yes, but no.",
+        "No - yes",
+        "Yes? No.",
+        "No\n\nYes",
+        "Answer: yes\n\nAnswer: no",
+    ):
         assert read_reply(YES, text).unread == "ambiguous: yes and no", text
 
 
