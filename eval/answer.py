@@ -18,11 +18,12 @@ from mics_ray.assemble.panel import PanelBuilder, build_intern_template
 from mics_ray.core.ports import Judge
 from mics_ray.core.seeds import derive_seed
 from mics_ray.core.types import Case, Failure, LostCall, Usage, Verdict
+from mics_ray.models.engine.conversation import PLACE, mark_places
 from mics_ray.models.participation import Attendance
 from mics_ray.models.pictures.reading import PictureError, load_case_pictures
 from mics_ray.models.prompts import fill_intern_prompt
 from mics_ray.models.roles import BoundModel, UsageMeter, describe_cut, read_said
-from mics_ray.models.types import Model, Pictures, Refused, Reply, Request
+from mics_ray.models.types import Model, Pictures, Refused, Reply, Request, decode_options, encode_options
 
 log = logging.getLogger("mics_ray.eval")  # the logs of a run hold what is below mics_ray
 
@@ -46,7 +47,8 @@ class Examiner:
         started, meter = time.monotonic(), UsageMeter()
         item = question.item
         case = Case(question.id, question_text(item), item.answer, item.images)
-        prompt = fill_intern_prompt(self.work.job.prompts, case, ())
+        asked, inline = mark_places(item.written, len(item.images)) if item.written else (case.question, False)
+        prompt = fill_intern_prompt(self.work.job.prompts, replace(case, question=asked), ())
         own_chain = OwnChain(ChainState.LOST) if self.work.job.eval.mics_score else None
         try:
             side = self.work.job.pictures.intern_max_side
@@ -54,7 +56,7 @@ class Examiner:
             models = self.models(question.id)
             panel = PanelBuilder(self.work.config, models).build_panel(None, pictures, meter)
             panel = self.attendance.watch_panel(panel, JUDGE)
-            request = self._make_request(question, prompt, pictures)
+            request = self._make_request(question, prompt, pictures, inline)
             model = BoundModel(models[MODEL], request, pictures, self.work.job.prompts, meter)
             ask = self._count_calls(model)
             answered, said = await _ask_and_check(question, case, request, ask, panel.judge)
@@ -71,16 +73,20 @@ class Examiner:
         except Exception as error:  # an error of ours fails this item and no other
             answered = self._failed_answer(question, error)
         seconds, used = time.monotonic() - started, meter.usage.get(MODEL, Usage())
-        return answer_row(answered, prompt, used, seconds, self.work.stamp, own_chain=own_chain)
+        return answer_row(
+            answered, prompt.replace(PLACE, "<image>"), used, seconds, self.work.stamp, own_chain=own_chain
+        )
 
     def _count_calls(self, model: BoundModel) -> Callable[[Request], Awaitable[Reply]]:
         return lambda request: self.attendance.count_call(MODEL, model.request_reply, request)
 
-    def _make_request(self, question: Question, prompt: str, pictures: Pictures | None) -> Request:
+    def _make_request(self, question: Question, prompt: str, pictures: Pictures | None, inline: bool) -> Request:
         """What the model is asked. The digest of the configuration is in the address of its kept reply: a model that
         was trained anew in the same place is asked anew."""
+        template = build_intern_template(self.work.config, MODEL)
         return replace(
-            build_intern_template(self.work.config, MODEL),
+            template,
+            options=encode_options(**decode_options(template.options), inline=inline),
             revision=self.work.stamp.config_digest,
             text=prompt,
             pictures=pictures.digest if pictures else "",

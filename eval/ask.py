@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,14 +13,12 @@ from mics_ray.config.schema import Engine, ModelConfig
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.checkpoint import check_checkpoint
-from mics_ray.models.engine.conversation import PLACE
+from mics_ray.models.engine.conversation import mark_places
 from mics_ray.models.engine.vllm_engine import EngineDead, VllmEngine
 from mics_ray.models.engine.vllm_settings import engine_args, is_cpu_build
 from mics_ray.models.pictures.reading import PictureError, load_case_pictures
 from mics_ray.models.prompts import check_templates, fill_intern_prompt
 from mics_ray.models.types import LostCall, Pictures, Request, encode_options
-
-_PLACEHOLDER = re.compile(r"<image>", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +75,13 @@ def _place_pictures(question: str, pictures: int) -> tuple[str, bool]:
 
     Raises :class:`RefusedRun` unless there are as many of them as pictures, or none.
     """
-    # A mark of the question's own would be one place too many.
-    marked, count = _PLACEHOLDER.subn(PLACE, question.replace(PLACE, " "))
-    if count not in (0, pictures):
+    try:
+        return mark_places(question, pictures)
+    except ValueError as error:
         raise RefusedRun(
-            f"question: {count} <image> in it and {pictures} picture(s) in images; write one for each, in their order, "
-            "or none (pictures then stand before the question)"
-        )
-    return marked, count > 0
+            f"question: {error} in images; write one for each, in their order, or none (pictures then stand before the "
+            "question)"
+        ) from None
 
 
 async def stream_answer(asked: PreparedQuestion) -> AsyncIterator[str]:

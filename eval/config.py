@@ -30,6 +30,7 @@ class BenchmarkConfig:
     split: str = "test"  # the files of records are SPLIT.EXT or SPLIT-*.EXT
     sets: list[str] = field(default_factory=list)  # the splits that eval.set may choose
     folder: str | None = None  # under eval.root; None: the benchmark's name
+    as_written: bool = False  # ask the question with its <image>, each picture at its place (reader `chiron`)
     in_domain: bool = False  # the paper's training mix holds its training split
     paper: dict[str, float] = field(default_factory=dict)  # MODEL -> accuracy in %, Chiron-o1 paper
     paper_set: PaperSet | None = None  # the questions of these figures; they stand beside no others

@@ -70,6 +70,8 @@ def check_job(job: EvaluateJob) -> None:
         problem.replace(f"interns.{MODEL}", "serve") for problem in find_model_problems(build_served_config(job))
     ]
     problems += [f"interns.{name}: a name that is taken; give it another" for name in {MODEL, JUDGE} & set(job.interns)]
+    if job.serve.engine is not Engine.vllm and any(one.as_written for one in job.eval.benchmarks.values()):
+        problems.append("as_written: places pictures inside questions, which goes only with serve.engine=vllm")
     if not job.eval.benchmarks:
         problems.append("eval: no benchmark chosen")
     problems += find_set_problems(job)

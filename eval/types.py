@@ -25,7 +25,7 @@ class Item:
     answer (of a choice: its letter) and ``others`` are further ones, any of which is right; ``images`` are paths under
     the benchmark's picture root, in reading order; ``cluster`` names what items share (the picture, else the item
     itself), for the intervals; ``modality`` and ``topic`` (the set's own question type) are "" where the set does not
-    say.
+    say. ``written`` is the question as the set has it, ``<image>`` for each picture or none, where it is asked so.
     """
 
     id: str
@@ -38,6 +38,7 @@ class Item:
     modality: str = ""
     topic: str = ""
     others: tuple[str, ...] = ()
+    written: str = ""
 
     @property
     def golds(self) -> tuple[str, ...]:

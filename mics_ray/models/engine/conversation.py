@@ -1,5 +1,6 @@
 """The conversation that a request becomes: pictures before the text, or where its question has them."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,19 @@ from mics_ray.models.types import Failure, LostCall, Request, decode_options
 
 PLACE = "\ufffc"
 """Stands in the text of a request for a picture, where its options say so (``inline``): Unicode's own sign for that."""
+_PLACEHOLDER = re.compile(r"<image>", re.I)
+
+
+def mark_places(text: str, pictures: int) -> tuple[str, bool]:
+    """``text`` with :data:`PLACE` for each ``<image>``, and whether there are any: such a request is ``inline``.
+
+    Raises ``ValueError`` unless there are as many as ``pictures``, or none.
+    """
+    # A sign of the text's own would be one place too many.
+    marked, count = _PLACEHOLDER.subn(PLACE, text.replace(PLACE, " "))
+    if count not in (0, pictures):
+        raise ValueError(f"{count} <image> in it, but {pictures} picture(s)")
+    return marked, count > 0
 
 
 def build_conversation(request: Request, images: Sequence[object], word: str | None = None) -> list[dict[str, Any]]:

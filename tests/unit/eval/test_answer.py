@@ -10,9 +10,11 @@ import pytest
 
 from eval.answer import Examiner, first_error
 from eval.chains import find_leaks
-from eval.prepare import Question, Work, prepare_evaluation
+from eval.prepare import Question, Work, check_job, prepare_evaluation
 from eval.types import Item, Kind
 from mics_ray.core.types import Case, Continuation, Failure, LostCall
+from mics_ray.errors import RefusedRun
+from mics_ray.models.engine.conversation import PLACE, build_conversation
 from mics_ray.models.prompts import fill_intern_prompt
 from mics_ray.models.types import Refused, Reply
 from tests.support.evaluation_jobs import Scripted, chain, job, models
@@ -37,6 +39,27 @@ def choice(found: Work) -> Question:
 
 async def row(found: Work, question: Question, **scripted: Scripted) -> dict[str, Any]:
     return await Examiner(found, models(**scripted)).answer_item(question)
+
+
+async def test_a_question_as_it_is_written_has_its_pictures_inside_and_the_judge_reads_words(tmp_path: Path) -> None:
+    with work(tmp_path, "prompts=question", "eval.benchmarks.phantom.as_written=true") as found:
+        bare = found.pending[0]
+        written = f"See (Modality 1: <image>).\nBe brief {PLACE}."
+        item = replace(bare.item, question="See the picture.", written=written)
+        model, judge = Scripted(lambda request: chain("gold", "Look.")), Scripted(lambda request: "Yes.")
+        made = await row(found, replace(bare, item=item), model=model, judge=judge)
+    request, _ = model.asked[0]
+    (turn,) = build_conversation(request, ["film"])
+    assert [part.get("text", part.get("image_pil")) for part in turn["content"]] == [
+        "See (Modality 1: ", "film", ").\nBe brief  .",
+    ]  # fmt: skip
+    assert made["prompt"] == "See (Modality 1: <image>).\nBe brief  ."
+    assert "See the picture." in judge.asked[0][0].text
+
+
+def test_pictures_inside_questions_are_not_promised_of_an_api(tmp_path: Path) -> None:
+    with pytest.raises(RefusedRun, match=r"as_written: .*serve\.engine=vllm"):
+        check_job(job(tmp_path, "serve.engine=endpoint", "eval.benchmarks.phantom.as_written=true"))
 
 
 async def test_an_open_answer_goes_to_the_judge_with_the_bare_question(tmp_path: Path) -> None:

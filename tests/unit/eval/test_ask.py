@@ -99,7 +99,7 @@ def test_a_place_of_the_questions_own_is_none(films: list[str]) -> None:
 
 
 def test_places_and_pictures_that_are_not_as_many_are_refused(films: list[str]) -> None:
-    with pytest.raises(RefusedRun, match=r"2 <image> in it and 3 picture\(s\)"):
+    with pytest.raises(RefusedRun, match=r"2 <image> in it, but 3 picture\(s\)"):
         prepare_question(job("question='<image> or <image>?'", images=films))
 
 
@@ -118,7 +118,7 @@ def test_places_and_pictures_that_are_not_as_many_are_refused(films: list[str]) 
         (["temperature=nan"], "temperature: nan is not a number"),
         (["serve.max_tokens=0"], "serve.max_tokens: 0 is below 1"),
         (["sampling={top_q: 0.9}"], "sampling: unknown name 'top_q'; did you mean 'top_p'?"),
-        (["question='(Modality 1: <image>)'"], "question: 1 <image> in it and 0 picture(s) in images"),
+        (["question='(Modality 1: <image>)'"], "question: 1 <image> in it, but 0 picture(s) in images"),
         (["+serve.engine_kwargs.model=x"], "engine_kwargs: model cannot be set here"),
     ],
 )

@@ -380,6 +380,13 @@ def test_chiron_reads_one_or_several_pictures(tmp_path: Path) -> None:
         ("8", Kind.OPEN, "images/19", 1),
     ]
     assert found[0].question == "What is it?\nBase it on (Modality 1: pictures 1 to 2)."
+    assert {one.written for one in found} == {""}
+    written = replace(shipped("chiron"), as_written=True)
+    found, _ = read(tmp_path, "chiron", written)
+    assert [one.written for one in found] == [asked, "<image> Is it?", "Is it?"]
+    write(tmp_path / "chiron" / "eval_data.json", json.dumps([rows[0] | {"question": "<image> or what?"}]))
+    read(tmp_path, "chiron")
+    assert "record 1: 'question': 1 <image> in it, but 2 picture(s)" in refusal(tmp_path, "chiron", written)
 
 
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="the reference's sample is not on this machine")
