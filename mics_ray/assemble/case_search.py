@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from mics_ray.assemble.case_pictures import CasePictures
 from mics_ray.config.schema import Config
 from mics_ray.core.ports import Panel, Strategy
 from mics_ray.core.search import SearchResult, search_case
@@ -23,7 +24,7 @@ def load_pictures(
     """The case's pictures under ``root`` as ``mentor`` and ``intern`` see them, or why the record cannot be used."""
     sides = {"mentor": config.pictures.mentor_max_side, "intern": config.pictures.intern_max_side}
     try:
-        return load_for_roles(root, case.images, sides)
+        return load_for_roles(CasePictures(root), case.images, sides)
     except PictureError as error:
         return Rejection(place.position, case.id, f"{place}: {error}", case.question, case.answer, case.images)
 

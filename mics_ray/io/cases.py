@@ -110,9 +110,9 @@ class _Count:
 
 
 def _survey_file(file: InputFile, count: _Count) -> tuple[Span, ...]:
-    form = detect_format(file.path)
+    form = detect_format(file)
     plan, before = _SpanPlanner(file, form, file.read_size()), count.records
-    for raw in read_raw_records(file.path, form):
+    for raw in read_raw_records(file, form):
         place = _locate_record(file, form, raw)
         plan.add_record(raw, count.count_record(place, _parse_raw(raw, place)))
     if count.records == before:
@@ -130,7 +130,7 @@ def read_places(span: Span) -> Iterator[tuple[RecordPlace, Case | Rejection]]:
     # The size, not the digest: every worker checks every span, and hashing the file each time would cost a full read.
     if span.file.read_size() != span.size:
         raise InputError(f"{span.file.path}: changed since the run began; put it back, or start a run of its own")
-    for raw in read_raw_records(span.file.path, span.form, span.start, span.first):
+    for raw in read_raw_records(span.file, span.form, span.start, span.first):
         at = raw.position - span.first
         # Readers know no end: they would go on into the next span.
         if at >= len(span.marks):

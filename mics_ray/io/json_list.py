@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from mics_ray.io import readers
-from mics_ray.io.input_files import InputError, open_mappable
+from mics_ray.io.input_files import InputError, InputFile, open_mappable
 from mics_ray.io.readers import BOM, Raw, decode_record, too_long
 
 # Possessive (*+): a string without an end fails at once instead of backtracking over the rest of the file.
@@ -18,8 +18,9 @@ _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[][{}",]', re.S)
 _INK = re.compile(rb"\S")
 
 
-def read_json(path: str, start: int, first: int) -> Iterator[Raw]:
+def read_json(input_file: InputFile, start: int, first: int) -> Iterator[Raw]:
     """Elements from the one at byte ``start`` on (0: all), numbered from ``first``. Raises :class:`InputError`."""
+    path = input_file.path
     with open_mappable(path) as file:  # mapped, so that only one element is in memory at a time
         view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     for position, (begin, end) in enumerate(_find_elements(path, view, start or _list_start(path, view)), first):

@@ -7,8 +7,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from mics_ray.io.input_files import open_input
-from mics_ray.io.records import FIELDS
+from mics_ray.io.embedded_pictures import BATCH_BYTES, is_picture_column, list_leaves, name_pictures
+from mics_ray.io.input_files import InputFile, open_input
+from mics_ray.io.records import FIELDS, PICTURE_FIELDS
 
 MAX_RECORD = 64 * 2**20
 """Bytes; a longer line or JSON record is rejected without being held in memory."""
@@ -48,38 +49,61 @@ def too_long(position: int, start: int) -> Raw:
     return Raw(position, start, None, f"longer than {MAX_RECORD // 2**20} MB")
 
 
-def read_jsonl(path: str, start: int, first: int) -> Iterator[Raw]:
+def read_jsonl(file: InputFile, start: int, first: int) -> Iterator[Raw]:
     """Lines from byte ``start`` on, which is line ``first``; blank ones are counted and skipped."""
-    with open_input(path) as file:
-        file.seek(start)
+    with open_input(file.path) as stream:
+        stream.seek(start)
         position = first
-        while line := file.readline(MAX_RECORD + 1):
+        while line := stream.readline(MAX_RECORD + 1):
             # A line of exactly MAX_RECORD bytes and its line feed reads as MAX_RECORD + 1, and is allowed.
             if len(line) > MAX_RECORD and not line.endswith(b"\n"):
                 line = b""
                 yield too_long(position, start)
-                while (more := file.readline(2**20)) and not more.endswith(b"\n"):
+                while (more := stream.readline(2**20)) and not more.endswith(b"\n"):
                     pass
             # A byte order mark can stand only at byte 0; within the file these bytes are text.
             elif text := (line if start else line.removeprefix(BOM)).strip():
                 yield decode_record(position, start, text)
-            position, start = position + 1, file.tell()
+            position, start = position + 1, stream.tell()
 
 
-def read_parquet(path: str, start: int, first: int) -> Iterator[Raw]:
-    """Rows from row ``start`` (from 0) on, numbered from ``first``; only the format's columns are read."""
-    # pre_buffer would load the chosen columns of all row groups ahead of the reading.
-    with pq.ParquetFile(path, pre_buffer=False) as file:
-        columns = [name for name in file.schema_arrow.names if name in FIELDS]
-        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+def read_parquet(file: InputFile, start: int, first: int) -> Iterator[Raw]:
+    """Rows from row ``start`` (from 0) on, numbered from ``first``; only the format's columns are read.
+
+    Of pictures in the file only the places are (:mod:`mics_ray.io.embedded_pictures`).
+    """
+    # pre_buffer would load the chosen columns of all row groups ahead of the reading, no buffer whole column chunks.
+    with pq.ParquetFile(file.path, pre_buffer=False, buffer_size=2**20) as parquet:
+        pictures = [name for name in PICTURE_FIELDS if _holds_pictures(parquet, name)]
+        columns = [name for name in parquet.schema_arrow.names if name in FIELDS and name not in pictures]
+        columns += [leaf for name in pictures for leaf in list_leaves(parquet, name)]
+        sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
         row, group = 0, 0
         while group < len(sizes) and row + sizes[group] <= start:
             row, group = row + sizes[group], group + 1
-        for batch in file.iter_batches(_BATCH, list(range(group, len(sizes))), columns):
+        rows = _choose_batch(parquet) if pictures else _BATCH
+        for batch in parquet.iter_batches(rows, list(range(group, len(sizes))), columns):
             begin = min(max(row, start), row + batch.num_rows)
-            for at, (value, fault) in enumerate(_list_batch_rows(batch.slice(begin - row)), begin):
-                yield Raw(first + at - start, at, value, fault)
+            places = {
+                name: name_pictures(file.name, begin + 1, batch.column(name).slice(begin - row)) for name in pictures
+            }
+            plain = batch.drop_columns(pictures).slice(begin - row)
+            for at, (value, fault) in enumerate(_list_batch_rows(plain)):
+                if isinstance(value, dict):
+                    value |= {name: column[at] for name, column in places.items()}
+                yield Raw(first + begin + at - start, begin + at, value, fault)
             row += batch.num_rows
+
+
+def _holds_pictures(parquet: pq.ParquetFile, name: str) -> bool:
+    return name in parquet.schema_arrow.names and is_picture_column(parquet.schema_arrow.field(name).type)
+
+
+def _choose_batch(parquet: pq.ParquetFile) -> int:
+    """Rows at a time of a file with pictures, whose bytes are read where no paths stand beside them."""
+    groups = [parquet.metadata.row_group(at) for at in range(parquet.num_row_groups)]
+    largest = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=1)
+    return min(_BATCH, max(1, int(BATCH_BYTES / max(1, largest))))
 
 
 def _list_batch_rows(batch: Any) -> list[tuple[object, str]]:

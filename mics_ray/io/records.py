@@ -11,8 +11,9 @@ from mics_ray.core.types import Case, Note
 T = TypeVar("T")
 
 ID_FIELDS = ("rid", "id", "case_id")
+PICTURE_FIELDS = ("images",)
 NOTE_FIELDS = (("Complaint", "presentation"), ("Age", "age_label"), ("Gender", "gender_label"), ("Findings", "caption"))
-FIELDS = (*ID_FIELDS, "messages", "images", *(name for _, name in NOTE_FIELDS))
+FIELDS = (*ID_FIELDS, "messages", *PICTURE_FIELDS, *(name for _, name in NOTE_FIELDS))
 
 # Ids given to records without a usable one: a record that brings such an id could take another's row.
 _RESERVED = re.compile(r"line-[0-9]+")

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-from mics_ray.io.input_files import InputError, read_head
+from mics_ray.io.input_files import InputError, InputFile, read_head
 from mics_ray.io.json_list import read_json
 from mics_ray.io.readers import BOM, Raw, read_jsonl, read_parquet
 from mics_ray.io.records import ID_FIELDS
@@ -32,8 +32,9 @@ class Format(StrEnum):
 _READERS = {Format.JSONL: read_jsonl, Format.JSON: read_json, Format.PARQUET: read_parquet}
 
 
-def detect_format(path: str) -> Format:
+def detect_format(file: InputFile) -> Format:
     """The format of a file, by its content where the name leaves it open. Raises :class:`InputError`."""
+    path = file.path
     head = _read_head(path)
     suffix = os.path.splitext(path.lower().removesuffix(".gz"))[1]
     if head.startswith(b"PAR1"):
@@ -46,17 +47,19 @@ def detect_format(path: str) -> Format:
         return Format.JSONL
     text = head.removeprefix(BOM).lstrip()
     if suffix != ".parquet" and text.startswith((b"[", b"{")):
-        return Format.JSONL if text.startswith(b"{") and _begins_with_record(path) else Format.JSON
+        return Format.JSONL if text.startswith(b"{") and _begins_with_record(file) else Format.JSON
     raise InputError(f"{path}: neither JSONL, JSON (a list of records) nor Parquet; convert it to one of them")
 
 
-def read_raw_records(path: str, form: Format, start: int = 0, first: int = 1) -> Iterator[Raw]:
+def read_raw_records(file: InputFile, form: Format, start: int = 0, first: int = 1) -> Iterator[Raw]:
     """All records from ``start`` on, the first of them numbered ``first``. Raises :class:`InputError`."""
     try:
-        yield from _READERS[form](path, start, first)
+        yield from _READERS[form](file, start, first)
     # EOFError, zlib.error: what gzip raises on bytes that are cut short or damaged.
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
-        raise InputError(f"{path}: cannot be read as {form} ({type(error).__name__}); is the file whole?") from None
+        raise InputError(
+            f"{file.path}: cannot be read as {form} ({type(error).__name__}); is the file whole?"
+        ) from None
 
 
 def _read_head(path: str) -> bytes:
@@ -72,7 +75,7 @@ def _read_head(path: str) -> bytes:
     return head
 
 
-def _begins_with_record(path: str) -> bool:
+def _begins_with_record(file: InputFile) -> bool:
     """Whether the first line alone is a record: JSON lines under another name."""
-    raw = next(read_jsonl(path, 0, 1), None)
+    raw = next(read_jsonl(file, 0, 1), None)
     return raw is not None and isinstance(raw.value, dict) and not raw.value.keys().isdisjoint((*ID_FIELDS, "messages"))

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mics_ray.assemble.case_pictures import CasePictures
 from mics_ray.assemble.locations import LOCAL, locate_cases, locate_images
 from mics_ray.config.compose import dump_yaml
 from mics_ray.config.identity import build_identity, digest_identity, find_code_version
@@ -121,7 +122,7 @@ def find_picture_problem(config: Config, place: RecordPlace, case: Case) -> str 
     """What is wrong with the first picture of ``case`` that cannot be used; ``None`` when all can."""
     try:
         for picture in case.images:
-            check_picture(locate_images(config), picture)
+            check_picture(CasePictures(locate_images(config)), picture)
     except PictureError as error:
         return f"{case.id}: {place}: {error}"
     return None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from mics_ray.assemble.case_pictures import CasePictures
 from mics_ray.errors import RefusedRun
 from mics_ray.models.pictures.reading import PictureError, load_picture
 from train.export.config import ImageMode
@@ -68,7 +69,7 @@ class PictureStore:
         return {fate: list(found.values()).count(fate) for fate in (COPIED, REFERENCED, RE_ENCODED)}
 
     def _load_and_write(self, root: Path, relative: str) -> Picture:
-        image = load_picture(root, relative)
+        image = load_picture(CasePictures(root), relative)
         # The size is part of it: the same bytes as 2 x 3 and as 3 x 2 pixels are two pictures.
         digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
         source = (root / relative).resolve()

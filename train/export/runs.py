@@ -7,8 +7,9 @@ from typing import Any
 
 import yaml
 
-from mics_ray.assemble.locations import resolve_embedded
+from mics_ray.assemble.locations import resolve_cases, resolve_embedded
 from mics_ray.errors import RefusedRun
+from mics_ray.io.input_files import InputError, list_folders
 from mics_ray.io.shards import ShardError, iter_rows, list_shards
 from mics_ray.private_files import read_json_object
 
@@ -71,7 +72,11 @@ def _find_pictures(data: dict[str, Any]) -> Path | None:
     """The picture folder that a run was started with, relative paths taken from where this program is started."""
     if data.get("image_root"):
         return Path(resolve_embedded(str(data["image_root"])))
-    return Path(resolve_embedded(str(data["cases"]))).parent if data.get("cases") else None
+    try:
+        folders = list_folders(resolve_cases(data["cases"])) if data.get("cases") else []
+    except InputError:
+        return None
+    return Path(folders[0]) if len(folders) == 1 else None
 
 
 def _list_models(config: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 MAX_FILE_BYTES = 256 << 20
 _UNUSABLE = {errno.ENOENT: "no such file", errno.EACCES: "no permission", errno.EPERM: "no permission"}
@@ -38,10 +38,25 @@ def name_errors(relative: str) -> Iterator[None]:
         raise PictureError(f"picture {relative[:300]!r}: {reason}") from None
 
 
-def open_inside(root: Path, relative: str) -> BinaryIO:
+class PictureFolder(Protocol):
+    """What opens pictures by their paths in records, where they are not only files of a folder."""
+
+    def open_picture(self, relative: str) -> BinaryIO:
+        """The bytes of a picture. Raises :class:`PictureDefect`."""
+
+
+PictureRoot = Path | PictureFolder
+
+
+def open_picture(root: PictureRoot, relative: str) -> BinaryIO:
+    """The bytes of the picture ``relative``: of a file under ``root``, or as ``root`` opens it."""
+    return open_inside(root, relative) if isinstance(root, Path) else root.open_picture(relative)
+
+
+def open_inside(root: Path, relative: str, most: int | None = MAX_FILE_BYTES) -> BinaryIO:
     """Open the regular file ``relative`` under ``root``; links may lead only to places under ``root``.
 
-    Raises :class:`PictureDefect`.
+    ``most``: bytes that it may have. Raises :class:`PictureDefect`.
     """
     if "\0" in relative or not relative.strip():
         raise PictureDefect("not a path")
@@ -64,9 +79,9 @@ def open_inside(root: Path, relative: str) -> BinaryIO:
             raise
         raise PictureDefect(_UNUSABLE.get(error.errno or 0, "not a path to a file")) from None
     size = os.fstat(file.fileno()).st_size
-    if not 0 < size <= MAX_FILE_BYTES:
+    if not size or (most is not None and size > most):
         file.close()
-        raise PictureDefect(f"more than {MAX_FILE_BYTES >> 20} MB" if size else "empty file")
+        raise PictureDefect(f"more than {(most or 0) >> 20} MB" if size else "empty file")
     return file
 
 

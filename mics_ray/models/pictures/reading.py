@@ -8,7 +8,6 @@ transparent parts are shown on white, as a page shows them; grey values of more 
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -18,7 +17,14 @@ from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 
 from mics_ray.models.pictures import dicom
 from mics_ray.models.pictures.dicom import choose_window, scale_to_8_bit
-from mics_ray.models.pictures.file_formats import PictureDefect, PictureError, detect_kind, name_errors, open_inside
+from mics_ray.models.pictures.file_formats import (
+    PictureDefect,
+    PictureError,
+    PictureRoot,
+    detect_kind,
+    name_errors,
+    open_picture,
+)
 from mics_ray.models.pictures.size_limits import HeaderReader, require_frames, require_size, walk_file
 from mics_ray.models.types import Pictures
 
@@ -46,15 +52,15 @@ _GREY = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _TIFF_PHOTOMETRIC, _TIFF_TILE = 262, (322, 323)
 
 
-def load_picture(root: Path, relative: str) -> Image.Image:
+def load_picture(root: PictureRoot, relative: str) -> Image.Image:
     """The picture ``relative`` under ``root`` as 8-bit RGB without metadata. Raises :class:`PictureError`."""
-    with name_errors(relative), open_inside(root, relative) as file:
+    with name_errors(relative), open_picture(root, relative) as file:
         return _read_rgb(file)
 
 
-def check_picture(root: Path, relative: str) -> None:
+def check_picture(root: PictureRoot, relative: str) -> None:
     """Raises :class:`PictureError` where :func:`load` would: decodes (a JPEG at an eighth of its size) only."""
-    with name_errors(relative), open_inside(root, relative) as file:
+    with name_errors(relative), open_picture(root, relative) as file:
         kind = detect_kind(file)
         if kind == "dicom":
             dicom.read_first_frame(file, _read_stream_size)
@@ -97,12 +103,12 @@ def read_encoded_size(data: bytes) -> tuple[int, int]:
         return picture.size
 
 
-def load_case_pictures(root: Path, paths: Sequence[str], max_side: int) -> Pictures | None:
+def load_case_pictures(root: PictureRoot, paths: Sequence[str], max_side: int) -> Pictures | None:
     """A case's pictures in order, at most ``max_side`` pixels long; None without paths. May raise PictureError."""
     return load_for_roles(root, paths, {"all": max_side})["all"]
 
 
-def load_for_roles(root: Path, paths: Sequence[str], sides: Mapping[str, int]) -> dict[str, Pictures | None]:
+def load_for_roles(root: PictureRoot, paths: Sequence[str], sides: Mapping[str, int]) -> dict[str, Pictures | None]:
     """The pictures of every role in ``sides`` (name -> longest side, pixels), each file decoded once.
 
     Roles that see the same share one object. Raises :class:`PictureError` for the first picture that cannot be used.

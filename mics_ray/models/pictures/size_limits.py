@@ -83,7 +83,7 @@ def _walk_png(file: BinaryIO) -> None:
         if metadata > MAX_HEADER_BYTES:
             raise PictureDefect("too much metadata")
         file.seek(length + 4, os.SEEK_CUR)
-    if file.tell() > os.fstat(file.fileno()).st_size:
+    if file.tell() > file.seek(0, os.SEEK_END):
         raise PictureDefect("cut short")
 
 

@@ -1,0 +1,117 @@
+"""Pictures inside Parquet files, as Hugging Face stores them: named by place where cases are read, read one by one.
+
+A picture column holds a struct of ``bytes`` and ``path``, bare bytes, or a list of either. Its bytes are not kept with the
+cases: ``FILE.parquet#ROW/NUMBER``, both from 1, stands for each picture, relative to the folder of the input.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mics_ray.io.records import PICTURE_FIELDS
+
+BATCH_BYTES = 16 * 2**20
+"""Of a picture column, about as much is in memory at a time; more where one page of the file holds more."""
+_PLACE = re.compile(r"(.+\.parquet)#([1-9][0-9]{0,17})/([1-9][0-9]{0,8})", re.I | re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPicture:
+    """The place of a picture: a Parquet file, the row in it, and which of the row's pictures; both from 1."""
+
+    file: str
+    row: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.file}#{self.row}/{self.number}"
+
+
+def find_embedded(relative: str) -> EmbeddedPicture | None:
+    """The place that a picture's path names, if it names one inside a Parquet file."""
+    match = _PLACE.fullmatch(relative)
+    return EmbeddedPicture(match[1], int(match[2]), int(match[3])) if match else None
+
+
+def is_picture_column(kind: pa.DataType) -> bool:
+    """Whether a column holds pictures and not paths."""
+    inner = kind.value_type if _is_list(kind) else kind
+    if pa.types.is_struct(inner):
+        return inner.get_field_index("bytes") >= 0 and _is_bytes(inner.field("bytes").type)
+    return _is_bytes(inner)
+
+
+def list_leaves(file: pq.ParquetFile, column: str) -> list[str]:
+    """What to read of a picture column to count its pictures: their paths where there are any, not their bytes."""
+    leaves = [file.schema.column(at).path for at in range(len(file.schema))]
+    own = [leaf for leaf in leaves if leaf.partition(".")[0] == column]
+    return [leaf for leaf in own if leaf.endswith(".path")][:1] or own
+
+
+def name_pictures(name: str, first_row: int, column: pa.Array) -> list[list[str] | None]:
+    """For each row of a batch the places of its pictures; ``None`` where it has none."""
+    if _is_list(column.type):
+        counts = column.value_lengths().to_pylist()
+    else:
+        counts = [int(there) for there in column.is_valid().to_pylist()]
+    return [
+        [str(EmbeddedPicture(name, row, number)) for number in range(1, count + 1)] if count else None
+        for row, count in enumerate(counts, first_row)
+    ]
+
+
+def read_embedded(stream: BinaryIO, place: EmbeddedPicture) -> bytes | str:
+    """The bytes of a picture, or the path of the file that holds it where the Parquet file has the path only.
+
+    Raises ``LookupError`` where there is none, and what pyarrow raises on a damaged file.
+    """
+    # The buffer: without it a whole column chunk, which may be the file, is read at once.
+    with pq.ParquetFile(stream, pre_buffer=False, buffer_size=2**20) as file:
+        names = [name for name in PICTURE_FIELDS if name in file.schema_arrow.names]
+        column = next((name for name in names if is_picture_column(file.schema_arrow.field(name).type)), None)
+        if column is None:
+            raise LookupError("no column of pictures")
+        for first, values in _iter_near(file, column, place.row - 1):
+            if first <= place.row - 1 < first + len(values):
+                return _take_picture(values[place.row - 1 - first], place.number)
+    raise LookupError("no such row")
+
+
+def _iter_near(file: pq.ParquetFile, column: str, row: int) -> Iterator[tuple[int, pa.Array]]:
+    """The batches of the row group that holds ``row``, each with its first row."""
+    first = 0
+    for at in range(file.num_row_groups):
+        group = file.metadata.row_group(at)
+        if row < first + group.num_rows:
+            rows = max(1, BATCH_BYTES * group.num_rows // max(1, group.total_byte_size))
+            for batch in file.iter_batches(min(rows, 1024), [at], [column]):
+                yield first, batch.column(0)
+                first += batch.num_rows
+            return
+        first += group.num_rows
+
+
+def _take_picture(cell: Any, number: int) -> bytes | str:
+    if _is_list(cell.type):
+        if not cell.is_valid or number > len(cell.values):
+            raise LookupError("no such picture in its row")
+        cell = cell.values[number - 1]
+    elif number > 1:
+        raise LookupError("no such picture in its row")
+    value = cell.as_py()
+    data, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
+    if not data and not path:
+        raise LookupError("an empty picture")
+    return bytes(data) if data else str(path)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
