@@ -1,7 +1,7 @@
 """Pictures inside Parquet files, as Hugging Face stores them: named by place where cases are read, read one by one.
 
 A picture column holds a struct of ``bytes`` and ``path``, bare bytes, or a list of either. Cases come
-without the bytes: ``FILE.parquet#ROW/NUMBER``, both from 1, stands for each picture, relative to the folder of the input.
+without the bytes: ``FILE.parquet#ROW/NUMBER``, both from 1, is a picture's path, relative to the folder of the input.
 """
 
 import re
