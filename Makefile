@@ -12,6 +12,9 @@ else
 INSTALL := --editable ".[$(FLAVOUR),dev]"
 endif
 STAMP := $(VENV)/.ready-$(FLAVOUR)
+# Training seeds of `make loop`; with several the folder has one name, so that the same command goes on.
+SEEDS := 1
+LOOP_DIR = $(if $(filter 1,$(SEEDS)),runs/loop-$$(date +%Y%m%d-%H%M%S),runs/loop-$(SEEDS)-seeds)
 
 .PHONY: help env demo loop test test-fast test-ray test-slow test-chaos test-all test-cluster soak check bench clean
 help: ## what there is
@@ -31,8 +34,8 @@ $(STAMP): requirements/cpu.txt pyproject.toml scripts/env/install_hook.py script
 demo: env ## search the embedded phantom cases with simulated mentors and real tiny interns
 	@$(BIN)/python scripts/generate.py experiment=demo run.dir=runs/demo-$$(date +%Y%m%d-%H%M%S)
 
-loop: env ## search, export, LoRA, evaluate, compare, all embedded: up to 20 minutes on 2 cores
-	@$(BIN)/python scripts/loop.py --dir runs/loop-$$(date +%Y%m%d-%H%M%S)
+loop: env ## search, export, LoRA, evaluate, compare, all embedded: up to 20 minutes on 2 cores; SEEDS=3: three training seeds
+	@$(BIN)/python scripts/loop.py --seeds $(SEEDS) --dir $(LOOP_DIR)
 
 test: env ## what one runs before every commit: all layers, of the Ray tests the main ones; 17 minutes
 	@$(BIN)/python -m tests.parts fast ray

@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
@@ -143,27 +143,47 @@ async def _stream_answer(asked: "PreparedQuestion", output: TextIO) -> None:
 def run_compare(argv: Sequence[str]) -> int:
     """Read the command line, compare; returns the exit code."""
     parser = argparse.ArgumentParser(description=COMPARE)
-    parser.add_argument("a", type=Path, metavar="A", help="the eval.dir of the first model, the base")
-    parser.add_argument("b", type=Path, metavar="B", help="the eval.dir of the second model")
-    parser.add_argument("--out", type=Path, help="a folder for compare.json, compare.md and flips.jsonl")
+    several = "; several training seeds' with commas between them"
+    parser.add_argument("a", metavar="A", help=f"the eval.dir of the first model, the base{several}")
+    parser.add_argument("b", metavar="B", help=f"the eval.dir of the second model{several}")
+    parser.add_argument(
+        "--out", type=Path, help="a folder for compare.json, compare.md and, without seeds, flips.jsonl"
+    )
     try:
         found = parser.parse_args(list(argv))
     except SystemExit as ended:
         return EXIT_USAGE if ended.code else EXIT_OK
-    return run_program(lambda: print_comparison(found.a, found.b, found.out))
+    return run_program(lambda: print_comparison(_split_seeds(found.a), _split_seeds(found.b), found.out))
 
 
-def print_comparison(first: Path, second: Path, out: Path | None) -> int:
-    """Compare, print, and write into ``out`` where it is given."""
+def _split_seeds(text: str) -> list[Path]:
+    # A folder that has a comma in its name is one folder.
+    return [Path(text)] if Path(text).exists() else [Path(one) for one in text.split(",")]
+
+
+def print_comparison(first: Sequence[Path], second: Sequence[Path], out: Path | None) -> int:
+    """Compare, print, and write into ``out`` where it is given; several folders of a side are training seeds."""
     from eval.reports.comparison import compare_evaluations, render_comparison, write_comparison
+    from eval.reports.seed_comparison import (
+        compare_seed_evaluations,
+        render_seed_comparison,
+        write_seed_comparison,
+    )
 
+    if len(first) == len(second) == 1:
+        found = compare_evaluations(first[0], second[0])
+        return _hand_over(render_comparison(found), lambda folder: write_comparison(found, folder), out)
+    seeds = compare_seed_evaluations(first, second)
+    return _hand_over(render_seed_comparison(seeds), lambda folder: write_seed_comparison(seeds, folder), out)
+
+
+def _hand_over(text: str, write: Callable[[Path], None], out: Path | None) -> int:
     console = Console(highlight=False, soft_wrap=True)
-    found = compare_evaluations(first, second)
-    console.print(render_comparison(found), markup=False)
+    console.print(text, markup=False)
     if out is None:
         return EXIT_OK
     try:
-        write_comparison(found, out)
+        write(out)
     except OSError as error:
         Console(stderr=True, soft_wrap=True).print(f"cannot write {out}: {error.strerror}", style="red", markup=False)
         return EXIT_CANNOT_WRITE

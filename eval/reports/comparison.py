@@ -83,14 +83,8 @@ def compare_evaluations(first: Path, second: Path) -> EvaluationComparison:
 
     Raises :class:`RefusedRun` for a folder without evaluation, without common items, or where an item is another one.
     """
-    a, b = _read_side(first), _read_side(second)
-    common = [one for one in a.rows if one in b.rows]
-    if not common:
-        raise RefusedRun(f"{first} and {second} have no common items; evaluate both on the same benchmarks")
-    for one in common:
-        # By content, not by id: two releases of a benchmark may number other questions alike.
-        if any(a.rows[one][name] != b.rows[one][name] for name in ("question", "gold", "images")):
-            raise RefusedRun(f"item {one} is another one in {second} than in {first}: the benchmark itself differs")
+    a, b = read_side(first), read_side(second)
+    common = list_common_items(a, b)
     names = dict.fromkeys(a.rows[one]["benchmark"] for one in common)
     # Over all benchmarks at once, not a mean of means: the test needs the single flips.
     total = statistics.compare_marks(a.item_marks(), b.item_marks())
@@ -106,6 +100,20 @@ def compare_evaluations(first: Path, second: Path) -> EvaluationComparison:
         only_a=len(a.rows) - len(common),
         only_b=len(b.rows) - len(common),
     )
+
+
+def list_common_items(a: Side, b: Side) -> list[str]:
+    """The ids that both have. Raises :class:`RefusedRun` where there is none, or where one is another item in B."""
+    common = [one for one in a.rows if one in b.rows]
+    if not common:
+        raise RefusedRun(f"{a.folder} and {b.folder} have no common items; evaluate both on the same benchmarks")
+    for one in common:
+        # By content, not by id: two releases of a benchmark may number other questions alike.
+        if any(a.rows[one][name] != b.rows[one][name] for name in ("question", "gold", "images")):
+            raise RefusedRun(
+                f"item {one} is another one in {b.folder} than in {a.folder}: the benchmark itself differs"
+            )
+    return common
 
 
 def _compare_strictly(a: Side, b: Side, benchmark: str | None = None) -> Paired:
@@ -137,7 +145,8 @@ def render_comparison(found: EvaluationComparison) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _read_side(folder: Path) -> Side:
+def read_side(folder: Path) -> Side:
+    """One evaluation. Raises :class:`RefusedRun` for a folder without one."""
     config = read_evaluation_config(folder)
     rows = {row["item_id"]: row for row in read_answer_rows(folder)}
     return Side(folder, model_name(config), config, rows)

@@ -3,21 +3,20 @@
 Everything is embedded: simulated mentors and judge, tiny interns on real vLLM, no key and no GPU. On all of the films
 the finding is faint: the base can describe those better than it can name the finding at once, so there is something to
 gain by reasoning first. Two sets of chains are trained on alike: those that the search kept, and as the control those
-of best-of-n over the same cases.
+of best-of-n over the same cases. With several training seeds every arm is trained and evaluated once a seed, on the
+same chains, and the arms are compared over seeds and items.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from mics_ray.commands.loop_account import print_loop_account
 from mics_ray.errors import EXIT_OK, EXIT_USAGE
 from mics_ray.local.phantoms import HELD_OUT_QUESTIONS, write_cases
 
@@ -35,20 +34,27 @@ def run_loop(argv: Sequence[str]) -> int:
     parser.add_argument("--cases", type=int, default=450, help="phantom cases to search")
     parser.add_argument("--held-out", type=int, default=900, help="phantom cases to evaluate on")
     parser.add_argument("--steps", type=int, default=120, help="training steps of each arm")
+    parser.add_argument("--seeds", type=_read_seeds, default=1, help="training seeds of each arm, from 0 on")
     try:
         given = parser.parse_args(list(argv))
     except SystemExit as end:
         return EXIT_USAGE if end.code else EXIT_OK
-    return train_both_arms(given.dir, given.cases, given.held_out, given.steps)
+    return train_both_arms(given.dir, given.cases, given.held_out, given.steps, given.seeds)
 
 
-def train_both_arms(folder: Path, cases: int, held_out: int, steps: int) -> int:
+def _read_seeds(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seeds: 1 or more")
+    return int(text)
+
+
+def train_both_arms(folder: Path, cases: int, held_out: int, steps: int, seeds: int = 1) -> int:
     """Write the phantoms, run the programs one after the other, then the account."""
     console = Console(highlight=False, soft_wrap=True)
     write_cases(folder / "cases", cases, TRAINING_SEED, faint_share=1)
     write_cases(folder / "held_out" / "phantom", held_out, HELD_OUT_SEED, HELD_OUT_QUESTIONS, faint_share=1)
     seconds: dict[str, float] = {}
-    for name, command in list_steps(folder, steps):
+    for name, command in list_steps(folder, steps, seeds):
         console.rule(f"{name}: {command[0]}", align="left")
         started = time.monotonic()
         # A process each, so that Ray, vLLM and torch leave no state or memory to the next step.
@@ -57,67 +63,65 @@ def train_both_arms(folder: Path, cases: int, held_out: int, steps: int) -> int:
         if code != EXIT_OK:
             console.print(f"{name} ended with exit code {code}; the same command goes on from there", style="yellow")
             return code
-    print_loop_account(console, folder, seconds)
+    print_loop_account(console, folder, list_models(seeds), seconds)
     return EXIT_OK
 
 
-def list_steps(folder: Path, steps: int) -> list[tuple[str, list[str]]]:
+def list_models(seeds: int) -> dict[str, str]:
+    """Each evaluated model's name and its arm ("" of the base); a seed after the first is in the name."""
+    tuned = {name_seed(arm, seed): arm for seed in range(seeds) for arm in ARMS}
+    return {"base": ""} | tuned
+
+
+def name_seed(name: str, seed: int) -> str:
+    """The first seed has the bare name, so that a folder of one seed goes on with more."""
+    return f"{name}-seed{seed}" if seed else name
+
+
+def list_steps(folder: Path, steps: int, seeds: int = 1) -> list[tuple[str, list[str]]]:
     """The steps in order: a name, and the command of ``mics`` with its arguments."""
     todo: list[tuple[str, list[str]]] = []
     for arm, search in ARMS.items():
-        run, export, train = (f"{folder}/{arm}/{part}" for part in ("run", "export", "train"))
+        run, export = (f"{folder}/{arm}/{part}" for part in ("run", "export"))
         cases = f"data.cases={folder}/cases/cases.jsonl"
         todo += [
             (f"search {arm}", ["generate", "experiment=demo", *search, cases, f"run.dir={run}"]),
             (f"export {arm}", ["export", f"run.dir={run}", f"export.dir={export}", "export.validation_share=0"]),
-            (f"train {arm}", ["train", "train=tiny", f"export.dir={export}", f"train.dir={train}",
-                              # Epochs beyond reach: max_steps alone decides, so both arms train for as long.
-                              "train.epochs=1000", f"train.max_steps={steps}", f"train.learning_rate={LEARNING_RATE}"]),
-        ]  # fmt: skip
-    models = {"base": BASE} | {arm: f"{folder}/{arm}/train/merged" for arm in ARMS}
-    for name, model in models.items():
-        # For all models alike: training saves its own tile limit, and base and tuned would see different tiles.
-        tiles = ["+serve.processor_kwargs.max_patches=1", "+serve.processor_kwargs.crop_to_patches=false"]
-        answers = [f"eval.root={folder}/held_out", f"eval.dir={folder}/eval/{name}"]
-        todo.append((f"evaluate {name}", ["evaluate", "eval=phantom", "serve=tiny", "judge=local",
-                                          f"model={model}", *tiles, *answers]))  # fmt: skip
+        ]
+    todo.append(_evaluate(folder, "base", BASE))
+    for seed in range(seeds):
+        # Seed by seed, so that what a stopped loop has done is whole experiments.
+        for arm in ARMS:
+            trained = f"{folder}/{arm}/{name_seed('train', seed)}"
+            todo.append((f"train {name_seed(arm, seed)}", [
+                "train", "train=tiny", f"export.dir={folder}/{arm}/export", f"train.dir={trained}", f"seed={seed}",
+                # Epochs beyond reach: max_steps alone decides, so both arms train for as long.
+                "train.epochs=1000", f"train.max_steps={steps}", f"train.learning_rate={LEARNING_RATE}",
+            ]))  # fmt: skip
+            todo.append(_evaluate(folder, name_seed(arm, seed), f"{trained}/merged"))
+    return todo + _list_comparisons(folder, seeds)
+
+
+def _evaluate(folder: Path, name: str, model: str) -> tuple[str, list[str]]:
+    # For all models alike: training saves its own tile limit, and base and tuned would see different tiles.
+    tiles = ["+serve.processor_kwargs.max_patches=1", "+serve.processor_kwargs.crop_to_patches=false"]
+    answers = [f"eval.root={folder}/held_out", f"eval.dir={folder}/eval/{name}"]
+    command = ["evaluate", "eval=phantom", "serve=tiny", "judge=local", f"model={model}", *tiles, *answers]
+    return f"evaluate {name}", command
+
+
+def _list_comparisons(folder: Path, seeds: int) -> list[tuple[str, list[str]]]:
+    """The first seed's models pair by pair; with several seeds the arms over all of them too."""
+    todo = []
     for a, b in (("base", "searched"), ("base", "control"), ("control", "searched")):
         sides = [f"{folder}/eval/{name}" for name in (a, b)]
         todo.append((f"{a} against {b}", ["compare", *sides, "--out", f"{folder}/compare/{a}-{b}"]))
+        if seeds > 1:
+            several = [range(1 if name == "base" else seeds) for name in (a, b)]
+            sides = [
+                ",".join(f"{folder}/eval/{name_seed(name, seed)}" for seed in numbers)
+                for name, numbers in zip((a, b), several, strict=True)
+            ]
+            out = f"{folder}/compare_seeds/{a}-{b}"
+            todo.append((f"{a} against {b} over {seeds} seeds", ["compare", *sides, "--out", out]))
     return todo
-
-
-def print_loop_account(console: Console, folder: Path, seconds: dict[str, float]) -> None:
-    """Print what was measured, and keep it in loop.json."""
-    reports = {name: _read_json(folder / "eval" / name / "report.json")["all"] for name in ("base", *ARMS)}
-    exported = {arm: _read_json(folder / arm / "export" / "report.json")["kept"] for arm in ARMS}
-    paired = {path.name: _read_json(path / "compare.json")["all"] for path in sorted((folder / "compare").iterdir())}
-    models = Table(title="held-out phantoms: faint films of other seeds, asked in other wordings", title_justify="left")
-    for name in ("model", "chains", "lenient", "95 % interval", "strict", "answers found"):
-        models.add_column(name, justify="left" if name == "model" else "right")
-    for name, report in reports.items():
-        interval = f"{report['low']:.3f} to {report['high']:.3f}"
-        chains = str(exported.get(name, ""))
-        rates = [f"{report[rate]:.3f}" for rate in ("strict", "parse_rate")]
-        models.add_row(name, chains, f"{report['accuracy']:.3f}", interval, *rates)
-    differences = Table(title="paired differences, lenient but for the last column", title_justify="left")
-    for name in ("second minus first", "difference", "95 % interval", "McNemar p", "strict"):
-        differences.add_column(name, justify="left" if name.startswith("second") else "right")
-    for name, found in paired.items():
-        interval = f"{found['low']:+.3f} to {found['high']:+.3f}"
-        differences.add_row(
-            name,
-            f"{found['difference']:+.3f}",
-            interval,
-            f"{found['p_value']:.2g}",
-            f"{found['strict']['difference']:+.3f}",
-        )
-    console.print(models, differences)
-    console.print("seconds: " + ", ".join(f"{name} {spent:.0f}" for name, spent in seconds.items()))
-    kept = {"models": reports, "chains": exported, "paired": paired, "seconds": seconds}
-    (folder / "loop.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    console.print(f"kept in {folder}/loop.json; reports in {folder}/eval, curves in {folder}/*/train")
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
