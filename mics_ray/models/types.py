@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
@@ -44,9 +44,13 @@ class Request:
         """The content address, 32 bytes."""
         # Without `entry`: a model that is renamed in the configuration keeps its paid replies.
         # Without empty options: replies that were paid for before an entry had any keep their address.
-        parts = astuple(self)[1:] if self.options else astuple(self)[1:-1]
+        names = ADDRESSED if self.options else ADDRESSED[:-1]
+        parts = [getattr(self, name) for name in names]
         text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).digest()
+
+
+ADDRESSED = tuple(field.name for field in fields(Request))[1:]
 
 
 def encode_options(**options: Any) -> str:
