@@ -46,7 +46,7 @@ class Examiner:
         """The row of an item; a lost call leaves its verdict unknown. Raises :class:`Refused` only."""
         started, meter = time.monotonic(), UsageMeter()
         item = question.item
-        case = Case(question.id, question_text(item), item.answer, item.images)
+        case = Case(question.id, question_text(item), item.answer, item.images, context=item.context)
         asked, inline = mark_places(item.written, len(item.images)) if item.written else (case.question, False)
         prompt = fill_intern_prompt(self.work.job.prompts, replace(case, question=asked), ())
         own_chain = OwnChain(ChainState.LOST) if self.work.job.eval.mics_score else None

@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from mics_ray.config.schema import InternDefaults, ModelConfig, PicturesConfig, PromptsConfig, RayConfig, SearchConfig
+from mics_ray.core.context import CONTEXT
 
 
 @dataclass
@@ -45,6 +46,7 @@ class EvalConfig:
     set: str | None = None  # the split of the benchmarks that have it among their sets; None: each one's own
     limit: int | None = None  # items per benchmark, a seeded sample; None: all
     benchmarks: dict[str, BenchmarkConfig] = MISSING
+    context: Any = field(default_factory=lambda: [*CONTEXT])  # as data.context, for items that are cases
     temperature: float = 0.0
     bert_score_model: str | None = None  # a folder or hub id; None: no BERTScore
     bert_score_layers: int | None = None

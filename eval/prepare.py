@@ -16,8 +16,9 @@ from eval.types import Item
 from mics_ray.assemble.checks import find_model_problems
 from mics_ray.assemble.locations import JUDGE, resolve_embedded
 from mics_ray.config.compose import dump_yaml
+from mics_ray.config.context import read_context
 from mics_ray.config.identity import build_identity, digest_identity, find_code_version
-from mics_ray.config.schema import Config, Engine, ModelConfig, SearchConfig
+from mics_ray.config.schema import Config, DataConfig, Engine, ModelConfig, SearchConfig
 from mics_ray.core.seeds import derive_seed
 from mics_ray.errors import RefusedRun
 from mics_ray.io.rows import Stamp
@@ -77,6 +78,10 @@ def check_job(job: EvaluateJob) -> None:
     problems += find_set_problems(job)
     if job.eval.limit is not None and job.eval.limit < 1:
         problems.append(f"eval.limit: {job.eval.limit} is below 1")
+    try:
+        read_context(job.eval.context)
+    except ValueError as error:
+        problems.append(f"eval.context: {error}")
     if job.eval.temperature < 0:
         problems.append(f"eval.temperature: {job.eval.temperature} is below 0")
     if job.eval.mics_score and not (job.interns and job.search.intern_temperatures):
@@ -100,6 +105,7 @@ def build_served_config(job: EvaluateJob) -> Config:
         judge=replace(job.judge, temperature=0.0),
         search=SearchConfig(intern_temperatures=temperatures, intern_sampling=sampling, judge_temperature=0.0),
         prompts=job.prompts,
+        data=DataConfig(context=[]),  # an item has its own
         pictures=job.pictures,
         ray=job.ray,
         seed=job.seed,
@@ -133,7 +139,8 @@ def _build_work(job: EvaluateJob, folder: RunFolder) -> Work:
 def _read_questions(job: EvaluateJob, folder: RunFolder, name: str) -> list[Question]:
     """A benchmark's items, or a sample of them that the seed decides, in their order."""
     pictures = (folder.root / "pictures" / name).absolute()
-    source = open_source(name, job.eval.benchmarks[name], job.eval.root, pictures)
+    shown = read_context(job.eval.context)
+    source = open_source(name, job.eval.benchmarks[name], job.eval.root, pictures, shown)
     found = read_items(source)
     if job.eval.limit is not None:
         # Sorted by a hash of the id: the sample stays the same when items are added elsewhere in the file.

@@ -25,7 +25,8 @@ class Item:
     answer (of a choice: its letter) and ``others`` are further ones, any of which is right; ``images`` are paths under
     the benchmark's picture root, in reading order; ``cluster`` names what items share (the picture, else the item
     itself), for the intervals; ``modality`` and ``topic`` (the set's own question type) are "" where the set does not
-    say. ``written`` is the question as the set has it, ``<image>`` for each picture or none, where it is asked so.
+    say. ``written`` is the question as the set has it, ``<image>`` for each picture or none, where it is asked so;
+    ``context`` is what the model is told of the patient beside the question.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Item:
     topic: str = ""
     others: tuple[str, ...] = ()
     written: str = ""
+    context: str = ""
 
     @property
     def golds(self) -> tuple[str, ...]:

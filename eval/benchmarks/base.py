@@ -24,13 +24,18 @@ SUFFIXES = (".parquet", ".jsonl", ".json", ".csv")
 
 @dataclass
 class Source:
-    """One benchmark to read. ``root`` is its own local folder (``None``: the hub); ``pictures`` is a folder for
-    pictures that do not lie there as files. ``picture_root`` is where ``Item.images`` lie once the items are read."""
+    """One benchmark to read.
+
+    ``root`` is its own local folder (``None``: the hub); ``pictures`` is a folder for pictures that do not lie there as
+    files; ``context`` are the notes of a case that are told with its question (eval.context). ``picture_root`` is where
+    ``Item.images`` lie once the items are read.
+    """
 
     name: str
     config: BenchmarkConfig
     root: Path | None
     pictures: Path
+    context: tuple[str, ...] = ()
     picture_root: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,7 +126,9 @@ class Source:
 Reader = Callable[[Source], Iterator[Item]]
 
 
-def open_source(name: str, config: BenchmarkConfig, root: str | None, pictures: Path) -> Source:
+def open_source(
+    name: str, config: BenchmarkConfig, root: str | None, pictures: Path, context: tuple[str, ...] = ()
+) -> Source:
     """The source of a benchmark: ``root/FOLDER`` where ``root`` (eval.root) is given, else the hub.
 
     Raises :class:`RefusedRun` for a folder that is not there and for a benchmark that has neither.
@@ -129,11 +136,11 @@ def open_source(name: str, config: BenchmarkConfig, root: str | None, pictures: 
     if root is None:
         if config.hub is None:
             raise RefusedRun(f"{name}: is on no hub; give eval.root, a folder with the folder {config.folder or name}")
-        return Source(name, config, None, pictures)
+        return Source(name, config, None, pictures, context)
     folder = Path(root) / (config.folder or name)
     if not folder.is_dir():
         raise RefusedRun(f"{name}: no folder {folder}; give eval.root, a folder with one folder per benchmark")
-    return Source(name, config, folder, pictures)
+    return Source(name, config, folder, pictures, context)
 
 
 def write_picture(folder: Path, name: str, content: bytes) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from eval.benchmarks.base import Source
 from eval.types import Item, Kind
+from mics_ray.core.context import show_context
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import InputError, read_span, survey_cases
@@ -21,6 +22,15 @@ def read_case_items(source: Source) -> Iterator[Item]:
                 # Refused, not skipped: an accuracy over fewer cases than the file holds would not be comparable.
                 if not isinstance(found, Case):
                     raise RefusedRun(f"{source.name}: {found.reason}")
-                yield Item(found.id, Kind.OPEN, found.question, found.answer, images=found.images, cluster=found.id)
+                told = show_context(found, source.context).context
+                yield Item(
+                    found.id,
+                    Kind.OPEN,
+                    found.question,
+                    found.answer,
+                    images=found.images,
+                    cluster=found.id,
+                    context=told,
+                )
     except InputError as error:
         raise RefusedRun(f"{source.name}: {error}") from None

@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from mics_ray.assemble.case_pictures import CasePictures
+from mics_ray.config.context import read_context
 from mics_ray.config.schema import Config
+from mics_ray.core.context import show_context
 from mics_ray.core.ports import Panel, Strategy
 from mics_ray.core.search import SearchResult, search_case
 from mics_ray.core.tree import SearchTree
@@ -31,7 +33,7 @@ def load_pictures(
 
 async def run_case(config: Config, strategy: Strategy, case: Case, panel: Panel) -> SearchResult:
     """Search one case and grade its chain as the preset says. Errors of a model arrive as an exception group."""
-    search = config.search
+    search, case = config.search, show_context(case, read_context(config.data.context))
     result = await search_case(case, strategy, panel, config.seed, search.restarts)
     if not search.quality_control and result.chain is not None:
         return replace(result, quality=Quality.KEEP)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mics_ray.assemble.entry_checks import find_entry_problems, find_ignored_fields
 from mics_ray.assemble.locations import JUDGE, list_endpoints, locate_cases, locate_images
+from mics_ray.config.context import read_context
 from mics_ray.config.keys import list_key_names
 from mics_ray.config.sampling import OF_MODEL, read_sampling
 from mics_ray.config.schema import Config, Engine, ModelConfig, Price, StrategyKind, replica_range
@@ -72,7 +73,7 @@ def find_size_problems(config: Config) -> list[str]:
     """What is wrong with how many there are of anything, one line each."""
     sizes = [f"{label}.{problem}" for label, entry in _label_sized(config).items() for problem in _check_size(entry)]
     roles = [*_check_names(config), *_check_roles(config), *find_ignored_fields(config)]
-    return [*roles, *_check_numbers(config), *_check_sampling(config), *sizes]
+    return [*roles, *_check_numbers(config), *_check_sampling(config), *_check_context(config), *sizes]
 
 
 def _label_models(config: Config) -> dict[str, ModelConfig]:
@@ -153,6 +154,14 @@ def _check_numbers(config: Config) -> list[str]:
         for field in ("tensor_parallel", "pipeline_parallel", "max_tokens"):
             least[f"{label}.{field}"] = (getattr(entry, field), 1)
     return [f"{name}: {value} is below {low}" for name, (value, low) in least.items() if value < low]
+
+
+def _check_context(config: Config) -> list[str]:
+    try:
+        read_context(config.data.context)
+    except ValueError as error:
+        return [f"data.context: {error}"]
+    return []
 
 
 def _check_sampling(config: Config) -> list[str]:

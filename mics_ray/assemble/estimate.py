@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mics_ray.assemble.locations import JUDGE, list_endpoints
+from mics_ray.config.context import read_context
 from mics_ray.config.schema import Config, Price, StrategyKind
+from mics_ray.core.context import show_context
 from mics_ray.core.types import Case
 from mics_ray.models.prompts import fill_intern_prompt, fill_judge_prompt, fill_mentor_prompt
 from mics_ray.models.replies.pricing import CHARACTERS_PER_TOKEN, TYPICAL_PICTURE_TOKENS, cost_usd
@@ -39,7 +41,8 @@ def estimate_job(config: Config, sample: Sequence[Case], cases: int, rounds: int
     # Later rounds ask one mentor less: the rest of the chosen continuation is its mentor's next proposal.
     per_mentor = 1 + (rounds - 1) * (mentors - 1) / mentors
     pictures = TYPICAL_PICTURE_TOKENS * _average([len(case.images) for case in sample])
-    prompts = config.prompts
+    prompts, shown = config.prompts, read_context(config.data.context)
+    sample = [show_context(case, shown) for case in sample]
     mentor = _average([len(fill_mentor_prompt(prompts, case, ())) for case in sample])
     intern = _average([len(fill_intern_prompt(prompts, case, ())) for case in sample])
     judge = _average([len(fill_judge_prompt(prompts, case, case.answer)) for case in sample])

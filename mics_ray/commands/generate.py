@@ -47,12 +47,13 @@ def generate(config: Config) -> int:
     from mics_ray.jobs.generation import begin_retry, prepare_generation, serve_simulated_models, uses_simulated_models
     from mics_ray.jobs.job_end import JobEnd
     from mics_ray.jobs.run_account import account_for_run
+    from mics_ray.models.prompts import list_template_warnings
     from mics_ray.runtime.driver.run import run
     from mics_ray.runtime.monitor.logs import log_into_folder
     from mics_ray.runtime.monitor.progress import Progress
 
     progress, console = Progress(), Console()
-    for warning in list_warnings(config):
+    for warning in [*list_warnings(config), *list_template_warnings(config.prompts)]:
         console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
     with prepare_generation(config) as job:
         log_into_folder(job.folder.logs, "driver")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mics_ray import __version__
+from mics_ray.config.context import read_context
 from mics_ray.config.schema import Config, Engine, ModelConfig
 
 OF_ENDPOINTS = ("model", "temperature", "max_tokens")
@@ -43,6 +44,8 @@ def build_identity(config: Config, data_sha256: str) -> dict[str, Any]:
     }
     view["interns"] = {name: _select_fields(entry, OF_INTERNS) for name, entry in config.interns.items()}
     flat = {"seed": config.seed, "data.sha256": data_sha256}
+    if shown := read_context(config.data.context):
+        flat["data.context"] = ", ".join(shown)
     for name, value in _flatten_view(view):
         flat[name] = value.value if isinstance(value, Enum) else value
     return flat

@@ -10,6 +10,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from mics_ray.core.context import CONTEXT
+
 
 class Engine(Enum):
     """What serves a model."""
@@ -140,6 +142,7 @@ class DataConfig:
     cases: Any = MISSING
     image_root: str | None = None
     strict: bool = False  # refuse the run where a record would be rejected
+    context: Any = field(default_factory=lambda: [*CONTEXT])  # notes that interns are told too; `none`: mentors alone
 
 
 @dataclass

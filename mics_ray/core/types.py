@@ -72,7 +72,7 @@ class LostCall(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One labelled line of the case notes, such as ``Complaint`` or ``Findings``. Interns never see notes."""
+    """One labelled line of the case notes, such as ``Complaint`` or ``Findings``. Interns see none but the context."""
 
     label: str
     text: str
@@ -80,13 +80,17 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One question about one patient. ``images`` are paths relative to the image folder, in reading order."""
+    """One question about one patient. ``images`` are paths relative to the image folder, in reading order.
+
+    ``context`` are the ``notes`` that interns and the trained model are told; see :mod:`mics_ray.core.context`.
+    """
 
     id: str
     question: str
     answer: str
     images: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,8 @@ SCHEMA = pa.schema(
         ("case_id", pa.string()),
         ("question", pa.string()),
         ("answer", pa.string()),
+        ("context", pa.string()),
+        ("context_names_answer", pa.bool_()),
         ("images", _TEXTS),
         ("outcome", pa.string()),
         ("reason", pa.string()),
@@ -80,14 +82,19 @@ SCHEMA = pa.schema(
         ("schema_version", pa.int32()),
     ]
 )
-"""Columns of a row. Null only where it means something: no parent, no score, no failure.
+"""Columns of a row. Null only where it means something: no parent, no score, no failure, not looked at.
 
 ``leaks`` are those of the chain (steps numbered from 1), ``leaks`` of a node the kinds in its own steps; see
 :mod:`mics_ray.core.leaks`.
 """
 
-BEFORE: Mapping[str, object] = {"usage.cached_tokens": 0, "usage.reasoning_tokens": 0}
-"""Fields that rows of version 2 do not have, by their path: what they are read as there.
+BEFORE: Mapping[str, object] = {
+    "usage.cached_tokens": 0,
+    "usage.reasoning_tokens": 0,
+    "context": "",
+    "context_names_answer": None,
+}
+"""Fields that rows of version 2, or of an earlier version 3, do not have, by their path: what they are read as there.
 
 Those that say how a row was made, or follow from others, go into :data:`mics_ray.replay.committed_rows.NOT_CANONICAL`
 too, or a replay of an earlier run differs in them.

@@ -9,6 +9,7 @@ from mics_ray.core.display import make_value_storable
 from mics_ray.core.leaks import LeakGuard
 from mics_ray.core.search import SearchResult
 from mics_ray.core.seeds import attempt_seed
+from mics_ray.core.telling_context import context_names_answer
 from mics_ray.core.text import format_chain, format_steps
 from mics_ray.core.tree import Node, SearchTree, grade_quality
 from mics_ray.core.types import Continuation, Failure, Outcome, Usage, Verdict, Vote
@@ -35,6 +36,8 @@ def result_row(result: SearchResult, usage: Mapping[str, Usage], seconds: float,
         case_id=result.case.id,
         question=result.case.question,
         answer=result.case.answer,
+        context=result.case.context,
+        context_names_answer=context_names_answer(result.case),
         images=result.case.images,
         outcome=result.outcome.value,
         reason=result.reason,
@@ -60,6 +63,8 @@ def rejected_row(rejection: Rejection, stamp: Stamp) -> dict[str, Any]:
         case_id=rejection.id,
         question=rejection.question,
         answer=rejection.answer,
+        context="",
+        context_names_answer=None,
         images=rejection.images,
         outcome=Outcome.REJECTED.value,
         reason=rejection.reason,

@@ -66,22 +66,24 @@ def _stat_shard(path: Path) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_ino
 
 
-SUMMARY_COLUMNS = ["outcome", "quality", "rounds", "mentors", "usage", "attempts", "leaks"]
+SUMMARY_COLUMNS = ["outcome", "quality", "rounds", "mentors", "usage", "attempts", "leaks", "context_names_answer"]
 
 
 def summarise_results(results: Path, spent_usd: float = 0.0) -> dict[str, Any]:
     """Counts over all committed rows: outcomes, quality and rounds of kept chains, chosen steps, usage per model.
 
-    ``leaks`` are kept chains with a leak of ``any`` kind, and of each.
+    ``leaks`` are kept chains with a leak of ``any`` kind, and of each; ``context_names_answer`` are cases whose
+    context, such as the complaint, names the diagnosis.
     ``spent_usd`` is the ledger's: calls of lost searches and attempts without a reply too, which no row accounts for.
     """
     outcomes, quality, rounds, chosen = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     leaks = Counter[str](dict.fromkeys(("any", *(kind.value for kind in Leak)), 0))
     usage: dict[str, Usage] = {}
-    attempts = 0
+    attempts = named = 0
     for row in iter_rows(results, SUMMARY_COLUMNS):
         outcomes[row["outcome"]] += 1
         attempts += row["attempts"]
+        named += bool(row["context_names_answer"])
         if row["outcome"] in KEPT_OUTCOMES:
             quality[row["quality"]] += 1
             rounds[str(row["rounds"])] += 1
@@ -101,6 +103,7 @@ def summarise_results(results: Path, spent_usd: float = 0.0) -> dict[str, Any]:
         "chosen_steps": dict(chosen),
         "chosen_share": {name: count / chosen.total() for name, count in chosen.items()},
         "leaks": dict(leaks),
+        "context_names_answer": named,
         "usage": {name: _list_usage_columns(used) for name, used in sorted(usage.items())},
         "cost_usd": cost,
         "spent_usd": spent,

@@ -5,17 +5,19 @@ from dataclasses import fields
 from string import Formatter
 
 from mics_ray.config.schema import PromptsConfig
+from mics_ray.core.context import ask_question, list_shown
 from mics_ray.core.text import format_prefix, neutralise_placeholders
 from mics_ray.core.types import Case
 
 FIELDS: Mapping[str, frozenset[str]] = {
     "mentor_system": frozenset(),
-    "mentor": frozenset({"question", "answer", "notes", "prefix", "next_step"}),
+    "mentor": frozenset({"question", "answer", "notes", "shown", "prefix", "next_step"}),
     "intern": frozenset({"question", "prefix", "next_step"}),
     "judge": frozenset({"question", "answer", "candidate"}),
     "intern_without_pictures": frozenset({"question", "prefix", "next_step"}),
 }
-"""What each template may name. An intern never sees the gold answer nor the case notes."""
+"""What each template may name. An intern never sees the gold answer; of the case notes it sees the context, which
+stands below its {question}. ``shown`` tells a mentor which notes these are."""
 
 
 def check_templates(prompts: PromptsConfig) -> list[str]:
@@ -37,6 +39,13 @@ def check_templates(prompts: PromptsConfig) -> list[str]:
     return problems
 
 
+def list_template_warnings(prompts: PromptsConfig) -> list[str]:
+    """What the user should know of templates that can be filled, one line each."""
+    if "{shown}" in prompts.mentor:
+        return []
+    return ["prompts.mentor: without {shown} mentors are not told which history interns see (data.context)"]
+
+
 def fill_mentor_system(prompts: PromptsConfig) -> str:
     """A mentor's system message; it has no fields, only doubled braces like the other templates."""
     return prompts.mentor_system.format()
@@ -50,6 +59,7 @@ def fill_mentor_prompt(prompts: PromptsConfig, case: Case, prefix: tuple[str, ..
             question=case.question,
             answer=case.answer,
             notes=notes,
+            shown=list_shown(case),
             prefix=format_prefix(prefix),
             next_step=len(prefix) + 1,
         )
@@ -57,10 +67,10 @@ def fill_mentor_prompt(prompts: PromptsConfig, case: Case, prefix: tuple[str, ..
 
 
 def fill_intern_prompt(prompts: PromptsConfig, case: Case, prefix: tuple[str, ...]) -> str:
-    """What an intern reads beside the pictures: question and chain so far."""
+    """What an intern reads beside the pictures: question with context, and chain so far."""
     template = prompts.intern if case.images else prompts.intern_without_pictures or prompts.intern
     return neutralise_placeholders(
-        template.format(question=case.question, prefix=format_prefix(prefix), next_step=len(prefix) + 1)
+        template.format(question=ask_question(case), prefix=format_prefix(prefix), next_step=len(prefix) + 1)
     )
 
 

@@ -11,7 +11,9 @@ from typing import Any
 from mics_ray.io.shards import iter_rows
 from mics_ray.replay.lost_calls import LostCalls, find_lost_calls
 
-NOT_CANONICAL = {"usage", "seconds", "config_digest", "code_version", "schema_version", "leaks"}
+NOT_CANONICAL = {
+    "usage", "seconds", "config_digest", "code_version", "schema_version", "leaks", "context_names_answer"
+}  # fmt: skip
 """Columns, and fields of nodes, that say how a row was made and at what cost, or that follow from the others."""
 EXAMPLES = 10
 """Ids that are named where cases differ."""

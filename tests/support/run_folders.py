@@ -31,6 +31,7 @@ def row(
     images: tuple[str, ...] = ("a.png",),
     last_step: str = "So it is that.",
     gold: str = "Gold",
+    context: str = "",
 ) -> dict[str, Any]:
     """The row of a search: for each round a table of mentor to votes, and the initial of the mentor that was chosen."""
     tree, parent = SearchTree(case_id, 0), None
@@ -43,7 +44,7 @@ def row(
         parent = next(node.id for node in tree.round_nodes(number) if node.mentor[0] == chosen[number - 1])
     best = [max(node.score or 0.0 for node in tree.round_nodes(number)) for number in range(1, len(rounds) + 1)]
     chain = Continuation((*tree.prefix_to(parent), last_step), gold)
-    case = Case(case_id, question, gold, images)
+    case = Case(case_id, question, gold, images, context=context)
     result = SearchResult(
         case, Outcome(outcome), "why", grade_quality(best, outcome == "solved"), chain, parent, (tree,)
     )

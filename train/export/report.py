@@ -40,7 +40,13 @@ def build_report(
         "tokens": _summarise_lengths([sample.tokens for sample in kept]) | _describe_limit(job),
         "files": found["files"],
         "long_pairs": found["long_pairs"],
-        "notes": [*_run_notes(job, runs), *_leak_notes(job, kept), *_pair_notes(found["long_pairs"]), *found["notes"]],
+        "notes": [
+            *_run_notes(job, runs),
+            *_leak_notes(job, kept),
+            *_context_notes(kept),
+            *_pair_notes(found["long_pairs"]),
+            *found["notes"],
+        ],
         "runs": [_describe_run(run, kept, dropped) for run in runs],
         "config_digest": ", ".join(sorted({sample.config_digest for sample in kept})),
         "code_version": find_code_version(),
@@ -108,6 +114,12 @@ def _leak_notes(job: ExportJob, kept: Sequence[Sample]) -> Iterator[str]:
     found = [node["leaks"] for sample in kept for node in sample.nodes]
     if leaking := sum(bool(leaks) for leaks in found):
         yield f"{leaking} candidates leak; they and what goes on from them are in no pair and no reward"
+
+
+def _context_notes(kept: Sequence[Sample]) -> Iterator[str]:
+    """Samples whose prompt holds the answer before any reasoning."""
+    if named := sum(bool(sample.context_names_answer) for sample in kept):
+        yield f"{named} samples have a context, such as the complaint, that names the diagnosis (context_names_answer)"
 
 
 def _pair_notes(long: Mapping[str, Sequence[str]]) -> Iterator[str]:

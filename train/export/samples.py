@@ -26,7 +26,8 @@ class Sample:
     ``id`` is unique over all runs: the case id, with the run's name behind it where two runs keep the same case id.
     ``prompt`` is what the model is asked, without picture placeholders; ``completion`` the chain. ``images`` are paths
     as exported: relative to the export, or absolute for a picture referenced where it lies. ``score`` is that of the
-    last chosen step, in [0, 1]. ``nodes`` are the row's candidates of all attempts, raw as in the row schema, but
+    last chosen step, in [0, 1]. ``context`` is what interns were told beside the
+    question. ``nodes`` are the row's candidates of all attempts, raw as in the row schema, but
     without the votes' texts. ``tokens`` is the measured length.
     """
 
@@ -49,6 +50,8 @@ class Sample:
     nodes: tuple[Mapping[str, Any], ...]
     config_digest: str
     tokens: int
+    context: str = ""
+    context_names_answer: bool | None = None
 
 
 Node = Mapping[str, Any]
@@ -77,9 +80,8 @@ def steps_down_to(sample: Sample, parent: int | None) -> tuple[str, ...]:
 
 def intern_question(sample: Sample, prompts: PromptsConfig, steps: tuple[str, ...]) -> str:
     """What an intern is asked after ``steps``, safe for trainers, without picture placeholders."""
-    return make_trainer_safe(
-        fill_intern_prompt(prompts, Case(sample.case_id, sample.question, "", sample.images), steps)
-    )
+    case = Case(sample.case_id, sample.question, "", sample.images, context=sample.context)
+    return make_trainer_safe(fill_intern_prompt(prompts, case, steps))
 
 
 def with_placeholders(sample: Sample, text: str) -> str:
@@ -117,7 +119,7 @@ def _make_sample(one: Kept, name: str, patient: str, prompts: PromptsConfig, rul
     row = one.row
     steps, answer = tuple(map(make_trainer_safe, row["steps"])), make_trainer_safe(row["final_answer"])
     # The gold answer is left out of the case, so that no template can put it into a prompt.
-    case = Case(row["case_id"], row["question"], "", tuple(row["images"]))
+    case = Case(row["case_id"], row["question"], "", tuple(row["images"]), context=row["context"])
     prompt = make_trainer_safe(fill_intern_prompt(prompts, case, ()))
     completion = make_trainer_safe(format_chain(Continuation(steps, answer)))
     tokens = ruler.count_tokens(
@@ -130,6 +132,8 @@ def _make_sample(one: Kept, name: str, patient: str, prompts: PromptsConfig, rul
         run=one.run.name,
         prompt=prompt,
         question=make_trainer_safe(row["question"]),
+        context=make_trainer_safe(row["context"]),
+        context_names_answer=row["context_names_answer"],
         answer=make_trainer_safe(row["answer"]),
         steps=steps,
         final_answer=answer,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
+from mics_ray.core.context import ask_question
 from mics_ray.core.leaks.claims import find_chosen_marks, is_called_answer, is_claimed
 from mics_ray.core.leaks.negation import is_denied
 from mics_ray.core.leaks.sources import list_cited, states_final_answer
@@ -28,15 +29,16 @@ class Leak(StrEnum):
 
 
 class LeakGuard:
-    """The guard of one case. What the question says is no secret: interns see it."""
+    """The guard of one case. What the question and the context say is no secret: interns see them."""
 
     def __init__(self, case: Case) -> None:
-        self._question = _to_lines(case.question)
+        seen = ask_question(case)
+        self._question = _to_lines(seen)
         self._variants = AnswerVariants(case)
         # A question may quote its caption, and interns see the question: such runs betray nothing.
         captions = (split_words(note.text) for note in case.notes if note.label == CAPTIONS)
         quotable = {run for caption in captions for run in _word_runs(caption)}
-        self._quotable = quotable - set(_word_runs(split_words(case.question)))
+        self._quotable = quotable - set(_word_runs(split_words(seen)))
 
     def find_in_step(self, step: str) -> tuple[Leak, ...]:
         """What ``step`` gives away, each kind once."""

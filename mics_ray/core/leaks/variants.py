@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mics_ray.core.context import ask_question
 from mics_ray.core.leaks.options import read_options, split_mark
 from mics_ray.core.types import Case
 from mics_ray.core.wording import extract_words, fold_text, is_telling, mentions_wording, split_words
@@ -60,7 +61,7 @@ class AnswerVariants:
         self.marks = (mark,) if mark and (mark in options or mark.isalpha()) else ()
         names = list(_list_names(bare))
         self._expansions = dict(_list_abbreviations(case, names))
-        asked = extract_words(self.expand(case.question))
+        asked = extract_words(self.expand(ask_question(case)))
         texts = dict.fromkeys(filter(None, map(_to_text, (case.answer, *names, *self._lone_abbreviations()))))
         self.wordings = [_make_wording(text, asked) for text in texts]
 

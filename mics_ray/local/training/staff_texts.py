@@ -61,7 +61,7 @@ def sample_mentor(prompts: StaffPrompts, rng: random.Random) -> Sample:
     asked, age, sex, complaint = make_question(np.random.default_rng(rng.getrandbits(48)))
     caption = f"{rng.choice(finding.evidence)} {rng.choice(NEUTRAL_REMARKS)}"
     notes = f"Complaint: {complaint}\nAge: {age} years\nGender: {sex.capitalize()}\nFindings: {caption}"
-    fields = {"question": asked, "answer": finding.answer, "notes": notes}
+    fields = {"question": asked, "answer": finding.answer, "notes": notes, "shown": "complaint, age, gender"}
     plain = prompts.mentor.format(**fields, prefix=number_steps([]), next_step=1)
     steps = _STEP.findall(_ask_teacher(plain, rng))[: rng.choice(PREFIX_STEPS)]
     template = vary_template(prompts.mentor, rng)

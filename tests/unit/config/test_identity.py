@@ -117,7 +117,7 @@ def test_without_git_the_version_is_the_packages(monkeypatch: pytest.MonkeyPatch
     assert find_code_version() == __version__
 
 
-RUN_OF_THE_DEMO = "d4f4db7a4b627093"  # of the default templates too: their wording is part of it
+RUN_OF_THE_DEMO = "de11b3fecb09747b"  # of the default templates too: their wording is part of it
 
 
 def test_the_names_of_the_view_are_those_of_earlier_runs(config: Config) -> None:
@@ -130,8 +130,12 @@ def test_the_names_of_the_view_are_those_of_earlier_runs(config: Config) -> None
         "adapter", "engine", "max_model_len", "max_tokens", "model", "revision", "trust_remote_code"
     }  # fmt: skip
     assert of_a_mentor == of_the_judge == {"max_tokens", "model", "temperature"}
-    prompts = replace(config.prompts, intern_without_pictures="")
-    as_before = replace(config, search=replace(config.search, intern_sampling=None), prompts=prompts)
+    as_before = replace(
+        config,
+        search=replace(config.search, intern_sampling=None),
+        prompts=replace(config.prompts, intern_without_pictures=""),
+        data=replace(config.data, context="none"),
+    )
     assert digest_identity(build_identity(as_before, SHA)) == RUN_OF_THE_DEMO
     assert view["search.intern_sampling.top_p"] == 0.9
 

@@ -403,6 +403,9 @@ def test_cases_of_our_own_are_open_questions(tmp_path: Path) -> None:
     assert len(found) == 32
     assert (found[0].id, found[0].kind, found[0].answer) == ("phantom-001", Kind.OPEN, "Pneumothorax")
     assert found[0].images == ("images/phantom-001.png",)
+    assert {one.context for one in found} == {""}
+    source = open_source("phantom", shipped("phantom"), str(tmp_path), tmp_path / "out", ("complaint", "age"))
+    assert read_items(source)[0].context == "Complaint: Tired for a month, otherwise well.\nAge: 22 years"
 
 
 def test_a_case_that_generation_would_reject_is_refused(tmp_path: Path) -> None:

@@ -187,3 +187,11 @@ def test_an_adapter_retrained_in_the_same_place_is_another_configuration(tmp_pat
         commit_one(work)
     write(16)
     assert "checkpoint.adapter" in refused(job(tmp_path, f"serve.adapter={tmp_path}/adapter"))
+
+
+def test_cases_are_told_with_the_context_of_the_search_and_others_with_what_is_chosen(tmp_path: Path) -> None:
+    with works(job(tmp_path / "a")) as work:
+        assert work.pending[0].item.context.splitlines()[-1].startswith("Gender: ")
+    with works(job(tmp_path / "b", "eval.context=none")) as work:
+        assert {question.item.context for question in work.pending} == {""}
+    assert "eval.context: unknown note 'sex'" in refused(job(tmp_path / "c", "eval.context=[sex]"))

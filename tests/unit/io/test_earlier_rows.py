@@ -41,7 +41,9 @@ def test_a_real_row_of_version_2_has_the_form_of_version_3_and_loses_nothing() -
         assert one["usage"] == [{"model": name, **used, **zeros} for name, used in old["usage"]]
         assert read_usage(one) == {name: Usage(**used) for name, used in old["usage"]}
         assert {name: one[name] for name in one if name not in ("scores", "usage")} == {
-            name: old[name] for name in old if name not in ("scores", "usage")
+            **{name: old[name] for name in old if name not in ("scores", "usage")},
+            "context": "",
+            "context_names_answer": None,
         }
     assert sum(len(one["usage"]) for one in found) > 10
     assert {one["schema_version"] for one in found} == {2}, "who wrote it is told as it was"

@@ -46,6 +46,8 @@ def test_the_row_of_a_solved_case() -> None:
         "case_id": "c1",
         "question": "Q?",
         "answer": "gold",
+        "context": "",
+        "context_names_answer": False,
         "images": ["a.png"],
         "outcome": "solved",
         "reason": "why",

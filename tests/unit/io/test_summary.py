@@ -6,6 +6,8 @@ from mics_ray.io.shards import ShardStore
 from mics_ray.io.summary import summarise_results
 from tests.support.run_folders import row
 
+ENDS = ("solved", "dead_end")
+
 
 def test_each_mentors_share_of_the_chosen_steps_is_told(tmp_path: Path) -> None:
     ShardStore(tmp_path).commit([row("a", chosen="aa"), row("b", chosen="ab"), row("c", outcome="dead_end")])
@@ -21,6 +23,14 @@ def test_chains_with_leaks_are_counted_by_kind(tmp_path: Path) -> None:
     ShardStore(tmp_path).commit([both, once, lost, row("d")])
     found = summarise_results(tmp_path)["leaks"]
     assert found == {"any": 2, "answer": 2, "caption": 0, "final_answer": 1}
+
+
+def test_cases_whose_complaint_names_the_diagnosis_are_counted_whatever_their_outcome(tmp_path: Path) -> None:
+    named = [
+        row(name, gold="Bulla", context="Complaint: Bulla?", outcome=end) for name, end in zip("ab", ENDS, strict=True)
+    ]
+    ShardStore(tmp_path).commit([*named, row("c", gold="Bulla", context="Complaint: Cough"), row("d")])
+    assert summarise_results(tmp_path)["context_names_answer"] == 2
 
 
 def test_an_empty_folder_has_an_account_too(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ CLEAR, FAINT = (2.4, 0.6), (0.9, 2.1)
 def asked(finding: Finding, number: int, prefix: list[str]) -> str:
     notes = f"Complaint: Cough.\nAge: {20 + number} years\nGender: Male\nFindings: {finding.evidence[number % 2]}"
     past = "\n\n".join(f"### Step {k}: {s}" for k, s in enumerate(prefix, 1)) or "(nothing yet)"
-    return TEMPLATE.format(question="?", answer=finding.answer, notes=notes, prefix=past, next_step=len(prefix) + 1)
+    return TEMPLATE.format(
+        question="?", answer=finding.answer, notes=notes, shown="age", prefix=past, next_step=len(prefix) + 1
+    )
 
 
 def chance(finding: Finding, steps: list[str], picture: float) -> float:

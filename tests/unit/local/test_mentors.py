@@ -33,7 +33,9 @@ def prompt(
 ) -> str:
     notes = f"Complaint: {complaint}\nAge: {age}\nGender: Female\nFindings: {findings}"
     prefix = "\n\n".join(f"### Step {k}: {s}" for k, s in enumerate(steps, 1)) or "(nothing yet)"
-    return TEMPLATE.format(question="What?", answer=answer, notes=notes, prefix=prefix, next_step=len(steps) + 1)
+    return TEMPLATE.format(
+        question="What?", answer=answer, notes=notes, shown="age", prefix=prefix, next_step=len(steps) + 1
+    )
 
 
 def chain_of(text: str) -> tuple[list[int], list[str], str]:

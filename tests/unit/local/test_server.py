@@ -19,7 +19,9 @@ from mics_ray.local.server import LOOPBACK, MODELS, make_app
 
 PROMPTS = yaml.safe_load(Path("conf/prompts/default.yaml").read_text(encoding="utf-8"))
 NOTES = f"Complaint: Cough.\nAge: 54 years\nGender: Male\nFindings: {FINDINGS[0].evidence[0]}"
-MENTOR = PROMPTS["mentor"].format(question="?", answer="Pneumothorax", notes=NOTES, prefix="(nothing yet)", next_step=1)
+MENTOR = PROMPTS["mentor"].format(
+    question="?", answer="Pneumothorax", notes=NOTES, shown="age", prefix="(nothing yet)", next_step=1
+)
 JUDGE = PROMPTS["judge"].format(question="?", answer="Pneumothorax", candidate="A collapsed lung")
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 KEY = "canary-key"

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -59,6 +60,29 @@ def test_every_record_loads_as_itself(tmp_path: Path, run: Path) -> None:
     (stage,) = read_stages(tmp_path / "x")
     assert (stage.name, stage.sample_count) == ("chains", 9)
     assert stage.entries[0].annotation == tmp_path / "x/train.jsonl"
+
+
+def test_the_context_that_interns_saw_is_in_every_form_and_that_it_names_the_answer_is_told(tmp_path: Path) -> None:
+    context = "Complaint: Gold?\nAge: 70"
+    write_export(
+        job(make_run(tmp_path / "run", [row(context=context), row("case-2", images=("b.png",))]), tmp_path / "x")
+    )
+    prompts = {
+        "train": [record["conversations"][0]["value"] for record in lines(tmp_path / "x/train.jsonl")],
+        "chat": [record["messages"][0]["content"] for record in lines(tmp_path / "x/chat.jsonl")],
+        "rewards": [record["question"] for record in lines(tmp_path / "x/rewards.jsonl")],
+        "pairs": [
+            pair["prompt"][0]["content"][-1]["text"]
+            for kind in ("steps", "chains")
+            for pair in lines(tmp_path / f"x/pairs/{kind}.jsonl")
+        ],
+    }
+    for name, texts in prompts.items():
+        told = [f"What is shown?\n\n{context}\n" in text for text in texts]
+        assert sorted(set(told)) == [False, True], name
+    (shard,) = (tmp_path / "x/dataset/data").glob("*.parquet")
+    assert sorted(pq.read_table(shard)["context"].to_pylist()) == ["", context]
+    assert any(note.startswith("1 samples have a context") for note in report(tmp_path / "x")["notes"])
 
 
 def test_the_report_accounts_for_every_row(tmp_path: Path, run: Path) -> None:
