@@ -13,7 +13,7 @@ _LEADING = re.compile(
 _LISTED = re.compile(
     r"[\s),/&]*(?:(?:and|or|but|possibly|maybe|perhaps|probably|also|even)\s+)*[*(\[]*([A-Z])(?![\w'’])"
 )
-_NAMED = re.compile(r"\b(?:answer|option|choice|letter)(?:\s++is)?\s*+:?\s*+[*(\[]*([A-Z])(?![\w'’])")
+_NAMED = re.compile(r"\b(?i:answer|option|choice|letter)(?:\s++is)?\s*+:?\s*+[*(\[]*([A-Z])(?![\w'’])")
 _CHOSEN = re.compile(r"\b(?:choose|chose|pick|select|go with)\s+[*(\[]*([A-Z])[*)\]]*(?=\s*(?:[.,;:]|$))")
 _SAID = re.compile(r"\b(?:is|be)\s+[*(\[]*([A-Z])[*)\]]*(?=\s*(?:[.,;:]|$))")
 _BRACKETED = re.compile(r"[(\[]\s*([A-Z])\s*[)\]]")

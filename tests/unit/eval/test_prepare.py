@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -58,6 +59,18 @@ def test_what_is_committed_is_not_asked_again(tmp_path: Path) -> None:
         assert len(again.pending) == 7
         assert done not in [question.id for question in again.pending]
         assert again.stamp.config_digest == work.stamp.config_digest
+
+
+def test_a_folder_of_rows_with_one_verdict_is_refused_as_such(tmp_path: Path) -> None:
+    with works(job(tmp_path)) as work:
+        commit_one(work)
+    (shard,) = work.folder.results.glob("*.parquet")
+    table = pq.read_table(shard)
+    old = table.drop_columns(["kept_form", "unread", "lenient", "strict"]).append_column("verdict", table["lenient"])
+    pq.write_table(old, shard)
+    told = refused(job(tmp_path))
+    assert "rows of version 1 have one verdict, neither lenient nor strict" in told
+    assert "evaluate again into another eval.dir" in told
 
 
 def test_where_the_identity_is_lost_the_rows_tell_whose_they_are(tmp_path: Path) -> None:

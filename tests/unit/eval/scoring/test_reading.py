@@ -36,6 +36,7 @@ FOR_THE_JUDGE = [
     "E", "Z.", "uptake", "I do not know", "A mass with focal uptake", "B cell lymphoma with uptake",
     "Option B is incorrect.", "B is wrong", "It is not B.", "The image (A) shows a mass.", "A. baumannii is seen",
     "AB", "Not A", "none",
+    "I think option B is wrong.", "The answer cannot be B.",
 ]  # fmt: skip
 
 
@@ -88,6 +89,7 @@ def test_a_long_reply_answers_in_its_first_or_last_sentence_or_not_at_all() -> N
     assert read_reply(YES, f"Yes. {long}") == Reading("yes")
     assert read_reply(YES, f"{long}\n\nNo.") == Reading("no")
     assert read_reply(CHOICE, f"{long}\n\nTherefore, option C fits.") == Reading("C")
+    assert read_reply(CHOICE, f"{long}\n\nOption C fits.") == Reading("C")
     assert read_reply(CHOICE, f"B. Focal uptake pattern\n{long}") == Reading("B")
     assert read_reply(YES, f"Yes.\n{long}\nNo.").unread == "ambiguous: yes and no"
     assert read_reply(CHOICE, long).unread == "no answer"
