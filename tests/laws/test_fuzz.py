@@ -41,7 +41,7 @@ def test_nearly_valid_inputs(name: str, count: int, tmp_path: Path) -> None:
 
 def test_configurations(tmp_path: Path) -> None:
     """One takes Hydra 20 ms, so only a few of them are among the fast tests."""
-    run("config", range(100), tmp_path)
+    run("config", range(50), tmp_path)
 
 
 @pytest.mark.slow

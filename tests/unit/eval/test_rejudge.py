@@ -32,6 +32,7 @@ from mics_ray.models.replies.ledger import LEDGER_FILE, read_spent_usd
 from tests.support.damage import flip
 from tests.support.faulty_provider import FaultyProvider
 from tests.support.field_provider import FILTERS, FieldProvider
+from tests.support.program import run_here
 
 ROOT = Path(__file__).resolve().parents[3]
 RIGHT, WRONG, UNKNOWN = Verdict.RIGHT, Verdict.WRONG, Verdict.UNKNOWN
@@ -237,7 +238,7 @@ def test_a_stopped_program_goes_on_and_pays_for_nothing_twice(tmp_path: Path, ju
     assert program.returncode == EXIT_STOPPED, told
     folder = tmp_path / "run/rejudge/other"
     assert {path.name.partition("-")[0] for path in folder.iterdir()} == {LEDGER_FILE}, "a part is no result"
-    again = subprocess.run(command(tmp_path, judge.url), capture_output=True, text=True, check=False, timeout=60)
+    again = run_here(run_rejudge, *arguments(tmp_path, judge.url))
     assert again.returncode == EXIT_OK, again.stderr
     assert judge.asked == len(OTHER)
     report = json.loads((folder / "report.json").read_text())

@@ -1,14 +1,13 @@
 import json
 import subprocess
-import sys
 from pathlib import Path
 
+from mics_ray.commands.verify import run_verify
 from mics_ray.io.results_check import check_results, set_shard_aside
 from mics_ray.io.shards import ShardStore, list_shards
 from mics_ray.jobs.lock import RunLock
+from tests.support.program import run_here
 from tests.support.run_folders import make_run, row
-
-SCRIPT = Path(__file__).parents[3] / "scripts" / "verify.py"
 
 
 def write_input(folder: Path, *ids: str) -> Path:
@@ -42,9 +41,7 @@ def flip_a_bit(path: Path) -> None:
 
 
 def verify(folder: Path, *more: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), f"run.dir={folder}", *more], check=False, capture_output=True, text=True
-    )
+    return run_here(run_verify, f"run.dir={folder}", *more)
 
 
 def test_a_run_with_one_row_for_each_case_is_sound(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Searches over real HTTP against what today's providers do: rows, calls and bill of calm ones, or a clear refusal."""
 
+import asyncio
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +31,11 @@ EXACT = {
 
 @dataclass(frozen=True)
 class Searched:
-    """What searches found by case, and what they cost."""
+    """What searches found by case, what they cost, and how many calls were answered."""
 
     rows: list[dict[str, Any]]
     spent_usd: float
+    calls: int
 
     def found(self, but: str = "") -> list[Any]:
         """What counts of the rows: all but replies as they came."""
@@ -48,7 +50,16 @@ async def search(folder: Path, provider: FieldProvider) -> Searched:
         rows = await search_cases(
             folder, provider, CASES, ledger, probe=True, max_tokens=256, deadline_s=20, price=price
         )
-    return Searched(rows, read_spent_usd(folder))
+    return Searched(rows, read_spent_usd(folder), len(provider.times))
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    """What nobody disturbed."""
+    with FieldProvider(price=PRICE) as plain:
+        found = asyncio.run(search(tmp_path_factory.mktemp("calm"), plain))
+    assert found.spent_usd == pytest.approx(plain.bill_usd)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -58,15 +69,14 @@ async def search(folder: Path, provider: FieldProvider) -> Searched:
         *(pytest.param({kind: 0.1}, id=kind, marks=pytest.mark.slow) for kind in FIELD if kind not in EXACT),
     ],
 )
-async def test_transient_faults_and_other_shapes(tmp_path: Path, rates: dict[str, float]) -> None:
-    with FieldProvider(price=PRICE) as plain, FieldProvider(price=PRICE, rates=rates, seed=3, form="think") as odd:
-        calm, other = await search(tmp_path / "calm", plain), await search(tmp_path / "other", odd)
+async def test_transient_faults_and_other_shapes(tmp_path: Path, calm: Searched, rates: dict[str, float]) -> None:
+    with FieldProvider(price=PRICE, rates=rates, seed=3, form="think") as odd:
+        other = await search(tmp_path, odd)
     assert all(odd.injected[kind] > 0 for kind in rates), odd.injected
     assert other.found() == calm.found()
-    assert len(odd.times) <= len(plain.times) + odd.injected.total()
-    assert calm.spent_usd == pytest.approx(plain.bill_usd)
+    assert len(odd.times) <= calm.calls + odd.injected.total()
     if rates is EXACT:
-        assert other.spent_usd == pytest.approx(odd.bill_usd) == pytest.approx(plain.bill_usd)
+        assert other.spent_usd == pytest.approx(odd.bill_usd) == pytest.approx(calm.spent_usd)
     elif "odd_fields" not in rates:
         assert other.spent_usd >= odd.bill_usd - 1e-9, "what may have been charged is taken to have been"
 
@@ -83,10 +93,10 @@ async def test_transient_faults_and_other_shapes(tmp_path: Path, rates: dict[str
         ),
     ],
 )
-async def test_one_case_is_refused(tmp_path: Path, kind: str) -> None:
+async def test_one_case_is_refused(tmp_path: Path, calm: Searched, kind: str) -> None:
     refuse = (FILTERS | FIREWALLS)[kind]
-    with FieldProvider(price=PRICE) as plain, FieldProvider(refuse=refuse, whom=rf"^mentor-\d (?s:.*){ODD}") as odd:
-        calm, other = await search(tmp_path / "calm", plain), await search(tmp_path / "other", odd)
+    with FieldProvider(refuse=refuse, whom=rf"^mentor-\d (?s:.*){ODD}") as odd:
+        other = await search(tmp_path, odd)
     assert other.found(but=ODD) == calm.found(but=ODD)
     assert set(odd.turned_away.values()) == {1}, "one attempt each"
     row = next(row for row in other.rows if row["case_id"] == ODD)
