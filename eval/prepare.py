@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from string import Formatter
 from typing import Any, TypeVar
 
 from eval.benchmarks import open_source, read_items
@@ -75,7 +76,7 @@ def check_job(job: EvaluateJob) -> None:
         problems.append("as_written: places pictures inside questions, which goes only with serve.engine=vllm")
     if not job.eval.benchmarks:
         problems.append("eval: no benchmark chosen")
-    problems += find_set_problems(job)
+    problems += [*find_set_problems(job), *_find_judge_problems(job)]
     if job.eval.limit is not None and job.eval.limit < 1:
         problems.append(f"eval.limit: {job.eval.limit} is below 1")
     try:
@@ -90,6 +91,16 @@ def check_job(job: EvaluateJob) -> None:
         raise RefusedRun("\n".join(problems))
     if job.serve.engine is Engine.vllm:
         check_checkpoint(resolve_embedded(job.model), job.serve.revision, job.serve.processor_kwargs)
+
+
+def _find_judge_problems(job: EvaluateJob) -> list[str]:
+    """What the judge would not be shown: without the question nobody can tell what "No fracture." answers."""
+    try:
+        shown = {name for _, name, _, _ in Formatter().parse(job.prompts.judge)}
+    except ValueError:  # told with the other templates
+        return []
+    missing = [f"{{{name}}}" for name in ("question", "answer", "candidate") if name not in shown]
+    return [f"prompts.judge: does not show the judge {', '.join(missing)}"] if missing else []
 
 
 def build_served_config(job: EvaluateJob) -> Config:

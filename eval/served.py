@@ -1,11 +1,13 @@
 """How a model was served: what decides its answers beside its weights, from an evaluation's configuration."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mics_ray.config.identity import OF_INTERNS, list_differences, name_decisive_fields
 from mics_ray.config.schema import Engine
 
+_FORM = re.compile(r"#[ \t]*(?:the )?final answer\b", re.I)
 _WEIGHTS = {"model", "revision", "adapter"}
 
 
@@ -32,6 +34,11 @@ def list_settings(config: Mapping[str, Any]) -> dict[str, Any]:
 def served_differently(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     """What two evaluations did not serve alike, one line each; empty when the models alone differ."""
     return list_differences(list_settings(first), list_settings(second))
+
+
+def asks_for_form(config: Mapping[str, Any]) -> bool:
+    """Whether the model was asked for ``### The final answer is:``, the form that strict scores are about."""
+    return _FORM.search(str(_read_part(config, "prompts").get("intern", ""))) is not None
 
 
 def model_name(config: Mapping[str, Any]) -> str:

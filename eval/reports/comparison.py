@@ -9,9 +9,9 @@ from typing import Any
 from eval.reports import statistics
 from eval.reports.evaluation_files import read_answer_rows, read_evaluation_config
 from eval.reports.intervals import CONFIDENCE
-from eval.reports.markdown import SCORING, format_percent
+from eval.reports.markdown import NOT_ASKED, SCORING, format_percent
 from eval.reports.statistics import Mark, Paired, mark_row
-from eval.served import model_name, served_differently
+from eval.served import asks_for_form, model_name, served_differently
 from mics_ray.errors import RefusedRun
 from mics_ray.private_files import make_private_folder, write_private
 
@@ -207,6 +207,8 @@ def _list_warnings(found: EvaluationComparison) -> list[str]:
     if found.served_differently:
         lines = "\n".join(f"- {line}" for line in found.served_differently)
         warnings.append(f"**Not served alike**, so the difference is not the models' alone:\n\n{lines}")
+    if not all(asks_for_form(side.config) for side in (found.a, found.b)):
+        warnings.append(NOT_ASKED)
     if found.lost or found.only_a or found.only_b:
         apart = f"{found.only_a} items that only A has, {found.only_b} that only B has"
         warnings.append(f"Left out: {found.lost} items whose call was lost on a side, {apart}.")

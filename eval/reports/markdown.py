@@ -13,6 +13,7 @@ SCORING = (
     "Lenient: any answer that leaves no doubt counts (`B`, `The answer is B.`, the option's own text). Strict: it must "
     "stand behind `### The final answer is:`, as the prompt asks."
 )
+NOT_ASKED = "The prompt (`prompts.intern`) does **not ask for the form**: strict figures say nothing of the model."
 OWN_CHAINS = (
     "Over the chains scored alone: a reply without steps in the form has nothing to finish from, so two models' scores "
     "are over different items where their forms differ. Leaking: a step names the gold answer or closes with a final "
@@ -66,6 +67,8 @@ def _report_notes(report: Mapping[str, Any]) -> list[str]:
         "neither as right nor as wrong. Intervals are clustered by picture (Wilson's, with the cluster-robust number "
         "of items); one picture alone has none (–).",
     ]
+    if not report["asked_for_form"]:
+        notes.append(NOT_ASKED)
     if len(report["benchmarks"]) > 1 and mean is not None:
         notes.append(f"Mean of the benchmarks: {format_percent(mean)}.")
     if any(one["in_domain"] for one in found):

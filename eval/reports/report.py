@@ -12,7 +12,7 @@ from eval.reports.intervals import CONFIDENCE
 from eval.reports.markdown import render_report
 from eval.reports.paper import account_for_paper, render_paper
 from eval.reports.statistics import COLUMNS, Mark, mark_row, summarise_groups, summarise_marks
-from eval.served import list_settings, model_name
+from eval.served import asks_for_form, list_settings, model_name
 from mics_ray.errors import RefusedRun
 from mics_ray.private_files import write_private
 
@@ -49,6 +49,7 @@ def build_evaluation_report(rows: Sequence[Mapping[str, Any]], config: Mapping[s
         "model": model_name(config),
         "served": list_settings(config),
         "simulated_judge": (config.get("judge") or {}).get("base_url") == "local",
+        "asked_for_form": asks_for_form(config),
         "confidence": CONFIDENCE,
         "benchmarks": benchmarks,
         "all": asdict(summarise_marks(marks)),

@@ -166,7 +166,8 @@ def test_the_report_of_an_evaluation_is_harmless(text: str) -> None:
     found = scored | {"in_domain": False, "by": {"topic": {text: mark}}}
     report = {
         "model": text, "benchmarks": {text: found}, "all": scored, "mean_of_benchmarks": 1.0,
-        "simulated_judge": False, "served": {"model": text}, "config_digests": ["d"], "code_versions": ["v"],
+        "simulated_judge": False,
+        "asked_for_form": False, "served": {"model": text}, "config_digests": ["d"], "code_versions": ["v"],
     }  # fmt: skip
     assert_tables_hold(render_report(report))
     counts = {"split": text, "kind": None, "topic": text, "items": 1, "note": text}

@@ -25,7 +25,10 @@ CONFIG: dict[str, Any] = {
         "replicas": 1,
     },
     "judge": {"model": "judge-1", "base_url": "local", "temperature": 0.0},
-    "prompts": {"intern": "Q: {question} | {prefix} {next_step}", "judge": "a long wording " * 10},
+    "prompts": {
+        "intern": "Q: {question} | {prefix} {next_step} ### The final answer is:",
+        "judge": "a long wording " * 10,
+    },
     "pictures": {"intern_max_side": 2048},
     "seed": 0,
     "eval": {

@@ -169,6 +169,7 @@ def test_one_evaluation_holds_the_folder(tmp_path: Path) -> None:
         (["judge.base_url=ftp://x"], "judge.base_url"),
         (["judge.api_key_env=NO_SUCH_VARIABLE_7"], "NO_SUCH_VARIABLE_7 is not set"),
         (["prompts.intern='{answer}'"], "prompts.intern: unknown field 'answer'"),
+        (["prompts.judge='{answer} {candidate}'"], "prompts.judge: does not show the judge {question}"),
         (["model=/no/such/model"], "/no/such/model: no such folder"),
         (["serve.adapter=/no/such/adapter"], "serve: adapter: /no/such/adapter: no LoRA adapter"),
         (["eval.root=/no/such/root"], "phantom: no folder /no/such/root/phantom"),

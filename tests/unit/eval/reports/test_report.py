@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from eval.reports.comparison import compare_evaluations, render_comparison
 from eval.reports.report import write_evaluation_report
 from eval.rows import ANSWERS, answer_row
 from eval.types import ChainState, OwnChain
@@ -128,3 +129,13 @@ def test_an_empty_reply_counts_against_the_parse_rate_and_a_lost_call_does_not(t
     silent = replace(answered("slake", 9, "n"), output="")
     report = write_evaluation_report(evaluation(tmp_path, [*of("slake", "rru"), silent]))
     assert report["benchmarks"]["slake"]["parse_rate"] == pytest.approx(2 / 3)
+
+
+def test_a_prompt_that_does_not_ask_for_the_form_is_told(tmp_path: Path) -> None:
+    bare = {**CONFIG, "prompts": {**CONFIG["prompts"], "intern": "{question}"}}
+    for name, config, asked in (("a", CONFIG, True), ("b", bare, False)):
+        report = write_evaluation_report(evaluation(tmp_path / name, of("slake", "rl"), config))
+        assert report["asked_for_form"] is asked
+        assert ("does **not ask for the form**" in (tmp_path / name / "report.md").read_text()) is not asked
+    found = compare_evaluations(tmp_path / "a", tmp_path / "b")
+    assert "does **not ask for the form**" in render_comparison(found)
