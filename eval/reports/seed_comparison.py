@@ -8,10 +8,10 @@ from typing import Any
 
 from eval.reports.comparison import Side, list_common_items, read_side
 from eval.reports.intervals import CONFIDENCE
-from eval.reports.markdown import escape_cell, format_percent, format_table
+from eval.reports.markdown import NOT_ASKED, escape_cell, format_percent, format_table
 from eval.reports.seeds import SeededPaired, compare_seeds
 from eval.reports.statistics import use_strict
-from eval.served import served_differently
+from eval.served import asks_for_form, served_differently
 from mics_ray.errors import RefusedRun
 from mics_ray.private_files import make_private_folder, write_private
 
@@ -95,6 +95,8 @@ def render_seed_comparison(found: SeedComparison) -> str:
               (("A", found.a), ("B", found.b))]  # fmt: skip
     parts = ["# Over training seeds, B against A", "\n\n".join(models)]
     parts += [format_table([*head, "over seeds", "each seed"], lines), NOTE]
+    if not all(asks_for_form(side.config) for side in [*found.a, *found.b]):
+        parts.append(NOT_ASKED)
     if found.left_out:
         parts.append(
             f"Left out: {found.left_out} items that are not in every evaluation, or whose call was lost in one."

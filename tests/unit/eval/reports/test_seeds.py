@@ -142,3 +142,12 @@ def test_seeds_that_were_served_differently_are_told(tmp_path: Path) -> None:
     found = compare_seed_evaluations([base], tuned)
     assert list(found.served_differently) == ["serve.max_tokens: 192 -> 64"]
     assert "**Not served alike**" in render_seed_comparison(found)
+
+
+def test_a_prompt_that_does_not_ask_for_the_form_is_told(tmp_path: Path) -> None:
+    (base,), tuned = seeded(tmp_path, "base", "wr"), seeded(tmp_path, "tuned", "rr", "rw")
+    assert "not ask for the form" not in render_seed_comparison(compare_seed_evaluations([base], tuned))
+    for folder in (base, *tuned):
+        config = (folder / "config.yaml").read_text().replace("### The final answer is", "Answer")
+        (folder / "config.yaml").write_text(config)
+    assert "does **not ask for the form**" in render_seed_comparison(compare_seed_evaluations([base], tuned))
