@@ -49,16 +49,19 @@ def keep_all(snippet: str) -> str:
     return re.sub(r"^rows = (.*)$", r"found.append(\1)", snippet, flags=re.M)
 
 
-def test_each_library_opens_a_run_in_one_line(run: Path) -> None:
-    found = run_python(run, "found = []\n" + keep_all(SNIPPETS[0]) + OPENED)
-    assert found["opened"] == ["datasets", "pandas", "polars", "duckdb"]
-    assert found["rows"] == [5] * 4
-
-
 COSTS = """
 costs = in_sql.fetchall(), in_polars.drop_nulls().rows(), in_pandas.items()
 print("costs", json.dumps([{model: round(usd, 6) for model, usd in one} for one in costs]))
 """
+
+
+def test_each_library_opens_a_run_in_one_line_and_tells_the_same_costs(run: Path) -> None:
+    found = run_python(run, f"found = []\n{keep_all(SNIPPETS[0])}{OPENED}{SNIPPETS[1]}{COSTS}")
+    assert found["opened"] == ["datasets", "pandas", "polars", "duckdb"]
+    assert found["rows"] == [5] * 4
+    costs = found["costs"]
+    assert costs[0] == costs[1] == costs[2]
+    assert len(dict(costs[0])) == 6
 
 
 def test_what_a_repair_set_aside_is_not_in_the_way(run: Path, tmp_path: Path) -> None:
@@ -71,20 +74,11 @@ def test_what_a_repair_set_aside_is_not_in_the_way(run: Path, tmp_path: Path) ->
     assert (found["opened"], found["rows"]) == (["pandas", "datasets", "polars"], [5] * 3)
 
 
-def test_what_each_model_cost_is_the_same_in_each(run: Path) -> None:
-    costs = run_python(run, f"import json\n{SNIPPETS[0].splitlines()[0]}\n{SNIPPETS[1]}{COSTS}")["costs"]
-    assert costs[0] == costs[1] == costs[2]
-    assert len(dict(costs[0])) == 6
-
-
-@pytest.mark.parametrize("earlier", [False, True])
-def test_rows_of_either_version_open_through_read_rows(run: Path, tmp_path: Path, earlier: bool) -> None:
-    first = shutil.copytree(run / "runs/first", tmp_path / "runs/first")
-    if earlier:
-        rewrite_as_version_2(first)
-    head = SNIPPETS[0].splitlines()[0]
-    found = run_python(tmp_path, f"{head}\nfound = []\n" + keep_all(SNIPPETS[2]) + OPENED)
-    assert (found["opened"], found["rows"]) == (["pandas", "datasets"], [5, 5])
+def test_rows_of_either_version_open_through_read_rows(run: Path, tmp_path: Path) -> None:
+    rewrite_as_version_2(shutil.copytree(run / "runs/first", tmp_path / "runs/first"))
+    head, opening = SNIPPETS[0].splitlines()[0], keep_all(SNIPPETS[2])
+    found = run_python(run, f"import os\n{head}\nfound = []\n{opening}\nos.chdir({str(tmp_path)!r})\n{opening}{OPENED}")
+    assert (found["opened"], found["rows"]) == (["pandas", "datasets"] * 2, [5] * 4)
 
 
 def test_the_table_names_every_column() -> None:

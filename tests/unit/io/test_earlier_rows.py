@@ -97,7 +97,7 @@ def test_a_flipped_bit_in_a_shard_of_version_2_is_found_or_changes_nothing(tmp_p
         tmp_path / SHARD.name,
     )
     found = 0
-    for _ in range(200):
+    for _ in range(100):
         damaged, at = bytearray(whole), chance.randrange(len(whole))
         damaged[at] ^= 1 << chance.randrange(8)
         path.write_bytes(damaged)
@@ -105,7 +105,7 @@ def test_a_flipped_bit_in_a_shard_of_version_2_is_found_or_changes_nothing(tmp_p
             assert list(iter_rows(tmp_path)) == rows
         except ShardError:
             found += 1
-    assert found > 70
+    assert found > 35
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_a_flipped_bit_is_found_or_changes_nothing(tmp_path: Path) -> None:
     path = ShardStore(tmp_path).commit(rows).path
     assert path is not None
     whole, found, chance = path.read_bytes(), 0, random.Random(1)
-    for _ in range(300):
+    for _ in range(150):
         damaged, at = bytearray(whole), chance.randrange(len(whole))
         damaged[at] ^= 1 << chance.randrange(8)
         path.write_bytes(damaged)
@@ -146,7 +146,7 @@ def test_a_flipped_bit_is_found_or_changes_nothing(tmp_path: Path) -> None:
             assert list(iter_rows(tmp_path)) == rows
         except ShardError:
             found += 1
-    assert found > 100
+    assert found > 50
 
 
 @pytest.mark.parametrize("keep", [0, 3, 100, -1])

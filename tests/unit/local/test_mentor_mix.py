@@ -11,7 +11,7 @@ from mics_ray.local.findings import FINDINGS, REGIONS, Finding
 from mics_ray.local.mentors import SKILLS, write_reply
 
 TEMPLATE = yaml.safe_load(Path("conf/prompts/default.yaml").read_text(encoding="utf-8"))["mentor"]
-CASES = 400
+CASES = 200
 FAINT_SHARE = 0.45
 CLEAR, FAINT = (2.4, 0.6), (0.9, 2.1)
 """Beta parameters of how well an intern understands a picture; .57 on average (mics_ray/local/interns/README.md)."""
