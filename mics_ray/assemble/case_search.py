@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def load_pictures(
-    config: Config, root: Path, place: RecordPlace, case: Case
+    config: Config, root: Path | str, place: RecordPlace, case: Case
 ) -> Mapping[str, Pictures | None] | Rejection:
     """The case's pictures under ``root`` as ``mentor`` and ``intern`` see them, or why the record cannot be used."""
     sides = {"mentor": config.pictures.mentor_max_side, "intern": config.pictures.intern_max_side}

@@ -97,7 +97,7 @@ def _check_input(config: Config) -> list[str]:
         images = locate_images(config)
     except InputError as error:
         return [str(error)]
-    return [] if images.is_dir() else [f"data.image_root: no such folder: {images}"]
+    return [] if isinstance(images, str) or images.is_dir() else [f"data.image_root: no such folder: {images}"]
 
 
 def _check_panel(config: Config) -> list[str]:

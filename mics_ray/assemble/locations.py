@@ -5,6 +5,7 @@ from typing import Any
 
 from mics_ray.config.schema import Config, Engine, ModelConfig
 from mics_ray.io.input_files import InputError, list_folders
+from mics_ray.io.storage import is_address
 
 LOCAL = "local"
 EMBEDDED = "embedded:"
@@ -28,17 +29,22 @@ def locate_cases(config: Config) -> str | list[str]:
     return resolve_cases(config.data.cases)
 
 
-def locate_images(config: Config) -> Path:
-    """The folder that picture paths are relative to; the one that holds the cases unless given.
+def locate_images(config: Config) -> Path | str:
+    """The folder (or address) that picture paths are relative to; the one that holds the cases unless given.
 
     Raises :class:`mics_ray.io.input_files.InputError` where several folders hold them and none is given.
     """
     if given := config.data.image_root:
-        return Path(resolve_embedded(given))
+        return _as_root(resolve_embedded(given))
     folders = list_folders(locate_cases(config))
     if len(folders) > 1:
         raise InputError(f"data.image_root: not given, and the cases lie in {len(folders)} folders; name one")
-    return Path(folders[0])
+    return _as_root(folders[0])
+
+
+def _as_root(given: str) -> Path | str:
+    """Absolute, as workers may run in another directory."""
+    return given if is_address(given) else Path(given).absolute()
 
 
 def list_models(config: Config) -> dict[str, ModelConfig]:

@@ -3,9 +3,10 @@
 import hashlib
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from mics_ray.core.types import Case
-from mics_ray.io.input_files import CasesGiven, InputError, InputFile, find_input_files
+from mics_ray.io.input_files import CasesGiven, InputError, InputFile, find_input_files, open_stored
 from mics_ray.io.readers import Raw
 from mics_ray.io.records import RecordPlace, Rejection, parse_record, reject_duplicate
 from mics_ray.io.shards import IdSet
@@ -164,8 +165,8 @@ def _parse_raw(raw: Raw, place: RecordPlace) -> Case | Rejection:
 def _hash_files(files: Sequence[InputFile]) -> str:
     digests = []
     for file in files:
-        with open(file.path, "rb") as stream:
-            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+        with open_stored(file.path) as stream:
+            digests.append(hashlib.file_digest(cast(Any, stream), "sha256").hexdigest())
     # That of the one file as it is: runs are known by it.
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 

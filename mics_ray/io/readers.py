@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from mics_ray.io.embedded_pictures import BATCH_BYTES, is_picture_column, list_leaves, name_pictures
-from mics_ray.io.input_files import InputFile, open_input
+from mics_ray.io.input_files import InputFile, open_input, open_stored
 from mics_ray.io.records import FIELDS, PICTURE_FIELDS
 
 MAX_RECORD = 64 * 2**20
@@ -73,7 +73,7 @@ def read_parquet(file: InputFile, start: int, first: int) -> Iterator[Raw]:
     Of pictures in the file only the places are (:mod:`mics_ray.io.embedded_pictures`).
     """
     # pre_buffer would load the chosen columns of all row groups ahead of the reading, no buffer whole column chunks.
-    with pq.ParquetFile(file.path, pre_buffer=False, buffer_size=2**20) as parquet:
+    with open_stored(file.path) as stream, pq.ParquetFile(stream, pre_buffer=False, buffer_size=2**20) as parquet:
         pictures = [name for name in PICTURE_FIELDS if _holds_pictures(parquet, name)]
         columns = [name for name in parquet.schema_arrow.names if name in FIELDS and name not in pictures]
         columns += [leaf for name in pictures for leaf in list_leaves(parquet, name)]

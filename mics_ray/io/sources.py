@@ -4,6 +4,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from enum import StrEnum
+from gzip import BadGzipFile
 
 import pyarrow as pa
 
@@ -36,7 +37,7 @@ def detect_format(file: InputFile) -> Format:
     """The format of a file, by its content where the name leaves it open. Raises :class:`InputError`."""
     path = file.path
     head = _read_head(path)
-    suffix = os.path.splitext(path.lower().removesuffix(".gz"))[1]
+    suffix = os.path.splitext(file.name.lower().removesuffix(".gz"))[1]
     if head.startswith(b"PAR1"):
         return Format.PARQUET
     if head.startswith(_FOREIGN):
@@ -67,7 +68,8 @@ def _read_head(path: str) -> bytes:
     try:
         head = read_head(path)
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or 'damaged gzip'}; check data.cases") from None
+        said = "damaged gzip" if isinstance(error, BadGzipFile) else error.strerror or "cannot be read"
+        raise InputError(f"{path}: {said}; check data.cases") from None
     except (EOFError, zlib.error):
         raise InputError(f"{path}: damaged gzip; is the file whole?") from None
     if not head.strip():

@@ -94,8 +94,7 @@ def _build_job(config: Config, folder: RunFolder) -> GenerationJob:
     try:
         inspect = inspect_pictures if config.data.strict else None
         done = unfailed_ids(folder.results) if config.retry_failed else committed_ids(folder.results)
-        # Workers may run in another directory.
-        images = str(locate_images(config).absolute())
+        images = str(locate_images(config))
         survey = survey_cases(locate_cases(config), done, inspect)
         view = build_identity(config, survey.sha256)
         # A folder without rows binds nobody: a first start that was refused may be corrected.

@@ -58,12 +58,7 @@ def open_inside(root: Path, relative: str, most: int | None = MAX_FILE_BYTES) ->
 
     ``most``: bytes that it may have. Raises :class:`PictureDefect`.
     """
-    if "\0" in relative or not relative.strip():
-        raise PictureDefect("not a path")
-    if re.match(r"[a-z][a-z0-9+.-]+:", relative, re.IGNORECASE):
-        raise PictureDefect("a URL, not a path under the image folder")
-    if relative.startswith("/") or ".." in relative.split("/"):
-        raise PictureDefect("a path that leaves the image folder")
+    require_relative(relative)
     try:
         base = root.resolve(strict=True)
         target = (base / relative).resolve(strict=True)
@@ -83,6 +78,16 @@ def open_inside(root: Path, relative: str, most: int | None = MAX_FILE_BYTES) ->
         file.close()
         raise PictureDefect(f"more than {(most or 0) >> 20} MB" if size else "empty file")
     return file
+
+
+def require_relative(relative: str) -> None:
+    """Raises :class:`PictureDefect` for a path that can be seen to lead out of the image folder."""
+    if "\0" in relative or not relative.strip():
+        raise PictureDefect("not a path")
+    if re.match(r"[a-z][a-z0-9+.-]+:", relative, re.IGNORECASE):
+        raise PictureDefect("a URL, not a path under the image folder")
+    if relative.startswith("/") or ".." in relative.split("/"):
+        raise PictureDefect("a path that leaves the image folder")
 
 
 def _open_below(base: Path, parts: tuple[str, ...]) -> int:
