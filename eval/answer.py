@@ -47,8 +47,11 @@ class Examiner:
         started, meter = time.monotonic(), UsageMeter()
         item = question.item
         case = Case(question.id, question_text(item), item.answer, item.images, context=item.context)
-        asked, inline = mark_places(item.written, len(item.images)) if item.written else (case.question, False)
-        prompt = fill_intern_prompt(self.work.job.prompts, replace(case, question=asked), ())
+        shown, inline = case, False
+        if item.written:
+            text, inline = mark_places(item.written, len(item.images))
+            shown = replace(case, question=text, context="")
+        prompt = fill_intern_prompt(self.work.job.prompts, shown, ())
         own_chain = OwnChain(ChainState.LOST) if self.work.job.eval.mics_score else None
         try:
             side = self.work.job.pictures.intern_max_side

@@ -70,9 +70,9 @@ async def test_an_open_answer_goes_to_the_judge_with_the_bare_question(tmp_path:
         made = await row(found, question, model=model, judge=judge)
     (request, pictures), (judged, shown) = model.asked[0], judge.asked[0]
     assert request.text == made["prompt"]
-    assert request.text == fill_intern_prompt(
-        found.job.prompts, Case("x", question.item.question, "", question.item.images), ()
-    )
+    item = question.item
+    told = Case("x", item.question, "", item.images, context=item.context)
+    assert request.text == fill_intern_prompt(found.job.prompts, told, ())
     assert (request.temperature, request.max_tokens) == (0.0, 192)
     assert pictures is not None
     assert request.pictures == pictures.digest
