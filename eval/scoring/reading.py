@@ -19,6 +19,8 @@ AMBIGUOUS = "ambiguous: "
 """How the reason begins where a reply names several answers."""
 MOST_WORDS = 60
 """Words of a reply that is taken as an answer although nothing marks it as one."""
+MOST_QUESTIONS = 3
+"""Questions that a reply may end with."""
 
 _BOXED = re.compile(r"\\boxed\s*\{\s*(?:\\text\s*\{)?([^{}]*)\}+")
 _SAID = re.compile(
@@ -28,7 +30,8 @@ _BOTH = re.compile(
     r"(yes|no)\b[\s,/;:.!?–—-]*(?:(?:and|or|but|also|partly)\b[\s,]*)*(?!\1)(yes|no)\b(?=[\s.!]*(?:$|[,;(]))"
 )
 _DENIES = re.compile(r"\b(?:no|not|without|never|absent|absence|negative)\b|n['’]t\b")
-_CHAIN = re.compile(r"^[ \t]*#|^[ \t*]*step[ \t]*\d", re.I | re.M)
+_CHAIN = re.compile(r"^[ \t*#]*step[ \t]*\d", re.I | re.M)
+_QUESTION = re.compile(r"(?:\A|(?<=[.!?])\s+|\n)[^.!?\n]*\?[\s*_]*\Z")
 _BULLET = re.compile(r"^[-•–]\s+")
 _SENTENCE = re.compile(r"(?<=[.!?])[*_)\"”]*[ \t]+(?=[A-Z*(\"“])")
 
@@ -99,14 +102,26 @@ def _read_marked(item: Item, said: list[str], kept: bool) -> Reading:
 
 
 def _read_unmarked(item: Item, text: str) -> Reading:
-    plain = clean_answer(text) or text.strip()
-    if plain.endswith("?"):
+    plain = _drop_question(clean_answer(text) or text.strip())
+    if not plain:
         return Reading(unread="no answer")
-    short = _is_short(plain)
-    found = _settle(item, [plain], kept=False, marked=False) if short else Reading(unread="no answer")
-    if (found.unread and short) or is_decided(item, found.answer):
-        return found
-    return _read_edges(item, plain, False, short) or found
+    if _is_short(plain):
+        found = _settle(item, [plain], kept=False, marked=False)
+        return (
+            found if found.unread or is_decided(item, found.answer) else _read_edges(item, plain, False, True) or found
+        )
+    if told := _read_edges(item, plain, kept=False, short=False):
+        return told
+    # For the judge: what a long reply begins and ends with. Steps that came to no end conclude nothing.
+    said = " … ".join(dict.fromkeys(_take_edges(plain)))
+    return Reading(said) if said and _is_short(said) and not _CHAIN.search(plain) else Reading(unread="no answer")
+
+
+def _drop_question(text: str) -> str:
+    """A reply without the questions that it ends with, such as an offer of more detail; of many nothing is left."""
+    for _ in range(MOST_QUESTIONS):
+        text = _QUESTION.sub("", text).strip()
+    return "" if text.endswith("?") else text
 
 
 def _is_short(text: str) -> bool:

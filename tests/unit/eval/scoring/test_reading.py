@@ -74,6 +74,7 @@ def test_a_reply_without_an_answer_has_none_and_is_wrong(item: Item) -> None:
     long = "word " * (MOST_WORDS + 1)
     texts = {
         "": "empty", " \n": "empty", "### The final answer is:": "no answer", "Is it?": "no answer", long: "no answer",
+        "Is it? Or not?": "no answer",
         "\\boxed{}": "no answer",
         "### Step 1: Look at it.": "no answer", "B or yes\n\n### The final answer is:\n": "no answer",
     }  # fmt: skip
@@ -84,7 +85,7 @@ def test_a_reply_without_an_answer_has_none_and_is_wrong(item: Item) -> None:
     }
 
 
-def test_a_long_reply_answers_in_its_first_or_last_sentence_or_not_at_all() -> None:
+def test_a_long_reply_names_its_answer_in_its_first_or_last_sentence() -> None:
     long = "It is seen in the picture. " * 20
     assert read_reply(YES, f"Yes. {long}") == Reading("yes")
     assert read_reply(YES, f"{long}\n\nNo.") == Reading("no")
@@ -92,8 +93,24 @@ def test_a_long_reply_answers_in_its_first_or_last_sentence_or_not_at_all() -> N
     assert read_reply(CHOICE, f"{long}\n\nOption C fits.") == Reading("C")
     assert read_reply(CHOICE, f"B. Focal uptake pattern\n{long}") == Reading("B")
     assert read_reply(YES, f"Yes.\n{long}\nNo.").unread == "ambiguous: yes and no"
-    assert read_reply(CHOICE, long).unread == "no answer"
-    assert read_reply(CHOICE, f"{long}\nThe panel (B) shows it.").unread == "no answer"
+    chain = f"### Step 1: {long}\nThe panel (B) shows it."
+    assert {read_reply(item, chain).unread for item in (CHOICE, YES, WORD, OPEN)} == {"no answer"}
+
+
+def test_of_a_long_reply_the_judge_reads_the_first_and_the_last_sentence() -> None:
+    long = "It is seen in the picture. " * 20
+    for item in (CHOICE, YES, WORD, OPEN):
+        found = read_reply(item, f"The lung is dark. {long}\n\nThis fits a pneumothorax.")
+        assert found == Reading("The lung is dark. … This fits a pneumothorax.")
+        assert check_by_rule(item, found) is None
+        assert read_reply(item, long) == Reading("It is seen in the picture.")
+    assert read_reply(OPEN, f"{long}\n\n" + "word " * MOST_WORDS).unread == "no answer"
+
+
+def test_a_question_at_the_end_takes_nothing_back() -> None:
+    assert read_reply(OPEN, "A pneumothorax. Shall I say more?") == Reading("A pneumothorax.")
+    assert read_reply(CHOICE, "B\n\nDoes this help? Shall I say more?") == Reading("B")
+    assert read_reply(YES, "Yes, it is. Anything else?") == Reading("yes")
 
 
 def test_options_that_are_letters_are_named_by_their_own_letter() -> None:
@@ -153,5 +170,6 @@ def test_what_may_mean_either_is_left_to_the_judge_and_both_is_no_answer() -> No
 def test_words_are_an_answer_where_the_reply_is_short_and_no_chain() -> None:
     for item in (WORD, OPEN):
         assert read_reply(item, " The image shows a pneumothorax. ") == Reading("The image shows a pneumothorax.")
+        assert read_reply(item, "## Impression\nA pneumothorax.") == Reading("## Impression\nA pneumothorax.")
         assert read_reply(item, "**Answer:** left") == Reading("left")
         assert read_reply(item, "### The final answer is: **left**") == Reading("left", True)
