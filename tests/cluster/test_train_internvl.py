@@ -269,11 +269,12 @@ def test_one_asks_the_merged_weights_without_any_flag_and_none_of_their_code_run
     assert told == run_program("infer", "model=embedded:interns/internvl", *asked)
 
 
-@pytest.mark.parametrize("form", ["original", "native"])
-def test_pictures_stand_inside_a_question_of_several_lines(form: str, merged: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["internvl2_5", "native"])
+def test_pictures_stand_inside_a_question_of_several_lines(form: str, tmp_path: Path) -> None:
     write_cases(tmp_path, 2, seed=5)
     films = ",".join(f"{tmp_path}/images/phantom-00{number}.png" for number in (1, 2))
-    model = merged if form == "original" else "embedded:interns/internvl"
+    own = str(write_original_form(tmp_path / "own", form))
+    model = "embedded:interns/internvl" if form == "native" else own
     question = "What is seen (Modality 1: <image>\n<image>)?\nA) this, B) that"
     drawn = ["temperature=0.2", "sampling={top_p: 0.9, top_k: 5}", "serve.max_tokens=24"]
     assert run_program("infer", f"model={model}", f"question={question}", f"images=[{films}]", *drawn).strip()

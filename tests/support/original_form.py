@@ -39,11 +39,14 @@ _RENAMED = (
 )
 
 
-def write_original_form(folder: Path) -> Path:
-    """Write the intern into ``folder``, which is made."""
+def write_original_form(folder: Path, template: str | None = None) -> Path:
+    """Write the intern into ``folder``, which is made.
+
+    ``template`` names the conversation that it is served with; it was trained without the system message of any.
+    """
     folder.mkdir(parents=True)
     save_file(_rename_weights(load_file(NATIVE / "model.safetensors")), folder / "model.safetensors", {"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(_describe_model(), indent=1))
+    (folder / "config.json").write_text(json.dumps(_describe_model() | {"template": template}, indent=1))
     shutil.copy(NATIVE / "tokenizer.json", folder)
     settings = json.loads((NATIVE / "tokenizer_config.json").read_text())
     kept = {name: value for name, value in settings.items() if "image" not in name and name != "processor_class"}
@@ -103,7 +106,6 @@ def _describe_model() -> dict[str, Any]:
         "downsample_ratio": 0.5,
         "ps_version": "v2",
         "select_layer": -1,
-        "template": "internvl2_5",
         "min_dynamic_patch": 1,
         "max_dynamic_patch": 1,
         "dynamic_image_size": True,

@@ -11,6 +11,7 @@ from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.adapter import read_tensor_names
 from mics_ray.models.engine.internvl_form import (
     MODEL_TYPE,
+    find_chat_template,
     find_foreign_tiling,
     find_form_problem,
     is_original_form,
@@ -217,9 +218,9 @@ def _read_processor_config(folder: Path) -> dict[str, Any]:
 
 
 def _check_chat_template(folder: Path, config: Mapping[str, Any]) -> str | None:
-    if config.get("model_type") not in (*PROCESSORS, MODEL_TYPE) or any(
-        (folder / name).is_file() for name in _TEMPLATES
-    ):
+    if find_chat_template(config) or config.get("model_type") not in (*PROCESSORS, MODEL_TYPE):
+        return None
+    if any((folder / name).is_file() for name in _TEMPLATES):
         return None
     if _read_optional_json(folder, "tokenizer_config.json").get("chat_template"):
         return None

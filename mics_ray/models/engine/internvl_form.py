@@ -33,6 +33,26 @@ VISION_DEFAULTS = {
 }
 
 
+_SYSTEM = "你是书生·万象，英文名是InternVL，是由上海人工智能实验室、清华大学及多家合作单位联合开发的多模态大语言模型。"
+"""What InternVL 2.5 and 3 are trained with as their system message, as the trainer's ``conv_style`` says it."""
+_TEMPLATES = {
+    "internvl2_5": (
+        "{%- if messages[0]['role'] != 'system' -%}<|im_start|>system\n" + _SYSTEM + "<|im_end|>\n{% endif -%}"
+        "{%- for message in messages -%}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+        "{% endfor -%}{%- if add_generation_prompt -%}<|im_start|>assistant\n{% endif -%}"
+    )
+}
+
+
+def find_chat_template(config: Mapping[str, Any]) -> str | None:
+    """The conversation that a model of this form was trained on; ``None``: that of its tokenizer's files.
+
+    The files of InternVL3 have that of the language model it was made from, with another system message ("You are
+    Qwen"), and answers are worse with it (OpenGVLab/InternVL, issue 1094).
+    """
+    return _TEMPLATES.get(str(config.get("template"))) if is_original_form(config) else None
+
+
 def is_original_form(config: Mapping[str, Any]) -> bool:
     """Whether a ``config.json`` is that of a model in InternVL's own form."""
     return config.get("model_type") == MODEL_TYPE

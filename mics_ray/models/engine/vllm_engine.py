@@ -16,7 +16,7 @@ from typing import Any
 from mics_ray.config.sampling import OF_MODEL, PARAMETERS
 from mics_ray.config.schema import ModelConfig
 from mics_ray.models.engine.conversation import build_conversation
-from mics_ray.models.engine.internvl_form import MODEL_TYPE
+from mics_ray.models.engine.internvl_form import MODEL_TYPE, find_chat_template
 from mics_ray.models.engine.vllm_settings import (
     check_libraries,
     engine_args,
@@ -119,7 +119,7 @@ class VllmEngine:
             llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**args))
         adapter = None if config.adapter is None else _lora_request(config.adapter)
         try:
-            llm.renderer.warmup(_chat_params(TEMPLATE_SETTINGS))
+            llm.renderer.warmup(_chat_params(llm, TEMPLATE_SETTINGS))
             if adapter is not None:
                 await llm.add_lora(adapter)
         except BaseException:
@@ -174,7 +174,7 @@ class VllmEngine:
         try:
             _, (prompt,) = await self._llm.renderer.render_chat_async(
                 [build_conversation(request, images, self._picture_word())],
-                _chat_params(choose_template_settings(request)),
+                _chat_params(self._llm, choose_template_settings(request)),
                 limit,
             )
         except VLLMValidationError as error:
@@ -246,10 +246,12 @@ class VllmEngine:
             raise LostCall(Failure("pictures", f"a picture could not be decoded ({type(error).__name__})")) from None
 
 
-def _chat_params(settings: Mapping[str, Any]) -> Any:
+def _chat_params(llm: Any, settings: Mapping[str, Any]) -> Any:
     from vllm.renderers.params import ChatParams
 
-    return ChatParams(chat_template_kwargs=dict(settings))
+    config = llm.model_config.hf_config
+    template = find_chat_template({"model_type": config.model_type, "template": getattr(config, "template", None)})
+    return ChatParams(chat_template=template, chat_template_kwargs=dict(settings))
 
 
 def _lora_request(folder: str) -> Any:

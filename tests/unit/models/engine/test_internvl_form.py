@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoTokenizer
 
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.checkpoint import check_checkpoint, read_tiling
+from mics_ray.models.engine.internvl_form import find_chat_template
 from tests.support.original_form import NATIVE, write_original_form
 
 
@@ -85,3 +86,30 @@ def test_a_template_is_needed_for_this_form_too(model: Path) -> None:
     with pytest.raises(RefusedRun, match="no chat template"):
         check_checkpoint(str(model))
     path.write_text(before)
+
+
+def test_a_model_of_internvl3_is_asked_in_the_conversation_that_it_was_trained_on(model: Path) -> None:
+    """Its tokenizer's files name another system message; the trainer's conversation, and one of a mentor, are these."""
+    before = change_config(model, lambda config: config.update(template="internvl2_5"))
+    template = find_chat_template(json.loads((model / "config.json").read_text()))
+    without_template = (model / "tokenizer_config.json").read_text()
+    (model / "tokenizer_config.json").write_text("{}")
+    check_checkpoint(str(model))
+    (model / "tokenizer_config.json").write_text(without_template)
+    (model / "config.json").write_text(before)
+    tokenizer = AutoTokenizer.from_pretrained(NATIVE)
+    asked = [{"role": "user", "content": "<image>\nWhat is it?"}]
+    settings = {"chat_template": template, "tokenize": False, "add_generation_prompt": True}
+    head, turn = tokenizer.apply_chat_template(asked, **settings).split("<|im_end|>\n", 1)
+    assert head.startswith("<|im_start|>system\n")
+    assert "InternVL" in head
+    assert turn == "<|im_start|>user\n<image>\nWhat is it?<|im_end|>\n<|im_start|>assistant\n"
+    told = tokenizer.apply_chat_template([{"role": "system", "content": "Be brief."}, *asked], **settings)
+    assert told == f"<|im_start|>system\nBe brief.<|im_end|>\n{turn}"
+
+
+@pytest.mark.parametrize(
+    "config", [{"model_type": "internvl_chat", "template": "other"}, {"model_type": "qwen2", "template": "internvl2_5"}]
+)
+def test_other_conversations_are_those_of_the_tokenizers_files(config: dict[str, str]) -> None:
+    assert find_chat_template(config) is None
