@@ -157,8 +157,8 @@ def run_compare(argv: Sequence[str]) -> int:
 
 
 def _split_seeds(text: str) -> list[Path]:
-    # A folder that has a comma in its name is one folder.
-    return [Path(text)] if Path(text).exists() else [Path(one) for one in text.split(",")]
+    # A folder that has a comma in its name is one folder. Not Path.exists: of a text longer than any path it raises.
+    return [Path(text)] if os.path.exists(text) else [Path(one) for one in text.split(",")]
 
 
 def print_comparison(first: Sequence[Path], second: Sequence[Path], out: Path | None) -> int:

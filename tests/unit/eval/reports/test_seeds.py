@@ -131,6 +131,7 @@ def test_what_is_no_set_of_seeds_is_refused(tmp_path: Path, capsys: pytest.Captu
     other = seeded(tmp_path, "other", "rr", question="Another?")
     with pytest.raises(RefusedRun, match="item slake/0 is another one"):
         compare_seed_evaluations([base], [tuned[0], *other])
+    assert run_compare([str(base), ",".join([str(tuned[0])] * 200)]) == 78, "longer than any path"
     assert run_compare([str(base), f"{tuned[0]},{tmp_path}/nothing"]) == 78
     assert "holds no evaluation" in capsys.readouterr().err
 
