@@ -18,8 +18,10 @@ PUBLIC = "https://example.org/v1"
 
 def test_embedded_paths_lie_in_the_package() -> None:
     config = compose_demo()
-    assert locate_cases(config).is_file()
-    assert locate_images(config) == locate_cases(config).parent
+    cases = locate_cases(config)
+    assert isinstance(cases, str)
+    assert Path(cases).is_file()
+    assert locate_images(config) == Path(cases).parent
     assert resolve_embedded("Qwen/Qwen2-VL-7B-Instruct") == "Qwen/Qwen2-VL-7B-Instruct"
     assert locate_images(compose_demo("data.image_root=/x")) == Path("/x")
 

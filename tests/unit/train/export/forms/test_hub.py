@@ -65,6 +65,7 @@ def test_both_splits_load_with_every_picture_as_it_is(
             assert row == {
                 "id": one.id,
                 "question": one.question,
+                "context": one.context,
                 "answer": one.answer,
                 "steps": list(one.steps),
                 "final_answer": one.final_answer,
