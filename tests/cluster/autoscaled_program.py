@@ -116,8 +116,8 @@ def gpu_nodes() -> list[str]:
 
 def seen() -> dict[str, Any]:
     """Have the fleet grow and shrink, and say which nodes were there and where its replicas were."""
-    interns_module.is_cpu_build = lambda: False
-    interns_module.replica_spec = fleet_module.replica_spec = stub_spec
+    interns_module.is_cpu_build = lambda: False  # type: ignore[attr-defined]
+    interns_module.replica_spec = fleet_module.replica_spec = stub_spec  # type: ignore[attr-defined]
     model = ModelConfig(model="m", base_url="local")
     interns = {NAME: InternDefaults(model="m", replicas={"min": 1, "max": 2})}
     config = Config(mentors={"a": model, "b": model}, interns=interns, judge=model)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mics_ray.io.rows import SCHEMA
+from mics_ray.io.row_schema import SCHEMA
 from tests.support.program import generate, generate_cpu_s, rows
 from tests.support.provider import Provider, record, write_cases
 

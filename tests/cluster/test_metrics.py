@@ -35,13 +35,14 @@ class Troubled(Provider):
 
     troubles = 0
 
-    async def _chat(self, request: web.Request) -> web.Response:
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = json.loads(await request.read())
         if len(self.log) % 5 == 4:
             self.troubles += 1
             self.log.append({"model": body["model"], "probe": True, "body": body})
             return web.json_response({"error": {"message": CANARY}}, status=503)
         answer = await super()._chat(request)
+        assert isinstance(answer, web.Response)
         if answer.text and body["model"] == "mentor-2":
             cut = re.sub(
                 "### The final answer is:.*", CANARY, json.loads(answer.text)["choices"][0]["message"]["content"]

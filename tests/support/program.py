@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
+from typing import Any
 
 from mics_ray.io.shards import iter_rows
 
@@ -42,7 +43,7 @@ def run_here(main: Callable[[Sequence[str]], int], *arguments: str) -> subproces
     return subprocess.CompletedProcess(list(arguments), code, out.getvalue(), err.getvalue())
 
 
-def rows(folder: Path) -> list[dict[str, object]]:
+def rows(folder: Path) -> list[dict[str, Any]]:
     """All committed rows of a run folder, by case id."""
     return sorted(iter_rows(folder / "results"), key=lambda row: str(row["case_id"]))
 

@@ -47,6 +47,8 @@ class DeadlyEngine(SlowEngine):
 class SickEngine(SlowEngine):
     """Fails every request in its first process, as a GPU with a fault does; the file ``config.model`` says it was."""
 
+    sick: bool
+
     @classmethod
     async def start(cls, config: ModelConfig, on_gpu: bool) -> "SickEngine":
         engine = cls()

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from eval.rejudge import served_judge
 from eval.rejudge.served_judge import ServedJudge
 from mics_ray.assemble.locations import resolve_embedded
 from mics_ray.config.schema import Engine, ModelConfig
 from mics_ray.errors import EXIT_STOPPED, RefusedRun, find_exit_code
-from mics_ray.models.engine.vllm_engine import EngineDead
+from mics_ray.models.engine.vllm_engine import EngineDead, VllmEngine
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.types import Pictures, Refused, Reply, Request, encode_choice
 
@@ -51,7 +50,7 @@ async def start(monkeypatch: pytest.MonkeyPatch, cache: ReplyStore, engine: Stub
         loaded.append(config)
         return engine
 
-    monkeypatch.setattr(served_judge.VllmEngine, "start", load)
+    monkeypatch.setattr(VllmEngine, "start", load)
     judge = await ServedJudge.start(CONFIG, cache)
     assert loaded[0].model == resolve_embedded(CONFIG.model) != CONFIG.model
     return judge
@@ -78,6 +77,6 @@ async def test_one_that_does_not_load_is_refused_in_a_line(monkeypatch: pytest.M
     async def fail(config: ModelConfig, on_gpu: bool) -> StubEngine:
         raise OSError("no such weights")
 
-    monkeypatch.setattr(served_judge.VllmEngine, "start", fail)
+    monkeypatch.setattr(VllmEngine, "start", fail)
     with pytest.raises(RefusedRun, match=r"judge: vLLM could not load .*internvl \(OSError\)"):
         await ServedJudge.start(CONFIG, cache)

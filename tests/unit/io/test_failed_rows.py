@@ -8,7 +8,7 @@ import pytest
 
 from mics_ray.io import failed_rows
 from mics_ray.io.failed_rows import set_failed_rows_aside, unfailed_ids
-from mics_ray.io.shards import ShardError, ShardStore, iter_rows, list_shards
+from mics_ray.io.shards import ShardError, ShardStore, iter_rows, list_shards, write_table
 from tests.support.run_folders import row
 
 
@@ -51,7 +51,7 @@ def test_a_case_that_fails_again_keeps_both_of_its_old_rows(tmp_path: Path) -> N
 @pytest.mark.parametrize("at", range(6))
 def test_a_crash_at_any_write_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     results, steps = make_results(tmp_path), Counter[str]()
-    real = failed_rows.write_table
+    real = write_table
 
     def crash(path: Path, table: object) -> None:
         steps["write"] += 1

@@ -9,7 +9,7 @@ from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.io import cases
-from mics_ray.io.records import Rejection
+from mics_ray.io.records import Rejection, parse_record
 from mics_ray.io.rows import rejected_row
 from mics_ray.io.shards import ShardStore, list_shards
 from mics_ray.jobs.generation import prepare_generation, uses_simulated_models
@@ -122,7 +122,7 @@ def test_strict_parses_each_record_once_and_looks_at_pictures_of_pending_cases_a
         rows = [rejected_row(Rejection(number, name, "for the test"), job.stamp) for number, name in enumerate("ab")]
     ShardStore(job.folder.results).commit(rows)
     parsed: list[object] = []
-    parse = cases.parse_record
+    parse = parse_record
     monkeypatch.setattr(cases, "parse_record", lambda value, place: parsed.append(value) or parse(value, place))
     with pytest.raises(RefusedRun) as refused:
         prepare_generation(given).__enter__()

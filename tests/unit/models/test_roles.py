@@ -249,6 +249,7 @@ async def test_lost_and_refused_calls_pass_through(meter: UsageMeter) -> None:
         ):
             with pytest.raises(type(error)) as caught:
                 await role
+            assert isinstance(caught.value, LostCall | Refused)
             assert caught.value.failure == error.failure
             assert getattr(caught.value, "entry", "entry") == "entry", "a refusal names the model that was asked"
     assert meter.usage == {}

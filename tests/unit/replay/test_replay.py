@@ -5,10 +5,12 @@ import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from mics_ray.assemble.case_search import run_case
 from mics_ray.assemble.panel import build_judge_template, find_room
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config, ModelConfig
@@ -44,7 +46,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): b"" if p.name.endswith("-shm") else p.read_bytes() for p in paths}
 
 
-def found(folder: Path) -> dict[str, dict[str, object]]:
+def found(folder: Path) -> dict[str, dict[str, Any]]:
     """Rows by id, without what says how they were made."""
     return {
         row["case_id"]: {name: value for name, value in row.items() if name not in NOT_CANONICAL}
@@ -204,7 +206,7 @@ def test_a_stopped_replay_keeps_its_rows_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = recorded_run(tmp_path, 12)
-    real, stop = cases.run_case, StopSignal()
+    real, stop = run_case, StopSignal()
     hanging: set[str] = set()
 
     async def hang(config: Config, strategy: Strategy, case: Case, panel: Panel) -> SearchResult:
@@ -271,9 +273,7 @@ def test_a_damaged_shard_is_refused_with_what_repairs_it(run: Path) -> None:
 
 
 def test_an_unforeseen_error_fails_its_case_only(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mics_ray.replay import cases
-
-    real = cases.run_case
+    real = run_case
 
     async def breaks(config: object, strategy: object, case: Case, panel: object) -> object:
         if case.id == "case-3":

@@ -11,7 +11,7 @@ import pytest
 from mics_ray.core.types import Usage
 from mics_ray.errors import RefusedRun
 from mics_ray.io.shards import ShardStore
-from mics_ray.runtime.monitor import watch_folder
+from mics_ray.runtime.monitor import scrape
 from mics_ray.runtime.monitor.logs import CaseLog, modified_ns
 from mics_ray.runtime.monitor.scrape import Sample
 from mics_ray.runtime.monitor.watch_folder import SILENT_S, FolderWatch
@@ -149,7 +149,7 @@ def test_live_figures_come_from_the_metrics_of_this_run(folder: Path, monkeypatc
             ("mics_limiter_queue", {"run": "first", "model": "gpt"}, 7.0),
         ], []
 
-    monkeypatch.setattr(watch_folder.scrape, "read_targets_samples", scraped)
+    monkeypatch.setattr(scrape, "read_targets_samples", scraped)
     live(folder, metrics=("10.0.0.1:5",))
     commit(folder, "a")
     view = FolderWatch(folder).read_view()
@@ -167,7 +167,7 @@ def test_metrics_that_cannot_be_reached_are_named_and_not_asked_every_time(
         asked.extend(targets)
         return [], targets
 
-    monkeypatch.setattr(watch_folder.scrape, "read_targets_samples", nobody)
+    monkeypatch.setattr(scrape, "read_targets_samples", nobody)
     live(folder, metrics=("10.0.0.1:5",))
     watched = FolderWatch(folder)
     assert (

@@ -52,7 +52,7 @@ def test_a_launchers_file_may_leave_things_out(tmp_path: Path) -> None:
 def stated(monkeypatch: pytest.MonkeyPatch) -> ClusterConfig:
     """What the cluster says of itself, in Ray's own form."""
     config = ClusterConfig()
-    monkeypatch.setattr(autoscaler.state, "get_cluster_config", lambda: config)
+    monkeypatch.setattr("mics_ray.runtime.serving.autoscaler.state.get_cluster_config", lambda: config)
     return config
 
 
@@ -72,7 +72,7 @@ def test_what_the_cluster_states_goes_before_the_launchers_file(
 
 def test_a_cluster_that_states_nothing_has_no_more_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(autoscaler, "LAUNCHER_FILE", tmp_path / "none.yaml")
-    monkeypatch.setattr(autoscaler.state, "get_cluster_config", lambda: None)
+    monkeypatch.setattr("mics_ray.runtime.serving.autoscaler.state.get_cluster_config", lambda: None)
     assert autoscaler.find_addable_nodes([]) == []
 
 
