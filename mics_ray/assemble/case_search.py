@@ -9,6 +9,7 @@ from mics_ray.assemble.case_pictures import CasePictures
 from mics_ray.config.context import read_context
 from mics_ray.config.schema import Config
 from mics_ray.core.context import show_context
+from mics_ray.core.leaks.judged import check_steps
 from mics_ray.core.ports import Panel, Strategy
 from mics_ray.core.search import SearchResult, search_case
 from mics_ray.core.tree import SearchTree
@@ -32,9 +33,14 @@ def load_pictures(
 
 
 async def run_case(config: Config, strategy: Strategy, case: Case, panel: Panel) -> SearchResult:
-    """Search one case and grade its chain as the preset says. Errors of a model arrive as an exception group."""
+    """Search one case, grade its chain as the preset says, and have its steps checked where the panel has a leak judge.
+
+    Errors of a model arrive as an exception group.
+    """
     search, case = config.search, show_context(case, read_context(config.data.context))
     result = await search_case(case, strategy, panel, config.seed, search.restarts)
+    if panel.leak_judge is not None:
+        result = replace(result, leak_checks=await check_steps(result, panel.leak_judge, config.seed))
     if not search.quality_control and result.chain is not None:
         return replace(result, quality=Quality.KEEP)
     return result

@@ -35,7 +35,8 @@ def check_job(config: Config) -> None:
 def check_replay(config: Config) -> None:
     """:func:`check_job` for a search on recorded replies: nobody is reached, so no key and no weights are asked for."""
     problems = [
-        *_check_input(config), *_check_panel(config), *find_size_problems(config), *check_templates(config.prompts)
+        *_check_input(config), *_check_panel(config), *find_size_problems(config), *check_templates(config.prompts),
+        *_check_leak_judge(config),
     ]  # fmt: skip
     if problems:
         raise RefusedRun("\n".join(problems))
@@ -43,7 +44,7 @@ def check_replay(config: Config) -> None:
 
 def find_model_problems(config: Config) -> list[str]:
     """What is wrong with the prompts, the models and how many there are of anything, one line each."""
-    problems = [*find_size_problems(config), *check_templates(config.prompts)]
+    problems = [*find_size_problems(config), *check_templates(config.prompts), *_check_leak_judge(config)]
     if config.cache.max_gb is not None and config.cache.max_gb <= 0:
         problems.append(f"cache.max_gb: {config.cache.max_gb:g} is not above 0")
     for name, entry in list_endpoints(config).items():
@@ -63,6 +64,13 @@ def find_budget_problems(config: Config) -> list[str]:
         name for name, entry in list_endpoints(config).items() if list_key_names(entry) and not _has_price(entry.price)
     ]
     return problems + [f"{name}.price: not given, so budget_usd cannot count its calls" for name in free]
+
+
+def _check_leak_judge(config: Config) -> list[str]:
+    """A leak judge needs a question to ask."""
+    if config.leaks.judge and not config.prompts.judge_leak.strip():
+        return ["prompts.judge_leak: leaks.judge=true needs it; conf/prompts/default.yaml has one"]
+    return []
 
 
 def _has_price(price: Price) -> bool:

@@ -8,12 +8,15 @@ from mics_ray.config.context import read_context
 from mics_ray.config.schema import Config, Price, StrategyKind
 from mics_ray.core.context import show_context
 from mics_ray.core.types import Case
-from mics_ray.models.prompts import fill_intern_prompt, fill_judge_prompt, fill_mentor_prompt
+from mics_ray.models.prompts import fill_intern_prompt, fill_judge_prompt, fill_leak_prompt, fill_mentor_prompt
 from mics_ray.models.replies.pricing import CHARACTERS_PER_TOKEN, TYPICAL_PICTURE_TOKENS, cost_usd
 
 MENTOR_TOKENS, INTERN_TOKENS, JUDGE_TOKENS = 600, 300, 3
 """Assumed completions, in tokens."""
 TYPICAL_ROUNDS = 2
+CLOSING_STEPS = 2
+"""Assumed steps of a chain behind the chosen ones, which a leak judge is asked about too."""
+STEP_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,20 @@ def estimate_job(config: Config, sample: Sequence[Case], cases: int, rounds: int
     intern = _average([len(fill_intern_prompt(prompts, case, ())) for case in sample])
     judge = _average([len(fill_judge_prompt(prompts, case, case.answer)) for case in sample])
     asked = cases * rounds * mentors * votes
+    judged, checked = asked * len(config.interns), cases * _count_checks(config, rounds)
+    check = _average([len(fill_leak_prompt(prompts, case, "")) + STEP_CHARACTERS for case in sample])
+    # Of two kinds of question, one line: the prompt as long as the average of both.
+    judge = (judged * judge + checked * check) / (judged + checked) if checked else judge
     return [
         *(_estimate_line(config, name, cases * per_mentor, mentor, pictures, MENTOR_TOKENS) for name in config.mentors),
         *(_estimate_line(config, name, asked, intern, pictures, INTERN_TOKENS) for name in config.interns),
-        _estimate_line(config, JUDGE, asked * len(config.interns), judge, 0, JUDGE_TOKENS),
+        _estimate_line(config, JUDGE, judged + checked, judge, 0, JUDGE_TOKENS),
     ]
+
+
+def _count_checks(config: Config, rounds: int) -> int:
+    """Steps of a case that a leak judge is asked about, where each case keeps a chain."""
+    return rounds * len(config.mentors) * config.search.first_steps + CLOSING_STEPS if config.leaks.judge else 0
 
 
 def _estimate_line(

@@ -44,7 +44,8 @@ class PanelBuilder:
             for name in config.interns
         }
         judge = ModelJudge(self._bind_model(JUDGE, build_judge_template(config), None, meter))
-        return Panel(mentors, interns, judge, tuple(config.search.intern_temperatures))
+        temperatures = tuple(config.search.intern_temperatures)
+        return Panel(mentors, interns, judge, temperatures, judge if config.leaks.judge else None)
 
     def _bind_model(self, name: str, template: Request, pictures: Pictures | None, meter: UsageMeter) -> BoundModel:
         if not self._find_entry(name).sees_pictures:

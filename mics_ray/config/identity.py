@@ -38,6 +38,10 @@ def build_identity(config: Config, data_sha256: str) -> dict[str, Any]:
         del view["search"]["intern_sampling"]
     if not view["prompts"]["intern_without_pictures"]:
         del view["prompts"]["intern_without_pictures"]
+    if config.leaks.judge:
+        view["leaks"] = asdict(config.leaks)
+    else:
+        view["prompts"].pop("judge_leak")
     view["judge"] = _select_fields(config.judge, name_decisive_fields(config.judge.engine))
     view["mentors"] = {
         name: _select_fields(entry, name_decisive_fields(entry.engine)) for name, entry in config.mentors.items()

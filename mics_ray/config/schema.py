@@ -162,6 +162,14 @@ class PromptsConfig:
     intern: str = MISSING
     judge: str = MISSING
     intern_without_pictures: str = ""  # of a case that has none; "": as `intern`
+    judge_leak: str = ""  # where leaks.judge
+
+
+@dataclass
+class LeaksConfig:
+    """Steps that give the gold answer away: words are always looked at."""
+
+    judge: bool = False  # asks the judge, too, about each step that training may use: paraphrases, translations
 
 
 @dataclass
@@ -197,6 +205,7 @@ class Config:
     prompts: PromptsConfig = field(default_factory=PromptsConfig)
     pictures: PicturesConfig = field(default_factory=PicturesConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    leaks: LeaksConfig = field(default_factory=LeaksConfig)
     run: RunConfig = field(default_factory=RunConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
     ray: RayConfig = field(default_factory=RayConfig)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mics_ray.core.tree import SearchTree
-from mics_ray.core.types import Case, Continuation, Finish, Judgement, Outcome
+from mics_ray.core.types import Case, Continuation, Finish, Judgement, LeakCheck, Outcome
 
 
 class Mentor(Protocol):
@@ -32,14 +32,26 @@ class Judge(Protocol):
         ...
 
 
+class LeakJudge(Protocol):
+    """A model that says whether a step gives the gold answer away in words of its own."""
+
+    async def check_step(self, case: Case, step: str, seed: int) -> LeakCheck:
+        """Judge ``step``; the verdict is ``LEAK`` or ``CLEAN``. Raises :class:`LostCall`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Everybody who takes part in a search; names and order are those of the configuration."""
+    """Everybody who takes part in a search; names and order are those of the configuration.
+
+    ``leak_judge`` is asked about the steps of a case that keeps a chain; ``None``: nobody is.
+    """
 
     mentors: Mapping[str, Mentor]
     interns: Mapping[str, Intern]
     judge: Judge
     temperatures: Sequence[float]
+    leak_judge: LeakJudge | None = None
 
 
 @dataclass(frozen=True, slots=True)

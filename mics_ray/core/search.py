@@ -1,22 +1,36 @@
 """The only loop that talks to models: expand, score, select, stop, and search dead ends again."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from mics_ray.core.mics import NO_STEP
 from mics_ray.core.ports import Expand, Panel, Stop, Strategy
 from mics_ray.core.seeds import attempt_seed, intern_seed, judge_seed, mentor_seed
 from mics_ray.core.tree import Node, SearchTree, grade_quality
-from mics_ray.core.types import KEPT_OUTCOMES, Case, Continuation, Failure, LostCall, Outcome, Quality, Verdict, Vote
+from mics_ray.core.types import (
+    KEPT_OUTCOMES,
+    Case,
+    Continuation,
+    Failure,
+    LeakCheck,
+    LostCall,
+    Outcome,
+    Quality,
+    Verdict,
+    Vote,
+)
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """One case, searched: the kept chain (``None`` unless solved or depth) and the trees of all attempts."""
+    """One case, searched: the kept chain (``None`` unless solved or depth) and the trees of all attempts.
+
+    ``leak_checks`` is what a leak judge said, by step; empty where none was asked.
+    """
 
     case: Case
     outcome: Outcome
@@ -25,6 +39,7 @@ class SearchResult:
     chain: Continuation | None
     leaf: int | None
     attempts: tuple[SearchTree, ...]
+    leak_checks: Mapping[str, LeakCheck] = field(default_factory=dict)
 
     @property
     def tree(self) -> SearchTree:

@@ -41,6 +41,11 @@ def intern_seed(tree_seed: int, case_id: str, intern: str, temperature: float, p
     return derive_seed(tree_seed, case_id, "intern", intern, temperature, prefix)
 
 
+def leak_seed(seed: int, case_id: str, step: str) -> int:
+    """The seed of the call that asks the judge whether ``step`` gives the answer away; ``seed`` is the row's."""
+    return derive_seed(seed, case_id, "leak", step)
+
+
 def judge_seed(intern_draw: int) -> int:
     """The seed of the call that judges the answer of the intern's call with seed ``intern_draw``."""
     return derive_seed(intern_draw, "judge")

@@ -143,6 +143,23 @@ class Vote:
     failure: Failure | None = None
 
 
+class LeakVerdict(StrEnum):
+    """What the judge said of one step; ``UNKNOWN`` when its call was lost or its reply cannot be read."""
+
+    LEAK = "leak"
+    CLEAN = "clean"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class LeakCheck:
+    """The judge's word on whether a step gives the gold answer away, and its reply; ``failure``: why it is unknown."""
+
+    verdict: LeakVerdict
+    reply: str = ""
+    failure: Failure | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Calls, tokens and US dollars. ``cached_calls`` are part of ``calls``; only the others were sent and paid.

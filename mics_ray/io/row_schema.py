@@ -23,6 +23,7 @@ _VOTE = pa.struct(
         ("failure", pa.string()),
     ]
 )
+_CHECK = pa.struct([("step", pa.int32()), ("verdict", pa.string()), ("reply", pa.string()), ("failure", pa.string())])
 _NODE = pa.struct(
     [
         ("id", pa.int32()),
@@ -36,6 +37,7 @@ _NODE = pa.struct(
         ("score", pa.float64()),
         ("chosen", pa.bool_()),
         ("leaks", _TEXTS),
+        ("leak_checks", pa.list_(_CHECK)),
         ("failure", pa.string()),
         ("votes", pa.list_(_VOTE)),
     ]
@@ -69,6 +71,7 @@ SCHEMA = pa.schema(
         ("final_answer", pa.string()),
         ("reasoning", pa.string()),
         ("leaks", pa.list_(_LEAK)),
+        ("leak_checks", pa.list_(_CHECK)),
         ("rounds", pa.int32()),
         ("mentors", _TEXTS),
         ("scores", pa.list_(_SCORES)),
@@ -85,7 +88,7 @@ SCHEMA = pa.schema(
 """Columns of a row. Null only where it means something: no parent, no score, no failure, not looked at.
 
 ``leaks`` are those of the chain (steps numbered from 1), ``leaks`` of a node the kinds in its own steps; see
-:mod:`mics_ray.core.leaks`.
+:mod:`mics_ray.core.leaks`. ``leak_checks`` is what the judge said of the same steps, empty where it was not asked.
 """
 
 BEFORE: Mapping[str, object] = {
@@ -93,6 +96,8 @@ BEFORE: Mapping[str, object] = {
     "usage.reasoning_tokens": 0,
     "context": "",
     "context_names_answer": None,
+    "leak_checks": [],
+    "nodes.leak_checks": [],
 }
 """Fields that rows of version 2, or of an earlier version 3, do not have, by their path: what they are read as there.
 

@@ -12,7 +12,7 @@ from mics_ray.core.seeds import attempt_seed
 from mics_ray.core.telling_context import context_names_answer
 from mics_ray.core.text import format_chain, format_steps
 from mics_ray.core.tree import Node, SearchTree, grade_quality
-from mics_ray.core.types import Continuation, Failure, Outcome, Usage, Verdict, Vote
+from mics_ray.core.types import Continuation, Failure, LeakCheck, Outcome, Usage, Verdict, Vote
 from mics_ray.io.records import Rejection
 from mics_ray.io.row_schema import SCHEMA, SCHEMA_VERSION
 
@@ -46,10 +46,11 @@ def result_row(result: SearchResult, usage: Mapping[str, Usage], seconds: float,
         final_answer=chain.answer if chain else "",
         reasoning=format_chain(chain) if chain else "",
         leaks=[{"step": step, "kind": kind.value} for step, kind in guard.find_in_chain(chain.steps if chain else ())],
+        leak_checks=_make_check_rows(chain.steps if chain else (), result.leak_checks),
         rounds=tree.rounds,
         mentors=[node.mentor for node in tree.path_to(result.leaf)],
         scores=_make_score_rows(tree),
-        nodes=_make_node_rows(result.attempts, result.leaf, guard),
+        nodes=_make_node_rows(result, guard),
         usage=[{"model": model, **asdict(used)} for model, used in usage.items()],
         attempts=len(result.attempts),
         seconds=seconds,
@@ -73,6 +74,7 @@ def rejected_row(rejection: Rejection, stamp: Stamp) -> dict[str, Any]:
         final_answer="",
         reasoning="",
         leaks=(),
+        leak_checks=(),
         rounds=0,
         mentors=(),
         scores=(),
@@ -94,24 +96,25 @@ def _make_score_rows(tree: SearchTree) -> list[dict[str, Any]]:
     return [{"mentor": name, "scores": tree.scores_of(name)} for name in mentors]
 
 
-def _make_node_rows(attempts: Sequence[SearchTree], leaf: int | None, guard: LeakGuard) -> list[dict[str, Any]]:
+def _make_node_rows(result: SearchResult, guard: LeakGuard) -> list[dict[str, Any]]:
     """The candidates of all attempts; ids go on from one attempt to the next, so that they are unique in a row."""
     rows: list[dict[str, Any]] = []
-    for number, tree in enumerate(attempts, 1):
+    for number, tree in enumerate(result.attempts, 1):
         # Earlier attempts ended in a dead end: what they had chosen is the prefix of their last round.
-        last = leaf if number == len(attempts) else tree.last_parent()
+        last = result.leaf if number == len(result.attempts) else tree.last_parent()
         chosen = {node.id for node in tree.path_to(last)}
         shift = len(rows)
         for node in tree.nodes:
             kinds = [kind.value for step in node.steps for kind in guard.find_in_step(step)]
             # Leaks go with the candidate even where it lost, so that mentors can be compared by how often they tell.
-            found = {"chosen": node.id in chosen, "leaks": list(dict.fromkeys(kinds))}
+            found: dict[str, Any] = {"chosen": node.id in chosen, "leaks": list(dict.fromkeys(kinds))}
+            found["leak_checks"] = _make_check_rows(node.steps, result.leak_checks)
             rows.append(_make_node_row(tree, node, number, shift) | found)
     return rows
 
 
 def _make_node_row(tree: SearchTree, node: Node, attempt: int, shift: int) -> dict[str, Any]:
-    """One candidate as a struct, all but ``chosen`` and ``leaks``."""
+    """One candidate as a struct, all but ``chosen``, ``leaks`` and ``leak_checks``."""
     # Numbers of the steps in ``rest`` go on behind the prefix and the candidate, as in the mentor's own reply.
     before = len(tree.prefix_to(node.parent)) + len(node.steps)
     return {
@@ -127,6 +130,15 @@ def _make_node_row(tree: SearchTree, node: Node, attempt: int, shift: int) -> di
         "failure": _text_or_none(node.failure),
         "votes": [_make_vote_row(vote) for vote in node.votes],
     }
+
+
+def _make_check_rows(steps: Sequence[str], checks: Mapping[str, LeakCheck]) -> list[dict[str, Any]]:
+    """What the judge said of those of ``steps`` that it was asked about, numbered from 1."""
+    found = ((number, checks[step]) for number, step in enumerate(steps, 1) if step in checks)
+    return [
+        {"step": number, "verdict": one.verdict.value, "reply": one.reply, "failure": _text_or_none(one.failure)}
+        for number, one in found
+    ]
 
 
 def _make_vote_row(vote: Vote) -> dict[str, Any]:
@@ -176,13 +188,14 @@ def _read_node(row: Mapping[str, Any], shift: int) -> Node:
         mentor=row["mentor"],
         steps=tuple(row["steps"]),
         votes=tuple(_read_vote(vote) for vote in row["votes"]),
-        failure=_read_failure(row["failure"]),
+        failure=read_failure(row["failure"]),
     )
 
 
 def _read_vote(row: Mapping[str, Any]) -> Vote:
-    return Vote(**{**row, "verdict": Verdict(row["verdict"]), "failure": _read_failure(row["failure"])})
+    return Vote(**{**row, "verdict": Verdict(row["verdict"]), "failure": read_failure(row["failure"])})
 
 
-def _read_failure(text: str | None) -> Failure | None:
+def read_failure(text: str | None) -> Failure | None:
+    """A failure as rows hold it."""
     return None if text is None else Failure.parse(text)

@@ -1,13 +1,13 @@
 """The closing account of a run's folder, from its committed rows alone."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mics_ray.core.leaks import Leak
-from mics_ray.core.types import KEPT_OUTCOMES, Usage
+from mics_ray.core.types import KEPT_OUTCOMES, LeakVerdict, Usage
 from mics_ray.io.rows import USAGE_FIELDS, add_usage
 from mics_ray.io.shards import ShardError, iter_rows, list_shards, read_shard
 
@@ -66,18 +66,23 @@ def _stat_shard(path: Path) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_ino
 
 
-SUMMARY_COLUMNS = ["outcome", "quality", "rounds", "mentors", "usage", "attempts", "leaks", "context_names_answer"]
+_JUDGED = {LeakVerdict.LEAK.value: "judge", LeakVerdict.UNKNOWN.value: "judge_unknown"}
+SUMMARY_COLUMNS = [
+    *("outcome", "quality", "rounds", "mentors", "usage", "attempts", "leaks", "leak_checks"),
+    "context_names_answer",
+]
 
 
 def summarise_results(results: Path, spent_usd: float = 0.0) -> dict[str, Any]:
     """Counts over all committed rows: outcomes, quality and rounds of kept chains, chosen steps, usage per model.
 
-    ``leaks`` are kept chains with a leak of ``any`` kind, and of each; ``context_names_answer`` are cases whose
-    context, such as the complaint, names the diagnosis.
+    ``leaks`` are kept chains with a leak of ``any`` kind, by words or the judge's word, and of each kind of words;
+    ``judge`` those of which the judge says so, ``judge_unknown`` those where it left a step open.
+    ``context_names_answer`` are cases whose context, such as the complaint, names the diagnosis.
     ``spent_usd`` is the ledger's: calls of lost searches and attempts without a reply too, which no row accounts for.
     """
     outcomes, quality, rounds, chosen = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
-    leaks = Counter[str](dict.fromkeys(("any", *(kind.value for kind in Leak)), 0))
+    leaks = Counter[str](dict.fromkeys(("any", *(kind.value for kind in Leak), "judge", "judge_unknown"), 0))
     usage: dict[str, Usage] = {}
     attempts = named = 0
     for row in iter_rows(results, SUMMARY_COLUMNS):
@@ -88,7 +93,7 @@ def summarise_results(results: Path, spent_usd: float = 0.0) -> dict[str, Any]:
             quality[row["quality"]] += 1
             rounds[str(row["rounds"])] += 1
             chosen.update(row["mentors"])
-            leaks.update(_leak_labels(row["leaks"]))
+            leaks.update(_leak_labels(row))
         add_usage(usage, row)
     kept = sum(outcomes[outcome] for outcome in KEPT_OUTCOMES)
     cost = sum(used.cost_usd for used in usage.values())
@@ -111,9 +116,11 @@ def summarise_results(results: Path, spent_usd: float = 0.0) -> dict[str, Any]:
     }
 
 
-def _leak_labels(leaks: Sequence[Mapping[str, Any]]) -> set[str]:
-    """What a chain is counted under; ``leaks`` as rows hold them."""
-    return {leak["kind"] for leak in leaks} | ({"any"} if leaks else set())
+def _leak_labels(row: Mapping[str, Any]) -> set[str]:
+    """What a row's chain is counted under."""
+    labels = {_JUDGED[check["verdict"]] for check in row["leak_checks"] if check["verdict"] in _JUDGED}
+    labels |= {leak["kind"] for leak in row["leaks"]}
+    return labels | ({"any"} if labels - {"judge_unknown"} else set())
 
 
 def _list_usage_columns(used: Usage) -> dict[str, float]:

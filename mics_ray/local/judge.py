@@ -6,7 +6,7 @@ import unicodedata
 from functools import lru_cache
 
 from mics_ray.local.findings import FINDINGS, Finding
-from mics_ray.local.reading import CANDIDATE, REFERENCE, split_sections
+from mics_ray.local.reading import CANDIDATE, REFERENCE, STEP, split_sections
 
 JUDGE_MODEL = "simulated-judge-terms"
 THRESHOLD = 0.6  # F1 of the term sets
@@ -47,9 +47,11 @@ def same_meaning(reference: str, candidate: str, threshold: float = THRESHOLD) -
 
 
 def write_verdict(prompt: str, temperature: float, rng: random.Random) -> str:
-    """``Yes`` or ``No`` to a judge's prompt; ``No`` where it lacks an answer. A temperature above zero moves the
-    threshold at random, so that only borderline answers waver."""
+    """``Yes`` or ``No`` to a judge's prompt about an answer or a step; ``No`` where it lacks one. A temperature above
+    zero moves the threshold at random, so that only borderline answers waver."""
     parts = split_sections(prompt)
+    if STEP in parts:
+        return "Yes" if gives_away(parts[STEP], parts.get(REFERENCE, "")) else "No"
     threshold = THRESHOLD + max(temperature, 0.0) * JITTER * rng.uniform(-1, 1)
     return "Yes" if same_meaning(parts.get(REFERENCE, ""), parts.get(CANDIDATE, ""), threshold) else "No"
 

@@ -6,15 +6,16 @@ Tolerant: a user's own prompt may lack every heading, and nothing here raises on
 import re
 from dataclasses import dataclass
 
-QUESTION, NOTES, REFERENCE, PREFIX, NEXT_STEP, CANDIDATE = (
+QUESTION, NOTES, REFERENCE, PREFIX, NEXT_STEP, CANDIDATE, STEP = (
     "question",
     "case notes",
     "reference answer",
     "reasoning so far",
     "next step",
     "answer to check",
+    "step to check",
 )
-HEADINGS = (QUESTION, NOTES, REFERENCE, PREFIX, NEXT_STEP, CANDIDATE)
+HEADINGS = (QUESTION, NOTES, REFERENCE, PREFIX, NEXT_STEP, CANDIDATE, STEP)
 MAX_SENTENCES = 60  # bounds the work on captions of any length
 _HEADING = re.compile(rf"^[ \t]*##[ \t]+({'|'.join(HEADINGS)})[ \t]*:?[ \t]*$", re.I | re.M)
 _STEP = re.compile(r"^[ \t]*###[ \t]*Step[ \t]+(\d{1,4})[ \t]*:", re.I | re.M)

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
-from mics_ray.core.ports import Intern, Judge, Mentor, Panel
-from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall
+from mics_ray.core.ports import Intern, Judge, LeakJudge, Mentor, Panel
+from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LeakCheck, LostCall
 from mics_ray.models.types import Refused
 
 SILENT_AFTER = 20
@@ -50,6 +50,7 @@ class Attendance:
             mentors={name: _CountedMentor(mentor, self, name) for name, mentor in panel.mentors.items()},
             interns={name: _CountedIntern(intern, self, name) for name, intern in panel.interns.items()},
             judge=_CountedJudge(panel.judge, self, judge),
+            leak_judge=_CountedLeakJudge(panel.leak_judge, self, judge) if panel.leak_judge else None,
         )
 
     async def count_call(self, name: str, call: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -96,6 +97,16 @@ class _CountedJudge:
 
     async def compare(self, case: Case, answer: str, seed: int) -> Judgement:
         return await self.attendance.count_call(self.name, self.judge.compare, case, answer, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class _CountedLeakJudge:
+    judge: LeakJudge
+    attendance: Attendance
+    name: str
+
+    async def check_step(self, case: Case, step: str, seed: int) -> LeakCheck:
+        return await self.attendance.count_call(self.name, self.judge.check_step, case, step, seed)
 
 
 def add_participation(parts: Iterable[Mapping[str, Participation]]) -> dict[str, Participation]:

@@ -15,6 +15,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
     "intern": frozenset({"question", "prefix", "next_step"}),
     "judge": frozenset({"question", "answer", "candidate"}),
     "intern_without_pictures": frozenset({"question", "prefix", "next_step"}),
+    "judge_leak": frozenset({"question", "answer", "step"}),
 }
 """What each template may name. An intern never sees the gold answer; of the case notes it sees the context, which
 stands below its {question}. ``shown`` tells a mentor which notes these are."""
@@ -78,4 +79,11 @@ def fill_judge_prompt(prompts: PromptsConfig, case: Case, candidate: str) -> str
     """What the judge reads: question, gold answer and the answer to check."""
     return neutralise_placeholders(
         prompts.judge.format(question=case.question, answer=case.answer, candidate=candidate)
+    )
+
+
+def fill_leak_prompt(prompts: PromptsConfig, case: Case, step: str) -> str:
+    """What the judge reads about a step: question and context, which are no secret, gold answer and the step."""
+    return neutralise_placeholders(
+        prompts.judge_leak.format(question=ask_question(case), answer=case.answer, step=step)
     )

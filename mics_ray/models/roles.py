@@ -7,9 +7,20 @@ from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.seeds import derive_seed
 from mics_ray.core.text import neutralise_placeholders, parse_answer, parse_continuation
 from mics_ray.core.thoughts import drop_thoughts
-from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall, Usage, Verdict
+from mics_ray.core.types import (
+    Case,
+    Continuation,
+    Failure,
+    Finish,
+    Judgement,
+    LeakCheck,
+    LeakVerdict,
+    LostCall,
+    Usage,
+    Verdict,
+)
 from mics_ray.core.verdict import parse_verdict
-from mics_ray.models.prompts import fill_intern_prompt, fill_judge_prompt, fill_mentor_prompt
+from mics_ray.models.prompts import fill_intern_prompt, fill_judge_prompt, fill_leak_prompt, fill_mentor_prompt
 from mics_ray.models.types import Model, Pictures, Refused, Reply, Request, decode_options, encode_options
 
 MENTOR_TRIES = 3
@@ -157,9 +168,18 @@ class ModelJudge:
 
     async def compare(self, case: Case, answer: str, seed: int) -> Judgement:
         """See :class:`mics_ray.core.ports.Judge`."""
-        # Without sampling the same answer gets the same verdict, so one seed lets the cache judge it once per case.
+        return await self._ask(case, fill_judge_prompt(self.model.prompts, case, answer), seed)
+
+    async def check_step(self, case: Case, step: str, seed: int) -> LeakCheck:
+        """See :class:`mics_ray.core.ports.LeakJudge`."""
+        judged = await self._ask(case, fill_leak_prompt(self.model.prompts, case, step), seed)
+        return LeakCheck(LeakVerdict.LEAK if judged.verdict is Verdict.RIGHT else LeakVerdict.CLEAN, judged.reply)
+
+    async def _ask(self, case: Case, text: str, seed: int) -> Judgement:
+        """Yes (``RIGHT``) or no. Raises :class:`LostCall`."""
+        # Without sampling the same question gets the same verdict, so one seed lets the cache answer it once per case.
         draw = derive_seed(case.id) if self.model.template.temperature == 0 else seed
-        question = self.model.ask(fill_judge_prompt(self.model.prompts, case, answer), draw, more_room=True)
+        question = self.model.ask(text, draw, more_room=True)
         for _ in range(JUDGE_TRIES):
             reply, said = await question.draw_reply()
             if said is not None and (verdict := parse_verdict(said)) is not Verdict.UNKNOWN:

@@ -6,10 +6,10 @@ from typing import Any, TypeGuard
 
 from mics_ray.assemble.locations import JUDGE
 from mics_ray.core.mics import NO_STEP
-from mics_ray.core.ports import Intern, Judge, Mentor, Panel
-from mics_ray.core.seeds import intern_seed, judge_seed, mentor_seed
-from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LostCall
-from mics_ray.io.rows import read_trees
+from mics_ray.core.ports import Intern, Judge, LeakJudge, Mentor, Panel
+from mics_ray.core.seeds import intern_seed, judge_seed, leak_seed, mentor_seed
+from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LeakCheck, LostCall
+from mics_ray.io.rows import read_failure, read_trees
 from mics_ray.models.replies.recorded_replies import RecordedReplies, RecordedReplyDamaged, ReplyNotRecorded
 from mics_ray.models.roles import TOO_MUCH_ROOM
 from mics_ray.models.types import Pictures, Reply, Request
@@ -39,6 +39,17 @@ def find_lost_calls(row: Mapping[str, Any]) -> LostCalls:
                     found[JUDGE, judge_seed(draw)] = LostCall(vote.failure, vote.judge_reply)
                 else:
                     found[vote.intern, draw] = LostCall(vote.failure, vote.text)
+    return found | _find_lost_checks(row)
+
+
+def _find_lost_checks(row: Mapping[str, Any]) -> dict[tuple[str, int], LostCall]:
+    """The lost calls of a leak judge: of candidates, and of the chain's closing steps."""
+    found: dict[tuple[str, int], LostCall] = {}
+    for place in (row, *row["nodes"]):
+        for check in place["leak_checks"]:
+            if _is_lost(failure := read_failure(check["failure"])):
+                draw = leak_seed(row["seed"], row["case_id"], place["steps"][check["step"] - 1])
+                found[JUDGE, draw] = LostCall(failure, check["reply"])
     return found
 
 
@@ -74,6 +85,7 @@ def lose_again(panel: Panel, lost: LostCalls) -> Panel:
         mentors={name: _Mentor(mentor, name, lost) for name, mentor in panel.mentors.items()},
         interns={name: _Intern(intern, name, lost) for name, intern in panel.interns.items()},
         judge=_Judge(panel.judge, lost),
+        leak_judge=_LeakJudge(panel.leak_judge, lost) if panel.leak_judge else None,
     )
 
 
@@ -117,3 +129,13 @@ class _Judge:
     async def compare(self, case: Case, answer: str, seed: int) -> Judgement:
         _raise_if_lost(self.lost, JUDGE, seed)
         return await self.of.compare(case, answer, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class _LeakJudge:
+    of: LeakJudge
+    lost: LostCalls
+
+    async def check_step(self, case: Case, step: str, seed: int) -> LeakCheck:
+        _raise_if_lost(self.lost, JUDGE, seed)
+        return await self.of.check_step(case, step, seed)

@@ -101,5 +101,5 @@ def test_the_trees_of_a_row_are_those_of_the_search_but_for_what_mentors_wrote_o
     trees = read_trees(row)
     assert [tree.seed for tree in trees] == [attempt_seed(seed, n) for n in range(1, len(result.attempts) + 1)]
     again = result_row(replace(result, attempts=tuple(trees)), {}, 0, stamp)
-    apart = {"rest": "", "leaks": []}
+    apart = {"rest": "", "leaks": [], "leak_checks": []}
     assert [node | apart for node in again["nodes"]] == [node | apart for node in row["nodes"]]

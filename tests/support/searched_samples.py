@@ -45,6 +45,7 @@ def node(
         "score": votes.count("r") / known if known else None,
         "chosen": chosen,
         "leaks": [],
+        "leak_checks": [],
         "failure": None if votes else "timeout: no reply",
         "votes": [{"intern": f"i{n}", "verdict": VERDICTS[letter]} for n, letter in enumerate(votes)],
     }

@@ -12,7 +12,7 @@ from train.export.config import ExportJob, LeakFilter
 from train.export.jsonl import write_file
 from train.export.runs import Run
 from train.export.samples import Sample
-from train.export.select import Dropped
+from train.export.select import Dropped, is_leaking
 
 REPORT = "report.json"
 _SHOWN = 20  # ids a reason in report.md
@@ -111,8 +111,7 @@ def _leak_notes(job: ExportJob, kept: Sequence[Sample]) -> Iterator[str]:
     """Losing candidates that give something away, by the search's own guard."""
     if job.select.leaks is LeakFilter.keep:
         return
-    found = [node["leaks"] for sample in kept for node in sample.nodes]
-    if leaking := sum(bool(leaks) for leaks in found):
+    if leaking := sum(is_leaking(node) for sample in kept for node in sample.nodes):
         yield f"{leaking} candidates leak; they and what goes on from them are in no pair and no reward"
 
 

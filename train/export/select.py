@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mics_ray.config.compose import suggest_nearest
+from mics_ray.core.types import LeakVerdict
 from mics_ray.errors import RefusedRun
 from train.export.config import LeakFilter, SelectionConfig
 from train.export.pictures import Picture
@@ -84,22 +85,34 @@ def _reason_to_drop(row: Row, score: float | None, config: SelectionConfig) -> t
     if others:
         return "mentors", ", ".join(others)
     leaks = _find_row_leaks(row, config.leaks)
-    return ("leaks", ", ".join(f"{leak['kind']} in step {leak['step']}" for leak in leaks)) if leaks else None
+    return ("leaks", ", ".join(f"{kind} in step {step}" for step, kind in leaks)) if leaks else None
 
 
-def _find_row_leaks(row: Row, wanted: LeakFilter) -> list[Mapping[str, Any]]:
-    """The leaks for which a chain is left out."""
+def _find_row_leaks(row: Row, wanted: LeakFilter) -> list[tuple[int, str]]:
+    """The leaks for which a chain is left out, as (step, kind): by words, then by the judge's word."""
     if wanted is LeakFilter.keep:
         return []
     last = len(row["steps"]) if wanted is LeakFilter.drop else sum(len(node["steps"]) for node in _chosen_nodes(row))
-    return [leak for leak in row["leaks"] if leak["step"] <= last]
+    found = [(leak["step"], leak["kind"]) for leak in row["leaks"]]
+    found += [(check["step"], f"judge: {check['verdict']}") for check in _list_doubts(row)]
+    return sorted((step, kind) for step, kind in found if step <= last)
+
+
+def is_leaking(node: Mapping[str, Any]) -> bool:
+    """Whether a candidate leaks, by words or the judge's word. A step that the judge left open is not clean."""
+    return bool(node["leaks"] or _list_doubts(node))
+
+
+def _list_doubts(place: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The judge's checks of a row or a candidate that do not say clean."""
+    return [check for check in place["leak_checks"] if check["verdict"] != LeakVerdict.CLEAN.value]
 
 
 def _without_tainted_scores(row: Row) -> Row:
     """A row whose candidates have no score where they or what they go on from leak: such a score is no evidence."""
     tainted: set[int] = set()
     for node in row["nodes"]:  # parents come before their children
-        if node["leaks"] or node["parent"] in tainted:
+        if is_leaking(node) or node["parent"] in tainted:
             tainted.add(node["id"])
     return row | {"nodes": [{**node, "score": None} if node["id"] in tainted else node for node in row["nodes"]]}
 

@@ -110,6 +110,8 @@ def test_every_problem_is_named_at_once() -> None:
         ([*MENTOR_HERE, "mentors.simulated_student.headers.X=y"], ["simulated_student.headers: goes only with engine"]),
         (["mentors.simulated_student.gpus=0.5"], ["mentors.simulated_student.gpus: goes only with engine=vllm"]),
         (["judge.processor_kwargs.a=1"], ["judge.processor_kwargs: goes only with engine=vllm"]),
+        (["leaks.judge=true", "prompts.judge_leak=''"], ["prompts.judge_leak: leaks.judge=true needs it"]),
+        (["leaks.judge=true", "prompts.judge_leak='{candidate}'"], ["prompts.judge_leak", "'candidate'"]),
         (["cache.max_gb=0"], ["cache.max_gb: 0 is not above 0"]),
         (["budget_usd=0"], ["budget_usd: 0 is not above 0"]),
         (["budget_usd=1", "judge.api_key_env=MICS_TEST_KEY"], ["judge.price: not given"]),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mics_ray.assemble.checks import check_job
+from mics_ray.assemble.estimate import estimate_job
 from mics_ray.assemble.panel import (
     PanelBuilder,
     build_intern_template,
@@ -225,3 +226,13 @@ def test_budget_and_quotas_set_aside_what_a_reply_may_take_under_any_name(entry:
     request = build_judge_template(config)
     assert request.max_tokens == room
     assert bound_cost(config.judge.price, request, None) >= room / 1e6
+
+
+def test_the_estimate_counts_the_questions_of_a_leak_judge() -> None:
+    sample = [Case("c", "What is it?", "Bulla", ())]
+    plain, judged = (
+        estimate_job(compose_demo(*more), sample, cases=10, rounds=2)[-1] for more in ((), ("leaks.judge=true",))
+    )
+    # Three candidates a round and two closing steps, beside the verdicts.
+    assert judged.calls - plain.calls == 10 * (2 * 3 + 2)
+    assert judged.prompt_tokens > plain.prompt_tokens

@@ -44,6 +44,8 @@ def test_a_real_row_of_version_2_has_the_form_of_version_3_and_loses_nothing() -
             **{name: old[name] for name in old if name not in ("scores", "usage")},
             "context": "",
             "context_names_answer": None,
+            "leak_checks": [],
+            "nodes": [node | {"leak_checks": []} for node in old["nodes"]],
         }
     assert sum(len(one["usage"]) for one in found) > 10
     assert {one["schema_version"] for one in found} == {2}, "who wrote it is told as it was"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -5,7 +6,19 @@ import pytest
 
 from mics_ray.core.search import SearchResult
 from mics_ray.core.tree import Node, SearchTree
-from mics_ray.core.types import Case, Continuation, Failure, Note, Outcome, Quality, Usage, Verdict, Vote
+from mics_ray.core.types import (
+    Case,
+    Continuation,
+    Failure,
+    LeakCheck,
+    LeakVerdict,
+    Note,
+    Outcome,
+    Quality,
+    Usage,
+    Verdict,
+    Vote,
+)
 from mics_ray.io.records import Rejection
 from mics_ray.io.row_schema import SCHEMA, SCHEMA_VERSION
 from mics_ray.io.rows import USAGE_FIELDS, Stamp, add_usage, read_usage, rejected_row, result_row
@@ -57,6 +70,7 @@ def test_the_row_of_a_solved_case() -> None:
         "reasoning": "### Step 1: one\n\n### Step 2: two\n\n### Step 3: s3\n\n### Step 4: later 3\n\n"
         "### The final answer is: end",
         "leaks": [],
+        "leak_checks": [],
         "rounds": 2,
         "mentors": ["b", "b"],
         "scores": [{"mentor": "a", "scores": [0.0, None]}, {"mentor": "b", "scores": [0.5, 1.0]}],
@@ -134,6 +148,18 @@ def test_leaks_are_flagged_in_the_chain_and_in_every_candidate() -> None:
     assert CASES.to_table([row]).to_pylist() == [row]
 
 
+def test_what_the_judge_said_stands_beside_the_words_in_the_chain_and_in_every_candidate() -> None:
+    lost = LeakCheck(LeakVerdict.UNKNOWN, "Perhaps.", Failure("no_verdict", "neither"))
+    checks = {"one": LeakCheck(LeakVerdict.CLEAN, "No"), "s3": LeakCheck(LeakVerdict.LEAK, "Yes"), "later 3": lost}
+    row = result_row(replace(SOLVED, leak_checks=checks), {}, 0, STAMP)
+    clean = {"step": 1, "verdict": "clean", "reply": "No", "failure": None}
+    leak = {"verdict": "leak", "reply": "Yes", "failure": None}
+    unknown = {"step": 4, "verdict": "unknown", "reply": "Perhaps.", "failure": "no_verdict: neither"}
+    assert row["leak_checks"] == [clean, {"step": 3} | leak, unknown]
+    assert [node["leak_checks"] for node in row["nodes"]] == [[], [], [], [], [clean], [], [{"step": 1} | leak]]
+    assert CASES.to_table([row]).to_pylist() == [row]
+
+
 def test_a_case_without_a_chain_keeps_its_tree() -> None:
     dead = SearchResult(CASE, Outcome.DEAD_END, "why", Quality.FLAT, None, 0, (DEAD,))
     row = result_row(dead, {}, 0, STAMP)
@@ -148,7 +174,7 @@ def test_the_row_of_a_rejected_record() -> None:
     row = rejected_row(Rejection(3, "line-3", "x.jsonl, line 3: no id", "Q", "A", ("p.png",)), STAMP)
     assert (row["case_id"], row["outcome"], row["reason"]) == ("line-3", "rejected", "x.jsonl, line 3: no id")
     assert (row["question"], row["answer"], row["images"], row["quality"]) == ("Q", "A", ["p.png"], "zero")
-    assert (row["attempts"], row["nodes"], row["leaks"], row["scores"], row["usage"]) == (0, [], [], [], [])
+    assert (row["attempts"], row["nodes"], row["leaks"], row["leak_checks"], row["usage"]) == (0, [], [], [], [])
     assert CASES.to_table([row]).to_pylist() == [row]
 
 

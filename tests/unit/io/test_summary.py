@@ -22,7 +22,26 @@ def test_chains_with_leaks_are_counted_by_kind(tmp_path: Path) -> None:
     lost = row("c", outcome="dead_end", last_step="A bulla.", gold="Bulla")
     ShardStore(tmp_path).commit([both, once, lost, row("d")])
     found = summarise_results(tmp_path)["leaks"]
-    assert found == {"any": 2, "answer": 2, "caption": 0, "final_answer": 1}
+    assert found == {"any": 2, "answer": 2, "caption": 0, "final_answer": 1, "judge": 0, "judge_unknown": 0}
+
+
+def test_what_the_judge_says_of_chains_is_counted_beside_what_the_words_show(tmp_path: Path) -> None:
+    def judged(name: str, *verdicts: str, **more: str) -> dict[str, object]:
+        checks = [
+            {"step": step, "verdict": verdict, "reply": "", "failure": None} for step, verdict in enumerate(verdicts, 1)
+        ]
+        return row(name, gold="Bulla", **more) | {"leak_checks": checks}
+
+    rows = [
+        judged("a", "clean", "leak", "unknown"),
+        judged("b", "clean", "unknown"),
+        judged("c", "clean", "leak", last_step="A bulla."),
+        judged("d", "clean"),
+        judged("e", "leak", outcome="dead_end"),
+    ]
+    ShardStore(tmp_path).commit(rows)
+    found = summarise_results(tmp_path)["leaks"]
+    assert found == {"any": 2, "answer": 1, "caption": 0, "final_answer": 0, "judge": 2, "judge_unknown": 2}
 
 
 def test_cases_whose_complaint_names_the_diagnosis_are_counted_whatever_their_outcome(tmp_path: Path) -> None:

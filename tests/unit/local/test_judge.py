@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mics_ray.local.findings import FINDINGS, REGIONS, Finding
 from mics_ray.local.judge import gives_away, same_meaning, write_verdict
 
-TEMPLATE = yaml.safe_load(Path("conf/prompts/default.yaml").read_text(encoding="utf-8"))["judge"]
+PROMPTS = yaml.safe_load(Path("conf/prompts/default.yaml").read_text(encoding="utf-8"))
+TEMPLATE = PROMPTS["judge"]
 
 
 def asked(reference: str, candidate: str, temperature: float = 0.0, seed: int = 0) -> str:
@@ -102,3 +103,9 @@ def test_any_text_gets_a_symmetric_verdict(one: str, other: str) -> None:
 @given(st.text(max_size=300), st.floats(0, 2))
 def test_any_prompt_gets_yes_or_no(prompt: str, temperature: float) -> None:
     assert write_verdict(prompt, temperature, random.Random(0)) in {"Yes", "No"}
+
+
+def test_a_question_about_a_step_is_answered_by_the_step_alone() -> None:
+    for step, verdict in (("It is a pneumothorax.", "Yes"), ("A line runs along the apex.", "No")):
+        prompt = PROMPTS["judge_leak"].format(question="What is it?", answer="Pneumothorax", step=step)
+        assert write_verdict(prompt, 0.0, random.Random(1)) == verdict

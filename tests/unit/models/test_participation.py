@@ -2,10 +2,11 @@
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from mics_ray.core.types import Case, Failure, LostCall
+from mics_ray.core.types import Case, Failure, LeakCheck, LeakVerdict, LostCall
 from mics_ray.models.participation import SILENT_AFTER, Attendance, Participation, add_participation, find_silent
 from mics_ray.models.types import Refused
 from mics_ray.testing import MENTORS
@@ -32,6 +33,23 @@ async def test_every_role_of_a_panel_is_counted_under_its_name() -> None:
     assert {name: (part.answered, part.lost) for name, part in attendance.models.items()} == {
         MENTORS[0]: (1, 0), intern: (1, 0), "judge": (1, 0),
     }  # fmt: skip
+
+
+class LeakJudge:
+    async def check_step(self, case: Case, step: str, seed: int) -> LeakCheck:
+        if step == "lost":
+            raise LostCall(Failure("timeout", "no reply"))
+        return LeakCheck(LeakVerdict.CLEAN, "No")
+
+
+async def test_questions_about_steps_are_counted_as_the_judge_s() -> None:
+    attendance = Attendance()
+    panel = attendance.watch_panel(replace(chancy(1).panel(), leak_judge=LeakJudge()), "judge")
+    assert panel.leak_judge is not None
+    assert (await panel.leak_judge.check_step(CASE, "step", 1)).verdict is LeakVerdict.CLEAN
+    with pytest.raises(LostCall):
+        await panel.leak_judge.check_step(CASE, "lost", 1)
+    assert {name: (part.answered, part.lost) for name, part in attendance.models.items()} == {"judge": (1, 1)}
 
 
 async def lose_calls(attendance: Attendance, count: int) -> None:

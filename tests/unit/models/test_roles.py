@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mics_ray.config.compose import compose_config
-from mics_ray.core.types import Case, Continuation, Failure, LostCall, Note, Usage, Verdict
+from mics_ray.core.types import Case, Continuation, Failure, LeakCheck, LeakVerdict, LostCall, Note, Usage, Verdict
 from mics_ray.models.roles import BoundModel, ModelIntern, ModelJudge, ModelMentor, UsageMeter
 from mics_ray.models.types import Pictures, Refused, Reply, Request
 
@@ -216,6 +216,16 @@ async def test_a_judge_compares(meter: UsageMeter, reply: str, verdict: Verdict)
     judged = await ModelJudge(voice(model, meter, 0.0)).compare(CASE, "left lung", 4)
     assert (judged.verdict, judged.reply) == (verdict, reply)
     assert "left lung" in model.asked[0].text
+
+
+@pytest.mark.parametrize(("reply", "verdict"), [("Yes.", LeakVerdict.LEAK), ("No", LeakVerdict.CLEAN)])
+async def test_a_judge_says_whether_a_step_leaks(meter: UsageMeter, reply: str, verdict: LeakVerdict) -> None:
+    model = Scripted(Reply("Hm."), Reply(reply))
+    assert await ModelJudge(voice(model, meter)).check_step(CASE, "a dark rim", 4) == LeakCheck(verdict, reply)
+    assert all("a dark rim" in request.text and CASE.answer in request.text for request in model.asked)
+    with pytest.raises(LostCall) as caught:
+        await ModelJudge(voice(Scripted(Reply("Hm."), Reply("Well")), meter)).check_step(CASE, "a dark rim", 4)
+    assert (lost(caught), caught.value.text) == ("no_verdict", "Well")
 
 
 async def test_a_doubtful_judge_is_asked_once_more_and_then_unknown(meter: UsageMeter) -> None:

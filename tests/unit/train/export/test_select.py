@@ -103,6 +103,37 @@ def test_a_candidate_that_leaks_or_goes_on_from_one_has_no_score_to_train_on(tmp
         assert [node["score"] for node in one.row["nodes"]] == scores
 
 
+def judged(step: int, verdict: str) -> list[dict[str, Any]]:
+    return [{"step": step, "verdict": verdict, "reply": "Perhaps.", "failure": None}]
+
+
+def test_the_judge_s_word_counts_as_words_do_and_an_open_one_is_not_clean(tmp_path: Path) -> None:
+    rows = [
+        row(name) | {"leak_checks": judged(1, verdict)}
+        for name, verdict in zip("abc", ("leak", "unknown", "clean"), strict=True)
+    ]
+    closing = row("d") | {"leak_checks": judged(3, "unknown")}
+    left = {"a": "leaks: judge: leak in step 1", "b": "leaks: judge: unknown in step 1", "c": "kept"}
+    assert found(tmp_path / "x", [*rows, closing]) == {**left, "d": "kept"}
+    assert found(tmp_path / "y", [*rows, closing], leaks=LeakFilter.drop) == {
+        **left,
+        "d": "leaks: judge: unknown in step 3",
+    }
+    assert set(found(tmp_path / "z", [*rows, closing], leaks=LeakFilter.keep).values()) == {"kept"}
+
+
+@pytest.mark.parametrize(("verdict", "score"), [("leak", None), ("unknown", None), ("clean", 0.25)])
+def test_a_candidate_that_the_judge_does_not_call_clean_has_no_score_to_train_on(
+    tmp_path: Path, verdict: str, score: float | None
+) -> None:
+    one = row("one")
+    one["nodes"][1] |= {"leak_checks": judged(1, verdict)}
+    runs = open_runs(str(make_run(tmp_path / "run", [one])), None)
+    (kept,) = select_rows(runs, SelectionConfig(), lambda case_id: case_id)
+    assert isinstance(kept, Kept)
+    assert kept.row["nodes"][1]["score"] == score
+
+
 def test_an_unknown_mentor_is_refused_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(RefusedRun, match="no row has a mentor 'anne'; did you mean 'ann'"):
         found(tmp_path, mentors=["anne"])
