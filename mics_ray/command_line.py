@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from rich.console import Console
+from rich.table import Table
 
 from mics_ray.config.compose import compose_job, dump_yaml, list_choices, list_groups, show_config
 from mics_ray.core.display import make_printable
@@ -158,3 +159,12 @@ def run_program(program: Callable[[], int]) -> int:
         return EXIT_CANNOT_WRITE
     except KeyboardInterrupt:
         return EXIT_STOPPED
+
+
+def make_table(title: str, first: str, *others: str) -> Table:
+    """An empty table: ``title`` above, the column ``first`` to the left, the ``others`` to the right."""
+    table = Table(title=title, title_justify="left")
+    table.add_column(first)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from mics_ray.command_line import make_table
+
 
 def print_loop_account(console: Console, folder: Path, models: Mapping[str, str], seconds: Mapping[str, float]) -> None:
     """Print what was measured, and keep it in loop.json. ``models`` are the evaluated ones, each with its arm."""
@@ -29,7 +31,7 @@ def print_loop_account(console: Console, folder: Path, models: Mapping[str, str]
 
 def _tabulate_models(reports: Mapping[str, Any], chains: Mapping[str, str]) -> Table:
     title = "held-out phantoms: faint films of other seeds, asked in other wordings"
-    table = _make_table(title, "model", "chains", "lenient", "95 % interval", "strict", "answers found")
+    table = make_table(title, "model", "chains", "lenient", "95 % interval", "strict", "answers found")
     for name, report in reports.items():
         rates = [f"{report[rate]:.3f}" for rate in ("strict", "parse_rate")]
         table.add_row(name, chains[name], f"{report['accuracy']:.3f}", _format_range(report, sign=""), *rates)
@@ -38,7 +40,7 @@ def _tabulate_models(reports: Mapping[str, Any], chains: Mapping[str, str]) -> T
 
 def _tabulate_differences(paired: Mapping[str, Any]) -> Table:
     title = "paired differences, lenient but for the last column"
-    table = _make_table(title, "second minus first", "difference", "95 % interval", "p", "strict")
+    table = make_table(title, "second minus first", "difference", "95 % interval", "p", "strict")
     for name, found in paired.items():
         # Where pictures repeat the test of pictures is the one to read.
         p = found["p_value"] if found["p_clustered"] is None else found["p_clustered"]
@@ -50,19 +52,11 @@ def _tabulate_differences(paired: Mapping[str, Any]) -> Table:
 def _tabulate_seeds(paired: Mapping[str, Any]) -> Table:
     seeds = max(found["seeds"] for found in paired.values())
     title = f"over {seeds} training seeds: differences, and intervals over seeds and items"
-    table = _make_table(title, "second minus first", "", "change", "95 % interval", "each seed")
+    table = make_table(title, "second minus first", "", "change", "95 % interval", "each seed")
     for name, found in paired.items():
         for scored, one in (("lenient", found), ("strict", found["strict"])):
             each = " ".join(f"{change:+.2f}" for change in one["by_seed"])
             table.add_row(name, scored, f"{one['difference']:+.3f}", _format_range(one), each)
-    return table
-
-
-def _make_table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column(first)
-    for name in others:
-        table.add_column(name, justify="right")
     return table
 
 

@@ -7,7 +7,9 @@ import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
+
+from tests.support.listener import Listener
 
 Behaviour = Callable[["Seen", asyncio.StreamWriter], Awaitable[None]]
 
@@ -92,7 +94,7 @@ async def huge(seen: Seen, writer: asyncio.StreamWriter) -> None:
 
 
 @dataclass
-class FaultyServer:
+class FaultyServer(Listener):
     """Requests are served by ``script`` in order of arrival, then by ``otherwise``; ``seen`` keeps them all.
 
     With ``tls`` it speaks https. ``host`` is the name that its address has.
@@ -103,35 +105,18 @@ class FaultyServer:
     seen: list[Seen] = field(default_factory=list)
     tls: ssl.SSLContext | None = None
     host: str = "127.0.0.1"
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self.tls)
-        self.port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http{'s' if self.tls else ''}://{self.host}:{self.port}/v1"
-        return self
+    @property
+    def url(self) -> str:
+        """The base URL of its entries."""
+        return f"http{'s' if self.tls else ''}://{self.host}:{self.port}/v1"
 
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            while not writer.transport.is_closing():
-                seen = await self._request(reader)
-                self.seen.append(seen)
-                await (self.script.pop(0) if self.script else self.otherwise)(seen, writer)
-                await writer.drain()
-        except (OSError, EOFError, asyncio.CancelledError):
-            pass
-        finally:
-            self._tasks.discard(task)
-            writer.close()
+    async def serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while not writer.transport.is_closing():
+            seen = await self._request(reader)
+            self.seen.append(seen)
+            await (self.script.pop(0) if self.script else self.otherwise)(seen, writer)
+            await writer.drain()
 
     async def _request(self, reader: asyncio.StreamReader) -> Seen:
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")

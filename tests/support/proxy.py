@@ -4,57 +4,43 @@ import asyncio
 import datetime
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.listener import Listener
+
 
 @dataclass
-class Proxy:
-    """Serves CONNECT and plain requests; ``asked`` holds the first line and headers of each. ``refusal``: a status."""
+class Proxy(Listener):
+    """Takes CONNECT and plain requests to the port ``target``, or answers with ``refusal``; ``asked`` holds the first
+    line and headers of each."""
 
-    port: int
+    target: int
     refusal: int = 0
     asked: list[str] = field(default_factory=list)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
 
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            self.asked.append(head.decode("latin-1"))
-            if self.refusal:
-                writer.write(f"HTTP/1.1 {self.refusal} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
-                await writer.drain()
-                return
-            there, back = await asyncio.open_connection("127.0.0.1", self.port)
-            if head.startswith(b"CONNECT "):
-                writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            else:
-                method, url, rest = head.split(b" ", 2)
-                back.write(method + b" /" + url.split(b"/", 3)[3] + b" " + rest)
-            await asyncio.gather(_copy(reader, back), _copy(there, writer))
-        except (OSError, EOFError):
-            pass
-        finally:
-            self._tasks.discard(task)
-            writer.close()
+    async def serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.asked.append(head.decode("latin-1"))
+        if self.refusal:
+            writer.write(f"HTTP/1.1 {self.refusal} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+            await writer.drain()
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", self.target)
+        if head.startswith(b"CONNECT "):
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        else:
+            method, url, rest = head.split(b" ", 2)
+            back.write(method + b" /" + url.split(b"/", 3)[3] + b" " + rest)
+        await asyncio.gather(_copy(reader, back), _copy(there, writer))
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

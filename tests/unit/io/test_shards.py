@@ -14,6 +14,7 @@ import pytest
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import Stamp, rejected_row
 from mics_ray.io.shards import ShardError, ShardStore, committed_ids, iter_rows, list_shards
+from tests.support.damage import count_found_flips
 
 
 def row(case_id: str, text: str = "") -> dict[str, Any]:
@@ -137,16 +138,7 @@ def test_a_flipped_bit_is_found_or_changes_nothing(tmp_path: Path) -> None:
     rows = [row(f"c{number}", f"text {number} " * number) for number in range(20)]
     path = ShardStore(tmp_path).commit(rows).path
     assert path is not None
-    whole, found, chance = path.read_bytes(), 0, random.Random(1)
-    for _ in range(150):
-        damaged, at = bytearray(whole), chance.randrange(len(whole))
-        damaged[at] ^= 1 << chance.randrange(8)
-        path.write_bytes(damaged)
-        try:
-            assert list(iter_rows(tmp_path)) == rows
-        except ShardError:
-            found += 1
-    assert found > 50
+    assert count_found_flips(path, rows, 150) > 50
 
 
 @pytest.mark.parametrize("keep", [0, 3, 100, -1])

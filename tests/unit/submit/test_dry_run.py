@@ -4,8 +4,7 @@ import os
 import re
 import socket
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -134,14 +133,6 @@ def test_the_launchers_file_is_the_one_that_ray_gets_and_its_commands_are_told(
     told = [line for line in capsysbinary.readouterr().out.splitlines() if line.startswith(b"  ray ")]
     assert commands == told
     assert len(commands) == 4, "up, keys, group files, the job"
-
-
-@pytest.fixture
-def dashboard() -> Iterator[Dashboard]:
-    with Dashboard() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 def test_entrypoint_environment_and_package_are_those_that_ray_is_sent(

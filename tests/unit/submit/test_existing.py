@@ -1,8 +1,6 @@
 """A Ray that is there: where a token may go, where it comes from, which attempt of a job goes on."""
 
 import socket
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -96,14 +94,6 @@ def test_a_token_of_blanks_is_none_and_blanks_around_one_are_not_sent(
 
 
 JOB = SubmittedJob("generate", ("run.dir=r",), "mics-generate-1", "/shared/r", (), (), ())
-
-
-@pytest.fixture
-def dashboard() -> Iterator[Dashboard]:
-    with Dashboard() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 def existing(dashboard: Dashboard, said: list[str]) -> Existing:

@@ -112,19 +112,6 @@ async def test_nobody_listens_and_no_such_host() -> None:
             assert (outcome.action, outcome.failure.kind) == (Action.AGAIN, "connection")
 
 
-async def test_a_server_without_tls() -> None:
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 400 this is not TLS\r\n\r\n")
-        writer.close()
-
-    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
-        chat = ChatClient(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
-        outcome = await chat.attempt_call(REQUEST, None, 5)
-        await chat.close()
-    assert isinstance(outcome, Fault)
-    assert outcome.failure.kind == "connection"
-
-
 @pytest.mark.parametrize("code", [SECRET, "sk", "Canary_abcdef", "pneumothorax", "x" * 60, "two words", "sk-Canary_ab"])
 async def test_an_echo_of_key_or_text_is_not_told(code: str) -> None:
     for status in (400, 401, 429, 500):
