@@ -35,15 +35,15 @@ def locate_images(config: Config) -> Path | str:
     Raises :class:`mics_ray.io.input_files.InputError` where several folders hold them and none is given.
     """
     if given := config.data.image_root:
-        return _as_root(resolve_embedded(given))
+        return make_root(resolve_embedded(given))
     folders = list_folders(locate_cases(config))
     if len(folders) > 1:
         raise InputError(f"data.image_root: not given, and the cases lie in {len(folders)} folders; name one")
-    return _as_root(folders[0])
+    return make_root(folders[0])
 
 
-def _as_root(given: str) -> Path | str:
-    """Absolute, as workers may run in another directory."""
+def make_root(given: str) -> Path | str:
+    """A folder of pictures as an absolute path, for workers may run in another directory; an address as it is."""
     return given if is_address(given) else Path(given).absolute()
 
 

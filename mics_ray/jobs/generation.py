@@ -88,13 +88,13 @@ def _build_job(config: Config, folder: RunFolder) -> GenerationJob:
     pictures: list[str] = []
 
     def inspect_pictures(place: RecordPlace, case: Case) -> None:
-        if problem := find_picture_problem(config, place, case):
+        if problem := find_picture_problem(placed, place, case):
             pictures.append(problem)
 
     try:
         inspect = inspect_pictures if config.data.strict else None
         done = unfailed_ids(folder.results) if config.retry_failed else committed_ids(folder.results)
-        images = str(locate_images(config))
+        placed = replace(config, data=replace(config.data, image_root=str(locate_images(config))))
         survey = survey_cases(locate_cases(config), done, inspect)
         view = build_identity(config, survey.sha256)
         # A folder without rows binds nobody: a first start that was refused may be corrected.
@@ -106,8 +106,7 @@ def _build_job(config: Config, folder: RunFolder) -> GenerationJob:
         _refuse_rejections(survey, pictures)
     # Last: what is refused leaves the folder as it was.
     folder.write_identity(view, dump_yaml(config))
-    absolute = replace(config, data=replace(config.data, image_root=images))
-    return GenerationJob(absolute, folder, survey, Stamp(config.seed, digest_identity(view), find_code_version()))
+    return GenerationJob(placed, folder, survey, Stamp(config.seed, digest_identity(view), find_code_version()))
 
 
 def _refuse_rejections(survey: Survey, pictures: Sequence[str]) -> None:

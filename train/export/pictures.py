@@ -43,9 +43,9 @@ class PictureStore:
 
     folder: Path
     mode: ImageMode
-    _made: dict[tuple[Path, str], Picture] = field(default_factory=dict)
+    _made: dict[tuple[Path | str, str], Picture] = field(default_factory=dict)
 
-    def export_picture(self, record: str, root: Path, relative: str) -> Picture:
+    def export_picture(self, record: str, root: Path | str, relative: str) -> Picture:
         """The picture ``relative`` under ``root``. Raises :class:`RefusedRun` naming record and path if unusable."""
         key = (root, relative)
         if key not in self._made:
@@ -68,10 +68,12 @@ class PictureStore:
         found = {picture.path: picture.fate for picture in self._made.values() if picture.path in used}
         return {fate: list(found.values()).count(fate) for fate in (COPIED, REFERENCED, RE_ENCODED)}
 
-    def _load_and_write(self, root: Path, relative: str) -> Picture:
+    def _load_and_write(self, root: Path | str, relative: str) -> Picture:
         image = load_picture(CasePictures(root), relative)
         # The size is part of it: the same bytes as 2 x 3 and as 3 x 2 pixels are two pictures.
         digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
+        if not isinstance(root, Path):  # nothing to copy the file from but what was decoded
+            return Picture(self._write_file(_encode_png(image), "png"), digest, image.size, RE_ENCODED)
         source = (root / relative).resolve()
         ending = plain_file_ending(source, image)
         if ending and self.mode is ImageMode.reference:

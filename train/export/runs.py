@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from mics_ray.assemble.locations import resolve_cases, resolve_embedded
+from mics_ray.assemble.locations import make_root, resolve_cases, resolve_embedded
 from mics_ray.errors import RefusedRun
 from mics_ray.io.input_files import InputError, list_folders
 from mics_ray.io.shards import ShardError, iter_rows, list_shards
@@ -20,7 +20,7 @@ class Run:
 
     name: str
     folder: Path
-    images: Path
+    images: Path | str
     models: dict[str, Any]
     intern_prompt: str
     finished: bool
@@ -53,10 +53,10 @@ def _open_run(folder: Path, name: str, image_root: str | None) -> Run:
     if not list_shards(folder / "results"):
         raise RefusedRun(f"run.dir: no results in {folder}; is it a run.dir of scripts/generate.py?")
     config = _read_run_config(folder / "config.yaml")
-    images = Path(resolve_embedded(image_root)) if image_root else _find_pictures(config.get("data") or {})
-    if images is None or not images.is_dir():
+    images = make_root(resolve_embedded(image_root)) if image_root else _find_pictures(config.get("data") or {})
+    if images is None or (isinstance(images, Path) and not images.is_dir()):
         raise RefusedRun(f"run.dir {folder}: its picture folder {images or ''} is not there; give image_root=…")
-    return Run(name, folder, images.absolute(), _list_models(config), _intern_prompt(config), _is_finished(folder))
+    return Run(name, folder, images, _list_models(config), _intern_prompt(config), _is_finished(folder))
 
 
 def _read_run_config(path: Path) -> dict[str, Any]:
@@ -68,15 +68,15 @@ def _read_run_config(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _find_pictures(data: dict[str, Any]) -> Path | None:
+def _find_pictures(data: dict[str, Any]) -> Path | str | None:
     """The picture folder that a run was started with, relative paths taken from where this program is started."""
     if data.get("image_root"):
-        return Path(resolve_embedded(str(data["image_root"])))
+        return make_root(resolve_embedded(str(data["image_root"])))
     try:
         folders = list_folders(resolve_cases(data["cases"])) if data.get("cases") else []
     except InputError:
         return None
-    return Path(folders[0]) if len(folders) == 1 else None
+    return make_root(folders[0]) if len(folders) == 1 else None
 
 
 def _list_models(config: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from mics_ray.assemble.case_pictures import CasePictures
+from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import read_places, survey_cases
 from mics_ray.io.input_files import InputError, list_folders
 from mics_ray.io.storage import StorageError, locate_address, read_object
@@ -19,6 +20,8 @@ from mics_ray.models.pictures.reading import PictureError, load_picture
 from tests.support.object_store import ObjectStore, serve_objects
 from tests.unit.io.test_cases import lines, record
 from tests.unit.io.test_input_files import ids
+from train.export.config import ImageMode
+from train.export.pictures import PictureStore
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +108,16 @@ def test_pictures_in_an_object_store(store: ObjectStore) -> None:
     ]:  # fmt: skip
         with pytest.raises(PictureError, match=said):
             load_picture(pictures, path)
+
+
+def test_an_export_reads_pictures_from_an_object_store(store: ObjectStore, tmp_path: Path) -> None:
+    store.put("export/1.png", picture(3))
+    (tmp_path / "images").mkdir()
+    made = PictureStore(tmp_path, ImageMode.reference).export_picture("a", store.make_address("export"), "1.png")
+    with Image.open(tmp_path / made.path) as image:
+        assert image.getpixel((0, 0)) == (3, 3, 3)
+    with pytest.raises(RefusedRun, match=r"record a: picture 'gone.png': no such file"):
+        PictureStore(tmp_path, ImageMode.copy).export_picture("a", store.make_address("export"), "gone.png")
 
 
 def test_a_connection_that_is_cut_midway_is_tried_again(store: ObjectStore) -> None:
