@@ -73,7 +73,7 @@ def test_rows_of_version_2_are_read_as_those_of_version_3_without_what_they_did_
     with tempfile.TemporaryDirectory() as folder:
         ShardStore(Path(folder) / "results").commit([row])
         rewrite_as_version_2(Path(folder))
-        assert list(iter_rows(Path(folder) / "results")) == [row | {"schema_version": 2}]
+        assert list(iter_rows(Path(folder) / "results")) == [row | {"schema_version": 2, "context_names_answer": None}]
 
 
 @given(result=results())
