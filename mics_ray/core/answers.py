@@ -9,7 +9,7 @@ from dataclasses import dataclass
 # line of nothing else costs no backtracking.
 _LEAD = (
     r"^(?P<lead>(?:[ \t>*+•·‣▪●○–—→➤⇒=#_`\"“‘'\[(✅👉🎯💡📌-]|\ufe0f|\d{1,2}[.)][ \t]|<answer>|"
-    r"step[ \t]*\d{1,3}[ \t*]*[:.)–-])*+)"
+    r"step[ \t]*(?:\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten)[ \t*]*[:.)–-])*+)"
 )
 _JOINED = r"""(?:(?:(?:and\ )?(?:so|thus|therefore|hence|accordingly|consequently|finally|overall|conclusion|
     in\ (?:conclusion|summary|short)|to\ (?:conclude|summari[sz]e|sum\ up))\b|

@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 
 from mics_ray.core.answers import HEADING, MarkedAnswer, clean_answer, find_marked_answers, is_placeholder
+from mics_ray.core.steps import find_steps
 from mics_ray.core.types import Continuation
 
 NO_STEPS_YET = "(nothing yet)"
-_STEP = re.compile(
-    r"^[ \t*]*#{1,6}[ \t*]*step[ \t]*(\d{1,4})\b(?:[ \t]*(?:/|of)[ \t]*\d+)?[ \t*]*[:.)\-–—]?\**[ \t]*", re.I | re.M
-)
 _FINAL = re.compile(r"^[ \t*]*#{1,6}[ \t*]*(?:the )?final answer\b(?: is\b)?[ \t*]*:?\**[ \t]*", re.I | re.M)
+_NOTHING_LEFT = re.compile(
+    r"(?=.{0,120}\b(?:nothing|no (?:further|more|other|additional|new)|already|complete))[^\n]{1,120}", re.I | re.S
+)
 _PLACEHOLDER = re.compile(
     r"<(/?)(\|[\w./-]{1,64}\||\|?(?:image|img|video|audio|vision|box|quad|ref|im_start|im_end|endoftext|object_ref)\w*\|?)>",
     re.I,
@@ -61,19 +62,29 @@ def parse_form(text: str) -> str | None:
 def parse_continuation(text: str, prefix: Sequence[str] = ()) -> Continuation | None:
     """Read a mentor's reply that continues ``prefix``; ``None`` when it does not reach a final answer.
 
-    Steps that only repeat the prefix, by number and words, are dropped; text before the first marker is no step.
+    Steps that only repeat the prefix, by number and words, are dropped; text before the first marker is no step. The
+    usual forms of markers are read; see :mod:`mics_ray.core.steps`.
     """
     text = _drop_echoes(text)
-    found = _find_answer(text)
+    found = _find_answer(text, len(prefix) + 1)
     if found is None:
         return None
     body = text[: found.start]
-    marks = list(_STEP.finditer(body))
-    ends = [*(mark.start() for mark in marks), len(body)][1:]
-    blocks = ((int(mark[1]), _close_bold(body[mark.end() : end])) for mark, end in zip(marks, ends, strict=True))
+    marks = find_steps(body, len(prefix) + 1)
+    ends = [*(mark.start for mark in marks), len(body)][1:]
+    blocks = ((mark.number, _close_bold(body[mark.end : end])) for mark, end in zip(marks, ends, strict=True))
     # By number and words: a step that agrees with an earlier one under another number is a step of its own.
     steps = tuple(block for number, block in blocks if block and not _repeats_prefix(number, block, prefix))
     return Continuation(steps, found.answer)
+
+
+def adds_nothing(text: str) -> bool:
+    """Whether a reply whose steps are none has nothing beside its final answer: no words, words that say so, or steps
+    that were there before. Any other is in a form that is not read."""
+    text = _drop_echoes(text)
+    found = _find_answer(text)
+    body = text[: found.start] if found else text
+    return not _split_text(body) or bool(_NOTHING_LEFT.fullmatch(body.strip()) or find_steps(body))
 
 
 def _drop_echoes(text: str) -> str:
@@ -88,7 +99,7 @@ def _drop_echoes(text: str) -> str:
     return text
 
 
-def _find_answer(text: str) -> MarkedAnswer | None:
+def _find_answer(text: str, first: int = 1) -> MarkedAnswer | None:
     """The final answer, and where the steps end: at the first marker, whereas the answer stands behind the last."""
     if marks := list(_FINAL.finditer(text)):
         answer = clean_answer(_read_marked(text, marks[-1]))
@@ -96,7 +107,7 @@ def _find_answer(text: str) -> MarkedAnswer | None:
     if not (found := find_marked_answers(text)):
         return None
     # A marker of another form may stand within a step ("Answer: C is ruled out") that more steps follow.
-    last_step = max((mark.start() for mark in _STEP.finditer(text)), default=-1)
+    last_step = max((mark.start for mark in find_steps(text, first)), default=-1)
     start = next((one.start for one in found if one.start >= last_step), found[0].start)
     return MarkedAnswer(start, found[-1].answer)
 

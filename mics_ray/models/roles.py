@@ -5,7 +5,7 @@ from typing import Any
 
 from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.seeds import derive_seed
-from mics_ray.core.text import neutralise_placeholders, parse_answer, parse_continuation
+from mics_ray.core.text import adds_nothing, neutralise_placeholders, parse_answer, parse_continuation
 from mics_ray.core.thoughts import drop_thoughts
 from mics_ray.core.types import (
     Case,
@@ -24,6 +24,10 @@ from mics_ray.models.prompts import fill_intern_prompt, fill_judge_prompt, fill_
 from mics_ray.models.types import Model, Pictures, Refused, Reply, Request, decode_options, encode_options
 
 MENTOR_TRIES = 3
+BARE_TRIES = 2
+"""Replies of nothing but a final answer after which a mentor has no further step."""
+NO_STEPS = "no_steps"
+"""Failure kind of a mentor whose replies hold reasoning, and none of it in a form of steps that is read."""
 INTERN_TRIES = 2
 JUDGE_TRIES = 2
 TOO_MUCH_ROOM = "too_much_room"
@@ -123,20 +127,30 @@ def describe_cut(reply: Reply) -> Failure:
 
 @dataclass(frozen=True, slots=True)
 class ModelMentor:
-    """A mentor: a reply without a final answer is asked again, a cut one with twice the room."""
+    """A mentor: a reply without a final answer or without a step is asked again, a cut one with twice the room."""
 
     model: BoundModel
 
     async def propose(self, case: Case, prefix: tuple[str, ...], seed: int) -> Continuation:
         """See :class:`mics_ray.core.ports.Mentor`."""
         question = self.model.ask(fill_mentor_prompt(self.model.prompts, case, prefix), seed, more_room=True)
+        bare = 0
         for _ in range(MENTOR_TRIES):
             reply, said = await question.draw_reply()
+            if said is None:
+                failure = describe_cut(reply)
+                continue
             # An `<image>` that a mentor writes would pass for a picture in prompts and training data.
-            if said is not None and (written := parse_continuation(neutralise_placeholders(said), prefix)):
+            plain = neutralise_placeholders(said)
+            if (written := parse_continuation(plain, prefix)) is None:
+                failure = Failure("no_answer", f"no final answer in {MENTOR_TRIES} replies")
+                continue
+            # A form of steps that is not read must not pass for a chain that is at its end.
+            bare += adds_nothing(plain)
+            if written.steps or bare == BARE_TRIES:
                 return written
-        nothing = Failure("no_answer", f"no final answer in {MENTOR_TRIES} replies")
-        raise LostCall(nothing if said is not None else describe_cut(reply), reply.text)
+            failure = Failure(NO_STEPS, f"no step in {MENTOR_TRIES} replies")
+        raise LostCall(failure, reply.text)
 
 
 @dataclass(frozen=True, slots=True)

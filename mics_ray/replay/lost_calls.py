@@ -11,10 +11,10 @@ from mics_ray.core.seeds import intern_seed, judge_seed, leak_seed, mentor_seed
 from mics_ray.core.types import Case, Continuation, Failure, Finish, Judgement, LeakCheck, LostCall
 from mics_ray.io.rows import read_failure, read_trees
 from mics_ray.models.replies.recorded_replies import RecordedReplies, RecordedReplyDamaged, ReplyNotRecorded
-from mics_ray.models.roles import TOO_MUCH_ROOM
+from mics_ray.models.roles import NO_STEPS, TOO_MUCH_ROOM
 from mics_ray.models.types import Pictures, Reply, Request
 
-BY_REPLIES = {NO_STEP, "cut", "empty", "no_answer", "no_verdict"}
+BY_REPLIES = {NO_STEP, NO_STEPS, "cut", "empty", "no_answer", "no_verdict"}
 """Failures that follow from replies, which are recorded: they come about again by themselves."""
 
 LostCalls = Mapping[tuple[str, int], LostCall]

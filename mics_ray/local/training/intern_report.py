@@ -18,6 +18,10 @@ them. With `misleading` and `misplaced` reasoning a right answer goes against th
 `other_picture` shows another finding than the one asked for. The last row is the share of all answers in the form
 `### The final answer is: ...`.
 
+They were trained and measured on the default prompt without the example of its last line, and on questions without
+context. With both, right answers at temperature 0 on 96 phantoms: `none` 0.75 (0.79 without) and `naming` 1.00 (1.00)
+for internvl, 0.53 (0.54) and 0.93 (0.93) for qwen25vl; the form was kept by all.
+
 Prompts of 1,000 tokens and more are beyond them: the form of the answer is lost, and such votes count as unknown.
 
 """

@@ -117,7 +117,7 @@ def test_without_git_the_version_is_the_packages(monkeypatch: pytest.MonkeyPatch
     assert find_code_version() == __version__
 
 
-RUN_OF_THE_DEMO = "de11b3fecb09747b"  # of the default templates too: their wording is part of it
+RUN_OF_THE_DEMO = "998ae7c2d1a311e0"  # of the default templates too: their wording is part of it
 
 
 def test_the_names_of_the_view_are_those_of_earlier_runs(config: Config) -> None:

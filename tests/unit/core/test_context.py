@@ -4,7 +4,7 @@ import pytest
 
 from mics_ray.core.context import ask_question, list_shown, show_context
 from mics_ray.core.leaks import Leak, LeakGuard
-from mics_ray.core.telling_context import context_names_answer
+from mics_ray.core.leaks.telling_context import context_names_answer
 from mics_ray.core.types import Case, Note
 
 NOTES = (Note("Complaint", "Chest pain"), Note("Age", "70"), Note("Gender", "Male"), Note("Findings", "A dark line."))

@@ -38,9 +38,14 @@ def test_the_weights_are_small_and_there() -> None:
     assert sum(sizes) <= 16 * 2**20
 
 
-def test_they_were_trained_on_the_default_prompt(metrics: Any) -> None:
+EXAMPLE = ', such as "### The final answer is: Horseshoe kidney"'
+
+
+def test_they_were_trained_on_the_default_prompt_without_its_example(metrics: Any) -> None:
     template = read_template(ROOT / "conf" / "prompts" / "default.yaml", "intern")
-    assert hashlib.sha256(template.encode()).hexdigest() == metrics["prompt_sha256"], "train the interns again"
+    assert template.count(EXAMPLE) == 1
+    trained = template.replace(EXAMPLE, "")
+    assert hashlib.sha256(trained.encode()).hexdigest() == metrics["prompt_sha256"], "train the interns again"
 
 
 @pytest.mark.parametrize("form", FORMS)

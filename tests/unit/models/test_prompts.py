@@ -7,8 +7,8 @@ import pytest
 
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import PromptsConfig
-from mics_ray.core.text import NO_STEPS_YET
-from mics_ray.core.types import Case, Note
+from mics_ray.core.text import NO_STEPS_YET, parse_continuation
+from mics_ray.core.types import Case, Continuation, Note
 from mics_ray.models.prompts import (
     check_templates,
     fill_intern_prompt,
@@ -95,6 +95,10 @@ def test_the_shipped_templates_ask_for_the_format(shipped: PromptsConfig) -> Non
         assert "### Step k:" in text
         assert "### The final answer is:" in text
     assert check_templates(shipped) == []
+    step, answer = shipped.mentor.partition("The form, of another case:\n")[2].splitlines()[:2]
+    assert parse_continuation(f"{step}\n{answer}") == Continuation((step.partition(": ")[2],), "Horseshoe kidney")
+    for template in (shipped.intern, shipped.intern_without_pictures):
+        assert '"### The final answer is: Horseshoe kidney".' in template
 
 
 def test_no_text_of_a_case_or_a_model_brings_a_picture_token(shipped: PromptsConfig) -> None:

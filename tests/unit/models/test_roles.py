@@ -67,6 +67,35 @@ async def test_a_mentor_without_an_answer_is_asked_again_with_other_draws(meter:
     assert meter.usage["entry"].calls == 3
 
 
+BARE = "### The final answer is: gold"
+UNMARKED = f"The left base is white, as I see it.\n\n{BARE}"
+
+
+async def test_a_mentor_without_a_readable_step_is_asked_again_and_pays_for_it(meter: UsageMeter) -> None:
+    for first in (UNMARKED, BARE):
+        model = Scripted(Reply(first, cost_usd=0.5), Reply(CHAIN, cost_usd=0.5))
+        assert await ModelMentor(voice(model, meter)).propose(CASE, (), 9) == Continuation(("Look.", "Think."), "gold")
+        assert len({request.seed for request in model.asked}) == 2
+    assert (meter.usage["entry"].calls, meter.usage["entry"].cost_usd) == (4, 2.0)
+
+
+async def test_a_mentor_whose_steps_cannot_be_read_is_lost_and_has_not_nothing_to_add(meter: UsageMeter) -> None:
+    for replies in ([UNMARKED] * 3, [BARE, UNMARKED, UNMARKED], ["no answer", UNMARKED, UNMARKED]):
+        model = Scripted(*map(Reply, replies))
+        with pytest.raises(LostCall) as caught:
+            await ModelMentor(voice(model, meter)).propose(CASE, ("Look.",), 9)
+        assert str(caught.value) == "no_steps: no step in 3 replies"
+        assert (caught.value.text, model.replies) == (UNMARKED, [])
+
+
+async def test_a_mentor_that_says_so_twice_has_nothing_to_add(meter: UsageMeter) -> None:
+    said = f"Nothing is left to add.\n{BARE}"
+    for replies in ([BARE, BARE], [said, BARE], [UNMARKED, BARE, said], [f"### Step 1: Look.\n{BARE}", BARE]):
+        model = Scripted(*map(Reply, replies))
+        assert await ModelMentor(voice(model, meter)).propose(CASE, ("Look.",), 9) == Continuation((), "gold")
+        assert model.replies == []
+
+
 async def test_a_mentor_that_never_answers_is_lost_with_its_last_text(meter: UsageMeter) -> None:
     model = Scripted(*[Reply(f"canary {i}") for i in range(3)])
     with pytest.raises(LostCall) as caught:
