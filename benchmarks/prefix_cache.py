@@ -80,7 +80,7 @@ def read_cases(config: Config) -> Iterator[tuple[Case, Pictures | None, Pictures
         for place, found in read_places(span):
             seen = found if isinstance(found, Rejection) else load_pictures(config, locate_images(config), place, found)
             if isinstance(found, Case) and not isinstance(seen, Rejection):
-                yield found, seen["mentor"], seen["intern"]
+                yield seen.case, seen.mentor, seen.intern
 
 
 async def count_shares(config: Config, lengthy: bool) -> dict[str, dict[str, float]]:

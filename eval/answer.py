@@ -15,12 +15,14 @@ from eval.scoring.rules import check_by_rule, make_judge_case, question_text
 from eval.types import Answered, ChainState, OwnChain
 from mics_ray.assemble.locations import JUDGE
 from mics_ray.assemble.panel import PanelBuilder, build_intern_template
+from mics_ray.core.frames import label_frames
 from mics_ray.core.ports import Judge
 from mics_ray.core.seeds import derive_seed
 from mics_ray.core.types import Case, Failure, LostCall, Usage, Verdict
 from mics_ray.models.engine.conversation import PLACE, mark_places
 from mics_ray.models.participation import Attendance
 from mics_ray.models.pictures.reading import PictureError, load_case_pictures
+from mics_ray.models.pictures.windows import read_view
 from mics_ray.models.prompts import fill_intern_prompt
 from mics_ray.models.roles import BoundModel, UsageMeter, describe_cut, read_said
 from mics_ray.models.types import Model, Pictures, Refused, Reply, Request, decode_options, encode_options
@@ -46,16 +48,14 @@ class Examiner:
         """The row of an item; a lost call leaves its verdict unknown. Raises :class:`Refused` only."""
         started, meter = time.monotonic(), UsageMeter()
         item = question.item
-        case = Case(question.id, question_text(item), item.answer, item.images, context=item.context)
-        shown, inline = case, False
-        if item.written:
-            text, inline = mark_places(item.written, len(item.images))
-            shown = replace(case, question=text, context="")
-        prompt = fill_intern_prompt(self.work.job.prompts, shown, ())
+        case, prompt, inline = self._write_prompt(question, item.images)
         own_chain = OwnChain(ChainState.LOST) if self.work.job.eval.mics_score else None
         try:
-            side = self.work.job.pictures.intern_max_side
-            pictures = await asyncio.to_thread(load_case_pictures, question.root, item.images, side)
+            settings = self.work.job.pictures
+            pictures, names = await asyncio.to_thread(
+                load_case_pictures, question.root, item.images, settings.intern_max_side, read_view(settings)
+            )
+            case, prompt, inline = self._write_prompt(question, names)
             models = self.models(question.id)
             panel = PanelBuilder(self.work.config, models).build_panel(None, pictures, meter)
             panel = self.attendance.watch_panel(panel, JUDGE)
@@ -79,6 +79,16 @@ class Examiner:
         return answer_row(
             answered, prompt.replace(PLACE, "<image>"), used, seconds, self.work.stamp, own_chain=own_chain
         )
+
+    def _write_prompt(self, question: Question, images: tuple[str, ...]) -> tuple[Case, str, bool]:
+        """The case of an item whose pictures are ``images``, what is asked, whether pictures stand inside of it."""
+        item = question.item
+        case = label_frames(Case(question.id, question_text(item), item.answer, images, context=item.context))
+        shown, inline = case, False
+        if item.written:
+            text, inline = mark_places(item.written, len(images))
+            shown = replace(case, question=text, context="")
+        return case, fill_intern_prompt(self.work.job.prompts, shown, ()), inline
 
     def _count_calls(self, model: BoundModel) -> Callable[[Request], Awaitable[Reply]]:
         return lambda request: self.attendance.count_call(MODEL, model.request_reply, request)

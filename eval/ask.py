@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eval.config import InferJob
+from mics_ray.assemble.checks import check_view
 from mics_ray.assemble.locations import resolve_embedded
 from mics_ray.config.sampling import Sampling, read_sampling
 from mics_ray.config.schema import Engine, ModelConfig
+from mics_ray.core.frames import label_frames
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.checkpoint import check_checkpoint
@@ -17,6 +19,7 @@ from mics_ray.models.engine.conversation import mark_places
 from mics_ray.models.engine.vllm_engine import EngineDead, VllmEngine
 from mics_ray.models.engine.vllm_settings import engine_args, is_cpu_build
 from mics_ray.models.pictures.reading import PictureError, load_case_pictures
+from mics_ray.models.pictures.windows import read_view
 from mics_ray.models.prompts import check_templates, fill_intern_prompt
 from mics_ray.models.types import LostCall, Pictures, Request, encode_options
 
@@ -49,10 +52,9 @@ def prepare_question(job: InferJob) -> PreparedQuestion:
         engine_args(config, on_gpu=not is_cpu_build())
     except ValueError as error:
         raise RefusedRun(f"serve: {error}") from None
-    pictures = _load_pictures_in_order(job)
-    images = tuple(str(number) for number in range(len(pictures.files) if pictures else 0))
+    pictures, images = _load_pictures_in_order(job)
     question, inline = _place_pictures(job.question, len(images))
-    text = fill_intern_prompt(job.prompts, Case("question", question, "", images), ())
+    text = fill_intern_prompt(job.prompts, label_frames(Case("question", question, "", images)), ())
     digest, options = pictures.digest if pictures else "", encode_options(sampling=sampling, inline=inline)
     request = Request("model", job.model, "", "", text, digest, job.temperature, config.max_tokens, job.seed, options)
     return PreparedQuestion(config, request, pictures)
@@ -101,18 +103,22 @@ async def stream_answer(asked: PreparedQuestion) -> AsyncIterator[str]:
         engine.stop()
 
 
-def _load_pictures_in_order(job: InferJob) -> Pictures | None:
-    """The pictures in the order given; each may lie anywhere on this machine."""
+def _load_pictures_in_order(job: InferJob) -> tuple[Pictures | None, tuple[str, ...]]:
+    """The pictures in the order given, and their names; each may lie anywhere on this machine."""
+    if problems := check_view(job.pictures):
+        raise RefusedRun("\n".join(problems))
     given = [job.images] if isinstance(job.images, str) else list(job.images or [])
-    seen = []
+    seen, names = list[Pictures](), list[str]()
     for path in (Path(str(one)) for one in given):
         try:
-            shown = load_case_pictures(path.parent, [path.name], job.pictures.intern_max_side)
+            side, view = job.pictures.intern_max_side, read_view(job.pictures)
+            shown, named = load_case_pictures(path.parent, [path.name], side, view)
         except PictureError as error:
             raise RefusedRun(f"images: {error} in {path.parent.absolute()}") from None
         if shown is not None:
             seen.append(shown)
+            names.extend(named)
     if not seen:
-        return None
+        return None, ()
     together = hashlib.sha256("".join(shown.digest for shown in seen).encode())
-    return Pictures(together.hexdigest(), tuple(file for shown in seen for file in shown.files))
+    return Pictures(together.hexdigest(), tuple(file for shown in seen for file in shown.files)), tuple(names)

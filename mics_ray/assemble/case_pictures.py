@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from mics_ray.io.embedded_pictures import EmbeddedPicture, find_embedded, read_embedded
 from mics_ray.io.storage import StorageError, join_address, open_address, read_object
-from mics_ray.models.pictures.file_formats import MAX_FILE_BYTES, PictureDefect, open_inside, require_relative
+from mics_ray.models.pictures.file_formats import MAX_FILE_BYTES, NO_FILE, PictureDefect, open_inside, require_relative
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class CasePictures:
         try:
             data = read_object(join_address(self.root, relative), MAX_FILE_BYTES)
         except FileNotFoundError:
-            raise PictureDefect("no such file") from None
+            raise PictureDefect(NO_FILE) from None
         except StorageError as error:
             raise PictureDefect(str(error)) from None
         # Also a fault of the network: it was tried again, and another picture must not be held up by it.
@@ -58,4 +58,4 @@ class CasePictures:
         try:
             return open_address(join_address(self.root, relative))
         except FileNotFoundError:
-            raise PictureDefect("no such file") from None
+            raise PictureDefect(NO_FILE) from None

@@ -1,14 +1,14 @@
 """One case from its record to its result: what a search worker and a replay have in common."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mics_ray.assemble.case_pictures import CasePictures
 from mics_ray.config.context import read_context
 from mics_ray.config.schema import Config
 from mics_ray.core.context import show_context
+from mics_ray.core.frames import label_frames
 from mics_ray.core.leaks.judged import check_steps
 from mics_ray.core.ports import Panel, Strategy
 from mics_ray.core.search import SearchResult, search_case
@@ -16,18 +16,27 @@ from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Case, Outcome, Quality
 from mics_ray.io.cases import RecordPlace, Rejection
 from mics_ray.models.pictures.reading import PictureError, load_for_roles
+from mics_ray.models.pictures.windows import read_view
 from mics_ray.models.types import Pictures
 
 log = logging.getLogger(__name__)
 
 
-def load_pictures(
-    config: Config, root: Path | str, place: RecordPlace, case: Case
-) -> Mapping[str, Pictures | None] | Rejection:
-    """The case's pictures under ``root`` as ``mentor`` and ``intern`` see them, or why the record cannot be used."""
+@dataclass(frozen=True, slots=True)
+class PicturedCase:
+    """A case whose ``images`` name each picture that is shown, and these as mentors and interns see them."""
+
+    case: Case
+    mentor: Pictures | None
+    intern: Pictures | None
+
+
+def load_pictures(config: Config, root: Path | str, place: RecordPlace, case: Case) -> PicturedCase | Rejection:
+    """The case with its pictures under ``root``, or why the record cannot be used."""
     sides = {"mentor": config.pictures.mentor_max_side, "intern": config.pictures.intern_max_side}
     try:
-        return load_for_roles(CasePictures(root), case.images, sides)
+        seen = load_for_roles(CasePictures(root), case.images, sides, read_view(config.pictures))
+        return PicturedCase(replace(case, images=seen.names), seen.by_role["mentor"], seen.by_role["intern"])
     except PictureError as error:
         return Rejection(place.position, case.id, f"{place}: {error}", case.question, case.answer, case.images)
 
@@ -37,7 +46,7 @@ async def run_case(config: Config, strategy: Strategy, case: Case, panel: Panel)
 
     Errors of a model arrive as an exception group.
     """
-    search, case = config.search, show_context(case, read_context(config.data.context))
+    search, case = config.search, label_frames(show_context(case, read_context(config.data.context)))
     result = await search_case(case, strategy, panel, config.seed, search.restarts)
     if panel.leak_judge is not None:
         result = replace(result, leak_checks=await check_steps(result, panel.leak_judge, config.seed))

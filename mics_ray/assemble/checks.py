@@ -7,10 +7,11 @@ from mics_ray.assemble.locations import JUDGE, list_endpoints, locate_cases, loc
 from mics_ray.config.context import read_context
 from mics_ray.config.keys import list_key_names
 from mics_ray.config.sampling import OF_MODEL, read_sampling
-from mics_ray.config.schema import Config, Engine, ModelConfig, Price, StrategyKind, replica_range
+from mics_ray.config.schema import Config, Engine, ModelConfig, PicturesConfig, Price, StrategyKind, replica_range
 from mics_ray.errors import RefusedRun
 from mics_ray.io.input_files import InputError, find_input_files
 from mics_ray.models.engine.adapter import find_served_rank
+from mics_ray.models.pictures.windows import read_view
 from mics_ray.models.prompts import check_templates
 
 ENGINE_FIELDS = (
@@ -81,7 +82,14 @@ def find_size_problems(config: Config) -> list[str]:
     """What is wrong with how many there are of anything, one line each."""
     sizes = [f"{label}.{problem}" for label, entry in _label_sized(config).items() for problem in _check_size(entry)]
     roles = [*_check_names(config), *_check_roles(config), *find_ignored_fields(config)]
-    return [*roles, *_check_numbers(config), *_check_sampling(config), *_check_context(config), *sizes]
+    return [
+        *roles,
+        *_check_numbers(config),
+        *_check_sampling(config),
+        *_check_context(config),
+        *check_view(config.pictures),
+        *sizes,
+    ]
 
 
 def _label_models(config: Config) -> dict[str, ModelConfig]:
@@ -162,6 +170,15 @@ def _check_numbers(config: Config) -> list[str]:
         for field in ("tensor_parallel", "pipeline_parallel", "max_tokens"):
             least[f"{label}.{field}"] = (getattr(entry, field), 1)
     return [f"{name}: {value} is below {low}" for name, (value, low) in least.items() if value < low]
+
+
+def check_view(pictures: PicturesConfig) -> list[str]:
+    """What is wrong with ``pictures.window`` and ``pictures.frames``."""
+    try:
+        read_view(pictures)
+    except ValueError as error:
+        return [f"pictures.{error}"]
+    return []
 
 
 def _check_context(config: Config) -> list[str]:

@@ -36,6 +36,9 @@ def build_identity(config: Config, data_sha256: str) -> dict[str, Any]:
     if view["search"]["intern_sampling"] is None:
         # As runs were made that did not know it: they go on.
         del view["search"]["intern_sampling"]
+    for name in ("window", "frames"):
+        if str(view["pictures"][name]) == "auto":
+            del view["pictures"][name]
     if not view["prompts"]["intern_without_pictures"]:
         del view["prompts"]["intern_without_pictures"]
     if config.leaks.judge:

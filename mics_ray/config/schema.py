@@ -147,10 +147,12 @@ class DataConfig:
 
 @dataclass
 class PicturesConfig:
-    """The longer side, in pixels, that a picture is scaled down to for each role; the judge sees none."""
+    """How pictures are shown. The sides: pixels that the longer one is scaled down to; the judge sees no picture."""
 
     mentor_max_side: int = 512
     intern_max_side: int = 2048
+    window: str = "auto"  # of DICOM and NIfTI: auto, CENTER/WIDTH (40/400) or file:N (the file's N-th)
+    frames: Any = "auto"  # of a file of several whose path names none: auto, 42 or 10-40:5
 
 
 @dataclass

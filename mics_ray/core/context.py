@@ -22,5 +22,6 @@ def ask_question(case: Case) -> str:
 
 def list_shown(case: Case) -> str:
     """The names of the notes in the case's context, "nothing" for none."""
-    labels = (line.partition(":")[0].lower() for line in case.context.splitlines())
+    labels = [line.partition(":")[0].lower() for line in case.context.splitlines()]
+    labels = [label for label in labels if label in CONTEXT]  # lines on frames are no notes
     return ", ".join(dict.fromkeys(labels)) or "nothing"

@@ -20,6 +20,7 @@ from mics_ray.jobs.lock import LockHeld, wait_for_lock
 from mics_ray.jobs.run_folder import LOCK_PATIENCE_S, WRITER_LOCK, RunFolder, hold_folder
 from mics_ray.local.launch import simulated_server
 from mics_ray.models.pictures.reading import PictureError, check_picture
+from mics_ray.models.pictures.windows import read_view
 from mics_ray.models.replies.ledger import read_spent_usd
 
 
@@ -120,7 +121,7 @@ def find_picture_problem(config: Config, place: RecordPlace, case: Case) -> str 
     """What is wrong with the first picture of ``case`` that cannot be used; ``None`` when all can."""
     try:
         for picture in case.images:
-            check_picture(CasePictures(locate_images(config)), picture)
+            check_picture(CasePictures(locate_images(config)), picture, read_view(config.pictures))
     except PictureError as error:
         return f"{case.id}: {place}: {error}"
     return None

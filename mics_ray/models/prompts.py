@@ -6,6 +6,7 @@ from string import Formatter
 
 from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.context import ask_question, list_shown
+from mics_ray.core.frames import list_frame_labels
 from mics_ray.core.text import format_prefix, neutralise_placeholders
 from mics_ray.core.types import Case
 
@@ -55,9 +56,10 @@ def fill_mentor_system(prompts: PromptsConfig) -> str:
 def fill_mentor_prompt(prompts: PromptsConfig, case: Case, prefix: tuple[str, ...]) -> str:
     """What a mentor reads: the case with notes and gold answer, and the chain so far."""
     notes = "\n".join(f"{note.label}: {note.text}" for note in case.notes) or "(none)"
+    frames = list_frame_labels(case.images)
     return neutralise_placeholders(
         prompts.mentor.format(
-            question=case.question,
+            question="\n\n".join([case.question, *(["\n".join(frames)] if frames else [])]),
             answer=case.answer,
             notes=notes,
             shown=list_shown(case),

@@ -98,14 +98,14 @@ class Replayer:
             return rejected_row(record, self._stamp)
         try:
             # In a thread: decoding would hold up the other open cases.
-            pictures = await asyncio.to_thread(load_pictures, self._config, self._root, place, record)
-            if isinstance(pictures, Rejection):
-                return rejected_row(pictures, self._stamp)
+            pictured = await asyncio.to_thread(load_pictures, self._config, self._root, place, record)
+            if isinstance(pictured, Rejection):
+                return rejected_row(pictured, self._stamp)
             meter, watched, started = UsageMeter(), _Watched(self._strategy), time.monotonic()
             panel = lose_again(
-                self._panels.build_panel(pictures["mentor"], pictures["intern"], meter), self._lost.get(record.id, {})
+                self._panels.build_panel(pictured.mentor, pictured.intern, meter), self._lost.get(record.id, {})
             )
-            result = await run_case(self._config, watched, record, panel)
+            result = await run_case(self._config, watched, pictured.case, panel)
             return result_row(result, meter.usage, time.monotonic() - started, self._stamp)
         except Exception as error:
             if missing := _find_missing_reply(error):

@@ -120,11 +120,11 @@ async def _row(
 ) -> dict[str, object]:
     if isinstance(record, Rejection):
         return rejected_row(record, job.stamp)
-    pictures = load_pictures(config, Path(str(job.config.data.image_root)), place, record)
-    assert not isinstance(pictures, Rejection)
+    pictured = load_pictures(config, Path(str(job.config.data.image_root)), place, record)
+    assert not isinstance(pictured, Rejection)
     meter = UsageMeter()
-    panel = cast.build_panel(pictures["mentor"], pictures["intern"], meter)
-    result = await run_case(config, build_strategy(config.search, tuple(config.mentors)), record, panel)
+    panel = cast.build_panel(pictured.mentor, pictured.intern, meter)
+    result = await run_case(config, build_strategy(config.search, tuple(config.mentors)), pictured.case, panel)
     return result_row(result, meter.usage, 1.5, job.stamp)
 
 

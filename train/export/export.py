@@ -99,8 +99,8 @@ class _ExportWriter:
         return kept
 
     def _export_pictures(self, one: Kept) -> tuple[Any, ...]:
-        case_id, root = one.row["case_id"], one.run.images
-        return tuple(self._pictures.export_picture(case_id, root, image) for image in one.row["images"])
+        case_id, run = one.row["case_id"], one.run
+        return tuple(self._pictures.export_picture(case_id, run.images, image, run.view) for image in one.row["images"])
 
     def _make_record(self, sample: Sample) -> dict[str, Any]:
         """The record of a sample, which has passed the same check as other data sets."""

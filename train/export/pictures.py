@@ -15,6 +15,7 @@ from PIL import Image
 from mics_ray.assemble.case_pictures import CasePictures
 from mics_ray.errors import RefusedRun
 from mics_ray.models.pictures.reading import PictureError, load_picture
+from mics_ray.models.pictures.windows import AUTO, View
 from train.export.config import ImageMode
 from train.export.jsonl import write_file
 
@@ -43,14 +44,14 @@ class PictureStore:
 
     folder: Path
     mode: ImageMode
-    _made: dict[tuple[Path | str, str], Picture] = field(default_factory=dict)
+    _made: dict[tuple[Path | str, str, View], Picture] = field(default_factory=dict)
 
-    def export_picture(self, record: str, root: Path | str, relative: str) -> Picture:
-        """The picture ``relative`` under ``root``. Raises :class:`RefusedRun` naming record and path if unusable."""
-        key = (root, relative)
+    def export_picture(self, record: str, root: Path | str, relative: str, view: View = AUTO) -> Picture:
+        """The picture ``relative`` under ``root`` as the run's models saw it. Raises :class:`RefusedRun`."""
+        key = (root, relative, view)
         if key not in self._made:
             try:
-                self._made[key] = self._load_and_write(root, relative)
+                self._made[key] = self._load_and_write(root, relative, view)
             except PictureError as error:
                 raise RefusedRun(
                     f"record {record}: {error} (under {root}); put it back, or give its folder as image_root=…"
@@ -68,8 +69,8 @@ class PictureStore:
         found = {picture.path: picture.fate for picture in self._made.values() if picture.path in used}
         return {fate: list(found.values()).count(fate) for fate in (COPIED, REFERENCED, RE_ENCODED)}
 
-    def _load_and_write(self, root: Path | str, relative: str) -> Picture:
-        image = load_picture(CasePictures(root), relative)
+    def _load_and_write(self, root: Path | str, relative: str, view: View) -> Picture:
+        image = load_picture(CasePictures(root), relative, view)
         # The size is part of it: the same bytes as 2 x 3 and as 3 x 2 pixels are two pictures.
         digest = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
         if not isinstance(root, Path):  # nothing to copy the file from but what was decoded

@@ -8,9 +8,11 @@ from typing import Any
 import yaml
 
 from mics_ray.assemble.locations import make_root, resolve_cases, resolve_embedded
+from mics_ray.config.schema import PicturesConfig
 from mics_ray.errors import RefusedRun
 from mics_ray.io.input_files import InputError, list_folders
 from mics_ray.io.shards import ShardError, iter_rows, list_shards
+from mics_ray.models.pictures.windows import AUTO, View, read_view
 from mics_ray.private_files import read_json_object
 
 
@@ -24,6 +26,7 @@ class Run:
     models: dict[str, Any]
     intern_prompt: str
     finished: bool
+    view: View = AUTO
 
     def iter_rows(self) -> Iterator[dict[str, Any]]:
         """All committed rows. Raises :class:`RefusedRun` for a damaged shard."""
@@ -56,7 +59,15 @@ def _open_run(folder: Path, name: str, image_root: str | None) -> Run:
     images = make_root(resolve_embedded(image_root)) if image_root else _find_pictures(config.get("data") or {})
     if images is None or (isinstance(images, Path) and not images.is_dir()):
         raise RefusedRun(f"run.dir {folder}: its picture folder {images or ''} is not there; give image_root=…")
-    return Run(name, folder, images, _list_models(config), _intern_prompt(config), _is_finished(folder))
+    return Run(
+        name,
+        folder,
+        images,
+        _list_models(config),
+        _intern_prompt(config),
+        _is_finished(folder),
+        _read_view(config),
+    )
 
 
 def _read_run_config(path: Path) -> dict[str, Any]:
@@ -66,6 +77,12 @@ def _read_run_config(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _read_view(config: dict[str, Any]) -> View:
+    """How the run's models saw pictures."""
+    found = config.get("pictures") or {}
+    return read_view(PicturesConfig(window=found.get("window", "auto"), frames=found.get("frames", "auto")))
 
 
 def _find_pictures(data: dict[str, Any]) -> Path | str | None:

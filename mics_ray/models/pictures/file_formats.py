@@ -4,22 +4,34 @@ import errno
 import os
 import re
 import stat
+import struct
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 MAX_FILE_BYTES = 256 << 20
-_UNUSABLE = {errno.ENOENT: "no such file", errno.EACCES: "no permission", errno.EPERM: "no permission"}
+NO_FILE = "no such file"
+_UNUSABLE = {errno.ENOENT: NO_FILE, errno.EACCES: "no permission", errno.EPERM: "no permission"}
 _ODD_PATHS = {errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO}
 
 
 class PictureError(ValueError):
-    """A picture cannot be used. The message names its relative path and the reason, never its content."""
+    """A picture cannot be used. The message names its relative path and the reason, never its content.
+
+    ``constant``: it is of one single value.
+    """
+
+    constant = False
 
 
 class PictureDefect(Exception):
     """What is wrong with a picture, by a reader that does not know its path."""
+
+
+class ConstantPicture(PictureDefect):
+    """A picture of one single value, in which there is nothing to see."""
 
 
 @contextmanager
@@ -35,7 +47,9 @@ def name_errors(relative: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         reason = str(error) if isinstance(error, PictureDefect) else f"damaged or cut short ({type(error).__name__})"
-        raise PictureError(f"picture {relative[:300]!r}: {reason}") from None
+        named = PictureError(f"picture {relative[:300]!r}: {reason}")
+        named.constant = isinstance(error, ConstantPicture)
+        raise named from None
 
 
 class PictureFolder(Protocol):
@@ -61,7 +75,7 @@ def open_inside(root: Path, relative: str, most: int | None = MAX_FILE_BYTES) ->
     require_relative(relative)
     try:
         base = root.resolve(strict=True)
-        target = (base / relative).resolve(strict=True)
+        target = _find_target(base, relative)
         if not target.is_relative_to(base):
             raise PictureDefect("a link that leaves the image folder")
         if not stat.S_ISREG(target.lstat().st_mode):  # before opening: to open a FIFO or a device is to act on it
@@ -90,6 +104,20 @@ def require_relative(relative: str) -> None:
         raise PictureDefect("a path that leaves the image folder")
 
 
+def _find_target(base: Path, relative: str) -> Path:
+    """The file, whichever normal form of Unicode its name and ``relative`` are in. Raises ``OSError``."""
+    try:
+        return (base / relative).resolve(strict=True)
+    except FileNotFoundError:
+        if relative.isascii():
+            raise
+    here = base
+    for part in Path(relative).parts:
+        forms = (part, unicodedata.normalize("NFC", part), unicodedata.normalize("NFD", part))
+        here = next((here / form for form in forms if (here / form).exists()), here / part)
+    return here.resolve(strict=True)
+
+
 def _open_below(base: Path, parts: tuple[str, ...]) -> int:
     """Open ``parts`` one by one below ``base``, following no link: a folder swapped meanwhile cannot lead outside."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -104,10 +132,17 @@ def _open_below(base: Path, parts: tuple[str, ...]) -> int:
 
 
 def detect_kind(file: BinaryIO) -> str:
-    """``png``, ``jpeg``, ``tiff``, ``gif``, ``webp`` or ``dicom``, by content; :class:`PictureDefect` for others."""
+    """``png``, ``jpeg``, ``tiff``, ``gif``, ``bmp``, ``webp``, ``avif`` or ``dicom``, by content.
+
+    Raises :class:`PictureDefect` for others.
+    """
     file.seek(0)
     head = file.read(132)
     file.seek(0)
+    if head[4:8] == b"ftyp":
+        if head[8:12] in (b"avif", b"avis"):
+            return "avif"
+        raise PictureDefect("a HEIC picture or a video; convert it to PNG or JPEG")
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
     if head[128:] == b"DICM":
@@ -115,12 +150,27 @@ def detect_kind(file: BinaryIO) -> str:
     for magic, kind in _MAGIC.items():
         if head.startswith(magic):
             return kind
-    raise PictureDefect("not a PNG, JPEG, TIFF, WebP, GIF or DICOM file")
+    if _begins_like_dicom(head):
+        return "dicom"
+    raise PictureDefect("not a PNG, JPEG, TIFF, WebP, GIF, BMP, AVIF or DICOM file")
+
+
+def _begins_like_dicom(head: bytes) -> bool:
+    """Whether a file without preamble begins with an element of DICOM's groups 0, 2 or 8, in either byte order."""
+    if len(head) < 8:
+        return False
+    for order in "<>":
+        group, element, length = struct.unpack_from(f"{order}HHL", head)
+        explicit = head[4:6].isalpha() and head[4:6].isupper()
+        if group in (0, 2, 8) and element < 0x2000 and (explicit or length < len(head)):
+            return (group, element) != (0, 0) or length == 4
+    return False
 
 
 _MAGIC = {
     b"\x89PNG\r\n\x1a\n": "png",
     b"\xff\xd8\xff": "jpeg",
+    b"BM": "bmp",
     b"GIF87a": "gif",
     b"GIF89a": "gif",
     b"II*\0": "tiff",

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from mics_ray.models.pictures.file_formats import PictureDefect
 
-MAX_WHOLE_BYTES = 32 << 20  # GIF and WebP, which are walked or held whole
+MAX_WHOLE_BYTES = 32 << 20  # GIF, WebP and AVIF, which are walked or held whole; what a deflated file becomes
 MAX_HEADER_BYTES = 4 << 20  # all that is not pixels: colour profiles are at most 4 MB, Exif 64 kB
 MAX_HEADER_READS = 10_000  # at up to 6 microseconds each
 MAX_PIXELS = 64_000_000  # the largest radiographs (digitised mammograms) have about 40 million
@@ -60,7 +60,7 @@ def walk_file(kind: str, file: BinaryIO) -> None:
 
     That is PNG's chunks, a GIF's blocks and WebP's canvas.
     """
-    walker = {"png": _walk_png, "gif": _walk_gif, "webp": _walk_webp}.get(kind)
+    walker = {"png": _walk_png, "gif": _walk_gif, "webp": _walk_webp, "avif": _read_whole}.get(kind)
     if walker is not None:
         walker(file)
         file.seek(0)

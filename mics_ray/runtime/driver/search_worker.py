@@ -11,7 +11,7 @@ from typing import Any
 
 from ray.exceptions import RayActorError
 
-from mics_ray.assemble.case_search import failed_result, first_error, load_pictures, run_case
+from mics_ray.assemble.case_search import PicturedCase, failed_result, first_error, load_pictures, run_case
 from mics_ray.assemble.locations import JUDGE, locate_images
 from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.config.schema import Config
@@ -22,7 +22,7 @@ from mics_ray.jobs.row_writer import Row
 from mics_ray.jobs.window import Window
 from mics_ray.models.participation import Attendance, Participation
 from mics_ray.models.roles import UsageMeter
-from mics_ray.models.types import Pictures, Refused
+from mics_ray.models.types import Refused
 from mics_ray.runtime.driver.dataset import PlacedRecord, iter_records
 from mics_ray.runtime.driver.model_clients import ActorHandles, ModelClients
 from mics_ray.runtime.monitor import metrics
@@ -120,10 +120,10 @@ class SearchWorker:
         try:
             if isinstance(record, Rejection):
                 return rejected_row(record, self._stamp)
-            pictures = await asyncio.to_thread(load_pictures, self._config, self._root, place, record)
-            if isinstance(pictures, Rejection):
-                return rejected_row(pictures, self._stamp)
-            return await self._search_pictured(record, pictures)
+            pictured = await asyncio.to_thread(load_pictures, self._config, self._root, place, record)
+            if isinstance(pictured, Rejection):
+                return rejected_row(pictured, self._stamp)
+            return await self._search_pictured(pictured)
         except BaseExceptionGroup as group:
             # A refusing provider would refuse every other case, too, so it ends the window.
             if (refusals := group.subgroup(Refused)) is not None:
@@ -132,13 +132,13 @@ class SearchWorker:
         except Exception as error:
             return self._failed_row(record, error)
 
-    async def _search_pictured(self, case: Case, pictures: Mapping[str, Pictures | None]) -> Row:
-        started = time.monotonic()
+    async def _search_pictured(self, pictured: PicturedCase) -> Row:
+        case, started = pictured.case, time.monotonic()
         meter = self._meters[case.id] = UsageMeter()
         models = {
             name: TimedModel(model, self._latencies[name]) for name, model in self._models.bind_case(case.id).items()
         }
-        panel = PanelBuilder(self._config, models).build_panel(pictures["mentor"], pictures["intern"], meter)
+        panel = PanelBuilder(self._config, models).build_panel(pictured.mentor, pictured.intern, meter)
         try:
             result = await run_case(self._config, self._strategy, case, self._attendance.watch_panel(panel, JUDGE))
         finally:

@@ -13,7 +13,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from mics_ray.models.pictures import reading
-from mics_ray.models.pictures.dicom import choose_window, scale_to_8_bit
+from mics_ray.models.pictures.windows import choose_window, scale_to_8_bit
 from tests.support.dicom_files import dicom_file
 
 BITS_12 = {"BitsStored": 12, "HighBit": 11}
