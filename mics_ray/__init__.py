@@ -1,13 +1,15 @@
 """MICS on Ray: Mentor-Intern Collaborative Search as a distributed job.
 
-What a user imports stands in ``__all__``: the types of a search, its two strategies, the search of one case, and the
-rows of a finished run. ``mics_ray.testing`` holds a scripted panel for tests. Everything else is internal.
+What a user imports stands in ``__all__``: the types of a search, its two strategies, the search of one case, a run over
+a Ray Dataset, and the rows of a finished run. ``mics_ray.testing`` holds a scripted panel for tests. Everything else is
+internal.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mics_ray.commands.dataset_run import generate
     from mics_ray.core.best_of_n import BestOfN
     from mics_ray.core.mics import Mics
     from mics_ray.core.ports import Panel
@@ -29,11 +31,13 @@ __all__ = [
     "SearchTree",
     "Verdict",
     "Vote",
+    "generate",
     "read_rows",
     "search_case",
 ]
 
 _HOMES = {
+    "mics_ray.commands.dataset_run": ("generate",),
     "mics_ray.core.best_of_n": ("BestOfN",),
     "mics_ray.core.mics": ("Mics",),
     "mics_ray.core.ports": ("Panel",),

@@ -57,15 +57,12 @@ def generate(config: Config) -> int:
         console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
     with prepare_generation(config) as job:
         log_into_folder(job.folder.logs, "driver")
-        survey = job.survey
-        progress.show_phase(
-            f"{survey.records} records in {survey.name}: {survey.pending} to do, {survey.rejections} unusable"
-        )
+        progress.show_phase(f"{job.records} records in {job.scan.name}: {job.pending} to do")
         if config.preflight:
             return _report_preflight(config, job, console)
         end = JobEnd(EXIT_OK, "")
         # A run with nothing left to do asks no model, so starting it again costs nothing.
-        if survey.pending:
+        if job.pending:
             with serve_simulated_models(job.config, job.folder) as served:
                 if asked := len(list_endpoints(served)):
                     progress.show_phase(f"asking {asked} models for one word each, as the run will ask them")

@@ -1,14 +1,13 @@
-"""Files of cases, surveyed once and then read in parts: the driver plans with spans, the workers read them."""
+"""Files of cases, surveyed once and then read in parts, by programs without Ray (a run: :mod:`mics_ray.io.scan`)."""
 
-import hashlib
-from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass
 
 from mics_ray.core.types import Case
-from mics_ray.io.input_files import CasesGiven, InputError, InputFile, find_input_files, open_stored
+from mics_ray.io.input_files import CasesGiven, InputError, InputFile, find_input_files
 from mics_ray.io.readers import Raw
-from mics_ray.io.records import RecordPlace, Rejection, parse_record, reject_duplicate
+from mics_ray.io.records import RecordPlace, Rejection, reject_duplicate
+from mics_ray.io.scan import hash_files, locate_record, name_files, parse_raw
 from mics_ray.io.shards import IdSet
 from mics_ray.io.sources import Format, detect_format, read_raw_records
 
@@ -18,7 +17,6 @@ __all__ = [
     "Rejection",
     "Span",
     "Survey",
-    "drop_done",
     "read_places",
     "read_span",
     "survey_cases",
@@ -82,7 +80,7 @@ def survey_cases(
     count = _Count(done, inspect)
     spans = [span for file in files for span in _survey_file(file, count)]
     # Hashed apart from parsing, because the readers seek and skip and see no continuous stream of bytes.
-    digest, name = _hash_files(files), files[0].path if len(files) == 1 else f"{len(files)} files"
+    digest, name = hash_files(files), name_files(files)
     return Survey(name, digest, count.records, count.rejections, tuple(count.examples), tuple(spans))
 
 
@@ -106,7 +104,7 @@ class _Count:
                 self.examples.append(f"{found.id}: {found.reason}")
         elif self._inspect is not None and not done:
             self._inspect(place, found)
-        # A duplicate is marked here: a worker that reads one span cannot know of ids in another.
+        # A duplicate is marked here: who reads one span cannot know of ids in another.
         return _SKIP if done else _DUPLICATE if duplicate else _PENDING
 
 
@@ -114,8 +112,8 @@ def _survey_file(file: InputFile, count: _Count) -> tuple[Span, ...]:
     form = detect_format(file)
     plan, before = _SpanPlanner(file, form, file.read_size()), count.records
     for raw in read_raw_records(file, form):
-        place = _locate_record(file, form, raw)
-        plan.add_record(raw, count.count_record(place, _parse_raw(raw, place)))
+        place = locate_record(file, form, raw)
+        plan.add_record(raw, count.count_record(place, parse_raw(raw, place)))
     if count.records == before:
         raise InputError(f"{file.path}: holds no records; it should hold at least one")
     return plan.close()
@@ -137,38 +135,9 @@ def read_places(span: Span) -> Iterator[tuple[RecordPlace, Case | Rejection]]:
         if at >= len(span.marks):
             return
         if mark := span.marks[at]:
-            place = _locate_record(span.file, span.form, raw)
-            found = _parse_raw(raw, place)
+            place = locate_record(span.file, span.form, raw)
+            found = parse_raw(raw, place)
             yield place, reject_duplicate(found, place) if mark == _DUPLICATE else found
-
-
-def drop_done(span: Span, done: Container[str]) -> Span | None:
-    """What is left of a span without the ids in ``done``; ``None``: nothing. Raises :class:`InputError`."""
-    marks = bytearray(span.marks)
-    for place, found in read_places(span):
-        if found.id in done:
-            marks[place.position - span.first] = _SKIP
-    left = replace(span, marks=bytes(marks))
-    return left if left.count else None
-
-
-def _locate_record(file: InputFile, form: Format, raw: Raw) -> RecordPlace:
-    return RecordPlace(file.name, form.unit, raw.position, file.number)
-
-
-def _parse_raw(raw: Raw, place: RecordPlace) -> Case | Rejection:
-    if raw.fault:
-        return Rejection(place.position, place.own_id, f"{place}: {raw.fault}")
-    return parse_record(raw.value, place)
-
-
-def _hash_files(files: Sequence[InputFile]) -> str:
-    digests = []
-    for file in files:
-        with open_stored(file.path) as stream:
-            digests.append(hashlib.file_digest(cast(Any, stream), "sha256").hexdigest())
-    # That of the one file as it is: runs are known by it.
-    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 class _SpanPlanner:

@@ -106,6 +106,12 @@ def open_input(path: str) -> BinaryIO:
     return cast(BinaryIO, _Unpacked(file))
 
 
+def is_packed(path: str) -> bool:
+    """Whether a file is gzip, and so cannot be entered midway. Raises ``OSError``."""
+    with open_stored(path) as file:
+        return file.read(2) == _GZIP
+
+
 def open_stored(path: str) -> BinaryIO:
     """The bytes of a file as they are stored. Raises ``OSError``."""
     if not is_address(path):

@@ -20,14 +20,23 @@ _INK = re.compile(rb"\S")
 
 def read_json(input_file: InputFile, start: int, first: int) -> Iterator[Raw]:
     """Elements from the one at byte ``start`` on (0: all), numbered from ``first``. Raises :class:`InputError`."""
-    path = input_file.path
-    with open_mappable(path) as file:  # mapped, so that only one element is in memory at a time
-        view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    for position, (begin, end) in enumerate(_find_elements(path, view, start or _list_start(path, view)), first):
+    for position, (view, begin, end) in enumerate(_map_elements(input_file.path, start), first):
         if end - begin > readers.MAX_RECORD:
             yield too_long(position, begin)
         else:
             yield decode_record(position, begin, view[begin:end].strip())
+
+
+def find_json(input_file: InputFile) -> Iterator[tuple[int, int]]:
+    """Position and start of each record that :func:`read_json` reads. Raises :class:`InputError`."""
+    return ((position, begin) for position, (_, begin, _) in enumerate(_map_elements(input_file.path, 0), 1))
+
+
+def _map_elements(path: str, start: int) -> Iterator[tuple[mmap.mmap, int, int]]:
+    with open_mappable(path) as file:  # mapped, so that only one element is in memory at a time
+        view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    for begin, end in _find_elements(path, view, start or _list_start(path, view)):
+        yield view, begin, end
 
 
 def _list_start(path: str, view: mmap.mmap) -> int:

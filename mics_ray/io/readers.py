@@ -51,6 +51,17 @@ def too_long(position: int, start: int) -> Raw:
 
 def read_jsonl(file: InputFile, start: int, first: int) -> Iterator[Raw]:
     """Lines from byte ``start`` on, which is line ``first``; blank ones are counted and skipped."""
+    for position, begin, text in _split_lines(file, start, first):
+        yield too_long(position, begin) if text is None else decode_record(position, begin, text)
+
+
+def find_jsonl(file: InputFile) -> Iterator[tuple[int, int]]:
+    """Position and start of each record that :func:`read_jsonl` reads."""
+    return ((position, begin) for position, begin, _ in _split_lines(file, 0, 1))
+
+
+def _split_lines(file: InputFile, start: int, first: int) -> Iterator[tuple[int, int, bytes | None]]:
+    """Number, start and text of each line with something in it; ``None`` for one over the limit."""
     with open_input(file.path) as stream:
         stream.seek(start)
         position = first
@@ -58,12 +69,12 @@ def read_jsonl(file: InputFile, start: int, first: int) -> Iterator[Raw]:
             # A line of exactly MAX_RECORD bytes and its line feed reads as MAX_RECORD + 1, and is allowed.
             if len(line) > MAX_RECORD and not line.endswith(b"\n"):
                 line = b""
-                yield too_long(position, start)
+                yield position, start, None
                 while (more := stream.readline(2**20)) and not more.endswith(b"\n"):
                     pass
             # A byte order mark can stand only at byte 0; within the file these bytes are text.
             elif text := (line if start else line.removeprefix(BOM)).strip():
-                yield decode_record(position, start, text)
+                yield position, start, text
             position, start = position + 1, stream.tell()
 
 
@@ -93,6 +104,13 @@ def read_parquet(file: InputFile, start: int, first: int) -> Iterator[Raw]:
                     value |= {name: column[at] for name, column in places.items()}
                 yield Raw(first + begin + at - start, begin + at, value, fault)
             row += batch.num_rows
+
+
+def find_parquet(file: InputFile) -> Iterator[tuple[int, int]]:
+    """Position and row of each record that :func:`read_parquet` reads, from the file's footer."""
+    with open_stored(file.path) as stream, pq.ParquetFile(stream, pre_buffer=False) as parquet:
+        rows = parquet.metadata.num_rows
+    return ((row + 1, row) for row in range(rows))
 
 
 def _holds_pictures(parquet: pq.ParquetFile, name: str) -> bool:

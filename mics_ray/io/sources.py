@@ -3,14 +3,15 @@
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from gzip import BadGzipFile
 
 import pyarrow as pa
 
 from mics_ray.io.input_files import InputError, InputFile, read_head
-from mics_ray.io.json_list import read_json
-from mics_ray.io.readers import BOM, Raw, read_jsonl, read_parquet
+from mics_ray.io.json_list import find_json, read_json
+from mics_ray.io.readers import BOM, Raw, find_jsonl, find_parquet, read_jsonl, read_parquet
 from mics_ray.io.records import ID_FIELDS
 
 # zip, zstd, bzip2, xz, UTF-16 LE/BE
@@ -31,6 +32,7 @@ class Format(StrEnum):
 
 
 _READERS = {Format.JSONL: read_jsonl, Format.JSON: read_json, Format.PARQUET: read_parquet}
+_FINDERS = {Format.JSONL: find_jsonl, Format.JSON: find_json, Format.PARQUET: find_parquet}
 
 
 def detect_format(file: InputFile) -> Format:
@@ -54,13 +56,24 @@ def detect_format(file: InputFile) -> Format:
 
 def read_raw_records(file: InputFile, form: Format, start: int = 0, first: int = 1) -> Iterator[Raw]:
     """All records from ``start`` on, the first of them numbered ``first``. Raises :class:`InputError`."""
-    try:
+    with _name_errors(file, form):
         yield from _READERS[form](file, start, first)
+
+
+def find_raw_records(file: InputFile, form: Format) -> Iterator[tuple[int, int]]:
+    """Position and start of all records, which are not decoded. Raises :class:`InputError`."""
+    with _name_errors(file, form):
+        yield from _FINDERS[form](file)
+
+
+@contextmanager
+def _name_errors(file: InputFile, form: Format) -> Iterator[None]:
+    try:
+        yield
     # EOFError, zlib.error: what gzip raises on bytes that are cut short or damaged.
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
-        raise InputError(
-            f"{file.path}: cannot be read as {form} ({type(error).__name__}); is the file whole?"
-        ) from None
+        said = f"cannot be read as {form} ({type(error).__name__})"
+        raise InputError(f"{file.path}: {said}; is the file whole?") from None
 
 
 def _read_head(path: str) -> bytes:

@@ -12,10 +12,12 @@ from mics_ray.config.identity import build_identity, digest_identity, find_code_
 from mics_ray.config.schema import Config
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
-from mics_ray.io.cases import EXAMPLES, InputError, RecordPlace, Survey, read_places, survey_cases
+from mics_ray.io.cases import EXAMPLES, InputError, RecordPlace, Survey, survey_cases
+from mics_ray.io.dealt_records import read_pending
 from mics_ray.io.failed_rows import set_failed_rows_aside, unfailed_ids
 from mics_ray.io.rows import Stamp
-from mics_ray.io.shards import ShardError, committed_ids, list_shards
+from mics_ray.io.scan import PlacedRecord, Scan, scan_cases
+from mics_ray.io.shards import IdSet, ShardError, committed_ids, list_shards
 from mics_ray.jobs.lock import LockHeld, wait_for_lock
 from mics_ray.jobs.run_folder import LOCK_PATIENCE_S, WRITER_LOCK, RunFolder, hold_folder
 from mics_ray.local.launch import simulated_server
@@ -26,11 +28,16 @@ from mics_ray.models.replies.ledger import read_spent_usd
 
 @dataclass(frozen=True, slots=True)
 class GenerationJob:
-    """A checked job: what to search, and how its rows are stamped. ``proven`` are the providers that have answered."""
+    """A checked job: what to search, and how its rows are stamped. ``proven`` are the providers that have answered.
+
+    ``done`` are the ids of the rows that it has, ``pending`` how many records have none.
+    """
 
     config: Config
     folder: RunFolder
-    survey: Survey
+    scan: Scan
+    done: IdSet
+    pending: int
     stamp: Stamp
     proven: frozenset[str] = frozenset()
 
@@ -40,8 +47,16 @@ class GenerationJob:
 
     def shows_pictures(self) -> bool:
         """Whether any pending case has a picture; reads as far as the first."""
-        found = (found for span in self.survey.spans for _, found in read_places(span))
-        return any(isinstance(case, Case) and case.images for case in found)
+        return any(isinstance(found, Case) and found.images for _, found in self.iter_pending())
+
+    @property
+    def records(self) -> int:
+        """How many records the input has."""
+        return self.scan.records
+
+    def iter_pending(self) -> Iterator[PlacedRecord]:
+        """The records without a row, read in this process. Raises ``InputError``."""
+        return read_pending(self.scan, self.done)
 
 
 @contextmanager
@@ -50,7 +65,7 @@ def prepare_generation(config: Config) -> Iterator[GenerationJob]:
     with hold_folder(config.run.dir, "run.dir") as folder:
         job = _build_job(config, folder)
         # A finished run may be looked at without money: its summary is written anew.
-        if job.survey.pending:
+        if job.pending:
             _refuse_spent(config.budget_usd, folder)
         yield job
 
@@ -80,7 +95,7 @@ def begin_retry(job: GenerationJob) -> tuple[GenerationJob, int]:
     return replace(job, config=replace(job.config, retry_failed=False)), moved
 
 
-def survey_again(job: GenerationJob) -> GenerationJob:
+def look_again(job: GenerationJob) -> GenerationJob:
     """The same job, looking again at what is committed; for what a lost worker left behind."""
     return _build_job(job.config, job.folder)
 
@@ -93,21 +108,29 @@ def _build_job(config: Config, folder: RunFolder) -> GenerationJob:
             pictures.append(problem)
 
     try:
-        inspect = inspect_pictures if config.data.strict else None
         done = unfailed_ids(folder.results) if config.retry_failed else committed_ids(folder.results)
         placed = replace(config, data=replace(config.data, image_root=str(locate_images(config))))
-        survey = survey_cases(locate_cases(config), done, inspect)
-        view = build_identity(config, survey.sha256)
+        scan = scan_cases(locate_cases(config))
+        view = build_identity(config, scan.sha256)
         # A folder without rows binds nobody: a first start that was refused may be corrected.
         if list_shards(folder.results):
             folder.refuse_other(view, "run.dir")
+        if config.data.strict:
+            _refuse_rejections(survey_cases(locate_cases(config), done, inspect_pictures), pictures)
+        pending = _count_pending(scan, done)
     except (InputError, ShardError) as error:
         raise RefusedRun(str(error)) from None
-    if config.data.strict:
-        _refuse_rejections(survey, pictures)
     # Last: what is refused leaves the folder as it was.
     folder.write_identity(view, dump_yaml(config))
-    return GenerationJob(placed, folder, survey, Stamp(config.seed, digest_identity(view), find_code_version()))
+    stamp = Stamp(config.seed, digest_identity(view), find_code_version())
+    return GenerationJob(placed, folder, scan, done, pending, stamp)
+
+
+def _count_pending(scan: Scan, done: IdSet) -> int:
+    """Rows are the input's, whose digest was compared; only a run that seems to be over is counted record by record."""
+    if len(done) < scan.records:
+        return scan.records - len(done)
+    return sum(1 for _ in read_pending(scan, done))
 
 
 def _refuse_rejections(survey: Survey, pictures: Sequence[str]) -> None:

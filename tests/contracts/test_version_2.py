@@ -143,7 +143,7 @@ def test_a_run_that_was_begun_with_them_goes_on_with_one_row_a_case(runs: tuple[
     run = runs[1]
     list_shards(run / "results")[1].unlink()
     with prepare_generation(compose_config(overrides(run.parent))) as waiting:
-        assert waiting.survey.pending == CASES + 1 - 5
+        assert waiting.pending == CASES + 1 - 5
     recorded_run(run.parent, CASES, loss=0.05)
     found = count_rows(run)
     assert len({case for case, _ in found}) == len(found) == sum(found.values()) == CASES + 1
@@ -156,7 +156,7 @@ def test_a_run_that_was_begun_with_them_goes_on_with_one_row_a_case(runs: tuple[
 def test_without_its_identity_the_rows_tell_whether_a_run_goes_on(runs: tuple[Path, Path]) -> None:
     (runs[1] / IDENTITY).unlink()
     with prepare_generation(compose_config(overrides(runs[1].parent))) as done:
-        assert not done.survey.pending
+        assert not done.pending
 
 
 def test_a_run_of_that_version_is_read_by_programs_of_this_one(tmp_path: Path) -> None:

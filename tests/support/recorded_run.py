@@ -15,7 +15,7 @@ from mics_ray.assemble.panel import PanelBuilder, build_strategy, find_room
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config
 from mics_ray.core.types import Case
-from mics_ray.io.cases import Rejection, read_places
+from mics_ray.io.cases import Rejection
 from mics_ray.io.rows import rejected_row, result_row
 from mics_ray.io.shards import ShardStore
 from mics_ray.jobs.generation import GenerationJob, prepare_generation
@@ -107,7 +107,7 @@ async def _search(config: Config, job: GenerationJob, loss: float, cut: float) -
     cast = PanelBuilder(config, {name: Scripted(caches[file], loss, cut, rooms[name]) for name, file in names.items()})
     store = ShardStore(job.folder.results)
     rows = []
-    for place, record in (pair for span in job.survey.spans for pair in read_places(span)):
+    for place, record in job.iter_pending():
         rows.append(await _row(config, job, cast, place, record))
     for first in range(0, len(rows), 5):
         store.commit(rows[first : first + 5])

@@ -20,7 +20,13 @@ OBJECT_STORE_BYTES = 1 << 30
 
 @contextmanager
 def join_cluster(config: RayConfig) -> Iterator[None]:
-    """A connected Ray for a while; one that was started here ends with it. Raises :class:`RefusedRun`."""
+    """A connected Ray for a while; one that was started here ends with it. Raises :class:`RefusedRun`.
+
+    A process that is connected already, as one with a Ray Dataset of its own, stays so.
+    """
+    if ray.is_initialized():
+        yield
+        return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
     with _of_this_machine() if config.address is None else nullcontext():
         _connect_ray(config.address)

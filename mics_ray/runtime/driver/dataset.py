@@ -1,38 +1,131 @@
-"""The cases as a Ray Dataset of spans of the input file: the driver assigns spans, workers read the records.
+"""The Ray Dataset of cases: Ray Data reads and parses the input side by side, the driver takes records out in order.
 
-A map stage that reads the records would start processes of its own: 3 s before the first case (measured), for nothing.
-`streaming_split` would share the spans out by itself, but it never serves a worker that was lost and started again.
+A datasource of our own: `read_json` fails where records differ in shape, `read_text` drops blank lines, neither tells
+where a record stands. `streaming_split` would share the records out by itself, but never serves a worker again that was
+lost; so the driver deals them, and keeps what it dealt until it has its rows.
 """
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import Container, Generator, Sequence
+from contextlib import closing
+from functools import partial
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from typing import Any
 
 import ray
+from ray.data import Datasource, ExecutionResources, ReadTask
+from ray.data.block import BlockMetadata
+from ray.exceptions import RayTaskError
 
-from mics_ray.core.types import Case
-from mics_ray.io.cases import RecordPlace, Rejection, Span, read_places
+from mics_ray.errors import RefusedRun
+from mics_ray.io.dealt_records import DealtSpan, PackedRecord, deal_records
+from mics_ray.io.input_files import InputError
+from mics_ray.io.packed_blocks import pack_part, unpack_block
+from mics_ray.io.scan import Part
 
-MOST_BLOCKS = 1024  # Ray Data plans each block by itself: a million spans need not be a million blocks
+READERS = 4
+"""Parts that are read at a time: parsing is far ahead of any search."""
+BLOCK_BYTES = 4 * 2**20
+"""Of a block in the object store, of which the driver has a few in memory."""
+AHEAD_BYTES = 256 * 2**20
+"""Of the object store that records read ahead may fill."""
+SPANS_READ_AHEAD = 8
+POLL_S = 0.5
 
-PlacedRecord = tuple[RecordPlace, Case | Rejection]
-"""An input record and where it stands."""
+
+class CaseSource(Datasource):  # type: ignore[misc] # Ray has no types here
+    """The parts of the input, a read task each; blocks have the columns of :mod:`mics_ray.io.packed_blocks`."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        super().__init__()
+        self._parts = tuple(parts)
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        """Unknown before it is read."""
+        return None
+
+    def get_read_tasks(
+        self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
+    ) -> list[ReadTask]:
+        """One for each part, whatever parallelism Ray Data proposes: a part is what can be read by itself."""
+        unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
+        return [ReadTask(partial(pack_part, part), unknown) for part in self._parts]
 
 
-def stream_spans(spans: Sequence[Span]) -> Generator[Span, None, None]:
-    """The spans in their order, through Ray Data; to be closed while Ray is there: its end asks Ray."""
-    context = ray.data.DataContext.get_current()
+class CaseStream:
+    """The spans of a run as they come out of Ray Data, taken by a thread, so that the driver never waits for a file."""
+
+    def __init__(self, parts: Sequence[Part], done: Container[str]) -> None:
+        """Begin to read ``parts``, leaving out the ids in ``done``."""
+        self._ready: Queue[DealtSpan] = Queue(SPANS_READ_AHEAD)
+        self._read_all, self._stop = Event(), Event()
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._read, args=(parts, done), name="cases", daemon=True)
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether every span has been taken. Raises :class:`RefusedRun` where the input cannot be read any further."""
+        # In this order: the thread may put a span between the two looks.
+        whole = self._read_all.is_set() and self._ready.empty()
+        if whole and self._error is not None:
+            raise self._error
+        return whole
+
+    def take_span(self) -> DealtSpan | None:
+        """The next span; ``None`` where none is there yet, or none is left."""
+        try:
+            return self._ready.get_nowait()
+        except Empty:
+            return None
+
+    def close(self) -> None:
+        """Read no further. While Ray is there: the end of reading asks Ray."""
+        self._stop.set()
+        self._thread.join(10 * POLL_S)
+
+    def _read(self, parts: Sequence[Part], done: Container[str]) -> None:
+        try:
+            # The generator's end is the end of what Ray Data still does.
+            with closing(iter_packed(parts)) as records:
+                for span in deal_records(records, done):
+                    if not self._hand_over(span):
+                        break
+        except RayTaskError as error:
+            cause = error.cause
+            self._error = RefusedRun(str(cause)) if isinstance(cause, InputError) else error
+        except Exception as error:
+            self._error = error
+        finally:
+            self._read_all.set()
+
+    def _hand_over(self, span: DealtSpan) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._ready.put(span, timeout=POLL_S)
+                return True
+            except Full:
+                continue
+        return False
+
+
+def iter_packed(parts: Sequence[Part]) -> Generator[PackedRecord, None, None]:
+    """The records of all parts in their order, read by Ray Data."""
+    context = ray.data.DataContext.get_current().copy()
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # it would tell of a Dataset that is none of the user's
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    rows = [{"span": number} for number in range(len(spans))]
-    numbers = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
-    for row in numbers.iter_rows():
-        yield spans[row["span"]]
+    context.target_max_block_size = BLOCK_BYTES
+    context.execution_options.preserve_order = True
+    context.execution_options.resource_limits = ExecutionResources.for_limits(object_store_memory=AHEAD_BYTES)
+    with ray.data.DataContext.current(context):
+        dataset = ray.data.read_datasource(
+            CaseSource(parts), num_cpus=0, concurrency=min(READERS, len(parts)), override_num_blocks=len(parts)
+        )
+    return _iter_blocks(dataset)
 
 
-async def iter_records(span: Span) -> AsyncIterator[PlacedRecord]:
-    """The pending records of a span, each read in a thread when it is asked for. Raises ``InputError``."""
-    found = read_places(span)
-    while (record := await asyncio.to_thread(next, found, None)) is not None:
-        yield record
+def _iter_blocks(dataset: Any) -> Generator[PackedRecord, None, None]:
+    for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
+        yield from unpack_block(block)

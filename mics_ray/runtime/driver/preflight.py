@@ -1,6 +1,5 @@
 """The report before a run: what is usable, what must be there, what it will take. Spends nothing."""
 
-from collections.abc import Iterator
 from itertools import islice
 
 from rich.console import Console
@@ -13,7 +12,7 @@ from mics_ray.config.keys import list_key_names
 from mics_ray.config.schema import Config
 from mics_ray.core.display import make_one_line
 from mics_ray.core.types import Case
-from mics_ray.io.cases import RecordPlace, read_places
+from mics_ray.io.cases import RecordPlace, Rejection
 from mics_ray.jobs.generation import GenerationJob, find_picture_problem
 from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.serving.model_actors import plan_placement
@@ -27,18 +26,16 @@ def print_report(console: Console, job: GenerationJob) -> None:
 
     Raises :class:`RefusedRun` when the cluster cannot hold the models.
     """
-    problems, sample, usable = list(job.survey.examples), list[Case](), 0
-    cases = track(
-        _iter_pending_cases(job), "looking at the pictures", total=job.survey.pending, console=console, transient=True
-    )
-    for place, case in cases:
-        if problem := find_picture_problem(job.config, place, case):
+    problems, sample, usable = list[str](), list[Case](), 0
+    records = track(job.iter_pending(), "looking at the pictures", total=job.pending, console=console, transient=True)
+    for place, case in records:
+        if problem := _find_problem(job.config, place, case):
             problems.append(problem)
             continue
         usable += 1
-        if len(sample) < SAMPLE:
+        if isinstance(case, Case) and len(sample) < SAMPLE:
             sample.append(case)
-    console.print(f"{job.survey.records} records, {usable} to search", highlight=False)
+    console.print(f"{job.records} records, {usable} to search", highlight=False)
     for problem in islice(problems, SHOWN):
         console.print(f"  will be rejected: {make_one_line(problem)}", style="yellow", markup=False, highlight=False)
     if len(problems) > SHOWN:
@@ -46,10 +43,10 @@ def print_report(console: Console, job: GenerationJob) -> None:
     console.print(_models_table(job.config), _estimate_table(job, sample, usable))
 
 
-def _iter_pending_cases(job: GenerationJob) -> Iterator[tuple[RecordPlace, Case]]:
-    for place, found in (pair for span in job.survey.spans for pair in read_places(span)):
-        if isinstance(found, Case):
-            yield place, found
+def _find_problem(config: Config, place: RecordPlace, found: Case | Rejection) -> str | None:
+    if isinstance(found, Rejection):
+        return f"{found.id}: {found.reason}"
+    return find_picture_problem(config, place, found)
 
 
 def _models_table(config: Config) -> Table:

@@ -14,7 +14,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from mics_ray.assemble.locations import list_models
 from mics_ray.core.display import make_one_line
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, Stopped, find_exit_code
-from mics_ray.jobs.generation import GenerationJob, survey_again
+from mics_ray.jobs.generation import GenerationJob, look_again
 from mics_ray.jobs.job_end import JobEnd, describe_refusal
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.models.participation import find_silent
@@ -79,7 +79,7 @@ class _Driver:
 
     def __init__(self, job: GenerationJob, progress: Progress, stop: StopSignal, head: HeadWatch) -> None:
         self._job, self._progress, self._stop, self._head = job, progress, stop, head
-        self._before = job.survey.records - job.survey.pending
+        self._before = job.records - job.pending
         self._workers: WorkerPool | None = None
         self._handles: ActorHandles | None = None
         self._fleet: Fleet | None = None
@@ -87,7 +87,7 @@ class _Driver:
         self._at_start = Counter[str]()
         self._failure: str | None = None
         self._began: float | None = None
-        self._heartbeat = Heartbeat(job.folder, job.survey.records)
+        self._heartbeat = Heartbeat(job.folder, job.records)
 
     def start_actors(self, replicas: StartReplicas) -> None:
         """Start all actors and wait until they are ready."""
@@ -98,10 +98,10 @@ class _Driver:
         models = start_models(config, cache, logs, replicas, *limits, proven=job.proven)
         self._handles = replace(models, writer=writer)
         self._fleet = Fleet(config, models.replicas, cache, logs)
-        window = min(config.window, job.survey.pending)
+        window = min(config.window, job.pending)
         count = config.ray.workers or worker_count(ray.cluster_resources().get("CPU", 1.0), window)
         self._workers = WorkerPool(job, count, window, logs)
-        self._workers.queue_spans(job.survey.spans)
+        self._workers.queue_parts(job.scan.parts, job.done)
         counts = writer.read_counts.remote()
         self._wait_for([counts, *(endpoint.read_stats.remote() for endpoint in models.endpoints.values())])
         self._at_start = Counter(ray.get(counts)["outcomes"])
@@ -119,7 +119,7 @@ class _Driver:
     def search_cases(self) -> JobEnd:
         """Assign spans to the workers until every record has its row."""
         self._began = time.monotonic()
-        self._progress.show_phase(f"searching {self._job.survey.pending} cases, {len(self._pool.actors)} worker(s)")
+        self._progress.show_phase(f"searching {self._job.pending} cases, {len(self._pool.actors)} worker(s)")
         while True:
             if end := self._search_spans():
                 return end
@@ -128,15 +128,15 @@ class _Driver:
             ):  # the rows of a writer that died were not acknowledged: workers send them again
                 ray.get(self._require_handles().writer.flush_rows.remote())
             self._refresh_progress()
-            if self._before + self._outcomes.total() == self._job.survey.records:
+            if self._before + self._outcomes.total() == self._job.records:
                 return self.end_run(EXIT_OK, "")
-            # Only the shards on disk say what is done: where the counts do not add up, the input is surveyed again.
-            before, self._job = self._job.survey.pending, survey_again(self._job)
-            if not (left := self._job.survey.pending):
+            # Only the shards on disk say what is done: where the counts do not add up, the input is looked at again.
+            before, self._job = self._job.pending, look_again(self._job)
+            if not (left := self._job.pending):
                 return self.end_run(EXIT_OK, "")
             if left >= before:
                 return self._give_up(left)
-            self._pool.queue_spans(self._job.survey.spans)
+            self._pool.queue_parts(self._job.scan.parts, self._job.done)
 
     def _search_spans(self) -> JobEnd | None:
         """Assign spans until each one is searched; returns the end where the run has to end early."""
@@ -151,7 +151,7 @@ class _Driver:
             if end := self._find_early_end():
                 return end
             if pool.losses >= MAX_LOSSES_WITHOUT_ROW or pool.all_down_s > RESTART_S:
-                return self._give_up(survey_again(self._job).survey.pending)
+                return self._give_up(look_again(self._job).pending)
         return self._find_early_end()
 
     def _give_up(self, left: int) -> JobEnd:
@@ -174,7 +174,7 @@ class _Driver:
         calls = pool.calls
         self._progress.show_snapshot(
             Snapshot(
-                total=self._job.survey.records,
+                total=self._job.records,
                 before=self._before,
                 outcomes=self._outcomes,
                 searching=sum(state.searching for state in pool.states),

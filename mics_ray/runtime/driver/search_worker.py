@@ -16,14 +16,15 @@ from mics_ray.assemble.locations import JUDGE, locate_images
 from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.config.schema import Config
 from mics_ray.core.types import Case, Usage
-from mics_ray.io.cases import Rejection, Span
+from mics_ray.io.cases import Rejection
+from mics_ray.io.dealt_records import DealtSpan
 from mics_ray.io.rows import Stamp, rejected_row, result_row
+from mics_ray.io.scan import PlacedRecord
 from mics_ray.jobs.row_writer import Row
 from mics_ray.jobs.window import Window
 from mics_ray.models.participation import Attendance, Participation
 from mics_ray.models.roles import UsageMeter
 from mics_ray.models.types import Refused
-from mics_ray.runtime.driver.dataset import PlacedRecord, iter_records
 from mics_ray.runtime.driver.model_clients import ActorHandles, ModelClients
 from mics_ray.runtime.monitor import metrics
 from mics_ray.runtime.monitor.latency import Buckets, TimedModel
@@ -67,7 +68,7 @@ class SearchWorker:
         self._latencies: defaultdict[str, Counter[int]] = defaultdict(Counter)
         self._metrics = metrics.RunMetrics(Path(config.run.dir).name, self._set_gauges).start()
 
-    async def open_span(self, handles: ActorHandles, number: int, span: Span) -> bool:
+    async def open_span(self, handles: ActorHandles, number: int, span: DealtSpan) -> bool:
         """Begin to search a span, record by record as the window has room; whether all of it was begun.
 
         It is not after :meth:`stop`, a refusing provider or a full disk. The handles come here and not to the
@@ -76,8 +77,8 @@ class SearchWorker:
         self._models.connect(handles)
         self._writer = handles.writer
         tasks = self._spans[number] = set()
-        async for record in iter_records(span):
-            if (task := await self._window.begin_record(record)) is None:
+        for record in span.records:
+            if (task := await self._window.begin_record(record.unpack())) is None:
                 break
             tasks.add(task)
             task.add_done_callback(tasks.discard)

@@ -1,40 +1,52 @@
 """Spans of the input on their way to workers: numbered, given out in their order, those of lost workers first. Pure."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from mics_ray.io.cases import Span
+from mics_ray.io.dealt_records import DealtSpan
 
 SPANS_AHEAD = 2
 """Spans that a worker has and has not opened to the end: it opens the one and has the other."""
+
+
+class SpanSource(Protocol):
+    """Where spans come from that nobody has had."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether none will come any more."""
+
+    def take_span(self) -> DealtSpan | None:
+        """The next one; ``None`` where none is there yet, or none is left."""
 
 
 @dataclass(slots=True)
 class _HeldSpans:
     """What one worker holds: spans by number, and those of them that it has not opened to the end."""
 
-    spans: dict[int, Span] = field(default_factory=dict)
+    spans: dict[int, DealtSpan] = field(default_factory=dict)
     opening: set[int] = field(default_factory=set)
 
 
 class SpanQueue:
     """Numbers spans from 0 and gives them out in their order; what a lost worker left comes first."""
 
-    def __init__(self, spans: Iterator[Span], workers: int) -> None:
-        self._fresh = spans
-        self._next = next(spans, None)
-        self._requeued: deque[Span] = deque()
+    def __init__(self, source: SpanSource, workers: int) -> None:
+        self._source = source
+        self._requeued: deque[DealtSpan] = deque()
         self._held = [_HeldSpans() for _ in range(workers)]
         self._number = 0
 
     @property
     def finished(self) -> bool:
         """Whether no span is held and none is left."""
-        return self._next is None and not self._requeued and not any(held.spans for held in self._held)
+        held = any(held.spans for held in self._held)
+        return not held and not self._requeued and self._source.ended
 
-    def take_span(self, worker: int) -> tuple[int, Span] | None:
-        """The next span for a worker and its number; ``None`` when it has enough to open or none is left."""
+    def take_span(self, worker: int) -> tuple[int, DealtSpan] | None:
+        """The next span for a worker and its number; ``None`` when it has enough to open or none is there."""
         held = self._held[worker]
         if len(held.opening) >= SPANS_AHEAD or (span := self._next_span()) is None:
             return None
@@ -51,13 +63,12 @@ class SpanQueue:
         """Each record of a span has its row."""
         del self._held[worker].spans[number]
 
-    def requeue_lost(self, worker: int, undone: Callable[[Span], Span | None]) -> None:
+    def requeue_lost(self, worker: int, undone: Callable[[DealtSpan], DealtSpan | None]) -> None:
         """A worker is gone: what is ``undone`` of its spans will be given out again."""
         held, self._held[worker] = self._held[worker], _HeldSpans()
         self._requeued.extend(rest for span in held.spans.values() if (rest := undone(span)) is not None)
 
-    def _next_span(self) -> Span | None:
+    def _next_span(self) -> DealtSpan | None:
         if self._requeued:
             return self._requeued.popleft()
-        span, self._next = self._next, next(self._fresh, None)
-        return span
+        return self._source.take_span()

@@ -3,11 +3,10 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from mics_ray.errors import RefusedRun
-from mics_ray.io.cases import InputError, Span, drop_done
+from mics_ray.io.scan import Part
 from mics_ray.io.shards import ShardError, committed_ids
 from mics_ray.jobs.generation import GenerationJob
 from mics_ray.models.participation import Participation, add_participation
-from mics_ray.runtime.driver.dataset import stream_spans
+from mics_ray.runtime.driver.dataset import CaseStream
 from mics_ray.runtime.driver.model_clients import ActorHandles
 from mics_ray.runtime.driver.search_worker import SearchWorker, WorkerState
 from mics_ray.runtime.driver.span_queue import SpanQueue
@@ -56,8 +55,8 @@ class WorkerPool:
         self.losses = 0
         self.changes: list[str] = []
         self._results: Path = job.folder.results
-        self._spans: Generator[Span, None, None] | None = None
-        self._queue = SpanQueue(iter(()), count)
+        self._stream: CaseStream | None = None
+        self._queue: SpanQueue | None = None
         self._calls: dict[Any, _WorkerCall] = {}
         self._down: dict[int, float] = {}
         self._ended: set[int] = set()
@@ -77,18 +76,19 @@ class WorkerPool:
 
     @property
     def finished(self) -> bool:
-        """Whether every record of the spans that were begun has its row."""
-        return self._queue.finished
+        """Whether every record that was to be searched has its row. Raises :class:`RefusedRun`."""
+        return self._spans.finished
 
     @property
     def all_down_s(self) -> float:
         """For how long no worker has been there."""
         return time.monotonic() - self._last_up if len(self._down) == len(self.actors) else 0.0
 
-    def queue_spans(self, spans: Sequence[Span]) -> None:
-        """Assign these spans from here on; the first is read at once, as Ray Data takes a while to start."""
-        self._spans = stream_spans(spans)
-        self._queue = SpanQueue(self._spans, len(self.actors))
+    def queue_parts(self, parts: Sequence[Part], done: Container[str]) -> None:
+        """Assign the records of these parts that are not done; Ray Data begins to read them at once."""
+        self.close()
+        self._stream = CaseStream(parts, done)
+        self._queue = SpanQueue(self._stream, len(self.actors))
 
     def assign_and_wait(self, handles: ActorHandles, wait_s: float) -> None:
         """Assign what there is room for, then handle the replies of ``wait_s`` at most. Raises :class:`RefusedRun`."""
@@ -115,8 +115,8 @@ class WorkerPool:
 
     def close(self) -> None:
         """Assign no more spans."""
-        if self._spans is not None:
-            self._spans.close()
+        if self._stream is not None:
+            self._stream.close()
 
     def stop_workers(self, wait_s: float) -> None:
         """Have the workers cancel their open searches."""
@@ -130,7 +130,7 @@ class WorkerPool:
             takers = [worker for worker in takers if self._assign_span(handles, worker)]
 
     def _assign_span(self, handles: ActorHandles, worker: int) -> bool:
-        if (taken := self._queue.take_span(worker)) is None:
+        if (taken := self._spans.take_span(worker)) is None:
             return False
         number, span = taken
         self._calls[self.actors[worker].open_span.remote(handles, number, span)] = _WorkerCall(
@@ -154,19 +154,20 @@ class WorkerPool:
         elif not whole:  # it stopped by itself; its state says why, and the driver ends the run
             self._ended.add(call.worker)
         elif call.kind is _CallKind.OPEN:
-            self._queue.mark_opened(call.worker, call.number)
+            self._spans.mark_opened(call.worker, call.number)
             finish = self.actors[call.worker].finish_span.remote(call.number)
             self._calls[finish] = _WorkerCall(_CallKind.FINISH, call.worker, call.number)
         else:
-            self._queue.mark_done(call.worker, call.number)
+            self._spans.mark_done(call.worker, call.number)
 
     def _take_back_spans(self, worker: int, error: RayError) -> None:
         """Take back what the worker has no rows for; its calls are in the cache. One that died is waited for."""
         self._calls = {ref: call for ref, call in self._calls.items() if call.worker != worker}
         try:
-            self._queue.requeue_lost(worker, partial(drop_done, done=committed_ids(self._results)))
-        except (InputError, ShardError) as problem:
+            done = committed_ids(self._results)
+        except ShardError as problem:
             raise RefusedRun(str(problem)) from None
+        self._spans.requeue_lost(worker, lambda span: span.drop_done(done))
         self._calls_of_lost += _count_calls(self.states[worker])
         self._attendance_of_lost = add_participation([self._attendance_of_lost, self.states[worker].attendance])
         self.states[worker] = _UNKNOWN_STATE
@@ -175,6 +176,12 @@ class WorkerPool:
         if isinstance(error, RayActorError):
             self._down[worker] = time.monotonic() + LOST_POLL_S
         self.changes.append(f"a search worker was lost ({type(error).__name__}); its cases are searched again")
+
+    @property
+    def _spans(self) -> SpanQueue:
+        if self._queue is None:
+            raise RuntimeError("queue_parts() first")
+        return self._queue
 
     def _probe_lost(self) -> None:
         now = time.monotonic()

@@ -12,7 +12,7 @@ import pytest
 
 from mics_ray.core.types import Case
 from mics_ray.io import cases, readers
-from mics_ray.io.cases import InputError, Rejection, Survey, drop_done, read_span, survey_cases
+from mics_ray.io.cases import InputError, Rejection, Survey, read_span, survey_cases
 
 DEMO = Path(__file__).parents[4] / "shared/data/chiron_demo/demo.jsonl"
 
@@ -345,12 +345,3 @@ def test_the_ten_real_cases_are_read_unmodified() -> None:
         )
         texts = " ".join(note.text for note in case.notes)
         assert not any(mark in texts for mark in ("<image>", "According to the", "<br", "\n", "  "))
-
-
-def test_what_is_undone_of_a_span_keeps_its_places_ids_and_duplicates(tmp_path: Path) -> None:
-    text = lines(record("a"), record("b"), "", record("a"), "{broken", record("c"))
-    (span,) = survey_cases(write(tmp_path / "x.jsonl", text)).spans
-    left = drop_done(span, {"b", "line-5"})
-    assert left is not None
-    assert [item.id for item in read_span(left)] == ["a", "line-4", "c"]
-    assert drop_done(left, {"a", "line-4", "c"}) is None

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mics_ray.core.types import Case
-from mics_ray.io.cases import Rejection, drop_done, read_places, survey_cases
+from mics_ray.io.cases import Rejection, read_places, survey_cases
 from mics_ray.io.input_files import CasesGiven, InputError, InputFile, find_input_files, list_folders
 from tests.unit.io.test_cases import lines, record, write
 
@@ -65,7 +65,6 @@ def test_duplicates_and_records_without_an_id_over_several_files(tmp_path: Path)
     assert "is that of an earlier record" in reasons[2]
     spans = survey_cases([one, two], done={"a", "line-2-2"}).spans
     assert [item.id for span in spans for _, item in read_places(span)] == [own[1], own[2], "b", own[5], own[6]]
-    assert [left and left.count for left in (drop_done(span, {"b", "line-1-3"}) for span in spans)] == [1, 2]
 
 
 @pytest.mark.parametrize("name", ["x.jsonl.gz", "x.json.gz", "x.jsonl", "x"])

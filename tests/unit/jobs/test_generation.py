@@ -8,7 +8,7 @@ import pytest
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config
 from mics_ray.errors import LockedRun, RefusedRun
-from mics_ray.io import cases
+from mics_ray.io import scan
 from mics_ray.io.records import Rejection, parse_record
 from mics_ray.io.rows import rejected_row
 from mics_ray.io.shards import ShardStore, list_shards
@@ -32,7 +32,7 @@ def test_a_folder_of_ours_is_private_and_one_of_the_users_stays_as_it_is(tmp_pat
     theirs.mkdir()
     theirs.chmod(0o755)
     with prepare_generation(config(tmp_path)) as job:
-        assert job.survey.pending == 32
+        assert job.pending == 32
     assert mode(theirs) == 0o755
     assert {mode(theirs / name) for name in ("results", "cache", "logs")} == {0o700}
     assert mode(theirs / "config.yaml") == mode(theirs / "identity.json") == 0o600
@@ -47,7 +47,7 @@ def test_a_run_without_money_left_is_refused_until_it_is_given_more(tmp_path: Pa
         pass
     for more in ("budget_usd=3", "budget_usd=null"):
         with prepare_generation(config(tmp_path, more)) as job:
-            assert job.survey.pending == 32
+            assert job.pending == 32
 
 
 def test_a_folder_without_rows_binds_nobody_and_one_with_rows_does(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_folder_without_rows_binds_nobody_and_one_with_rows_does(tmp_path: Pat
         pass
     ShardStore(tmp_path / "run/results").commit([row])
     with prepare_generation(config(tmp_path, "seed=1")) as again:
-        assert again.survey.pending == 31
+        assert again.pending == 31
     with pytest.raises(RefusedRun, match="seed: 1 -> 2"), prepare_generation(config(tmp_path, "seed=2")):
         pass
     assert json.loads((tmp_path / "run/identity.json").read_text())["seed"] == 1
@@ -73,7 +73,7 @@ def test_where_the_identity_is_lost_the_rows_tell_whose_they_are(tmp_path: Path,
     with pytest.raises(RefusedRun, match=r"another configuration[\s\S]*identity.json is lost"):
         prepare_generation(config(tmp_path, "seed=5")).__enter__()
     with prepare_generation(config(tmp_path)) as again:
-        assert again.survey.pending == 31
+        assert again.pending == 31
     assert told.read_text() == before
 
 
@@ -99,7 +99,7 @@ def test_cases_of_several_folders_need_a_folder_of_pictures(tmp_path: Path) -> N
     with pytest.raises(RefusedRun, match=r"data.image_root: not given, and the cases lie in 2 folders"):
         prepare_generation(config(tmp_path, given)).__enter__()
     with prepare_generation(config(tmp_path, given, f"data.image_root={tmp_path}")) as job:
-        assert (job.survey.pending, job.survey.name) == (2, "2 files")
+        assert (job.pending, job.scan.name) == (2, "2 files")
     with prepare_generation(config(tmp_path, f"data.cases={tmp_path}/b", "run.dir=" + str(tmp_path / "other"))) as job:
         assert job.config.data.image_root == str(tmp_path / "b")
 
@@ -108,7 +108,7 @@ def test_strict_refuses_a_picture_that_is_gone(tmp_path: Path) -> None:
     (tmp_path / "cases.jsonl").write_text(record("a", ("gone.png",)) + "\n")
     lenient = config(tmp_path, f"data.cases={tmp_path}/cases.jsonl")
     with prepare_generation(lenient) as job:
-        assert job.survey.pending == 1
+        assert job.pending == 1
     with pytest.raises(RefusedRun, match=r"a: cases.jsonl, line 1: picture 'gone.png'"):
         prepare_generation(config(tmp_path, f"data.cases={tmp_path}/cases.jsonl", "data.strict=true")).__enter__()
 
@@ -123,7 +123,7 @@ def test_strict_parses_each_record_once_and_looks_at_pictures_of_pending_cases_a
     ShardStore(job.folder.results).commit(rows)
     parsed: list[object] = []
     parse = parse_record
-    monkeypatch.setattr(cases, "parse_record", lambda value, place: parsed.append(value) or parse(value, place))
+    monkeypatch.setattr(scan, "parse_record", lambda value, place: parsed.append(value) or parse(value, place))
     with pytest.raises(RefusedRun) as refused:
         prepare_generation(given).__enter__()
     assert [line.split(":")[0].strip() for line in str(refused.value).splitlines()[1:]] == ["c"]

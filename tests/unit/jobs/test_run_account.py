@@ -8,9 +8,9 @@ import pytest
 
 from mics_ray.config.schema import Config, InternDefaults, ModelConfig
 from mics_ray.core.types import Failure
-from mics_ray.io.cases import Survey
 from mics_ray.io.rows import Stamp
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.scan import Scan
+from mics_ray.io.shards import IdSet, ShardStore
 from mics_ray.jobs.generation import GenerationJob
 from mics_ray.jobs.job_end import JobEnd
 from mics_ray.jobs.run_account import account_for_run
@@ -32,7 +32,7 @@ def make_job(folder: Path, *rows: dict[str, Any]) -> GenerationJob:
     place.make_folders()
     if rows:
         ShardStore(place.results).commit(rows)
-    return GenerationJob(config, place, Survey("cases", "0" * 64, len(rows), 0, (), ()), Stamp(0, "d", "1"))
+    return GenerationJob(config, place, Scan("cases", "0" * 64, len(rows), ()), IdSet(), 0, Stamp(0, "d", "1"))
 
 
 def test_a_run_in_which_everybody_took_part_ends_well(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_pictures_stand_between_the_system_message_and_the_text() -> None:
 
 
 def test_the_shipped_order_serves_mentors_of_cases_with_long_notes(tmp_path: Path) -> None:
-    embedded = locate_cases(compose_config(["experiment=demo"]))
+    embedded = Path(str(locate_cases(compose_config(["experiment=demo"]))))
     with embedded.open() as lines:
         (tmp_path / "few.jsonl").write_text("".join(islice(lines, 8)))
     given = [f"data.cases={tmp_path}/few.jsonl", f"data.image_root={embedded.parent}"]
