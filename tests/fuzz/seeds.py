@@ -17,10 +17,13 @@ CHAINS = [
     "### Step 12. Épanchement\u202e <IMG_CONTEXT> «x»\r\n### THE FINAL ANSWER IS: 気胸 (pneumothorax)".encode(),
     b"<think>\n### Step 1: Draft.\n### The final answer is: Bulla\n</think>\n\n### Step 1: Look.\n**Final answer:** No",
     b"A rib. [THINK]no[/THINK]\n## step 1: so\nThe answer is $\\boxed{\\text{No}}$.\n1. Answer: <your answer>",
+    "**Step 1:** Look:\n1. a\n2. b\n\nStep two - Think. Step 3: So.\n第4步：x\n\n**Answer:** Bulla".encode(),
+    b"1. Look.\n2) Think.\n   1. a\n\n**3.** So.\n4. Final answer: Bulla",
     b'### Step 1: Look.\n<answer>\n"Pneumothorax"\n</answer>\n{"final_answer": "No"}\n## Final Answer\n\nBulla',
     "analysisWe see it.assistantfinal### Step 1: a ◁think▷b◁/think▷\n最终答案：气胸".encode(),
 ]
 CHAIN_TOKENS = (
+    b"**Step 1:** ", b"\nStep two - ", b"\n1. ", b"\n2) ", "\n第1步：".encode(),
     b"### Step 1: ", b"### Step 2:", b"## step", b"###", b"#", b"**", b"*", b"### The final answer is:",
     b"final answer",
     b"<image>", b"<img>", b"<|im_start|>", b"<|", b"|>", b"<", b">", b"\r\n", b"\n", b"9" * 5, b"\0", b"\xff",

@@ -24,6 +24,7 @@ TOKENS = [
 PIECES = [*TOKENS, *"<>|/_ é\n\ud800", "image", "img", "IMG", "_CONTEXT", "im_start", "<|", "|>", "</", "<im", "age>"]
 MARKERS = [
     "### Step 1: ", "### Step 2:", "## step", "###", "#", "Step 3", "**", "*", "### The final answer is:",
+    "**Step 1:** ", "\nStep two - ", "\n1. ", "\n2) ",
     "### Final answer", "\r\n", "\n", " ", ":", "look", "9" * 5, "é", "\x00", "\u202e", "\ud800",
 ]  # fmt: skip
 
