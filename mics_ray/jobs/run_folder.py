@@ -47,6 +47,11 @@ class RunFolder:
         return self.root / "logs"
 
     @property
+    def contact_sheet(self) -> Path:
+        """The first pictures as models will see them, drawn by preflight."""
+        return self.root / "preflight" / "pictures.png"
+
+    @property
     def summary(self) -> Path:
         """The closing account."""
         return self.root / "summary.json"

@@ -34,6 +34,7 @@ __all__ = [
     "load_case_pictures",
     "load_for_roles",
     "load_picture",
+    "read_pictures",
 ]
 
 PNG_MAX_SIDE = 256  # smaller pictures are kept exactly
@@ -45,11 +46,14 @@ def load_picture(root: PictureRoot, relative: str, view: View = AUTO) -> Image.I
     return read_one(root, relative, view).image
 
 
-def check_picture(root: PictureRoot, relative: str, view: View = AUTO) -> None:
-    """Raises :class:`PictureError` where the search would: decodes (a JPEG at an eighth of its size) only."""
+def check_picture(root: PictureRoot, relative: str, view: View = AUTO) -> int:
+    """How many frames the file has. Decodes only (a JPEG at an eighth of its size).
+
+    Raises :class:`PictureError` where the search would.
+    """
     if split_address(relative)[1] is None and _is_seen_in_small(root, relative):
-        return
-    read_pictures(root, relative, view)
+        return 1
+    return read_pictures(root, relative, view)[0].count
 
 
 def _is_seen_in_small(root: PictureRoot, relative: str) -> bool:

@@ -7,13 +7,14 @@ from rich.progress import track
 from rich.table import Table
 
 from mics_ray.assemble.estimate import count_rounds, estimate_job
-from mics_ray.assemble.locations import JUDGE, list_endpoints, list_served
+from mics_ray.assemble.locations import JUDGE, list_endpoints, list_served, locate_images
+from mics_ray.assemble.picture_survey import PictureSurvey
 from mics_ray.config.keys import list_key_names
 from mics_ray.config.schema import Config
 from mics_ray.core.display import make_one_line
 from mics_ray.core.types import Case
 from mics_ray.io.cases import RecordPlace, Rejection
-from mics_ray.jobs.generation import GenerationJob, find_picture_problem
+from mics_ray.jobs.generation import GenerationJob
 from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.serving.model_actors import plan_placement
 
@@ -27,9 +28,10 @@ def print_report(console: Console, job: GenerationJob) -> None:
     Raises :class:`RefusedRun` when the cluster cannot hold the models.
     """
     problems, sample, usable = list[str](), list[Case](), 0
+    pictures = PictureSurvey(locate_images(job.config), job.config.pictures)
     records = track(job.iter_pending(), "looking at the pictures", total=job.pending, console=console, transient=True)
     for place, case in records:
-        if problem := _find_problem(job.config, place, case):
+        if problem := _find_problem(pictures, place, case):
             problems.append(problem)
             continue
         usable += 1
@@ -40,13 +42,24 @@ def print_report(console: Console, job: GenerationJob) -> None:
         console.print(f"  will be rejected: {make_one_line(problem)}", style="yellow", markup=False, highlight=False)
     if len(problems) > SHOWN:
         console.print(f"  and {len(problems) - SHOWN} more", style="yellow", highlight=False)
+    _report_pictures(console, job, pictures)
     console.print(_models_table(job.config), _estimate_table(job, sample, usable))
 
 
-def _find_problem(config: Config, place: RecordPlace, found: Case | Rejection) -> str | None:
+def _find_problem(pictures: PictureSurvey, place: RecordPlace, found: Case | Rejection) -> str | None:
     if isinstance(found, Rejection):
         return f"{found.id}: {found.reason}"
-    return find_picture_problem(config, place, found)
+    return pictures.inspect_case(place, found)
+
+
+def _report_pictures(console: Console, job: GenerationJob, pictures: PictureSurvey) -> None:
+    for line in pictures.describe():
+        console.print(f"  {line}", style="yellow", markup=False, highlight=False)
+    if (sheet := pictures.draw()) is not None:
+        path = job.folder.contact_sheet
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(sheet)
+        console.print(f"the pictures as models will see them: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _models_table(config: Config) -> Table:
