@@ -40,12 +40,13 @@ def read_staff_prompts(prompts: Path) -> StaffPrompts:
 
 
 def vary_template(template: str, rng: random.Random) -> str:
-    """The template, or one with its rules and sections in another order and some rules left out."""
+    """The template, or one with its rules and sections in another order and some rules left out, but no field."""
     if rng.random() < PLAIN_SHARE:
         return template
     head, *sections = template.split("\n## ")
     opening, *rules = head.strip().split("\n")
-    kept = [rule for rule in rules if rng.random() > 0.25]
+    # A rule that tells something of the case is never left out.
+    kept = [rule for rule in rules if rng.random() > 0.25 or "{" in rule]
     rng.shuffle(kept)
     if rng.random() < 0.5:
         rng.shuffle(sections)

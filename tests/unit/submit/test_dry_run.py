@@ -119,6 +119,7 @@ def test_the_manifests_are_those_that_are_applied(
     assert [made["kind"] for made in yaml.safe_load_all(printed)] == ["ConfigMap", "RayJob"]
 
 
+@pytest.mark.usefixtures("no_cloud_package")
 def test_the_launchers_file_is_the_one_that_ray_gets_and_its_commands_are_told(
     place: Path, capsysbinary: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:

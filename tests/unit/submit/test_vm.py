@@ -120,6 +120,7 @@ def test_the_cluster_asks_for_a_token_and_listens_inside_only(tmp_path: Path) ->
     assert list(made["file_mounts"].values()) == ["/token"]
 
 
+@pytest.mark.usefixtures("no_cloud_package")
 def test_without_the_clouds_package_the_files_are_written_and_the_commands_said(tmp_path: Path, keys: Path) -> None:
     said: list[str] = []
     assert run_action(SubmitArguments("submit", True, False, words("aws", tmp_path), JOB, None), said.append) == EXIT_OK
@@ -133,6 +134,7 @@ def test_without_the_clouds_package_the_files_are_written_and_the_commands_said(
     assert "run.dir=runs/first" in said[-1]
 
 
+@pytest.mark.usefixtures("no_cloud_package")
 def test_a_second_submit_keeps_cluster_and_token(tmp_path: Path, keys: Path) -> None:
     order = SubmitArguments("submit", True, False, words("aws", tmp_path), JOB, None)
     run_action(order, print)
@@ -141,6 +143,7 @@ def test_a_second_submit_keeps_cluster_and_token(tmp_path: Path, keys: Path) -> 
     assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == first
 
 
+@pytest.mark.usefixtures("no_cloud_package")
 def test_without_the_clouds_package_the_head_cannot_be_asked(tmp_path: Path, keys: Path) -> None:
     vm = Vm(config("aws", tmp_path), print)
     vm.submit(described(), detach=True)
