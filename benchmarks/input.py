@@ -101,9 +101,9 @@ def main() -> None:
         for number in range(count - 1):
             done.add(f"case-{number}")
         for path, ids in ((jsonl, IdSet()), (parquet, IdSet()), (jsonl, done)):
-            print(f"{path.name}: {os.path.getsize(path) / 2**20:.0f} MB, {len(ids)} rows are there")
+            print(f"{path.name}: {os.path.getsize(path) / 2**20:.0f} MB, {len(ids)} rows are there", flush=True)
             for name, figure in read_input(path, ids):
-                print(f"  {name}: {figure:.2f}" if isinstance(figure, float) else f"  {name}: {figure}")
+                print(f"  {name}: {figure:.2f}" if isinstance(figure, float) else f"  {name}: {figure}", flush=True)
         print(f"Ray {ray.__version__}, {os.cpu_count()} cores")
 
 
