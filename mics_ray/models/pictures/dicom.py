@@ -12,7 +12,7 @@ from pydicom.uid import UID, MPEGTransferSyntaxes, RLELossless
 from mics_ray.models.pictures.dicom_header import PixelPlace, copy_elements, merge_groups, read_header, read_whole
 from mics_ray.models.pictures.dicom_view import show_pixels
 from mics_ray.models.pictures.file_formats import PictureDefect
-from mics_ray.models.pictures.shown import Shown
+from mics_ray.models.pictures.shown import Shown, refuse_plane
 from mics_ray.models.pictures.stream_size import read_stream_size
 from mics_ray.models.pictures.windows import View
 
@@ -39,6 +39,11 @@ class DicomFile:
         self._data, self._place, self._file = read_header(file)
         self._value = self._file.tell()
         self.count = max(1, read_whole(self._data, "NumberOfFrames", 1))
+
+    def count_frames(self, plane: str) -> int:
+        """See :class:`~.shown.FrameFile`."""
+        refuse_plane(plane)
+        return self.count
 
     def show_frame(self, number: int, plane: str, view: View) -> Shown:
         """See :class:`~.shown.FrameFile`."""

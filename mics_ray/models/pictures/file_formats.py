@@ -152,7 +152,7 @@ def detect_kind(file: BinaryIO) -> str:
             return kind
     if _begins_like_dicom(head):
         return "dicom"
-    raise PictureDefect("not a PNG, JPEG, TIFF, WebP, GIF, BMP, AVIF or DICOM file")
+    raise PictureDefect("not a PNG, JPEG, TIFF, WebP, GIF, BMP, AVIF, DICOM or NIfTI file")
 
 
 def _begins_like_dicom(head: bytes) -> bool:

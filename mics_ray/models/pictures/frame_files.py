@@ -16,6 +16,7 @@ from mics_ray.models.pictures.file_formats import (
     name_errors,
     open_picture,
 )
+from mics_ray.models.pictures.nifti import NiftiFile, is_nifti
 from mics_ray.models.pictures.plain_files import PlainFile
 from mics_ray.models.pictures.shown import FrameFile, Shown
 from mics_ray.models.pictures.windows import View
@@ -52,6 +53,10 @@ def read_one(root: PictureRoot, path: str, view: View) -> Shown:
 
 def open_frames(file: BinaryIO) -> FrameFile:
     """The reader of a file, by its content. Raises :class:`PictureDefect`, or anything on a damaged file."""
+    head = file.read(2048)
+    file.seek(0)
+    if is_nifti(head):
+        return NiftiFile(file)
     kind = detect_kind(file)
     return DicomFile(file) if kind == "dicom" else PlainFile(kind, file)
 
@@ -73,16 +78,18 @@ def _open_address(root: PictureRoot, path: str) -> Iterator[tuple[BinaryIO, str,
 
 def _choose_frames(frames: FrameFile, name: str, named: Frames | None, view: View) -> Iterator[NamedPicture]:
     if named is None and view.frames is not None and frames.count > 1:
-        there = tuple(number for number in view.frames.numbers if number <= frames.count)
+        last = frames.count_frames(view.frames.plane)
+        there = tuple(number for number in view.frames.numbers if number <= last)
         if not there:
-            raise PictureDefect(f"none of its {frames.count} frames is among pictures.frames")
+            raise PictureDefect(f"none of its {last} frames is among pictures.frames")
         named = Frames(there, view.frames.plane)
     if named is None:
         yield _choose_one(frames, name, view)
         return
+    last = frames.count_frames(named.plane)
     for number in named.numbers:
-        if number > frames.count:
-            raise PictureDefect(f"frame {number} of a file of {frames.count}")
+        if number > last:
+            raise PictureDefect(f"frame {number} of a file of {last}")
         shown = frames.show_frame(number, named.plane, view)
         if shown.constant:
             raise ConstantPicture(f"frame {number} is of one single value")

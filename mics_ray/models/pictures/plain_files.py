@@ -20,7 +20,7 @@ from PIL import (
 from PIL.ImageFile import ImageFile
 
 from mics_ray.models.pictures.file_formats import PictureDefect
-from mics_ray.models.pictures.shown import Shown, is_constant
+from mics_ray.models.pictures.shown import Shown, is_constant, refuse_plane
 from mics_ray.models.pictures.size_limits import HeaderReader, require_frames, require_size, walk_file
 from mics_ray.models.pictures.windows import View, show_by_values
 
@@ -49,6 +49,11 @@ class PlainFile:
         self._kind = kind
         self.picture = open_header(kind, file)
         self.count = _count_frames(self.picture)
+
+    def count_frames(self, plane: str) -> int:
+        """See :class:`~.shown.FrameFile`."""
+        refuse_plane(plane)
+        return self.count
 
     def show_frame(self, number: int, plane: str, view: View) -> Shown:
         """See :class:`~.shown.FrameFile`."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mics_ray.models.pictures.file_formats import PictureDefect
 from mics_ray.models.pictures.size_limits import require_size
 from mics_ray.models.pictures.windows import View
 
@@ -36,8 +37,17 @@ class FrameFile(Protocol):
     first: int
     """The frame that is shown where none is named, from 1."""
 
+    def count_frames(self, plane: str) -> int:
+        """How many frames there are in a plane ("": as a file has them). Raises :class:`PictureDefect`."""
+
     def show_frame(self, number: int, plane: str, view: View) -> Shown:
         """Frame ``number``, from 1, which is there. Raises :class:`PictureDefect`, or anything on a damaged file."""
+
+
+def refuse_plane(plane: str) -> None:
+    """Raises :class:`PictureDefect` where a plane is named of what is no volume."""
+    if plane:
+        raise PictureDefect("a plane is named, which only a NIfTI volume has")
 
 
 def is_constant(image: Image.Image) -> bool:

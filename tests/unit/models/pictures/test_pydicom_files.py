@@ -23,7 +23,7 @@ TRUE_REASONS = (
     "its pixel data are shorter than the header says",
     "the pixel data are of another size than the header",  # JPEG2000-embedded-sequence-delimiter: so its stream says
     "needs pylibjpeg-libjpeg (GPL)",
-    "not a PNG, JPEG, TIFF, WebP, GIF, BMP, AVIF or DICOM file",
+    "not a PNG, JPEG, TIFF, WebP, GIF, BMP, AVIF, DICOM or NIfTI file",
 )
 
 

@@ -122,6 +122,8 @@ def test_frames_are_named_chosen_and_never_of_one_single_value(tmp_path: Path) -
     for path, how in (("a.dcm#10", AUTO), ("a.dcm#8-10", AUTO), ("a.dcm", view(frames=12))):
         with pytest.raises(PictureError, match="frame"):
             read_pictures(tmp_path, path, how)
+    with pytest.raises(PictureError, match="a plane is named"):
+        read_pictures(tmp_path, "a.dcm#coronal:3", AUTO)
     volume(tmp_path, 9, {1, 5})
     assert seen(tmp_path, "a.dcm") == {"a.dcm#2": 20}, "another frame, and the name says so"
     with pytest.raises(PictureError, match="frame 5 is of one single value") as refused:
