@@ -73,8 +73,9 @@ def read_input(path: Path, done: Container[str]) -> Iterator[tuple[str, float]]:
     yield "first record, s", first
     yield "all records, s", time.monotonic() - started
     yield "records dealt", records
+    # Of this whole process: it has also written the files.
     yield "driver, peak MB", getrusage(RUSAGE_SELF).ru_maxrss / 1024
-    yield "largest other process of Ray, MB", most
+    yield "largest read task, MB", most
 
 
 def read_readers_mb() -> int:
@@ -85,7 +86,7 @@ def read_readers_mb() -> int:
             text = status.read_text()
         except OSError:
             continue
-        if text.startswith("Name:\tray::") and "VmRSS:" in text:
+        if text.startswith("Name:\tray::Read") and "VmRSS:" in text:
             sizes.append(int(text.split("VmRSS:")[1].split()[0]) // 1024)
     return max(sizes)
 
