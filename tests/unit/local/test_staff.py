@@ -55,7 +55,9 @@ def test_a_mentors_exercise_goes_on_where_the_prompt_stands() -> None:
         told = parse_continuation(item.told)
         assert told is not None
         assert told.answer == FINDINGS[item.drawn].answer
-        first = 1 + item.prompt.count("### Step ") - item.prompt.count('"### Step ')
+        so_far = item.prompt.partition("## Reasoning so far\n")[2].partition("\n## ")[0]
+        first = 1 + len(re.findall(r"^### Step \d", so_far.partition("\n\nWrite the rest")[0], re.M))
+        assert f"Go on with step {first}." in item.prompt
         assert item.told.startswith(f"### Step {first}: ")
         assert (item.pictures, item.system) == (1, PROMPTS.system)
 
