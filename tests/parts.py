@@ -14,7 +14,7 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
 OUTSIDE = "not outside"
-# Whole folders of tests with Ray and engines: reading them imports torch and vLLM's models, 8 s of CPU in each process.
+# Folders of which every test starts Ray, an engine or programs of the machine: both processes would read and drop them.
 UNREAD = tuple(f"--ignore=tests/{folder}" for folder in ("chaos", "cluster", "outside"))
 # Each process begins with its half of the files, so that a file's fixtures and imports are made once.
 SHARED = ("-n", "2", "--dist", "worksteal")
