@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from eval.benchmarks.base import Source
-from eval.benchmarks.questions import without_placeholders, yes_no_kind
+from eval.benchmarks.questions import yes_no_kind
 from eval.benchmarks.record import BenchmarkRecord
 from eval.types import Item, Kind
+from mics_ray.core.placeholders import without_placeholders
 from mics_ray.models.engine.conversation import mark_places
 
 

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from eval.benchmarks.base import Source
-from eval.benchmarks.questions import without_letter, without_placeholders
+from eval.benchmarks.questions import without_letter
 from eval.benchmarks.record import BenchmarkRecord
 from eval.types import Item, Kind
+from mics_ray.core.placeholders import without_placeholders
 
 _LETTERS = "ABCDEFGHIJ"
 _CHOICES = re.compile(r"\s*Answer Choices:\s*\([A-Z]\).*\Z", re.S)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from eval.benchmarks.base import Source
-from eval.benchmarks.questions import picture_option, without_placeholders
+from eval.benchmarks.questions import picture_option
 from eval.benchmarks.record import BenchmarkRecord
 from eval.types import Item, Kind
+from mics_ray.core.placeholders import without_placeholders
 from mics_ray.errors import RefusedRun
 
 _PICTURES = [f"image_{number}" for number in range(1, 8)]

@@ -4,9 +4,10 @@
 from collections.abc import Iterator
 
 from eval.benchmarks.base import Source
-from eval.benchmarks.questions import without_letter, without_placeholders
+from eval.benchmarks.questions import without_letter
 from eval.benchmarks.record import BenchmarkRecord
 from eval.types import Item, Kind
+from mics_ray.core.placeholders import without_placeholders
 
 FOLDERS = ("images", "figures")
 _LETTERS = "ABCD"

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from eval.benchmarks.base import Source
-from eval.benchmarks.questions import without_placeholders
 from eval.types import Item, Kind
+from mics_ray.core.placeholders import without_placeholders
 
 _KINDS = {"CLOSED": Kind.CLOSED, "OPEN": Kind.OPEN}
 

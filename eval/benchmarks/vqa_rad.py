@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
 from eval.benchmarks.base import Source
-from eval.benchmarks.questions import without_placeholders, yes_no_kind
+from eval.benchmarks.questions import yes_no_kind
 from eval.benchmarks.record import BenchmarkRecord, read_benchmark_records
 from eval.types import Item, Kind
+from mics_ray.core.placeholders import without_placeholders
 from mics_ray.errors import RefusedRun
 
 ALL_SPLITS = ("VQA_RAD Dataset Public.json", "VQA_RAD_Dataset_Public.json")

@@ -83,6 +83,7 @@ class Case:
     """One question about one patient. ``images`` are paths relative to the image folder, in reading order.
 
     ``context`` are the ``notes`` that interns and the trained model are told; see :mod:`mics_ray.core.context`.
+    ``answer`` is the gold answer and ``others`` are further ones, any of which is right.
     """
 
     id: str
@@ -91,6 +92,17 @@ class Case:
     images: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
     context: str = ""
+    others: tuple[str, ...] = ()
+
+    @property
+    def golds(self) -> tuple[str, ...]:
+        """Every answer that is right."""
+        return (self.answer, *self.others)
+
+    @property
+    def gold(self) -> str:
+        """Every answer that is right, as prompts name them: joined by "or"."""
+        return " or ".join(self.golds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mics_ray.io.records import PICTURE_FIELDS
+from mics_ray.io.records import is_picture_key
 
 BATCH_BYTES = 16 * 2**20
 """Of a picture column, about as much is in memory at a time; more where one page of the file holds more."""
@@ -37,8 +37,12 @@ def find_embedded(relative: str) -> EmbeddedPicture | None:
     return EmbeddedPicture(match[1], int(match[2]), int(match[3])) if match else None
 
 
-def is_picture_column(kind: pa.DataType) -> bool:
-    """Whether a column holds pictures and not paths."""
+def find_picture_columns(schema: pa.Schema) -> list[str]:
+    """The columns that hold pictures and not paths."""
+    return [field.name for field in schema if is_picture_key(field.name) and _holds_pictures(field.type)]
+
+
+def _holds_pictures(kind: pa.DataType) -> bool:
     inner = kind.value_type if _is_list(kind) else kind
     if pa.types.is_struct(inner):
         return inner.get_field_index("bytes") >= 0 and _is_bytes(inner.field("bytes").type)
@@ -71,8 +75,7 @@ def read_embedded(stream: BinaryIO, place: EmbeddedPicture) -> bytes | str:
     """
     # The buffer: without it a whole column chunk, which may be the file, is read at once.
     with pq.ParquetFile(stream, pre_buffer=False, buffer_size=2**20) as file:
-        names = [name for name in PICTURE_FIELDS if name in file.schema_arrow.names]
-        column = next((name for name in names if is_picture_column(file.schema_arrow.field(name).type)), None)
+        column = next(iter(find_picture_columns(file.schema_arrow)), None)
         if column is None:
             raise LookupError("no column of pictures")
         for first, values in _iter_near(file, column, place.row - 1):

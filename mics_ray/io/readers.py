@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from mics_ray.io.embedded_pictures import BATCH_BYTES, is_picture_column, list_leaves, name_pictures
-from mics_ray.io.input_files import InputFile, open_input, open_stored
-from mics_ray.io.records import FIELDS, PICTURE_FIELDS
+from mics_ray.io.embedded_pictures import BATCH_BYTES, find_picture_columns, list_leaves, name_pictures
+from mics_ray.io.input_files import InputError, InputFile, open_input, open_stored
+from mics_ray.io.records import is_picture_key, is_read_key
 
 MAX_RECORD = 64 * 2**20
 """Bytes; a longer line or JSON record is rejected without being held in memory."""
@@ -85,8 +85,13 @@ def read_parquet(file: InputFile, start: int, first: int) -> Iterator[Raw]:
     """
     # pre_buffer would load the chosen columns of all row groups ahead of the reading, no buffer whole column chunks.
     with open_stored(file.path) as stream, pq.ParquetFile(stream, pre_buffer=False, buffer_size=2**20) as parquet:
-        pictures = [name for name in PICTURE_FIELDS if _holds_pictures(parquet, name)]
-        columns = [name for name in parquet.schema_arrow.names if name in FIELDS and name not in pictures]
+        names, pictures = parquet.schema_arrow.names, find_picture_columns(parquet.schema_arrow)
+        if len(pictures) > 1:
+            raise InputError(
+                f"{file.path}: the columns {', '.join(pictures)} all hold pictures; put them into one list"
+            )
+        # Beside the pictures themselves the name of a picture is a remark.
+        columns = [name for name in names if is_read_key(name) and not (pictures and is_picture_key(name))]
         columns += [leaf for name in pictures for leaf in list_leaves(parquet, name)]
         sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
         row, group = 0, 0
@@ -111,10 +116,6 @@ def find_parquet(file: InputFile) -> Iterator[tuple[int, int]]:
     with open_stored(file.path) as stream, pq.ParquetFile(stream, pre_buffer=False) as parquet:
         rows = parquet.metadata.num_rows
     return ((row + 1, row) for row in range(rows))
-
-
-def _holds_pictures(parquet: pq.ParquetFile, name: str) -> bool:
-    return name in parquet.schema_arrow.names and is_picture_column(parquet.schema_arrow.field(name).type)
 
 
 def _choose_batch(parquet: pq.ParquetFile) -> int:

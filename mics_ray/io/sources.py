@@ -93,4 +93,8 @@ def _read_head(path: str) -> bytes:
 def _begins_with_record(file: InputFile) -> bool:
     """Whether the first line alone is a record: JSON lines under another name."""
     raw = next(read_jsonl(file, 0, 1), None)
-    return raw is not None and isinstance(raw.value, dict) and not raw.value.keys().isdisjoint((*ID_FIELDS, "messages"))
+    return (
+        raw is not None
+        and isinstance(raw.value, dict)
+        and not raw.value.keys().isdisjoint((*ID_FIELDS, "messages", "conversations", "question"))
+    )

@@ -1,7 +1,8 @@
 import pytest
 
-from eval.benchmarks.questions import picture_option, without_letter, without_placeholders, yes_no_kind
+from eval.benchmarks.questions import picture_option, without_letter, yes_no_kind
 from eval.types import Kind
+from mics_ray.core.placeholders import without_placeholders
 
 
 @pytest.mark.parametrize(

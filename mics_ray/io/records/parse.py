@@ -1,4 +1,4 @@
-"""One record of the reference's format -> a case, or a rejection that says what is wrong with it."""
+"""One record -> a case, or a rejection that says what is wrong with it."""
 
 import re
 from collections.abc import Callable
@@ -7,19 +7,16 @@ from typing import Any, TypeVar
 
 from mics_ray.core.display import make_storable
 from mics_ray.core.types import Case, Note
+from mics_ray.io.records.choices import add_options
+from mics_ray.io.records.keys import ID_FIELDS, NOTE_FIELDS, UnusableRecord, find_pictures, quote_text
+from mics_ray.io.records.turns import read_answers, read_picture_parts, read_question
 
 T = TypeVar("T")
-
-ID_FIELDS = ("rid", "id", "case_id")
-PICTURE_FIELDS = ("images",)
-NOTE_FIELDS = (("Complaint", "presentation"), ("Age", "age_label"), ("Gender", "gender_label"), ("Findings", "caption"))
-FIELDS = (*ID_FIELDS, "messages", *PICTURE_FIELDS, *(name for _, name in NOTE_FIELDS))
 
 # Ids given to records without a usable one: a record that brings such an id could take another's row.
 _RESERVED = re.compile(r"line-[0-9]+")
 _RESERVED_OF_SEVERAL = re.compile(r"line-[0-9]+(-[0-9]+)?")
 _SCHEME_OR_DRIVE = re.compile(r"[a-z][a-z0-9+.-]*://|[a-z]:", re.I)
-_LABEL = re.compile(r"\s*\*\*(?:Question|Correct Answer):\*\*", re.I)
 _REFERRAL = re.compile(r"According to the\s*(?:<image>\s*)+,?", re.I)
 _MARKUP = re.compile(r"<image>|<br\s*/?>", re.I)
 
@@ -57,10 +54,7 @@ class Rejection:
     question: str = field(default="", repr=False)
     answer: str = field(default="", repr=False)
     images: tuple[str, ...] = ()
-
-
-class _Unusable(ValueError):
-    """What is wrong with one field, without its text."""
+    others: tuple[str, ...] = field(default=(), repr=False)
 
 
 def parse_record(record: object, place: RecordPlace) -> Case | Rejection:
@@ -72,77 +66,79 @@ def parse_record(record: object, place: RecordPlace) -> Case | Rejection:
     def take(read: Callable[[], T]) -> T | None:
         try:
             return read()
-        except _Unusable as fault:
+        except UnusableRecord as fault:
             faults.append(str(fault))
             return None
 
     case_id = take(lambda: _read_id(record, place)) or place.own_id
-    question = take(lambda: _read_message(record, "user")) or ""
-    answer = take(lambda: _read_message(record, "assistant")) or ""
-    paths = take(lambda: _read_images(record)) or ()
+    found = take(lambda: _read_images(record))
+    paths = found or ()
     # Apart from reading them, so that a rejected record still shows which paths it holds.
     take(lambda: _check_inside(paths))
+    question = take(lambda: read_question(record, 1 if found is None else len(found))) or ""
+    golds = take(lambda: read_answers(record)) or ()
+    if question and golds:
+        question, golds = take(lambda: add_options(record, question, golds)) or (question, golds)
     notes = take(lambda: _read_notes(record)) or ()
     images = tuple(map(make_storable, paths))
+    answer, others = (golds[0], golds[1:]) if golds else ("", ())
     if not faults:
-        return Case(case_id, question, answer, images, notes)
-    return Rejection(place.position, case_id, f"{place}: {'; '.join(faults)}", question, answer, images)
+        return Case(case_id, question, answer, images, notes, others=others)
+    reason = f"{place}: {'; '.join(dict.fromkeys(faults))}"
+    return Rejection(place.position, case_id, reason, question, answer, images, others)
 
 
 def reject_duplicate(found: Case | Rejection, place: RecordPlace) -> Rejection:
     """The same record as one whose id an earlier record has already."""
-    reason = f"{place}: the id {_quote_text(found.id)} is that of an earlier record"
-    return Rejection(place.position, place.own_id, reason, found.question, found.answer, found.images)
+    reason = f"{place}: the id {quote_text(found.id)} is that of an earlier record"
+    return Rejection(place.position, place.own_id, reason, found.question, found.answer, found.images, found.others)
 
 
 def _read_id(record: dict[str, Any], place: RecordPlace) -> str:
     """The first id field that is there and not null."""
     value = next((record[name] for name in ID_FIELDS if record.get(name) is not None), None)
     if value is None:
-        raise _Unusable("no id")
+        raise UnusableRecord("no id")
     # bool is a subclass of int: true would become the id "True".
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise _Unusable("the id is neither text nor a whole number")
+        raise UnusableRecord("the id is neither text nor a whole number")
     text = make_storable(str(value))
     if not text.strip():
-        raise _Unusable("the id is empty")
+        raise UnusableRecord("the id is empty")
     if place.is_reserved(text):
-        raise _Unusable(f"the id {_quote_text(text)} is reserved for the record at that place")
+        raise UnusableRecord(f"the id {quote_text(text)} is reserved for the record at that place")
     return text
 
 
-def _read_message(record: dict[str, Any], role: str) -> str:
-    """The content of the first message of ``role``, without its label."""
-    what = "question" if role == "user" else "answer"
-    messages = record.get("messages")
-    if not isinstance(messages, list):
-        raise _Unusable(f"no {what}: messages is not a list")
-    content = next((m.get("content") for m in messages if isinstance(m, dict) and m.get("role") == role), None)
-    if not isinstance(content, str):
-        raise _Unusable(f"no {what}: no message of the {role} with text")
-    if text := make_storable(_LABEL.sub("", content, count=1) if _LABEL.match(content) else content).strip():
-        return text
-    raise _Unusable(f"the {what} is empty")
-
-
 def _read_images(record: dict[str, Any]) -> tuple[str, ...]:
-    """The picture paths as they stand."""
-    images = record.get("images")
-    if images is None:
-        return ()
-    paths = [images] if isinstance(images, str) else images
-    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        raise _Unusable("images is not a list of paths")
-    return tuple(paths)
+    """The picture paths as they stand, under whichever key, or as parts of the question."""
+    found = [_list_paths(key, value) for key, value in find_pictures(record)]
+    # A bare mark of a picture has no path.
+    if parts := read_picture_parts(record):
+        found.append(tuple(parts))
+    if any(paths != found[0] for paths in found):
+        raise UnusableRecord("two places name different pictures; keep one of them")
+    return found[0] if found else ()
+
+
+def _list_paths(key: str, value: object) -> tuple[str, ...]:
+    paths = [one.get("path") if isinstance(one, dict) and not one.get("bytes") else one for one in _as_list(value)]
+    if not all(isinstance(path, str) for path in paths):
+        raise UnusableRecord(f"{key} is not a list of paths")
+    return tuple(map(str, paths))
+
+
+def _as_list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _check_inside(paths: tuple[str, ...]) -> None:
     """Refuse paths that can be seen to lead out of the image folder; links are followed where files are opened."""
     for path in paths:
         if not path.strip():
-            raise _Unusable("an image path is empty")
+            raise UnusableRecord("an image path is empty")
         if _climbs_out(path) or path[0] in "/\\" or "\0" in path or _SCHEME_OR_DRIVE.match(path):
-            raise _Unusable(f"path leaves the image folder: {_quote_text(path)}")
+            raise UnusableRecord(f"path leaves the image folder: {quote_text(path)}")
 
 
 def _climbs_out(path: str) -> bool:
@@ -173,13 +169,8 @@ def _clean_note(value: object, name: str) -> str:
     if value is None or value != value:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise _Unusable(f"{name} is not text")
+        raise UnusableRecord(f"{name} is not text")
     text = make_storable(str(value))
     if "<" in text:
         text = _MARKUP.sub(" ", _REFERRAL.sub(" ", text))
     return " ".join(text.split())
-
-
-def _quote_text(text: str) -> str:
-    """An id or path as messages show it: escaped and cut."""
-    return ascii(text if len(text) <= 200 else text[:200] + "…")
