@@ -30,6 +30,7 @@ def read_case_items(source: Source) -> Iterator[Item]:
                     found.answer,
                     images=found.images,
                     cluster=found.id,
+                    others=found.others,
                     context=told,
                 )
     except InputError as error:

@@ -122,7 +122,10 @@ async def ask_judge(
 
 
 async def _ask_case(row: Mapping[str, Any], judge: ModelJudge, attendance: Attendance) -> Heard:
-    case, found = Case(row["case_id"], row["question"], row["answer"]), read_trees(row)
+    case, found = (
+        Case(row["case_id"], row["question"], row["answer"], others=tuple(row["other_answers"])),
+        read_trees(row),
+    )
     texts = list_answers(found)
     said = await asyncio.gather(*(_ask_answer(judge, case, text, attendance) for text in texts))
     return Heard(case.id, found, dict(zip(texts, said, strict=True)))

@@ -15,7 +15,7 @@ from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Verdict, Vote
 from mics_ray.errors import RefusedRun
 
-COLUMNS = ("case_id", "question", "answer", "nodes", "seed")
+COLUMNS = ("case_id", "question", "answer", "other_answers", "nodes", "seed")
 """What is read of a row."""
 
 

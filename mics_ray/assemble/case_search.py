@@ -38,7 +38,8 @@ def load_pictures(config: Config, root: Path | str, place: RecordPlace, case: Ca
         seen = load_for_roles(CasePictures(root), case.images, sides, read_view(config.pictures))
         return PicturedCase(replace(case, images=seen.names), seen.by_role["mentor"], seen.by_role["intern"])
     except PictureError as error:
-        return Rejection(place.position, case.id, f"{place}: {error}", case.question, case.answer, case.images)
+        reason = f"{place}: {error}"
+        return Rejection(place.position, case.id, reason, case.question, case.answer, case.images, case.others)
 
 
 async def run_case(config: Config, strategy: Strategy, case: Case, panel: Panel) -> SearchResult:
@@ -65,7 +66,11 @@ def failed_result(record: Case | Rejection, error: BaseException, seed: int) -> 
     # The message of an unforeseen error may quote a case, so only its type and place are written down.
     kind = type(first_error(error)).__name__
     log.error("case %s failed: %s at %s", record.id, kind, " > ".join(frames))
-    case = record if isinstance(record, Case) else Case(record.id, record.question, record.answer, record.images)
+    case = (
+        record
+        if isinstance(record, Case)
+        else Case(record.id, record.question, record.answer, record.images, others=record.others)
+    )
     reason = f"internal error {kind}, see logs/"
     return SearchResult(case, Outcome.FAILED, reason, Quality.ZERO, None, None, (SearchTree(case.id, seed),))
 

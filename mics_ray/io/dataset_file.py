@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mics_ray.io.input_files import InputError
-from mics_ray.io.records import FIELDS
+from mics_ray.io.records import is_read_key
 from mics_ray.private_files import replace_file
 
 
@@ -20,10 +20,10 @@ def write_records(path: Path, tables: Iterable[pa.Table]) -> int:
     with replace_file(path, sync=True) as file:
         try:
             for table in tables:
-                kept = table.select([name for name in table.column_names if name in FIELDS])
+                kept = table.select([name for name in table.column_names if is_read_key(name)])
                 if writer is None:
                     if not kept.column_names:
-                        raise InputError(f"dataset: none of the columns {', '.join(FIELDS)}")
+                        raise InputError("dataset: none of the columns of a case, such as rid, messages and images")
                     schema, writer = kept.schema, pq.ParquetWriter(file, kept.schema, compression="zstd")
                 writer.write_table(_align_columns(kept, schema))
                 count += table.num_rows

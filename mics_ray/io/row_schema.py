@@ -61,6 +61,7 @@ SCHEMA = pa.schema(
         ("case_id", pa.string()),
         ("question", pa.string()),
         ("answer", pa.string()),
+        ("other_answers", _TEXTS),
         ("context", pa.string()),
         ("context_names_answer", pa.bool_()),
         ("images", _TEXTS),
@@ -94,6 +95,7 @@ SCHEMA = pa.schema(
 BEFORE: Mapping[str, object] = {
     "usage.cached_tokens": 0,
     "usage.reasoning_tokens": 0,
+    "other_answers": [],
     "context": "",
     "context_names_answer": None,
     "leak_checks": [],

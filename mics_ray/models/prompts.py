@@ -54,13 +54,13 @@ def fill_mentor_system(prompts: PromptsConfig) -> str:
 
 
 def fill_mentor_prompt(prompts: PromptsConfig, case: Case, prefix: tuple[str, ...]) -> str:
-    """What a mentor reads: the case with notes and gold answer, and the chain so far."""
+    """What a mentor reads: the case with notes and gold answers, and the chain so far."""
     notes = "\n".join(f"{note.label}: {note.text}" for note in case.notes) or "(none)"
     frames = list_frame_labels(case.images)
     return neutralise_placeholders(
         prompts.mentor.format(
             question="\n\n".join([case.question, *(["\n".join(frames)] if frames else [])]),
-            answer=case.answer,
+            answer=case.gold,
             notes=notes,
             shown=list_shown(case),
             prefix=format_prefix(prefix),
@@ -78,14 +78,10 @@ def fill_intern_prompt(prompts: PromptsConfig, case: Case, prefix: tuple[str, ..
 
 
 def fill_judge_prompt(prompts: PromptsConfig, case: Case, candidate: str) -> str:
-    """What the judge reads: question, gold answer and the answer to check."""
-    return neutralise_placeholders(
-        prompts.judge.format(question=case.question, answer=case.answer, candidate=candidate)
-    )
+    """What the judge reads: question, every gold answer and the answer to check."""
+    return neutralise_placeholders(prompts.judge.format(question=case.question, answer=case.gold, candidate=candidate))
 
 
 def fill_leak_prompt(prompts: PromptsConfig, case: Case, step: str) -> str:
     """What the judge reads about a step: question and context, which are no secret, gold answer and the step."""
-    return neutralise_placeholders(
-        prompts.judge_leak.format(question=ask_question(case), answer=case.answer, step=step)
-    )
+    return neutralise_placeholders(prompts.judge_leak.format(question=ask_question(case), answer=case.gold, step=step))

@@ -52,6 +52,7 @@ class Sample:
     tokens: int
     context: str = ""
     context_names_answer: bool | None = None
+    other_answers: tuple[str, ...] = ()
 
 
 Node = Mapping[str, Any]
@@ -135,6 +136,7 @@ def _make_sample(one: Kept, name: str, patient: str, prompts: PromptsConfig, rul
         context=make_trainer_safe(row["context"]),
         context_names_answer=row["context_names_answer"],
         answer=make_trainer_safe(row["answer"]),
+        other_answers=tuple(map(make_trainer_safe, row["other_answers"])),
         steps=steps,
         final_answer=answer,
         completion=completion,

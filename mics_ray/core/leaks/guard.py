@@ -1,6 +1,7 @@
 """The leak guard of one case: its gold answer in every form, its captions, and what its question says anyway."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 from mics_ray.core.context import ask_question
@@ -34,7 +35,7 @@ class LeakGuard:
     def __init__(self, case: Case) -> None:
         seen = ask_question(case)
         self._question = _to_lines(seen)
-        self._variants = AnswerVariants(case)
+        self._variants = [AnswerVariants(replace(case, answer=gold)) for gold in case.golds]
         # A question may quote its caption, and interns see the question: such runs betray nothing.
         captions = (split_words(note.text) for note in case.notes if note.label == CAPTIONS)
         quotable = {run for caption in captions for run in _word_runs(caption)}
@@ -42,9 +43,9 @@ class LeakGuard:
 
     def find_in_step(self, step: str) -> tuple[Leak, ...]:
         """What ``step`` gives away, each kind once."""
-        line = _to_lines(self._variants.expand(step))
+        line = _to_lines(step)
         tests = (
-            (Leak.ANSWER, self._tells_answer(line)),
+            (Leak.ANSWER, any(self._tells_answer(_to_lines(one.expand(step)), one) for one in self._variants)),
             (Leak.CAPTION, self._quotes_caption(line)),
             (Leak.FINAL_ANSWER, states_final_answer(line)),
         )
@@ -54,13 +55,13 @@ class LeakGuard:
         """The leaks of a chain as (number of the step from 1, kind), in the order of the steps."""
         return tuple((number, kind) for number, step in enumerate(steps, 1) for kind in self.find_in_step(step))
 
-    def _tells_answer(self, line: str) -> bool:
+    def _tells_answer(self, line: str, variants: AnswerVariants) -> bool:
         # A step may repeat the question's own words, whatever they call the answer.
         if line and line in self._question:
             return False
         said = locate_words(line)
-        return any(_tells_wording(line, said, wording) for wording in self._variants.wordings) or any(
-            not is_denied(line, *place) for mark in self._variants.marks for place in find_chosen_marks(line, mark)
+        return any(_tells_wording(line, said, wording) for wording in variants.wordings) or any(
+            not is_denied(line, *place) for mark in variants.marks for place in find_chosen_marks(line, mark)
         )
 
     def _quotes_caption(self, line: str) -> bool:

@@ -26,10 +26,9 @@ def context_names_answer(case: Case) -> bool:
         bare = replace(case, question=question, context="", notes=())
         if any(Leak.ANSWER in LeakGuard(bare).find_in_step(line) for line in _list_lines(case.context)):
             return True
-    gold = set(extract_words(case.answer))
-    return any(
-        _is_part(found[1] or found[2], gold) for line in _list_lines(case.context) for found in _ASKED.finditer(line)
-    )
+    golds = [set(extract_words(gold)) for gold in case.golds]
+    asked = [found[1] or found[2] for line in _list_lines(case.context) for found in _ASKED.finditer(line)]
+    return any(_is_part(part, gold) for part in asked for gold in golds)
 
 
 def _list_lines(context: str) -> list[str]:

@@ -108,7 +108,7 @@ def chain_view(row: Mapping[str, Any]) -> Group:
         ("case ", "dim"), f"{make_one_line(row['case_id'])}  ",
         (row["outcome"], COLOURS[row["outcome"]]), f"  {make_one_line(row['reason'])}\n",
         ("question ", "dim"), make_printable(row["question"]), "\n",
-        ("gold answer ", "dim"), make_printable(row["answer"]),
+        ("gold answer ", "dim"), make_printable(" or ".join([row["answer"], *row["other_answers"]])),
     )  # fmt: skip
     parts: list[RenderableType] = [head, _draw_tree(row)]
     if row["reasoning"]:

@@ -43,6 +43,7 @@ def test_a_real_row_of_version_2_has_the_form_of_version_3_and_loses_nothing() -
         assert read_usage(one) == {name: Usage(**used) for name, used in old["usage"]}
         assert {name: one[name] for name in one if name not in ("scores", "usage")} == {
             **{name: old[name] for name in old if name not in ("scores", "usage")},
+            "other_answers": [],
             "context": "",
             "context_names_answer": None,
             "leak_checks": [],

@@ -59,6 +59,7 @@ def test_the_row_of_a_solved_case() -> None:
         "case_id": "c1",
         "question": "Q?",
         "answer": "gold",
+        "other_answers": [],
         "context": "",
         "context_names_answer": False,
         "images": ["a.png"],

@@ -67,6 +67,7 @@ def test_both_splits_load_with_every_picture_as_it_is(
                 "question": one.question,
                 "context": one.context,
                 "answer": one.answer,
+                "other_answers": list(one.other_answers),
                 "steps": list(one.steps),
                 "final_answer": one.final_answer,
                 "reasoning": one.completion,
