@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mics_ray.io.embedded_pictures import BATCH_BYTES, find_picture_columns, list_leaves, name_pictures
@@ -85,13 +86,12 @@ def read_parquet(file: InputFile, start: int, first: int) -> Iterator[Raw]:
     """
     # pre_buffer would load the chosen columns of all row groups ahead of the reading, no buffer whole column chunks.
     with open_stored(file.path) as stream, pq.ParquetFile(stream, pre_buffer=False, buffer_size=2**20) as parquet:
-        names, pictures = parquet.schema_arrow.names, find_picture_columns(parquet.schema_arrow)
+        pictures = find_picture_columns(parquet.schema_arrow)
         if len(pictures) > 1:
             raise InputError(
                 f"{file.path}: the columns {', '.join(pictures)} all hold pictures; put them into one list"
             )
-        # Beside the pictures themselves the name of a picture is a remark.
-        columns = [name for name in names if is_read_key(name) and not (pictures and is_picture_key(name))]
+        columns = [name for name in list_read_columns(parquet.schema_arrow) if name not in pictures]
         columns += [leaf for name in pictures for leaf in list_leaves(parquet, name)]
         sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
         row, group = 0, 0
@@ -109,6 +109,13 @@ def read_parquet(file: InputFile, start: int, first: int) -> Iterator[Raw]:
                     value |= {name: column[at] for name, column in places.items()}
                 yield Raw(first + begin + at - start, begin + at, value, fault)
             row += batch.num_rows
+
+
+def list_read_columns(schema: pa.Schema) -> list[str]:
+    """The columns of a Parquet file that are read; beside pictures themselves the name of a picture is a remark."""
+    pictures = find_picture_columns(schema)
+    read = (name for name in schema.names if is_read_key(name))
+    return [name for name in read if name in pictures or not (pictures and is_picture_key(name))]
 
 
 def find_parquet(file: InputFile) -> Iterator[tuple[int, int]]:

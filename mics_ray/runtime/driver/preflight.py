@@ -7,13 +7,14 @@ from rich.progress import track
 from rich.table import Table
 
 from mics_ray.assemble.estimate import count_rounds, estimate_job
-from mics_ray.assemble.locations import JUDGE, list_endpoints, list_served, locate_images
+from mics_ray.assemble.locations import JUDGE, list_endpoints, list_served, locate_cases, locate_images
 from mics_ray.assemble.picture_survey import PictureSurvey
 from mics_ray.config.keys import list_key_names
 from mics_ray.config.schema import Config
 from mics_ray.core.display import make_one_line
 from mics_ray.core.types import Case
 from mics_ray.io.cases import RecordPlace, Rejection
+from mics_ray.io.records.unread import count_unread_keys, describe_unread
 from mics_ray.jobs.generation import GenerationJob
 from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.serving.model_actors import plan_placement
@@ -42,6 +43,8 @@ def print_report(console: Console, job: GenerationJob) -> None:
         console.print(f"  will be rejected: {make_one_line(problem)}", style="yellow", markup=False, highlight=False)
     if len(problems) > SHOWN:
         console.print(f"  and {len(problems) - SHOWN} more", style="yellow", highlight=False)
+    if unread := describe_unread(count_unread_keys(locate_cases(job.config))):
+        console.print(f"  {unread}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     _report_pictures(console, job, pictures)
     console.print(_models_table(job.config), _estimate_table(job, sample, usable))
 

@@ -12,6 +12,7 @@ from mics_ray.core.leaks import Leak, LeakGuard
 from mics_ray.core.types import Case
 from mics_ray.io.cases import InputError, read_span, survey_cases
 from mics_ray.io.records import RecordPlace, Rejection, parse_record
+from mics_ray.io.records.unread import count_unread_keys, describe_unread
 
 PLACE = RecordPlace("some.jsonl", "line", 7)
 OPTIONS = {"A": "Cyst", "B": "Abscess", "C": "C. difficile colitis"}
@@ -149,6 +150,7 @@ def test_a_parquet_column_of_nearly_the_right_name_holds_the_pictures(tmp_path: 
     assert isinstance(one, Case)
     assert one == Case("p", "Q?", "A", ("some.parquet#1/1",), others=("B",))
     assert two == Case("q", "Q?\nA. A\nB. b", "A. A")
+    assert count_unread_keys(str(tmp_path / "some.parquet")) == {"image_name": 2}
     with CasePictures(tmp_path).open_picture(one.images[0]) as stream:
         assert stream.read() == b"one"
 
@@ -157,3 +159,14 @@ def test_two_parquet_columns_of_pictures_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ["p"], "image_1": [b"one"], "image_2": [b"two"]}), tmp_path / "some.parquet")
     with pytest.raises(InputError, match="image_1, image_2 all hold pictures"):
         survey_cases(str(tmp_path / "some.parquet"))
+
+
+def test_keys_that_nothing_reads_are_counted_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "some.jsonl"
+    path.write_text(
+        '{"id": 1, "Question": "Q", "scan": "a.png", "img": "b", "title": null}\n[1]\n{"scan": 2, "a\\nb": 0}\n'
+    )
+    found = count_unread_keys(str(path))
+    assert found == {"scan": 2, "a\nb": 1}
+    assert describe_unread(found) == r"keys that are not read (records): 'scan' (2), 'a\nb' (1)"
+    assert describe_unread(type(found)()) == ""
