@@ -20,7 +20,7 @@ from mics_ray.command_line import run_program
 from mics_ray.core.display import make_one_line
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, LockedRun, RefusedRun, Stopped
 from mics_ray.io.cases import InputError
-from mics_ray.io.results_check import EXAMPLES, ResultsCheck, check_results, set_shard_aside
+from mics_ray.io.results.results_check import EXAMPLES, ResultsCheck, check_results, set_shard_aside
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.jobs.stop_signal import StopSignal
 

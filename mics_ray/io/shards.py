@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mics_ray.core.display import make_one_line
-from mics_ray.io.earlier_rows import UnknownSchema, make_converter
+from mics_ray.io.results.earlier_rows import UnknownSchema, make_converter
 from mics_ray.io.row_schema import BEFORE, SCHEMA
 from mics_ray.private_files import replace_file, sync_folder
 

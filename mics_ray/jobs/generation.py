@@ -14,7 +14,7 @@ from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import EXAMPLES, InputError, RecordPlace, Survey, survey_cases
 from mics_ray.io.dealt_records import read_pending
-from mics_ray.io.failed_rows import set_failed_rows_aside, unfailed_ids
+from mics_ray.io.results.failed_rows import set_failed_rows_aside, unfailed_ids
 from mics_ray.io.rows import Stamp
 from mics_ray.io.scan import PlacedRecord, Scan, scan_cases
 from mics_ray.io.shards import IdSet, ShardError, committed_ids, list_shards

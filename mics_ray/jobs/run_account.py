@@ -9,7 +9,7 @@ from mics_ray.assemble.locations import list_models
 from mics_ray.config.schema import Config
 from mics_ray.core.types import Outcome, Usage
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED
-from mics_ray.io.summary import summarise_results
+from mics_ray.io.results.summary import summarise_results
 from mics_ray.jobs.generation import GenerationJob
 from mics_ray.jobs.job_end import JobEnd, describe_model
 from mics_ray.models.participation import Participation

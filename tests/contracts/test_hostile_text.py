@@ -20,7 +20,7 @@ from mics_ray.commands.verify import print_check
 from mics_ray.core.display import make_one_line, make_printable
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
-from mics_ray.io.results_check import ResultsCheck, check_results
+from mics_ray.io.results.results_check import ResultsCheck, check_results
 from mics_ray.replay.account import Account, print_account
 from mics_ray.replay.committed_rows import Comparison
 from mics_ray.runtime.monitor.logs import CASE_LOG, CaseLog, log_into_folder

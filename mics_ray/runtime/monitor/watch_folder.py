@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mics_ray.errors import RefusedRun
-from mics_ray.io.summary import ResultsTally
+from mics_ray.io.results.summary import ResultsTally
 from mics_ray.private_files import read_json_object
 from mics_ray.runtime.monitor import scrape
 from mics_ray.runtime.monitor.logs import CASE_LOG, LIVE_FILE, modified_ns

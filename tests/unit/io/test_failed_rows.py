@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from mics_ray.io import failed_rows
-from mics_ray.io.failed_rows import set_failed_rows_aside, unfailed_ids
+from mics_ray.io.results import failed_rows
+from mics_ray.io.results.failed_rows import set_failed_rows_aside, unfailed_ids
 from mics_ray.io.shards import ShardError, ShardStore, iter_rows, list_shards, write_table
 from tests.support.run_folders import row
 

@@ -3,7 +3,7 @@ import subprocess
 from pathlib import Path
 
 from mics_ray.commands.verify import run_verify
-from mics_ray.io.results_check import check_results, set_shard_aside
+from mics_ray.io.results.results_check import check_results, set_shard_aside
 from mics_ray.io.shards import ShardStore, list_shards
 from mics_ray.jobs.lock import RunLock
 from tests.support.program import run_here
