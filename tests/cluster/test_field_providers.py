@@ -201,7 +201,7 @@ def test_what_refuses_every_call_of_a_model_is_refused_before_anything_is_loaded
 @pytest.mark.slow
 def test_a_model_without_eyes_is_named_beforehand_and_takes_part_by_text(run: WholeRun) -> None:
     """Where the entry says so, it gets the text alone, of cases with pictures too; all others see them."""
-    Image.new("L", (64, 48), 90).save(run.folder / "film.png")
+    Image.linear_gradient("L").resize((64, 48)).save(run.folder / "film.png")
     (run.folder / "cases.jsonl").write_text("\n".join(record(f"case-{i}", ("film.png",)) for i in range(CASES)) + "\n")
     blind = {"mentor_1": "mentors", "intern_2": "interns"}
     with FieldProvider(blind=("mentor-1", "intern-2")) as provider:

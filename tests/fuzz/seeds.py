@@ -3,7 +3,9 @@
 import io
 import json
 from functools import cache
+from pathlib import Path
 
+import nibabel
 import numpy as np
 import pydicom
 from PIL import Image
@@ -184,9 +186,10 @@ def pictures() -> tuple[bytes, ...]:
         (colour, "TIFF", {}), (wide, "TIFF", {"big_tiff": True}), (colour, "TIFF", {"compression": "tiff_lzw"}),
         (colour.convert("1"), "TIFF", {"compression": "group4"}), (colour, "WEBP", {}),
         (colour.convert("RGBA"), "WEBP", animated),
-        (colour, "GIF", animated),
+        (colour, "GIF", animated), (colour, "BMP", {}), (colour, "AVIF", {}),
     ]  # fmt: skip
-    return (*(_saved(image, form, options) for image, form, options in forms), _dicom(grey, False), _dicom(grey, True))
+    plain = [_saved(image, form, options) for image, form, options in forms]
+    return (*plain, _dicom(grey, False), _dicom(grey, True), *_shipped(), _nifti(grey))
 
 
 PICTURE_TOKENS = (
@@ -208,6 +211,17 @@ def _turned() -> Image.Exif:
     exif = Image.Exif()
     exif[274] = 6
     return exif
+
+
+def _shipped() -> list[bytes]:
+    """Small files of pydicom's own, for the decoders that its plugins bring."""
+    folder = Path(pydicom.__file__).parent / "data" / "test_files"
+    names = ("JPEGLSNearLossless_16", "MR_small_jp2klossless", "rtdose_rle")
+    return [(folder / f"{name}.dcm").read_bytes() for name in names]
+
+
+def _nifti(grey: np.ndarray) -> bytes:
+    return nibabel.Nifti1Image(np.stack([grey, grey.T], axis=-1), np.eye(4)).to_bytes()
 
 
 def _dicom(grey: np.ndarray, compressed: bool) -> bytes:

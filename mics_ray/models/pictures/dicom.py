@@ -1,5 +1,10 @@
 """Frames of a DICOM file, one at a time: decoded by pydicom and its plugins, shown by :mod:`.dicom_view`."""
 
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -7,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import get_decoder
 from pydicom.pixels.utils import as_pixel_options, pixel_array
-from pydicom.uid import UID, MPEGTransferSyntaxes, RLELossless
+from pydicom.uid import UID, JPEGLossless, JPEGLosslessSV1, MPEGTransferSyntaxes, RLELossless
 
 from mics_ray.models.pictures.dicom_header import PixelPlace, copy_elements, merge_groups, read_header, read_whole
 from mics_ray.models.pictures.dicom_view import show_pixels
@@ -16,7 +21,7 @@ from mics_ray.models.pictures.shown import Shown, refuse_plane
 from mics_ray.models.pictures.stream_size import read_stream_size
 from mics_ray.models.pictures.windows import View
 
-_PLUGINS = ("pillow", "pydicom", "pyjpegls", "pylibjpeg", "gdcm")
+_PLUGINS = ("pillow", "pydicom", "pyjpegls", "pylibjpeg")
 """In this order, whatever else is installed: the same file gives the same pixels on every machine that reads it."""
 _PACKAGES = {
     "50": "pillow",
@@ -27,6 +32,10 @@ _PACKAGES = {
 }
 _PACKAGES |= {"81": "pyjpegls", "90": "pylibjpeg-openjpeg", "91": "pylibjpeg-openjpeg"}
 _PACKAGES |= {"201": "pylibjpeg-openjpeg", "202": "pylibjpeg-openjpeg", "203": "pylibjpeg-openjpeg"}
+
+
+_LOSSLESS = (JPEGLossless, JPEGLosslessSV1)
+_PATIENCE_S = 60.0
 
 
 class DicomFile:
@@ -89,7 +98,20 @@ def _decompress(data: Any, place: PixelPlace, file: BinaryIO, number: int, count
         raise PictureDefect("the pixel data are of another size than the header")
     one = copy_elements(data)
     one.NumberOfFrames, one.PixelData = 1, encapsulate([frame])
-    return _ask_plugins(one, syntax)
+    return _decode_apart(one, frame) if syntax in _LOSSLESS else _ask_plugins(one, syntax)
+
+
+def _decode_apart(data: Any, frame: bytes) -> NDArray[Any]:
+    """By GDCM, in a process of its own: on hostile bytes it ends the one that it runs in."""
+    options = as_pixel_options(data, pixel_keyword="PixelData", number_of_frames=1)
+    told = json.dumps(options | {"syntax": data.file_meta.TransferSyntaxUID}, default=str).encode()
+    child = [sys.executable, "-P", str(Path(__file__).with_name("gdcm_child.py"))]
+    try:
+        done = subprocess.run(child, input=told + b"\n" + frame, capture_output=True, timeout=_PATIENCE_S, check=True)
+        return np.asarray(np.load(io.BytesIO(done.stdout), allow_pickle=False))
+    except (subprocess.SubprocessError, ValueError, EOFError):
+        name = data.file_meta.TransferSyntaxUID.name
+        raise PictureDefect(f"compressed as {name}, which cannot be decoded") from None
 
 
 def _ask_plugins(data: Any, syntax: UID) -> NDArray[Any]:

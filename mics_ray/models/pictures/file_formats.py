@@ -6,12 +6,14 @@ import re
 import stat
 import struct
 import unicodedata
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 MAX_FILE_BYTES = 256 << 20
+GZIP = b"\x1f\x8b"
 NO_FILE = "no such file"
 _UNUSABLE = {errno.ENOENT: NO_FILE, errno.EACCES: "no permission", errno.EPERM: "no permission"}
 _ODD_PATHS = {errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO}
@@ -132,13 +134,16 @@ def _open_below(base: Path, parts: tuple[str, ...]) -> int:
 
 
 def detect_kind(file: BinaryIO) -> str:
-    """``png``, ``jpeg``, ``tiff``, ``gif``, ``bmp``, ``webp``, ``avif`` or ``dicom``, by content.
+    """``png``, ``jpeg``, ``tiff``, ``gif``, ``bmp``, ``webp``, ``avif``, ``dicom`` or ``nifti``, by content.
 
     Raises :class:`PictureDefect` for others.
     """
     file.seek(0)
-    head = file.read(132)
+    beginning = file.read(2048)
+    head = beginning[:132]
     file.seek(0)
+    if _is_nifti(beginning):
+        return "nifti"
     if head[4:8] == b"ftyp":
         if head[8:12] in (b"avif", b"avis"):
             return "avif"
@@ -153,6 +158,17 @@ def detect_kind(file: BinaryIO) -> str:
     if _begins_like_dicom(head):
         return "dicom"
     raise PictureDefect("not a PNG, JPEG, TIFF, WebP, GIF, BMP, AVIF, DICOM or NIfTI file")
+
+
+def _is_nifti(head: bytes) -> bool:
+    """Whether a file that begins so is a NIfTI volume, packed or not; ``head``: 348 bytes of it or more."""
+    if head.startswith(GZIP):
+        try:
+            head = zlib.decompressobj(31).decompress(head, 400)
+        except zlib.error:
+            return False
+    size = {int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")}
+    return (348 in size and head[344:347] == b"n+1") or (540 in size and head[4:7] == b"n+2")
 
 
 def _begins_like_dicom(head: bytes) -> bool:

@@ -16,7 +16,7 @@ from mics_ray.models.pictures.file_formats import (
     name_errors,
     open_picture,
 )
-from mics_ray.models.pictures.nifti import NiftiFile, is_nifti
+from mics_ray.models.pictures.nifti import NiftiFile
 from mics_ray.models.pictures.plain_files import PlainFile
 from mics_ray.models.pictures.shown import FrameFile, Shown
 from mics_ray.models.pictures.windows import View
@@ -53,11 +53,9 @@ def read_one(root: PictureRoot, path: str, view: View) -> Shown:
 
 def open_frames(file: BinaryIO) -> FrameFile:
     """The reader of a file, by its content. Raises :class:`PictureDefect`, or anything on a damaged file."""
-    head = file.read(2048)
-    file.seek(0)
-    if is_nifti(head):
-        return NiftiFile(file)
     kind = detect_kind(file)
+    if kind == "nifti":
+        return NiftiFile(file)
     return DicomFile(file) if kind == "dicom" else PlainFile(kind, file)
 
 

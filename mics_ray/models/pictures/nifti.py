@@ -15,29 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mics_ray.core.frames import PLANES
-from mics_ray.models.pictures.file_formats import MAX_FILE_BYTES, PictureDefect
+from mics_ray.models.pictures.file_formats import GZIP, MAX_FILE_BYTES, PictureDefect
 from mics_ray.models.pictures.shown import Shown, from_pixels
 from mics_ray.models.pictures.size_limits import require_size
 from mics_ray.models.pictures.windows import View, place_window, scale_to_8_bit, show_by_values, show_hounsfield
 
-GZIP = b"\x1f\x8b"
 AIR = -900.0
 """A volume with values below and no fractions is taken for a CT: no other kind of picture has air at -1000."""
 _HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
 _AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 _INTEGERS = ("i", "u")
-
-
-def is_nifti(head: bytes) -> bool:
-    """Whether a file that begins so is a NIfTI volume, packed or not; ``head``: 348 bytes and more of it."""
-    if head.startswith(GZIP):
-        try:
-            head = zlib.decompressobj(31).decompress(head, 400)
-        except zlib.error:
-            return False
-    size = {int.from_bytes(head[:4], order) for order in ("little", "big")}
-    magics = (head[344:347], head[4:7])
-    return bool(size & _HEADERS.keys()) and any(magic in (b"n+1", b"n+2") for magic in magics)
 
 
 class NiftiFile:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mics_ray.config.schema import PicturesConfig
 from mics_ray.models.pictures.file_formats import PictureError
 from mics_ray.models.pictures.frame_files import read_pictures
+from mics_ray.models.pictures.reading import check_picture
 from mics_ray.models.pictures.windows import AUTO, read_view
 
 # Values that tell the place: x to the right, y to the front, z to the head.
@@ -53,6 +54,7 @@ def test_slices_lie_as_radiologists_look_at_them_however_they_are_stored(tmp_pat
 
 def test_the_middle_slice_stands_for_a_volume_and_its_name_says_so(tmp_path: Path) -> None:
     save(tmp_path / "v.nii", body())
+    assert check_picture(tmp_path, "v.nii") == 6
     (seen,) = read_pictures(tmp_path, "v.nii", AUTO)
     assert (seen.name, seen.count) == ("v.nii#4", 6)
     names = [one.name for one in read_pictures(tmp_path, "v.nii#coronal:1-5:2", AUTO)]

@@ -99,3 +99,14 @@ def test_the_package_that_is_missing_is_named(name: str) -> None:
     folder = Path(pydicom.__file__).parent / "data" / "test_files"
     with pytest.raises(PictureError, match=r"compressed as JPEG Extended .*: needs pylibjpeg-libjpeg \(GPL\)"):
         read_one(folder, name, AUTO)
+
+
+def test_jpeg_lossless_is_decoded_apart_and_a_spoilt_stream_ends_no_process(tmp_path: Path) -> None:
+    """GDCM aborts the process that it runs in; a worker would be lost with its cases."""
+    whole = (Path(pydicom.__file__).parent / "data" / "test_files" / "SC_rgb_jpeg_gdcm.dcm").read_bytes()
+    (tmp_path / "a.dcm").write_bytes(whole)
+    assert read_one(tmp_path, "a.dcm", AUTO).image.size == (100, 100)
+    start = whole.index(b"\xff\xda")
+    (tmp_path / "b.dcm").write_bytes(whole[: start + 2] + b"\0\0\xff" * ((len(whole) - start - 2) // 3))
+    with pytest.raises(PictureError, match=r"compressed as JPEG Lossless.*cannot be decoded|cut short"):
+        read_one(tmp_path, "b.dcm", AUTO)
