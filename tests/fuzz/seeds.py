@@ -135,8 +135,23 @@ _CASE = {
     "caption": ["According to the <image>\n<image>\n, a line.<br/>Another."],
 }  # fmt: skip
 _SMALL = {"id": 3, "messages": _CASE["messages"]}
+_FLAT = {
+    "id": "f",
+    "question": "<image>\nWhat?",
+    "answers": ["B", "x"],
+    "options": {"A": "x", "B": "y"},
+    "img": "a.png",
+}
+_SHARED = {
+    "id": "s",
+    "conversations": [
+        {"from": "human", "value": [{"type": "image", "image": "a.png"}, {"type": "text", "text": "What?"}]},
+        {"from": "gpt", "value": "A"},
+    ],
+}
 _LINES = [
-    json.dumps(one, ensure_ascii=False).encode() for one in (_CASE, _SMALL, _CASE | {"rid": "ä 2", "age_label": 45.5})
+    json.dumps(one, ensure_ascii=False).encode()
+    for one in (_CASE, _SMALL, _CASE | {"rid": "ä 2", "age_label": 45.5}, _FLAT, _SHARED)
 ]
 CASES = [
     b"\n".join(_LINES),

@@ -27,9 +27,14 @@ MESSAGES = st.one_of(
     st.lists(st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant"]), "content": VALUE}), max_size=3),
     VALUE,
 )
+ANSWER = st.one_of(st.sampled_from(["A", "b.", "x", ["x", "B"]]), VALUE)
+OPTIONS = st.one_of(st.sampled_from([["x", "y"], {"A": "x", "B": "y"}, [{"key": "A", "text": "x"}]]), VALUE)
 RECORD = st.fixed_dictionaries(
     {"messages": MESSAGES},
     optional={"rid": IDS, "id": IDS, "images": st.one_of(st.lists(TEXT, max_size=2), VALUE), "caption": VALUE},
+) | st.fixed_dictionaries(
+    {"question": st.one_of(st.just("<image> Q"), VALUE), "rid": IDS},
+    optional={"answer": ANSWER, "answers": ANSWER, "options": OPTIONS, "img": VALUE, "conversations": MESSAGES},
 )
 LINE = st.one_of(RECORD.map(lambda value: json.dumps(value).encode()), st.binary(max_size=12))
 settings.register_profile("files", max_examples=100, deadline=None)
