@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 
@@ -57,7 +57,7 @@ def write_parquet(path: Path, count: int) -> None:
         writer.close()
 
 
-def read_input(path: Path, done: Container[str]) -> Iterator[tuple[str, float]]:
+def read_input(path: Path, done: IdSet) -> Iterator[tuple[str, float]]:
     """What is measured, by name."""
     started = time.monotonic()
     found = scan_cases(path)
@@ -98,9 +98,7 @@ def main() -> None:
         jsonl, parquet = Path(folder) / "cases.jsonl", Path(folder) / "cases.parquet"
         write_jsonl(jsonl, count)
         write_parquet(parquet, count // 10)
-        done = IdSet()
-        for number in range(count - 1):
-            done.add(f"case-{number}")
+        done = IdSet(f"case-{number}" for number in range(count - 1))
         for path, ids in ((jsonl, IdSet()), (parquet, IdSet()), (jsonl, done)):
             print(f"{path.name}: {os.path.getsize(path) / 2**20:.0f} MB, {len(ids)} rows are there", flush=True)
             for name, figure in read_input(path, ids):

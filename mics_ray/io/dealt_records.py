@@ -1,11 +1,12 @@
 """Parsed records on their way from who read them to who searches them: packed, numbered, some of them done already."""
 
 import pickle
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mics_ray.io.records import reject_duplicate
-from mics_ray.io.scan import PlacedRecord, Scan, read_part
+from mics_ray.io.readers import Raw
+from mics_ray.io.records import RecordPlace, reject_duplicate
+from mics_ray.io.scan import Part, PlacedRecord, Scan, find_raw_id, parse_raw, read_raw_part
 from mics_ray.io.shards import IdSet
 
 LEAST_DEAL, MOST_DEAL = 16, 256
@@ -21,6 +22,19 @@ class PackedRecord:
     id: str
     own_id: str
     packed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A record that brings an id whose row is there, which its reader did not parse.
+
+    It is done unless an earlier record brings the same id, of which its reader knows nothing. ``hashed``: the id's
+    :func:`mics_ray.io.shards.hash_id`; ``part``: the number of the part from 0; ``position``: the record's.
+    """
+
+    hashed: int
+    part: int
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +69,21 @@ def pack_record(placed: PlacedRecord) -> PackedRecord:
     return PackedRecord(found.id, place.own_id, pickle.dumps(placed, pickle.HIGHEST_PROTOCOL))
 
 
-def deal_records(records: Iterable[PackedRecord], done: Container[str]) -> Iterator[DealtSpan]:
-    """The records that are not done, in their order, which decides who is the duplicate of whom."""
-    seen, dealt, size = IdSet(), 0, 0
+def deal_records(
+    records: Iterable[PackedRecord | LeftOut], done: Container[str], parts: Sequence[Part] = ()
+) -> Iterator[DealtSpan]:
+    """The records that are not done, in their order, which decides who is the duplicate of whom.
+
+    ``parts`` are those that :attr:`LeftOut.part` numbers. Raises :class:`InputError` where one has to be read again.
+    """
+    dealt, size = 0, 0
     together: list[DealtRecord] = []
-    for record in records:
-        duplicate = not seen.add(record.id)
-        case_id = record.own_id if duplicate else record.id
-        if case_id in done:
-            continue
+    for record in _number_records(records, done, parts):
         full = len(together) >= min(MOST_DEAL, max(LEAST_DEAL, dealt // 64)) or size + len(record.packed) > DEAL_BYTES
         if together and full:
             yield DealtSpan(tuple(together))
             together, size = [], 0
-        together.append(DealtRecord(case_id, duplicate, record.packed))
+        together.append(record)
         dealt, size = dealt + 1, size + len(record.packed)
     if together:
         yield DealtSpan(tuple(together))
@@ -77,7 +92,44 @@ def deal_records(records: Iterable[PackedRecord], done: Container[str]) -> Itera
 def read_pending(scan: Scan, done: Container[str]) -> Iterator[PlacedRecord]:
     """All records that are not done, one after the other in this process. Raises :class:`InputError`."""
     seen = IdSet()
-    for place, found in (placed for part in scan.parts for placed in read_part(part)):
-        numbered = found if seen.add(found.id) else reject_duplicate(found, place)
-        if numbered.id not in done:
-            yield place, numbered
+    for place, raw in (placed for part in scan.parts for placed in read_raw_part(part)):
+        case_id = find_raw_id(raw, place)
+        duplicate = not seen.add(case_id)
+        if (place.own_id if duplicate else case_id) not in done:
+            found = parse_raw(raw, place)
+            yield place, reject_duplicate(found, place) if duplicate else found
+
+
+def _number_records(
+    records: Iterable[PackedRecord | LeftOut], done: Container[str], parts: Sequence[Part]
+) -> Iterator[DealtRecord]:
+    seen, again = IdSet(), _SecondReading(parts)
+    for record in records:
+        if isinstance(record, PackedRecord):
+            duplicate = not seen.add(record.id)
+            case_id = record.own_id if duplicate else record.id
+            if case_id not in done:
+                yield DealtRecord(case_id, duplicate, record.packed)
+        elif not seen.add_hash(record.hashed) and (own_id := again.name_record(record)) not in done:
+            yield DealtRecord(own_id, True, again.pack_again(record))
+
+
+class _SecondReading:
+    """Reads records that were left out and are duplicates; those of one part come in their order."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
+        self._part = -1
+        self._rest: Iterator[tuple[RecordPlace, Raw]] = iter(())
+
+    def name_record(self, left: LeftOut) -> str:
+        """The id of the record as a duplicate."""
+        part = self._parts[left.part]
+        return RecordPlace(part.file.name, part.form.unit, left.position, part.file.number).own_id
+
+    def pack_again(self, left: LeftOut) -> bytes:
+        """The record, packed. Raises :class:`InputError`."""
+        if left.part != self._part:
+            self._part, self._rest = left.part, read_raw_part(self._parts[left.part])
+        place, raw = next(placed for placed in self._rest if placed[0].position == left.position)
+        return pack_record((place, parse_raw(raw, place))).packed

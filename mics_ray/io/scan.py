@@ -9,7 +9,7 @@ from typing import Any, cast
 from mics_ray.core.types import Case
 from mics_ray.io.input_files import CasesGiven, InputError, InputFile, find_input_files, is_packed, open_stored
 from mics_ray.io.readers import Raw
-from mics_ray.io.records import RecordPlace, Rejection, parse_record
+from mics_ray.io.records import RecordPlace, Rejection, find_id, parse_record
 from mics_ray.io.sources import Format, detect_format, find_raw_records, read_raw_records
 from mics_ray.io.storage import is_address
 
@@ -67,6 +67,11 @@ def scan_cases(given: CasesGiven) -> Scan:
 
 def read_part(part: Part) -> Iterator[PlacedRecord]:
     """Parse the records of a part. Raises :class:`InputError`, also where the file is another by now."""
+    return ((place, parse_raw(raw, place)) for place, raw in read_raw_part(part))
+
+
+def read_raw_part(part: Part) -> Iterator[tuple[RecordPlace, Raw]]:
+    """:func:`read_part` without the parsing."""
     # The size, not the digest: every part is checked, and hashing the file each time would cost a full read.
     if part.file.read_size() != part.size:
         raise InputError(f"{part.file.path}: changed since the run began; put it back, or start a run of its own")
@@ -74,8 +79,7 @@ def read_part(part: Part) -> Iterator[PlacedRecord]:
         # Readers know no end: they would go on into the next part.
         if raw.position >= part.end:
             return
-        place = locate_record(part.file, part.form, raw)
-        yield place, parse_raw(raw, place)
+        yield locate_record(part.file, part.form, raw), raw
 
 
 def locate_record(file: InputFile, form: Format, raw: Raw) -> RecordPlace:
@@ -88,6 +92,11 @@ def parse_raw(raw: Raw, place: RecordPlace) -> Case | Rejection:
     if raw.fault:
         return Rejection(place.position, place.own_id, f"{place}: {raw.fault}")
     return parse_record(raw.value, place)
+
+
+def find_raw_id(raw: Raw, place: RecordPlace) -> str:
+    """The id of what :func:`parse_raw` makes of a record."""
+    return place.own_id if raw.fault else find_id(raw.value, place)
 
 
 def name_files(files: Sequence[InputFile]) -> str:

@@ -15,6 +15,7 @@ from mics_ray.io import scan
 from mics_ray.io.cases import RecordPlace, Rejection
 from mics_ray.io.dealt_records import read_pending
 from mics_ray.io.scan import scan_cases
+from mics_ray.io.shards import IdSet
 from mics_ray.runtime.driver.dataset import CaseStream
 from tests.support.object_store import ENVIRONMENT, serve_objects
 from tests.support.program import generate, rows
@@ -42,7 +43,7 @@ def test_records_come_out_in_order_however_many_parts_are_read_at_a_time(
     (tmp_path / "b.json.gz").write_bytes(gzip.compress(json.dumps([{"rid": n} for n in range(50)]).encode()))
     given = scan_cases([str(tmp_path / "a.jsonl"), str(tmp_path / "b.json.gz")])
     assert len(given.parts) > 10
-    done = {f"c{number}" for number in range(0, 3000, 2)}
+    done = IdSet(f"c{number}" for number in range(0, 3000, 2))
     # Readers take no share of the processors: those may all be promised to models.
     holder = ray.remote(lambda: time.sleep(600)).options(num_cpus=ray.cluster_resources()["CPU"]).remote()
     try:
@@ -58,14 +59,14 @@ def test_a_file_that_cannot_be_read_any_more_is_named_and_reading_can_be_left(
 ) -> None:
     (tmp_path / "a.jsonl").write_text("".join(f"{record(f'c{number}')}\n" for number in range(20_000)))
     given = scan_cases(tmp_path / "a.jsonl")
-    left = CaseStream(given.parts, ())
+    left = CaseStream(given.parts, IdSet())
     while left.take_span() is None:
         time.sleep(0.01)
     left.close()
     with (tmp_path / "a.jsonl").open("a") as file:
         file.write("\n")
     with pytest.raises(RefusedRun, match=r"a.jsonl: changed since the run began"):
-        take_all(CaseStream(given.parts, ()))
+        take_all(CaseStream(given.parts, IdSet()))
 
 
 def test_a_whole_run_from_an_object_store(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ lost; so the driver deals them, and keeps what it dealt until it has its rows.
 """
 
 import logging
-from collections.abc import Container, Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from queue import Empty, Full, Queue
@@ -19,10 +19,11 @@ from ray.data.block import BlockMetadata
 from ray.exceptions import RayTaskError
 
 from mics_ray.errors import RefusedRun
-from mics_ray.io.dealt_records import DealtSpan, PackedRecord, deal_records
+from mics_ray.io.dealt_records import DealtSpan, LeftOut, PackedRecord, deal_records
 from mics_ray.io.input_files import InputError
 from mics_ray.io.packed_blocks import pack_part, unpack_block
 from mics_ray.io.scan import Part
+from mics_ray.io.shards import IdSet, SortedHashes
 
 READERS = 4
 """Parts that are read at a time: parsing is far ahead of any search."""
@@ -37,9 +38,11 @@ POLL_S = 0.5
 class CaseSource(Datasource):  # type: ignore[misc] # Ray has no types here
     """The parts of the input, a read task each; blocks have the columns of :mod:`mics_ray.io.packed_blocks`."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[Part], done: IdSet) -> None:
         super().__init__()
         self._parts = tuple(parts)
+        # Once for all tasks: a set of a million ids in each would cost more than its part.
+        self._done = ray.put(done.sort_hashes())
 
     def estimate_inmemory_data_size(self) -> int | None:
         """Unknown before it is read."""
@@ -50,13 +53,13 @@ class CaseSource(Datasource):  # type: ignore[misc] # Ray has no types here
     ) -> list[ReadTask]:
         """One for each part, whatever parallelism Ray Data proposes: a part is what can be read by itself."""
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(partial(pack_part, part), unknown) for part in self._parts]
+        return [ReadTask(partial(_pack_part, part, n, self._done), unknown) for n, part in enumerate(self._parts)]
 
 
 class CaseStream:
     """The spans of a run as they come out of Ray Data, taken by a thread, so that the driver never waits for a file."""
 
-    def __init__(self, parts: Sequence[Part], done: Container[str]) -> None:
+    def __init__(self, parts: Sequence[Part], done: IdSet) -> None:
         """Begin to read ``parts``, leaving out the ids in ``done``."""
         self._ready: Queue[DealtSpan] = Queue(SPANS_READ_AHEAD)
         self._read_all, self._stop = Event(), Event()
@@ -85,16 +88,18 @@ class CaseStream:
         self._stop.set()
         self._thread.join(10 * POLL_S)
 
-    def _read(self, parts: Sequence[Part], done: Container[str]) -> None:
+    def _read(self, parts: Sequence[Part], done: IdSet) -> None:
         try:
             # The generator's end is the end of what Ray Data still does.
-            with closing(iter_packed(parts)) as records:
-                for span in deal_records(records, done):
+            with closing(iter_packed(parts, done)) as records:
+                for span in deal_records(records, done, parts):
                     if not self._hand_over(span):
                         break
         except RayTaskError as error:
             cause = error.cause
             self._error = RefusedRun(str(cause)) if isinstance(cause, InputError) else error
+        except InputError as error:
+            self._error = RefusedRun(str(error))
         except Exception as error:
             self._error = error
         finally:
@@ -110,8 +115,8 @@ class CaseStream:
         return False
 
 
-def iter_packed(parts: Sequence[Part]) -> Generator[PackedRecord, None, None]:
-    """The records of all parts in their order, read by Ray Data."""
+def iter_packed(parts: Sequence[Part], done: IdSet) -> Generator[PackedRecord | LeftOut, None, None]:
+    """The records of all parts in their order, read by Ray Data; those in ``done`` are not parsed."""
     context = ray.data.DataContext.get_current().copy()
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # it would tell of a Dataset that is none of the user's
     context.enable_progress_bars = False
@@ -121,11 +126,16 @@ def iter_packed(parts: Sequence[Part]) -> Generator[PackedRecord, None, None]:
     context.execution_options.resource_limits = ExecutionResources.for_limits(object_store_memory=AHEAD_BYTES)
     with ray.data.DataContext.current(context):
         dataset = ray.data.read_datasource(
-            CaseSource(parts), num_cpus=0, concurrency=min(READERS, len(parts)), override_num_blocks=len(parts)
+            CaseSource(parts, done), num_cpus=0, concurrency=min(READERS, len(parts)), override_num_blocks=len(parts)
         )
     return _iter_blocks(dataset)
 
 
-def _iter_blocks(dataset: Any) -> Generator[PackedRecord, None, None]:
+def _iter_blocks(dataset: Any) -> Generator[PackedRecord | LeftOut, None, None]:
     for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
         yield from unpack_block(block)
+
+
+def _pack_part(part: Part, number: int, done: Any) -> Iterator[Any]:
+    """A read task."""
+    return pack_part(part, number, SortedHashes(ray.get(done)))

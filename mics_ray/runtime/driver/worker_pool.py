@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -15,7 +15,7 @@ from ray.exceptions import RayActorError, RayError
 
 from mics_ray.errors import RefusedRun
 from mics_ray.io.scan import Part
-from mics_ray.io.shards import ShardError, committed_ids
+from mics_ray.io.shards import IdSet, ShardError, committed_ids
 from mics_ray.jobs.generation import GenerationJob
 from mics_ray.models.participation import Participation, add_participation
 from mics_ray.runtime.driver.dataset import CaseStream
@@ -84,7 +84,7 @@ class WorkerPool:
         """For how long no worker has been there."""
         return time.monotonic() - self._last_up if len(self._down) == len(self.actors) else 0.0
 
-    def queue_parts(self, parts: Sequence[Part], done: Container[str]) -> None:
+    def queue_parts(self, parts: Sequence[Part], done: IdSet) -> None:
         """Assign the records of these parts that are not done; Ray Data begins to read them at once."""
         self.close()
         self._stream = CaseStream(parts, done)

@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from mics_ray.core.types import Case
-from mics_ray.io import dealt_records, readers, scan
+from mics_ray.io import dealt_records, packed_blocks, readers, scan
 from mics_ray.io.cases import Rejection, read_places, survey_cases
 from mics_ray.io.dealt_records import DealtSpan, deal_records, pack_record, read_pending
 from mics_ray.io.input_files import InputError
 from mics_ray.io.packed_blocks import pack_part, unpack_block
 from mics_ray.io.scan import Scan, read_part, scan_cases
+from mics_ray.io.shards import IdSet, SortedHashes
 from tests.unit.io.test_cases import lines, record, write
 
 NAMES = ["x.jsonl", "x.json", "x.jsonl.gz", "x.json.gz", "x.parquet"]
@@ -40,9 +41,10 @@ def spans_of(found: Scan, done: Any = ()) -> list[DealtSpan]:
     """What a driver deals, every part read by a process that knows nothing of the others."""
     parts = [pickle.loads(pickle.dumps(part)) for part in found.parts]
     shuffled = random.Random(0).sample(range(len(parts)), len(parts))
-    tables = {at: list(pack_part(parts[at])) for at in shuffled}
+    known = SortedHashes(IdSet(done).sort_hashes())
+    tables = {at: list(pack_part(parts[at], at, known)) for at in shuffled}
     packed = (record for at in range(len(parts)) for table in tables[at] for record in unpack_block(table))
-    return list(deal_records(packed, done))
+    return list(deal_records(packed, IdSet(done), found.parts))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -59,6 +61,26 @@ def test_parts_in_any_order_give_what_one_reading_gives(tmp_path: Path, name: st
     dealt = [one for span in spans_of(found, done) for one in span.records]
     assert [one.unpack() for one in dealt] == expected
     assert [one.id for one in dealt] == [one.id for _, one in expected]
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json.gz", "x.parquet"])
+def test_what_is_done_is_not_parsed_and_its_duplicates_are_numbered_as_before(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[Any] = [record(number % 90) for number in range(200)]
+    rows[3] = record(None)
+    path = write_as(tmp_path / name, rows)
+    found, everything = scan_cases(path), read_pending(scan_cases(path), ())
+    # Of the duplicates some have their row, of the records without an id none, of the others nearly all.
+    done = {str(number) for number in range(89)} | {f"line-{number}" for number in (91, 120, 182)}
+    expected = [placed for placed in everything if placed[1].id not in done]
+    parsed = list[int]()
+    parse = scan.parse_raw
+    for user in (packed_blocks, dealt_records):
+        monkeypatch.setattr(user, "parse_raw", lambda raw, place: parsed.append(place.position) or parse(raw, place))
+    assert [one.unpack() for span in spans_of(found, done) for one in span.records] == expected
+    assert sorted(parsed) == [place.position for place, _ in expected]
+    assert list(read_pending(found, done)) == expected
 
 
 def test_several_files_and_odd_lines(tmp_path: Path) -> None:

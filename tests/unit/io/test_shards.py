@@ -13,7 +13,16 @@ import pytest
 
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import Stamp, rejected_row
-from mics_ray.io.shards import ShardError, ShardStore, committed_ids, iter_rows, list_shards
+from mics_ray.io.shards import (
+    IdSet,
+    ShardError,
+    ShardStore,
+    SortedHashes,
+    committed_ids,
+    hash_id,
+    iter_rows,
+    list_shards,
+)
 from tests.support.damage import count_found_flips
 
 
@@ -59,6 +68,12 @@ def test_another_store_goes_on_where_the_first_stopped(tmp_path: Path) -> None:
     assert again.commit([row("a"), row("b")]).written == ("b",)
     ids = committed_ids(tmp_path)
     assert ("a" in ids, "b" in ids, "c" in ids, len(ids)) == (True, True, False, 2)
+
+
+def test_sorted_hashes_know_the_ids_of_their_set() -> None:
+    known = SortedHashes(IdSet(map(str, range(1000))).sort_hashes())
+    assert [number for number in range(1100) if hash_id(str(number)) in known] == list(range(1000))
+    assert hash_id("a") not in SortedHashes(IdSet().sort_hashes())
 
 
 def test_what_a_killed_writer_left_is_never_a_result(tmp_path: Path) -> None:
