@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 from mics_ray.core.types import Case
 from mics_ray.io.input_files import CasesGiven, InputError, InputFile, find_input_files, is_packed, open_stored
 from mics_ray.io.readers import Raw
-from mics_ray.io.records import RecordPlace, Rejection, find_id, parse_record
+from mics_ray.io.records import RecordPlace, Rejection, find_id, has_pictures, parse_record
 from mics_ray.io.sources import Format, detect_format, find_raw_records, read_raw_records
 from mics_ray.io.storage import is_address
 
@@ -21,6 +22,10 @@ PART_BYTES = 4 * 2**20
 """Of a text file that one part covers at least, of a very large one more."""
 PART_RECORDS = 2048
 """Rows of a Parquet file that one part covers at least."""
+
+LOOKED_AT = 4096
+"""Records that are looked at for pictures at most, and in how many parts."""
+LOOKED_INTO = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,16 @@ def scan_cases(given: CasesGiven) -> Scan:
             records, parts = records + count, parts + found
         digest = hashed.result()
     return Scan(name_files(files), digest, records, tuple(parts))
+
+
+def look_for_pictures(scan: Scan) -> bool:
+    """Whether a case with a picture is among :data:`LOOKED_AT` records at the beginnings of parts all over the input.
+
+    Raises :class:`InputError`.
+    """
+    parts = scan.parts[:: -(-len(scan.parts) // LOOKED_INTO)]
+    looked = (placed for part in parts for placed in islice(read_raw_part(part), LOOKED_AT // len(parts)))
+    return any(has_pictures(raw.value) and isinstance(parse_raw(raw, place), Case) for place, raw in looked)
 
 
 def read_part(part: Part) -> Iterator[PlacedRecord]:

@@ -16,7 +16,7 @@ from mics_ray.io.cases import EXAMPLES, InputError, RecordPlace, Survey, survey_
 from mics_ray.io.dealt_records import read_pending
 from mics_ray.io.results.failed_rows import set_failed_rows_aside, unfailed_ids
 from mics_ray.io.rows import Stamp
-from mics_ray.io.scan import PlacedRecord, Scan, scan_cases
+from mics_ray.io.scan import PlacedRecord, Scan, look_for_pictures, scan_cases
 from mics_ray.io.shards import IdSet, ShardError, committed_ids, list_shards
 from mics_ray.jobs.lock import LockHeld, wait_for_lock
 from mics_ray.jobs.run_folder import LOCK_PATIENCE_S, WRITER_LOCK, RunFolder, hold_folder
@@ -46,8 +46,8 @@ class GenerationJob:
         return replace(self, config=served, proven=proven)
 
     def shows_pictures(self) -> bool:
-        """Whether any pending case has a picture; reads as far as the first."""
-        return any(isinstance(found, Case) and found.images for _, found in self.iter_pending())
+        """Whether cases have pictures, as far as a look at some of them tells."""
+        return look_for_pictures(self.scan)
 
     @property
     def records(self) -> int:

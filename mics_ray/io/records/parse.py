@@ -96,6 +96,14 @@ def find_id(record: object, place: RecordPlace) -> str:
         return place.own_id
 
 
+def has_pictures(record: object) -> bool:
+    """Whether a record names pictures in a way that is read."""
+    try:
+        return isinstance(record, dict) and bool(_read_images(record))
+    except UnusableRecord:
+        return False
+
+
 def reject_duplicate(found: Case | Rejection, place: RecordPlace) -> Rejection:
     """The same record as one whose id an earlier record has already."""
     reason = f"{place}: the id {quote_text(found.id)} is that of an earlier record"

@@ -16,8 +16,9 @@ from mics_ray.io.cases import Rejection, read_places, survey_cases
 from mics_ray.io.dealt_records import DealtSpan, deal_records, pack_record, read_pending
 from mics_ray.io.input_files import InputError
 from mics_ray.io.packed_blocks import pack_part, unpack_block
-from mics_ray.io.scan import Scan, read_part, scan_cases
+from mics_ray.io.scan import Scan, look_for_pictures, read_part, scan_cases
 from mics_ray.io.shards import IdSet, SortedHashes
+from mics_ray.io.sources import read_raw_records
 from tests.unit.io.test_cases import lines, record, write
 
 NAMES = ["x.jsonl", "x.json", "x.jsonl.gz", "x.json.gz", "x.parquet"]
@@ -92,6 +93,30 @@ def test_several_files_and_odd_lines(tmp_path: Path) -> None:
     assert [one.unpack() for span in spans_of(found) for one in span.records] == expected
     assert found.records == len(expected) == 7
     assert [item.id for _, item in expected] == ["a", "line-1-4", "line-1-5", "line-1-6", "b", "line-2-2", "line-2-3"]
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json", "x.parquet"])
+def test_a_look_for_pictures_goes_over_the_whole_input_and_is_bounded(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[Any] = [record(number) | {"images": []} for number in range(1000)]
+    decoded = list[int]()
+
+    def count_records(*args: Any) -> Any:
+        for raw in read_raw_records(*args):
+            decoded.append(raw.position)
+            yield raw
+
+    monkeypatch.setattr(scan, "read_raw_records", count_records)
+    monkeypatch.setattr(scan, "LOOKED_AT", 400)
+    assert not look_for_pictures(scan_cases(write_as(tmp_path / name, rows)))
+    assert len(decoded) <= 400
+    assert max(decoded) > 900
+    # Of a record that is rejected no model sees the picture.
+    rows[0] |= {"images": ["a.png"], "messages": None}
+    assert not look_for_pictures(scan_cases(write_as(tmp_path / name, rows)))
+    rows[-30:] = [record(number) | {"images": ["a.png"]} for number in range(30)]
+    assert look_for_pictures(scan_cases(write_as(tmp_path / name, rows)))
 
 
 def test_a_line_over_the_limit_is_one_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
