@@ -8,8 +8,8 @@ from eval.types import ChainState, Item, Kind, OwnChain
 from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.leaks import Leak, LeakGuard
 from mics_ray.core.ports import Judge, Panel
+from mics_ray.core.reading.text import neutralise_placeholders, parse_continuation
 from mics_ray.core.search import run_search
-from mics_ray.core.text import neutralise_placeholders, parse_continuation
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Case, Continuation, Judgement
 

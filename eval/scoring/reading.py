@@ -1,7 +1,7 @@
 """The answer that a reply gives: in the form that was asked for, or in any other that leaves no doubt.
 
-What marks an answer is read as for every role (:mod:`mics_ray.core.text`); a reply that marks none may be an answer
-itself (``B``, ``Yes, it is.``, ``Pneumothorax``), or begin or end with one.
+What marks an answer is read as for every role (:mod:`mics_ray.core.reading.text`); a reply that marks none may be an
+answer itself (``B``, ``Yes, it is.``, ``Pneumothorax``), or begin or end with one.
 """
 
 import re
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from eval.scoring.letters import LETTERS, find_letters
 from eval.scoring.words import normalise_words, strip_lead
 from eval.types import Item, Kind
-from mics_ray.core.answers import clean_answer, find_marked_answers
-from mics_ray.core.text import parse_answer, parse_form
+from mics_ray.core.reading.answers import clean_answer, find_marked_answers
+from mics_ray.core.reading.text import parse_answer, parse_form
 
 YES_NO = ("yes", "no")
 AMBIGUOUS = "ambiguous: "

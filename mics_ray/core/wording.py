@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mics_ray.core.spelling import normalise_word
+from mics_ray.core.leaks.spelling import normalise_word
 
 SHARE = 0.8
 """Of a wording's words that must be there; of up to four words all: "left lung" is not mentioned by "left kidney"."""

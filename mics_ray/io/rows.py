@@ -8,9 +8,9 @@ from typing import Any
 from mics_ray.core.display import make_value_storable
 from mics_ray.core.leaks import LeakGuard
 from mics_ray.core.leaks.telling_context import context_names_answer
+from mics_ray.core.reading.text import format_chain, format_steps
 from mics_ray.core.search import SearchResult
 from mics_ray.core.seeds import attempt_seed
-from mics_ray.core.text import format_chain, format_steps
 from mics_ray.core.tree import Node, SearchTree, grade_quality
 from mics_ray.core.types import Continuation, Failure, LeakCheck, Outcome, Usage, Verdict, Vote
 from mics_ray.io.records import Rejection

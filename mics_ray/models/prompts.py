@@ -7,7 +7,7 @@ from string import Formatter
 from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.context import ask_question, list_shown
 from mics_ray.core.frames import list_frame_labels
-from mics_ray.core.text import format_prefix, neutralise_placeholders
+from mics_ray.core.reading.text import format_prefix, neutralise_placeholders
 from mics_ray.core.types import Case
 
 FIELDS: Mapping[str, frozenset[str]] = {

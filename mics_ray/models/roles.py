@@ -4,9 +4,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mics_ray.config.schema import PromptsConfig
+from mics_ray.core.reading.text import adds_nothing, neutralise_placeholders, parse_answer, parse_continuation
+from mics_ray.core.reading.thoughts import drop_thoughts
+from mics_ray.core.reading.verdict import parse_verdict
 from mics_ray.core.seeds import derive_seed
-from mics_ray.core.text import adds_nothing, neutralise_placeholders, parse_answer, parse_continuation
-from mics_ray.core.thoughts import drop_thoughts
 from mics_ray.core.types import (
     Case,
     Continuation,
@@ -19,7 +20,6 @@ from mics_ray.core.types import (
     Usage,
     Verdict,
 )
-from mics_ray.core.verdict import parse_verdict
 from mics_ray.models.prompts import fill_intern_prompt, fill_judge_prompt, fill_leak_prompt, fill_mentor_prompt
 from mics_ray.models.types import Model, Pictures, Refused, Reply, Request, decode_options, encode_options
 

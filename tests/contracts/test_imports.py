@@ -19,7 +19,7 @@ def test_the_import_contracts_hold() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        "mics_ray mics_ray.core mics_ray.core.search mics_ray.core.best_of_n mics_ray.core.verdict",
+        "mics_ray mics_ray.core mics_ray.core.search mics_ray.core.best_of_n mics_ray.core.reading.verdict",
         "mics_ray.config mics_ray.config.schema",
         "mics_ray.testing",
         "mics_ray.assemble.entry_checks mics_ray.models.chat.classify mics_ray.models.chat.client",

@@ -20,10 +20,10 @@ from mics_ray.config.compose import compose_config, dump_yaml, looks_like_key
 from mics_ray.config.schema import ModelConfig
 from mics_ray.core.display import make_one_line
 from mics_ray.core.leaks import LeakGuard
-from mics_ray.core.text import format_chain, neutralise_placeholders, parse_answer, parse_continuation
-from mics_ray.core.thoughts import drop_thoughts
+from mics_ray.core.reading.text import format_chain, neutralise_placeholders, parse_answer, parse_continuation
+from mics_ray.core.reading.thoughts import drop_thoughts
+from mics_ray.core.reading.verdict import parse_verdict
 from mics_ray.core.types import Case, Note, Verdict
-from mics_ray.core.verdict import parse_verdict
 from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import InputError, read_span, survey_cases
 from mics_ray.models.chat.classify import classify_status

@@ -5,11 +5,17 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mics_ray.core.answers import clean_answer
-from mics_ray.core.text import format_chain, format_steps, neutralise_placeholders, parse_answer, parse_continuation
-from mics_ray.core.thoughts import drop_thoughts
+from mics_ray.core.reading.answers import clean_answer
+from mics_ray.core.reading.text import (
+    format_chain,
+    format_steps,
+    neutralise_placeholders,
+    parse_answer,
+    parse_continuation,
+)
+from mics_ray.core.reading.thoughts import drop_thoughts
+from mics_ray.core.reading.verdict import parse_verdict
 from mics_ray.core.types import Continuation, Verdict
-from mics_ray.core.verdict import parse_verdict
 from mics_ray.models.roles import read_said
 from mics_ray.models.types import Reply
 

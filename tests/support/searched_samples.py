@@ -6,7 +6,7 @@ from typing import Any
 
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import PromptsConfig
-from mics_ray.core.text import format_chain
+from mics_ray.core.reading.text import format_chain
 from mics_ray.core.types import Case, Continuation
 from mics_ray.models.prompts import fill_intern_prompt
 from train.export.samples import Sample

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mics_ray.config.compose import compose_job
-from mics_ray.core.text import format_chain
+from mics_ray.core.reading.text import format_chain
 from mics_ray.core.types import Continuation
 from mics_ray.local.findings import FINDINGS
 from mics_ray.local.phantom_drawing import draw_phantom

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
 
-from mics_ray.core.text import neutralise_placeholders
+from mics_ray.core.reading.text import neutralise_placeholders
 from mics_ray.errors import RefusedRun
 from train.export.config import LengthConfig
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import mics_ray.local
-from mics_ray.core.text import parse_continuation
+from mics_ray.core.reading.text import parse_continuation
+from mics_ray.core.reading.verdict import parse_verdict
 from mics_ray.core.types import Verdict
-from mics_ray.core.verdict import parse_verdict
 from mics_ray.local.findings import FINDINGS
 from mics_ray.local.training.staff_texts import read_staff_prompts, sample_judge, sample_mentor, vary_template
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from mics_ray.core.text import parse_answer, parse_continuation
+from mics_ray.core.reading.text import parse_answer, parse_continuation
+from mics_ray.core.reading.verdict import parse_verdict
 from mics_ray.core.types import Verdict
-from mics_ray.core.verdict import parse_verdict
 from mics_ray.models.roles import read_said
 from mics_ray.models.types import Reply
 from tests.support.dressed_provider import FORMS, DressedProvider

@@ -7,7 +7,7 @@ import pytest
 
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import PromptsConfig
-from mics_ray.core.text import NO_STEPS_YET, parse_continuation
+from mics_ray.core.reading.text import NO_STEPS_YET, parse_continuation
 from mics_ray.core.types import Case, Continuation, Note
 from mics_ray.models.prompts import (
     check_templates,

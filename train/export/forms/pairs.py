@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any
 
 from mics_ray.config.schema import PromptsConfig
-from mics_ray.core.text import format_chain, format_steps, parse_continuation
+from mics_ray.core.reading.text import format_chain, format_steps, parse_continuation
 from mics_ray.core.types import Continuation
 from train.export.samples import Node, Sample, intern_question, scored_nodes, steps_down_to
 from train.export.tokens import Ruler, make_trainer_safe

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mics_ray.config.schema import PromptsConfig
-from mics_ray.core.text import format_steps
+from mics_ray.core.reading.text import format_steps
 from train.export.samples import Node, Sample, scored_nodes, steps_down_to, with_placeholders
 from train.export.tokens import make_trainer_safe
 

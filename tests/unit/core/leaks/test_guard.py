@@ -317,7 +317,7 @@ def test_a_chain_is_flagged_by_step() -> None:
 
 def test_simulated_mentors_give_nothing_away() -> None:
     """Their evidence is the caption's own sentence, which is a description; their neutral steps are general."""
-    from mics_ray.core.text import parse_continuation
+    from mics_ray.core.reading.text import parse_continuation
     from mics_ray.models.prompts import fill_mentor_prompt
 
     for record in make_cases(24, 5):

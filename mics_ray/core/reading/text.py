@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from mics_ray.core.answers import HEADING, MarkedAnswer, clean_answer, find_marked_answers, is_placeholder
-from mics_ray.core.steps import find_steps
+from mics_ray.core.reading.answers import HEADING, MarkedAnswer, clean_answer, find_marked_answers, is_placeholder
+from mics_ray.core.reading.steps import find_steps
 from mics_ray.core.types import Continuation
 
 NO_STEPS_YET = "(nothing yet)"
@@ -46,7 +46,7 @@ def format_chain(chain: Continuation, first: int = 1) -> str:
 def parse_answer(text: str) -> str | None:
     """What stands behind the last final-answer marker, up to a next heading; ``None`` without marker or answer.
 
-    Where there is no marker of the written form, another usual one is read; see :mod:`mics_ray.core.answers`.
+    Where there is no marker of the written form, another usual one is read; see :mod:`mics_ray.core.reading.answers`.
     """
     found = _find_answer(_drop_echoes(text))
     return found.answer if found else None
@@ -63,7 +63,7 @@ def parse_continuation(text: str, prefix: Sequence[str] = ()) -> Continuation | 
     """Read a mentor's reply that continues ``prefix``; ``None`` when it does not reach a final answer.
 
     Steps that only repeat the prefix, by number and words, are dropped; text before the first marker is no step. The
-    usual forms of markers are read; see :mod:`mics_ray.core.steps`.
+    usual forms of markers are read; see :mod:`mics_ray.core.reading.steps`.
     """
     text = _drop_echoes(text)
     found = _find_answer(text, len(prefix) + 1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mics_ray.core.text import format_chain, parse_answer, parse_continuation
+from mics_ray.core.reading.text import format_chain, parse_answer, parse_continuation
 from mics_ray.core.types import Continuation
 
 READ = [

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mics_ray.core.steps import find_steps
-from mics_ray.core.text import adds_nothing, format_chain, parse_continuation
+from mics_ray.core.reading.steps import find_steps
+from mics_ray.core.reading.text import adds_nothing, format_chain, parse_continuation
 from mics_ray.core.types import Continuation
 
 END = "\n\n### The final answer is: gold"

@@ -2,8 +2,8 @@
 
 import pytest
 
+from mics_ray.core.reading.verdict import parse_verdict
 from mics_ray.core.types import Verdict
-from mics_ray.core.verdict import parse_verdict
 
 RIGHT = [
     "Yes",

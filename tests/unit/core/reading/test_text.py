@@ -2,7 +2,7 @@
 
 import pytest
 
-from mics_ray.core.text import (
+from mics_ray.core.reading.text import (
     NO_STEPS_YET,
     format_chain,
     format_prefix,

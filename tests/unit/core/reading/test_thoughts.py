@@ -2,10 +2,10 @@
 
 import pytest
 
-from mics_ray.core.text import parse_answer, parse_continuation
-from mics_ray.core.thoughts import drop_thoughts
+from mics_ray.core.reading.text import parse_answer, parse_continuation
+from mics_ray.core.reading.thoughts import drop_thoughts
+from mics_ray.core.reading.verdict import parse_verdict
 from mics_ray.core.types import Continuation, Verdict
-from mics_ray.core.verdict import parse_verdict
 
 DRAFT = "### Step 1: The reference answer is X.\n### The final answer is: draft"
 REAL = "### Step 1: Look.\n\n### The final answer is: gold"
