@@ -4,8 +4,9 @@ import pickle
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from mics_ray.core.display import make_one_line
 from mics_ray.io.readers import Raw
-from mics_ray.io.records import RecordPlace, reject_duplicate
+from mics_ray.io.records import RecordPlace, Rejection, reject_duplicate
 from mics_ray.io.scan import Part, PlacedRecord, Scan, find_raw_id, parse_raw, read_raw_part
 from mics_ray.io.shards import IdSet
 
@@ -17,11 +18,15 @@ DEAL_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class PackedRecord:
-    """A parsed record whose reader knows nothing of other records: its ``id``, and the one it has as a duplicate."""
+    """A parsed record whose reader knows nothing of other records: its ``id``, and the one it has as a duplicate.
+
+    ``rejected``: no case is in it.
+    """
 
     id: str
     own_id: str
     packed: bytes
+    rejected: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +44,15 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class DealtRecord:
-    """A record with the id of its row; ``duplicate``: an earlier one has the id that it brought."""
+    """A record with the id of its row; ``duplicate``: an earlier one has the id that it brought.
+
+    ``rejected``: it is no case, for that reason or another.
+    """
 
     id: str
     duplicate: bool
     packed: bytes
+    rejected: bool
 
     def unpack(self) -> PlacedRecord:
         """The record and its place, a duplicate as a rejection."""
@@ -63,10 +72,31 @@ class DealtSpan:
         return DealtSpan(left) if left else None
 
 
+@dataclass(slots=True)
+class RejectedCount:
+    """How many records of spans are no cases, and why the first is none."""
+
+    count: int = 0
+    first: str = ""
+
+    def add_span(self, span: DealtSpan) -> None:
+        """Count those of one more span."""
+        for record in span.records:
+            if record.rejected:
+                if not self.count and isinstance(found := record.unpack()[1], Rejection):
+                    self.first = found.reason
+                self.count += 1
+
+    def describe(self) -> str:
+        """A line for people, empty where every record is a case."""
+        return f"{self.count} records unusable; the first: {make_one_line(self.first)}" if self.count else ""
+
+
 def pack_record(placed: PlacedRecord) -> PackedRecord:
     """A record as it is sent between processes."""
     place, found = placed
-    return PackedRecord(found.id, place.own_id, pickle.dumps(placed, pickle.HIGHEST_PROTOCOL))
+    packed = pickle.dumps(placed, pickle.HIGHEST_PROTOCOL)
+    return PackedRecord(found.id, place.own_id, packed, isinstance(found, Rejection))
 
 
 def deal_records(
@@ -109,9 +139,9 @@ def _number_records(
             duplicate = not seen.add(record.id)
             case_id = record.own_id if duplicate else record.id
             if case_id not in done:
-                yield DealtRecord(case_id, duplicate, record.packed)
+                yield DealtRecord(case_id, duplicate, record.packed, duplicate or record.rejected)
         elif not seen.add_hash(record.hashed) and (own_id := again.name_record(record)) not in done:
-            yield DealtRecord(own_id, True, again.pack_again(record))
+            yield DealtRecord(own_id, True, again.pack_again(record), True)
 
 
 class _SecondReading:

@@ -8,10 +8,10 @@ from mics_ray.io.dealt_records import DEAL_BYTES, LeftOut, PackedRecord, pack_re
 from mics_ray.io.scan import Part, find_raw_id, parse_raw, read_raw_part
 from mics_ray.io.shards import hash_id
 
-_PACKED = [("id", pa.string()), ("own_id", pa.string()), ("record", pa.large_binary())]
+_PACKED = [("id", pa.string()), ("own_id", pa.string()), ("record", pa.large_binary()), ("rejected", pa.bool_())]
 _LEFT_OUT = [("hashed", pa.uint64()), ("part", pa.int32()), ("position", pa.int64())]
 SCHEMA = pa.schema(_PACKED + _LEFT_OUT)
-"""Of a row, the one three columns or the other are null."""
+"""Of a row, the one columns or the other are null."""
 MOST_ROWS = 4096
 
 
@@ -25,9 +25,9 @@ def pack_part(part: Part, number: int, done: Container[int]) -> Iterator[pa.Tabl
     size = 0
     for record in _read_records(part, number, done):
         if isinstance(record, LeftOut):
-            together.append((None, None, None, record.hashed, record.part, record.position))
+            together.append((None, None, None, None, record.hashed, record.part, record.position))
         else:
-            together.append((record.id, record.own_id, record.packed, None, None, None))
+            together.append((record.id, record.own_id, record.packed, record.rejected, None, None, None))
             size += len(record.packed)
         if size >= DEAL_BYTES or len(together) >= MOST_ROWS:
             yield _make_table(together)
@@ -41,8 +41,8 @@ def unpack_block(block: pa.Table) -> Iterator[PackedRecord | LeftOut]:
     """The records of a table in their order."""
     for batch in block.to_batches():
         columns = (batch.column(name).to_pylist() for name in SCHEMA.names)
-        for case_id, own_id, packed, hashed, part, position in zip(*columns, strict=True):
-            yield LeftOut(hashed, part, position) if packed is None else PackedRecord(case_id, own_id, packed)
+        for *packed, hashed, part, position in zip(*columns, strict=True):
+            yield PackedRecord(*packed) if hashed is None else LeftOut(hashed, part, position)
 
 
 def _read_records(part: Part, number: int, done: Container[int]) -> Iterator[PackedRecord | LeftOut]:

@@ -97,6 +97,7 @@ def test_unusable_records_become_rows_and_no_call_is_made_for_them(tmp_path: Pat
         assert not provider.log
         done = generate(*arguments(tmp_path))
         assert done.returncode == 0, done.stderr
+        assert "4 records unusable; the first: cases.jsonl, line 2: broken JSON" in done.stderr
         prompts = " ".join(call["prompt"] for call in provider.log)
     found = {row["case_id"]: row for row in rows(tmp_path / "run")}
     assert set(found) == {"good", "line-2", "line-3", "line-4", "gone", "outside", "text"}

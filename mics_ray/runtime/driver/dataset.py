@@ -19,7 +19,7 @@ from ray.data.block import BlockMetadata
 from ray.exceptions import RayTaskError
 
 from mics_ray.errors import RefusedRun
-from mics_ray.io.dealt_records import DealtSpan, LeftOut, PackedRecord, deal_records
+from mics_ray.io.dealt_records import DealtSpan, LeftOut, PackedRecord, RejectedCount, deal_records
 from mics_ray.io.input_files import InputError
 from mics_ray.io.packed_blocks import pack_part, unpack_block
 from mics_ray.io.scan import Part
@@ -64,6 +64,7 @@ class CaseStream:
         self._ready: Queue[DealtSpan] = Queue(SPANS_READ_AHEAD)
         self._read_all, self._stop = Event(), Event()
         self._error: BaseException | None = None
+        self._rejected = RejectedCount()
         self._thread = Thread(target=self._read, args=(parts, done), name="cases", daemon=True)
         self._thread.start()
 
@@ -75,6 +76,12 @@ class CaseStream:
         if whole and self._error is not None:
             raise self._error
         return whole
+
+    @property
+    def rejected(self) -> RejectedCount | None:
+        """What was read and is no case; ``None`` while, or where, not every record is read."""
+        whole = self._read_all.is_set() and self._error is None and not self._stop.is_set()
+        return self._rejected if whole else None
 
     def take_span(self) -> DealtSpan | None:
         """The next span; ``None`` where none is there yet, or none is left."""
@@ -93,6 +100,7 @@ class CaseStream:
             # The generator's end is the end of what Ray Data still does.
             with closing(iter_packed(parts, done)) as records:
                 for span in deal_records(records, done, parts):
+                    self._rejected.add_span(span)
                     if not self._hand_over(span):
                         break
         except RayTaskError as error:

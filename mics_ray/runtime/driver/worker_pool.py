@@ -57,6 +57,7 @@ class WorkerPool:
         self._results: Path = job.folder.results
         self._stream: CaseStream | None = None
         self._queue: SpanQueue | None = None
+        self._told_rejected = False
         self._calls: dict[Any, _WorkerCall] = {}
         self._down: dict[int, float] = {}
         self._ended: set[int] = set()
@@ -108,6 +109,7 @@ class WorkerPool:
 
     def refresh_states(self, wait_s: float) -> None:
         """Ask the workers where they stand; one that does not answer in time is asked again next time."""
+        self._tell_rejected()
         asked = {actor.report_state.remote(): n for n, actor in enumerate(self.actors) if n not in self._down}
         for ref in ray.wait(list(asked), num_returns=len(asked), timeout=wait_s)[0] if asked else []:
             with suppress(RayActorError):
@@ -159,6 +161,13 @@ class WorkerPool:
             self._calls[finish] = _WorkerCall(_CallKind.FINISH, call.worker, call.number)
         else:
             self._spans.mark_done(call.worker, call.number)
+
+    def _tell_rejected(self) -> None:
+        """Once, when the input is read: what of it is unusable. What is read again after a loss is known."""
+        if not self._told_rejected and self._stream is not None and (rejected := self._stream.rejected) is not None:
+            self._told_rejected = True
+            if line := rejected.describe():
+                self.changes.append(line)
 
     def _take_back_spans(self, worker: int, error: RayError) -> None:
         """Take back what the worker has no rows for; its calls are in the cache. One that died is waited for."""

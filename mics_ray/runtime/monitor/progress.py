@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -54,7 +55,7 @@ class Progress:
     def show_phase(self, text: str) -> None:
         """Say what begins; the driver's log keeps it."""
         log.info("%s", text)
-        self._console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {text}", highlight=False, soft_wrap=True)
+        self._console.print(f"[dim]{time.strftime('%H:%M:%S')}[/dim] {escape(text)}", highlight=False, soft_wrap=True)
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
         """Bring the line up to date."""

@@ -13,7 +13,7 @@ import pytest
 from mics_ray.core.types import Case
 from mics_ray.io import dealt_records, packed_blocks, readers, scan
 from mics_ray.io.cases import Rejection, read_places, survey_cases
-from mics_ray.io.dealt_records import DealtSpan, deal_records, pack_record, read_pending
+from mics_ray.io.dealt_records import DealtSpan, RejectedCount, deal_records, pack_record, read_pending
 from mics_ray.io.input_files import InputError
 from mics_ray.io.packed_blocks import pack_part, unpack_block
 from mics_ray.io.scan import Scan, look_for_pictures, read_part, scan_cases
@@ -117,6 +117,25 @@ def test_a_look_for_pictures_goes_over_the_whole_input_and_is_bounded(
     assert not look_for_pictures(scan_cases(write_as(tmp_path / name, rows)))
     rows[-30:] = [record(number) | {"images": ["a.png"]} for number in range(30)]
     assert look_for_pictures(scan_cases(write_as(tmp_path / name, rows)))
+
+
+def test_what_is_no_case_is_counted_as_it_is_dealt(tmp_path: Path) -> None:
+    text = lines(record("a"), record("b"), "{broken", record("a"), record("c", None), record("a"), record("d"))
+    found = scan_cases(write(tmp_path / "x[b].jsonl", text))
+    told = []
+    for done in ((), {"line-3"}, {"a", "line-3", "line-4"}, {"line-3", "line-4", "line-6", "c"}):
+        count = RejectedCount()
+        for span in spans_of(found, done):
+            count.add_span(span)
+        told.append(count.describe())
+    assert told == [
+        "4 records unusable; the first: x[b].jsonl, line 3: broken JSON (Expecting property name enclosed in double "
+        "quotes, character 2)",
+        "3 records unusable; the first: x[b].jsonl, line 4: the id 'a' is that of an earlier record",
+        told[2],
+        "",
+    ]
+    assert told[2].startswith("2 records unusable; the first: x[b].jsonl, line 5: ")
 
 
 def test_a_line_over_the_limit_is_one_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

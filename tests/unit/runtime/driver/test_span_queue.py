@@ -11,7 +11,7 @@ class Source:
     """Spans of one record each, whose id is their number; with ``late``, each is there at the second question only."""
 
     def __init__(self, count: int, late: bool = False) -> None:
-        self._spans = deque(DealtSpan((DealtRecord(str(number), False, b""),)) for number in range(count))
+        self._spans = deque(DealtSpan((DealtRecord(str(number), False, b"", False),)) for number in range(count))
         self._late = self._asked = late
 
     @property
