@@ -5,7 +5,9 @@ import os
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,7 @@ _SHARD = re.compile(r"part-([0-9]{6,})\.parquet")
 # Files set aside (part-000003.parquet.damaged) count too, so that their numbers are never given again.
 _NUMBER = re.compile(r"part-([0-9]{6,})\.")
 _BATCH = 256
+_OPENED = 4  # shards at a time whose keys alone are read
 
 
 class ShardError(Exception):
@@ -196,9 +199,16 @@ def list_shards(folder: Path) -> list[Path]:
 def committed_ids(folder: Path, kind: RowKind = CASES) -> IdSet:
     """The keys of all committed rows. Reads only that column. Raises :class:`ShardError`."""
     ids = IdSet()
-    for row in iter_rows(folder, [kind.key], kind):
-        ids.add(row[kind.key])
+    # To open a shard takes longer than to read its keys, and lets other threads run meanwhile.
+    with ThreadPoolExecutor(_OPENED) as opened:
+        for hashes in opened.map(partial(_hash_keys, kind), list_shards(folder)):
+            for hashed in hashes:
+                ids.add_hash(hashed)
     return ids
+
+
+def _hash_keys(kind: RowKind, path: Path) -> list[int]:
+    return [hash_id(row[kind.key]) for row in read_shard(path, [kind.key], kind)]
 
 
 def read_rows(run_dir: str | Path) -> Iterator[dict[str, Any]]:
@@ -229,10 +239,12 @@ def _read_batches(path: Path, columns: list[str], kind: RowKind) -> Iterator[lis
     """The rows of one shard in batches."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
-            convert = make_converter(file.schema_arrow, kind.schema, kind.before, columns)
+            schema = file.schema_arrow  # made anew at each look
+            convert = make_converter(schema, kind.schema, kind.before, columns)
             missing = file.metadata.num_rows
-            present = [name for name in columns if name in file.schema_arrow.names]
-            for batch in file.iter_batches(_BATCH, columns=present):
+            present = [name for name in columns if name in schema.names]
+            # Threads cost more than they spare where one column of some rows is read.
+            for batch in file.iter_batches(_BATCH, columns=present, use_threads=len(present) > 1):
                 missing -= batch.num_rows
                 rows = batch.to_pylist(maps_as_pydicts="strict")
                 yield rows if convert is None else [convert(row) for row in rows]
