@@ -34,7 +34,7 @@ $(STAMP): requirements/cpu.txt pyproject.toml scripts/env/install_hook.py script
 demo: env ## search the embedded phantom cases with simulated mentors and real tiny interns
 	@$(BIN)/python scripts/generate.py experiment=demo run.dir=runs/demo-$$(date +%Y%m%d-%H%M%S)
 
-loop: env ## search, export, LoRA, evaluate, compare, all embedded: up to 20 minutes on 2 cores; SEEDS=3: three training seeds
+loop: env ## search, export, LoRA, evaluate, compare, all embedded: up to 20 minutes on 2 cores; SEEDS=3: three training seeds, twice as long
 	@$(BIN)/python scripts/loop.py --seeds $(SEEDS) --dir $(LOOP_DIR)
 
 test: env ## what one runs before every commit: all layers, of the Ray tests the main ones; 17 minutes
