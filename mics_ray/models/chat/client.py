@@ -67,7 +67,7 @@ class ChatClient:
             return refuse_proxy()
         try:
             # A deadline of ours: the client's own read timeout never ends a slow drip.
-            async with suspend_aware_clock.awake_timeout(timeout_s):
+            async with suspend_aware_clock.AwakeTimeout(timeout_s):
                 answer = await sdk.post_body(body, self._headers.get(request.entry, {}), read_query(request))
         except TimeoutError as error:
             return classify_exception(error)

@@ -5,8 +5,7 @@ passes there too.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 from weakref import WeakKeyDictionary
 
 TICK_S = 0.5
@@ -37,27 +36,38 @@ _clocks: WeakKeyDictionary[asyncio.AbstractEventLoop, _Clock] = WeakKeyDictionar
 def awake_time() -> float:
     """Seconds awake, from an arbitrary moment on, the same for everybody in the running loop."""
     loop = asyncio.get_running_loop()
-    if loop not in _clocks:
-        _clocks[loop] = _Clock()
-    return _clocks[loop].time()
+    clock = _clocks.get(loop)
+    if clock is None:
+        clock = _clocks[loop] = _Clock()
+    return clock.time()
 
 
-@asynccontextmanager
-async def awake_timeout(seconds: float) -> AsyncIterator[None]:
-    """Like :func:`asyncio.timeout`, raising :class:`TimeoutError` after so many seconds awake."""
-    loop, due = asyncio.get_running_loop(), awake_time() + seconds
-    timer: asyncio.TimerHandle
+class AwakeTimeout:
+    """Like :func:`asyncio.timeout`, raising :class:`TimeoutError` after so many seconds awake.
 
-    def look() -> None:
-        nonlocal timer
-        if (left := due - awake_time()) > 0:
-            timer = loop.call_later(left, look)
+    A class, for every call enters one: a generator's context costs twice as much.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._scope = asyncio.timeout(None)
+
+    async def __aenter__(self) -> None:
+        """Start the deadline."""
+        self._due = awake_time() + self._seconds
+        self._loop = asyncio.get_running_loop()
+        await self._scope.__aenter__()
+        self._timer = self._loop.call_later(self._seconds, self._look)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it. Raises :class:`TimeoutError` where it has passed."""
+        self._timer.cancel()
+        await self._scope.__aexit__(kind, error, trace)
+
+    def _look(self) -> None:
+        if (left := self._due - awake_time()) > 0:
+            self._timer = self._loop.call_later(left, self._look)
         else:
-            scope.reschedule(loop.time())
-
-    async with asyncio.timeout(None) as scope:
-        timer = loop.call_later(seconds, look)
-        try:
-            yield
-        finally:
-            timer.cancel()
+            self._scope.reschedule(self._loop.time())

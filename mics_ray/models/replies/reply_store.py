@@ -30,7 +30,7 @@ from mics_ray.private_files import make_private_folder
 
 log = logging.getLogger(__name__)
 
-BATCH_S = 0.002  # how long the first of a batch waits for others to share its disk sync
+BATCH_S = 0.01  # how long the first of a batch waits for others to share its disk sync
 GB = 10**9
 
 

@@ -15,6 +15,9 @@ from mics_ray.models.types import LostCall, Pictures, Refused, Reply, Request
 from mics_ray.runtime.driver.endpoint_actor import EndpointAnswer, EndpointCall
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 
+GATHER_S = 0.01
+"""How long a message waits for more calls after the first: its own CPU is that of a call."""
+
 
 class RemoteEndpoint:
     """A worker's handle on an endpoint actor; a :class:`mics_ray.models.types.Model`. One per worker and provider.
@@ -52,6 +55,7 @@ class RemoteEndpoint:
 
     async def _send_batches(self) -> None:
         """Send what has gathered, one message at a time."""
+        await asyncio.sleep(GATHER_S)
         while self._outbox:
             batch, self._outbox = self._outbox, []
             try:

@@ -184,7 +184,7 @@ class Router:
         Raises :class:`LostCall` when none comes back in time.
         """
         try:
-            async with suspend_aware_clock.awake_timeout(self._patience_s):
+            async with suspend_aware_clock.AwakeTimeout(self._patience_s):
                 while not (
                     live := [ReplicaLoad(state.number, state.in_flight) for state in self._replicas if is_free(state)]
                 ):
@@ -221,7 +221,7 @@ class Router:
             if suspend_aware_clock.awake_time() - state.last_alive < self._stall_s or not state.up:
                 return
             try:
-                async with suspend_aware_clock.awake_timeout(self._probe_s):
+                async with suspend_aware_clock.AwakeTimeout(self._probe_s):
                     await state.replica.probe()
                 state.last_alive = suspend_aware_clock.awake_time()
             except TimeoutError:

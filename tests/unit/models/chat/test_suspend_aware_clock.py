@@ -29,7 +29,7 @@ async def ended_after(seconds: float) -> float:
     loop = asyncio.get_running_loop()
     begun = loop.time()
     with pytest.raises(TimeoutError):
-        async with suspend_aware_clock.awake_timeout(seconds):
+        async with suspend_aware_clock.AwakeTimeout(seconds):
             await asyncio.Event().wait()
     return loop.time() - begun
 
@@ -64,11 +64,11 @@ def test_a_pause_right_before_the_end_ends_it() -> None:
 def test_nothing_is_left_of_a_deadline_that_was_kept() -> None:
     async def work() -> None:
         for _ in range(3):
-            async with suspend_aware_clock.awake_timeout(5.0):
+            async with suspend_aware_clock.AwakeTimeout(5.0):
                 await asyncio.sleep(4.0)
         await asyncio.sleep(20.0)
         with pytest.raises(ValueError, match="ours"):
-            async with suspend_aware_clock.awake_timeout(5.0):
+            async with suspend_aware_clock.AwakeTimeout(5.0):
                 raise ValueError("ours")
 
     run(work())
