@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from eval.scoring.reading import read_words
-from eval.scoring.rules import check_by_rule, make_judge_case
-from eval.types import ChainState, Item, Kind, OwnChain
+from eval.scoring.rules import check_by_rule, list_gold_texts, make_judge_case
+from eval.types import ChainState, Item, OwnChain
 from mics_ray.core.best_of_n import BestOfN
 from mics_ray.core.leaks import Leak, LeakGuard
 from mics_ray.core.ports import Judge, Panel
@@ -56,9 +56,8 @@ async def score_own_chain(item: Item, case: Case, said: str, panel: Panel, seed:
 def find_leaks(item: Item, case: Case, chain: Continuation) -> tuple[str, ...]:
     """Kinds of leaks in a chain's steps: the gold answer, or a final-answer block. A model has no captions to cite."""
     shown = make_judge_case(item, case)
-    # The letter alone tells nothing: of a choice the judge's gold answer has the option's text.
-    golds = (shown.answer,) if item.kind is Kind.CHOICE else item.golds
-    guards = [LeakGuard(replace(shown, answer=gold)) for gold in golds]
+    # The letter alone tells nothing: of a choice the gold answer has the option's text.
+    guards = [LeakGuard(replace(shown, answer=gold)) for gold in list_gold_texts(item)]
     found = {kind for guard in guards for _, kind in guard.find_in_chain(chain.steps)}
     return tuple(sorted(kind.value for kind in found if kind is not Leak.CAPTION))
 

@@ -7,6 +7,7 @@ from eval.scoring.reading import Reading, is_decided, is_yes_no
 from eval.scoring.words import normalise_words, strip_lead
 from eval.types import Item, Kind
 from mics_ray.core.types import Case, Verdict
+from mics_ray.io.records.choices import lists_options
 
 
 def question_text(item: Item) -> str:
@@ -20,17 +21,23 @@ def question_text(item: Item) -> str:
 
 
 def question_with_options(item: Item) -> str:
-    """The question, with a choice's lettered options, and nothing of how to answer."""
-    lines = [f"{letter}. {text}" for letter, text in zip(LETTERS, item.options, strict=False)]
-    return "\n".join([item.question, *(lines if item.kind is Kind.CHOICE else [])])
+    """The question, with a choice's lettered options below it, and nothing of how to answer."""
+    options = dict(zip(LETTERS, item.options, strict=False)) if item.kind is Kind.CHOICE else {}
+    if options and lists_options(item.question, options):
+        return item.question
+    return "\n".join([item.question, *(f"{letter}. {text}" for letter, text in options.items())])
+
+
+def list_gold_texts(item: Item) -> tuple[str, ...]:
+    """Every answer that is right, of a choice with its option's text."""
+    if item.kind is not Kind.CHOICE:
+        return item.golds
+    return tuple(f"{letter}. {item.options[LETTERS.index(letter)]}" for letter in item.golds)
 
 
 def make_judge_case(item: Item, case: Case) -> Case:
     """What the judge reads of an item: the question, and every gold answer; of a choice its option's text too."""
-    gold = " or ".join(item.golds)
-    if item.kind is Kind.CHOICE:
-        gold = f"{item.answer}. {item.options[LETTERS.index(item.answer)]}"
-    return replace(case, question=question_with_options(item), answer=gold)
+    return replace(case, question=question_with_options(item), answer=" or ".join(list_gold_texts(item)))
 
 
 def check_by_rule(item: Item, reading: Reading) -> Verdict | None:

@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mics_ray.core.display import make_storable
 from mics_ray.core.leaks.options import read_options
+from mics_ray.core.types import Case
 from mics_ray.io.records.keys import UnusableRecord, find_values
 
 MOST = 10
 """Options: as many as the leak guard knows letters of."""
 _LETTERS = "ABCDEFGHIJ"
 _OWN = re.compile(r"\s*[(\[]?([A-Za-z]|\d{1,2})\s*[.):\]]\s+(?=\S)")
+_LINE = re.compile(r"([A-J]|\d{1,2})\. (\S.*)")
 _KEYS, _TEXTS = ("letter", "key", "label", "id"), ("content", "value", "text", "option")
 
 
@@ -29,7 +32,49 @@ def add_options(record: Mapping[str, Any], question: str, answers: Sequence[str]
     options = listed[0]
     golds = tuple(dict.fromkeys(_find_option(answer, options) for answer in answers))
     lines = [f"{mark}. {text}" for mark, text in options.items()]
-    return question if _lists_already(question, options) else "\n".join([question, *lines]), golds
+    return question if lists_options(question, options) else "\n".join([question, *lines]), golds
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A multiple-choice question: its text, the texts of the options in their order, and which are right, from 0.
+
+    The options stand below the question no more, unless it lists them in a form of its own.
+    """
+
+    question: str
+    options: tuple[str, ...]
+    right: tuple[int, ...]
+
+
+def find_choice(case: Case) -> Choice | None:
+    """The choice that :func:`add_options` made a case of; ``None`` where its gold answers are no options of it."""
+    lines, stem = _split_last_lines(case.question)
+    asked = [(stem, lines), (case.question, {mark.upper(): text for mark, text in read_options(case.question).items()})]
+    for question, options in asked:
+        written = [_fold(f"{mark}. {text}") for mark, text in options.items()]
+        if len(options) > 1 and all(_fold(gold) in written for gold in case.golds):
+            return Choice(question, tuple(options.values()), tuple(written.index(_fold(gold)) for gold in case.golds))
+    return None
+
+
+def lists_options(question: str, options: Mapping[str, str]) -> bool:
+    """Whether a question lists just these options, text by mark, itself."""
+    asked = read_options(question)
+    return [_fold(asked.get(mark.lower(), "")) for mark in options] == [
+        _fold(text.strip(" .,;:*(")) for text in options.values()
+    ]
+
+
+def _split_last_lines(question: str) -> tuple[dict[str, str], str]:
+    """The options that the last lines are, text by mark, and what stands before; none without a question before."""
+    stem, found = question.split("\n"), list[tuple[str, str]]()
+    while len(stem) > 1 and (line := _LINE.fullmatch(stem[-1])):
+        found.append((line[1], line[2]))
+        stem.pop()
+        if line[1] in ("A", "1"):
+            return dict(reversed(found)), "\n".join(stem)
+    return {}, question
 
 
 def _read_list(value: object) -> dict[str, str]:
@@ -98,13 +143,6 @@ def _find_option(answer: str, options: Mapping[str, str]) -> str:
 
 
 _NONE_OF_THEM = "the answer is none of the options, neither by letter nor by text"
-
-
-def _lists_already(question: str, options: Mapping[str, str]) -> bool:
-    asked = read_options(question)
-    return [_fold(asked.get(mark.lower(), "")) for mark in options] == [
-        _fold(text.strip(" .,;:*(")) for text in options.values()
-    ]
 
 
 def _fold(text: str) -> str:

@@ -17,9 +17,11 @@ from PIL import Image
 
 from eval.benchmarks import READERS, open_source, read_items
 from eval.config import BenchmarkConfig, EvaluateJob
-from eval.scoring.rules import question_text
+from eval.scoring.reading import read_reply
+from eval.scoring.rules import check_by_rule, make_judge_case, question_text
 from eval.types import Item, Kind
 from mics_ray.config.compose import CONF, compose_job, list_choices
+from mics_ray.core.types import Case, Verdict
 from mics_ray.errors import RefusedRun
 
 SAMPLE = CONF.parents[1] / "shared" / "data" / "vqa_sample"
@@ -406,6 +408,41 @@ def test_cases_of_our_own_are_open_questions(tmp_path: Path) -> None:
     assert {one.context for one in found} == {""}
     source = open_source("phantom", shipped("phantom"), str(tmp_path), tmp_path / "out", ("complaint", "age"))
     assert read_items(source)[0].context == "Complaint: Tired for a month, otherwise well.\nAge: 22 years"
+
+
+def test_cases_with_options_are_choices_and_those_of_yes_or_no_are_closed(tmp_path: Path) -> None:
+    options = {"A": "Cyst", "B": "Vitamin B. deficiency", "C": "C. difficile colitis"}
+    inline = "What? (A) Cyst (B) Abscess"
+    records = [
+        {"id": 1, "question": "What?", "answer": "c. difficile colitis", "options": options},
+        {"id": 2, "question": "Stages:\nA. One", "answers": ["B", "A"], "choices": ["Early", "Late"]},
+        {"id": 3, "question": inline, "answer": "B", "options": ["Cyst", "Abscess"]},
+        {"id": 4, "question": "How many?", "answer": 2, "options": {"1": "One", "2": "Two"}},
+        {"id": 5, "question": "Is it large?", "answers": ["Yes.", "yes"]},
+        {"id": 6, "question": "Is it large?", "answers": ["Yes", "Partly"]},
+        {"id": 7, "question": "Is it A. a cyst or B. an abscess?", "answer": "B"},
+    ]
+    write(tmp_path / "phantom" / "cases.jsonl", "".join(json.dumps(one) + "\n" for one in records))
+    found, _ = read(tmp_path, "phantom")
+    choices = [(one.question, one.options, one.golds) for one in found if one.kind is Kind.CHOICE]
+    assert choices == [
+        ("What?", tuple(options.values()), ("C",)),
+        ("Stages:\nA. One", ("Early", "Late"), ("B", "A")),
+        (inline, ("Cyst", "Abscess"), ("B",)),
+        ("How many?", ("One", "Two"), ("B",)),
+    ]
+    assert [one.kind for one in found[4:]] == [Kind.CLOSED, Kind.OPEN, Kind.OPEN]
+    listed, asked = (
+        "What?\nA. Cyst\nB. Vitamin B. deficiency\nC. C. difficile colitis",
+        "Answer with the letter of one option.",
+    )
+    assert [question_text(found[at]) for at in (0, 2)] == [f"{listed}\n{asked}", f"{inline}\n{asked}"]
+    verdicts = {
+        said: check_by_rule(found[1], read_reply(found[1], said)) for said in ("A", "The answer is B.", "late", "C")
+    }
+    assert verdicts == {"A": Verdict.RIGHT, "The answer is B.": Verdict.RIGHT, "late": Verdict.RIGHT, "C": None}
+    assert check_by_rule(found[0], read_reply(found[0], "### The final answer is: Cyst")) is Verdict.WRONG
+    assert make_judge_case(found[1], Case("", "", "")).answer == "B. Late or A. Early"
 
 
 def test_a_case_that_generation_would_reject_is_refused(tmp_path: Path) -> None:
