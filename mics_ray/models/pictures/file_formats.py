@@ -145,9 +145,7 @@ def detect_kind(file: BinaryIO) -> str:
     if _is_nifti(beginning):
         return "nifti"
     if head[4:8] == b"ftyp":
-        if head[8:12] in (b"avif", b"avis"):
-            return "avif"
-        raise PictureDefect("a HEIC picture or a video; convert it to PNG or JPEG")
+        return _detect_media(beginning)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
     if head[128:] == b"DICM":
@@ -158,6 +156,17 @@ def detect_kind(file: BinaryIO) -> str:
     if _begins_like_dicom(head):
         return "dicom"
     raise PictureDefect("not a PNG, JPEG, TIFF, WebP, GIF, BMP, AVIF, DICOM or NIfTI file")
+
+
+def _detect_media(head: bytes) -> str:
+    """``avif`` for a file of ISO's media container whose brands say so. Raises :class:`PictureDefect` for others."""
+    size = min(max(16, int.from_bytes(head[:4], "big")), 256)
+    brands = {head[8:12], *(head[at : at + 4] for at in range(16, size, 4))}
+    if brands & _AVIF:
+        return "avif"
+    if brands & _HEIC:
+        raise PictureDefect("a HEIC picture, which Pillow does not read; convert it to PNG or JPEG (pillow-heif does)")
+    raise PictureDefect("a video (MP4, MOV or the like), no picture; give its frames as PNG or JPEG")
 
 
 def _is_nifti(head: bytes) -> bool:
@@ -183,6 +192,8 @@ def _begins_like_dicom(head: bytes) -> bool:
     return False
 
 
+_AVIF = {b"avif", b"avis"}
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _MAGIC = {
     b"\x89PNG\r\n\x1a\n": "png",
     b"\xff\xd8\xff": "jpeg",

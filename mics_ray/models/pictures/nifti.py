@@ -38,12 +38,14 @@ class NiftiFile:
         if len(shape) < 2 or not all(shape):
             raise PictureDefect("a NIfTI file without a picture in it")
         shape = (*shape, 1)[:3]
-        if self._header.get_data_dtype().kind not in "iuf":
-            raise PictureDefect("a NIfTI file of colours or complex numbers, which are not read")
+        dtype = self._header.get_data_dtype()
+        self._is_colour = dtype.names == ("R", "G", "B")
+        if not self._is_colour and dtype.kind not in "iuf":
+            raise PictureDefect("a NIfTI file of RGBA, complex or extended numbers; only RGB and grey ones are read")
         require_size(max(shape) ** 2, 1)
         self._stored = _view_volume(data, self._header, shape)
         self._orient()
-        self._is_ct = self._looks_like_ct()
+        self._is_ct = not self._is_colour and self._looks_like_ct()
         self.count = self._stored.shape[2]
         self.first = 1 + self.count // 2
 
@@ -56,8 +58,12 @@ class NiftiFile:
         axis = _AXES[plane or PLANES[0]]
         cut = np.take(self._stored, number - 1, axis=axis)
         # Columns from the patient's right, or from the front; rows from the top, or from the front.
-        values = self._rescale(np.ascontiguousarray(cut[::-1, ::-1].T))
+        stored = np.ascontiguousarray(cut[::-1, ::-1].T)
         across, down = [side for at, side in enumerate(self._sides) if at != axis]
+        if self._is_colour:
+            pixels = stored.view(np.uint8).reshape(*stored.shape, 3)
+            return from_pixels(pixels, (down, across), "", bool((pixels == pixels[0, 0]).all()))
+        values = self._rescale(stored)
         if view.window is not None:
             grey, words = scale_to_8_bit(values, place_window(*view.window)), "{:g}/{:g}".format(*view.window)
         elif self._is_ct:

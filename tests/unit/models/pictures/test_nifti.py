@@ -89,10 +89,31 @@ def test_scaled_volumes_series_and_what_is_no_picture(tmp_path: Path) -> None:
     (tmp_path / "cut.nii").write_bytes(data[:400])
     with pytest.raises(PictureError, match="cut short"):
         read_pictures(tmp_path, "cut.nii", AUTO)
-    colours = np.zeros(SHAPE, [("R", "u1"), ("G", "u1"), ("B", "u1")])
-    nibabel.save(nibabel.Nifti1Image(colours, np.eye(4)), tmp_path / "rgb.nii")
-    with pytest.raises(PictureError, match="colours"):
-        read_pictures(tmp_path, "rgb.nii", AUTO)
+    for kind in (np.dtype([(name, "u1") for name in "RGBA"]), np.complex64):
+        nibabel.save(nibabel.Nifti1Image(np.zeros(SHAPE, kind), np.eye(4)), tmp_path / "other.nii")
+        with pytest.raises(PictureError, match="only RGB and grey ones are read"):
+            read_pictures(tmp_path, "other.nii", AUTO)
     (tmp_path / "other.nii.gz").write_bytes(b"\x1f\x8b" + bytes(600))
     with pytest.raises(PictureError, match="not a PNG"):
         read_pictures(tmp_path, "other.nii.gz", AUTO)
+
+
+@pytest.mark.parametrize("axes", ["RAS", "LPS", "SAL"])
+def test_colours_are_shown_as_they_are(tmp_path: Path, axes: str) -> None:
+    x, y, z = np.indices(SHAPE)
+    colours = np.zeros(SHAPE, [(name, "u1") for name in "RGB"])
+    colours["R"], colours["G"], colours["B"] = 60 * x, 50 * y, 40 * z
+    colours[..., 0] = (9, 9, 9)
+    save(tmp_path / "rgb.nii.gz", colours, axes, (1, 1, 2))
+    (seen,) = read_pictures(tmp_path, "rgb.nii.gz#3", AUTO)
+    assert (seen.shown.window, seen.shown.image.size) == ("", (4, 5))
+    assert [seen.shown.image.getpixel(at) for at in ((0, 0), (3, 0), (0, 4))] == [
+        (180, 200, 80),
+        (0, 200, 80),
+        (180, 0, 80),
+    ]
+    (seen,) = read_pictures(tmp_path, "rgb.nii.gz#coronal:2", AUTO)
+    assert (seen.shown.image.size, seen.shown.image.getpixel((3, 0))) == ((4, 12), (0, 50, 200))
+    assert read_pictures(tmp_path, "rgb.nii.gz", read_view(PicturesConfig(window="40/400")))[0].shown.window == ""
+    with pytest.raises(PictureError, match="frame 1 is of one single value"):
+        read_pictures(tmp_path, "rgb.nii.gz#1", AUTO)
