@@ -16,7 +16,7 @@ STAMP := $(VENV)/.ready-$(FLAVOUR)
 SEEDS := 1
 LOOP_DIR = $(if $(filter 1,$(SEEDS)),runs/loop-$$(date +%Y%m%d-%H%M%S),runs/loop-$(SEEDS)-seeds)
 
-.PHONY: help env demo loop test test-fast test-ray test-slow test-chaos test-all test-cluster soak check bench clean
+.PHONY: help env demo loop test test-fast test-heavy test-ray test-slow test-chaos test-all test-cluster soak check bench clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -37,11 +37,14 @@ demo: env ## search the embedded phantom cases with simulated mentors and real t
 loop: env ## search, export, LoRA, evaluate, compare, all embedded: up to 20 minutes on 2 cores; SEEDS=3: three training seeds, twice as long
 	@$(BIN)/python scripts/loop.py --seeds $(SEEDS) --dir $(LOOP_DIR)
 
-test: env ## what one runs before every commit: all layers, of the Ray tests the main ones; 21 minutes
-	@$(BIN)/python -m tests.parts fast ray
+test: env ## what one runs before every commit: all layers, of the Ray tests the main ones; 15 minutes
+	@$(BIN)/python -m tests.parts fast heavy / ray
 
-test-fast: env ## the layers that need no Ray: 5 minutes
+test-fast: env ## the layers that need no Ray and start no program: 3 minutes
 	@$(BIN)/python -m tests.parts fast
+
+test-heavy: env ## whole programs, servers and torch, without Ray: 2 minutes
+	@$(BIN)/python -m tests.parts heavy
 
 test-ray: env ## the Ray tests of `make test`
 	@$(BIN)/python -m tests.parts ray
@@ -52,8 +55,8 @@ test-slow: env ## the Ray tests that `make test` leaves out, and 10,000 fuzz inp
 test-chaos: env ## the faults and kills that need minutes: about 25 minutes
 	@$(BIN)/python -m tests.parts chaos
 
-test-all: env ## everything but test-cluster: test-fast, test-ray, test-slow, test-chaos
-	@$(BIN)/python -m tests.parts fast ray slow chaos
+test-all: env ## everything but test-cluster: test-fast, test-heavy, test-ray, test-slow, test-chaos
+	@$(BIN)/python -m tests.parts fast heavy ray slow chaos
 
 test-cluster: env ## real SLURM and several hosts on this machine; as root, installs Debian packages; 6 minutes
 	@command -v slurmctld >/dev/null && command -v munged >/dev/null && command -v ip >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge iproute2; }

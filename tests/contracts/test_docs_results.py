@@ -14,6 +14,8 @@ from mics_ray.io.row_schema import SCHEMA
 from tests.support.recorded_run import recorded_run
 from tests.support.version_2 import rewrite_as_version_2
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs/results.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```$", DOCS, re.M | re.S)

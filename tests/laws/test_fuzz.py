@@ -59,6 +59,7 @@ def outcome(make: Compose, overrides: list[str]) -> DictConfig | str:
         return str(error)
 
 
+@pytest.mark.heavy
 def test_what_is_kept_of_hydra_s_work_gives_what_hydra_gives(tmp_path: Path) -> None:
     """Seeds of configurations and settings on top of them, each twice: the second time from what is kept."""
     searchpath = f"hydra.searchpath=['file://{tmp_path}']"
@@ -78,6 +79,7 @@ def test_what_is_kept_of_hydra_s_work_gives_what_hydra_gives(tmp_path: Path) -> 
     assert {type(one) for one in found} == {DictConfig, str}
 
 
+@pytest.mark.heavy
 def test_atheris_breeds_inputs_from_these() -> None:
     command = [sys.executable, ROOT / "scripts/fuzz.py", "--guided", "--target", "verdict", "--inputs", "500"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -14,6 +14,8 @@ from mics_ray.cli import main
 from mics_ray.errors import EXIT_OK, EXIT_REFUSED, EXIT_STOPPED, EXIT_USAGE
 from mics_ray.multirun import Ended, draw_table
 
+pytestmark = pytest.mark.heavy
+
 REPO = Path(__file__).parents[2]
 PLAN = ["experiment=demo", "plan.cases=4", "plan.sample=4", "plan.nodes=[{gpus: 8, cpus: 64, count: 1}]"]
 

@@ -227,6 +227,7 @@ def command(tmp_path: Path, url: str) -> list[str]:
     return [sys.executable, str(ROOT / "scripts/rejudge.py"), *arguments(tmp_path, url)]
 
 
+@pytest.mark.heavy
 def test_a_stopped_program_goes_on_and_pays_for_nothing_twice(tmp_path: Path, judge: Judge) -> None:
     make_run(tmp_path / "run")
     judge.open.clear()

@@ -23,6 +23,8 @@ from tests.unit.io.test_input_files import ids
 from train.export.config import ImageMode
 from train.export.pictures import PictureStore
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[ObjectStore]:

@@ -12,6 +12,8 @@ from mics_ray.models.replies.ledger import Ledger, read_spent_usd
 from tests.support.faulty_provider import FIELD, SHAPES, UNPAID, FaultyProvider
 from tests.support.http_search import search
 
+pytestmark = pytest.mark.heavy
+
 PRICE = (2.5, 10.0)
 SETTINGS: dict[str, Any] = {
     "max_tokens": 256, "price": {"input_per_mtok": PRICE[0], "output_per_mtok": PRICE[1]}, "deadline_s": 20,

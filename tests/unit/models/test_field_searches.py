@@ -15,6 +15,8 @@ from tests.support.field_provider import FILTERS, FIREWALLS, REFUSALS, FieldProv
 from tests.support.http_search import search as search_cases
 from tests.support.whole_run import drop_replies
 
+pytestmark = pytest.mark.heavy
+
 CASES = 3
 ODD = "case-0001"
 PRICE = (2.5, 10.0)

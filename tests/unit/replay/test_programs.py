@@ -20,6 +20,8 @@ from tests.support.program import run_here
 from tests.support.recorded_run import forget, overrides
 from tests.unit.replay.conftest import CASES
 
+pytestmark = pytest.mark.heavy
+
 ROOT = Path(__file__).parents[3]
 GUARDED = """
 import runpy, sys

@@ -15,6 +15,8 @@ from mics_ray.models.engine.checkpoint import check_checkpoint, read_tiling
 from mics_ray.models.engine.internvl_form import find_chat_template
 from tests.support.original_form import NATIVE, write_original_form
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -14,6 +14,8 @@ from mics_ray.models.pictures.file_formats import PictureError
 from mics_ray.models.pictures.frame_files import read_one
 from mics_ray.models.pictures.windows import AUTO
 
+pytestmark = pytest.mark.heavy
+
 LARGE = 600 << 10
 """Bytes; larger files are of kinds that smaller ones show, too."""
 TRUE_REASONS = (

@@ -21,6 +21,8 @@ from mics_ray.io.shards import ShardStore
 from tests.support.program import ROOT
 from tests.support.run_folders import row
 
+pytestmark = pytest.mark.heavy
+
 ENTER, LEAVE, HIDE, SHOW = b"\x1b[?1049h", b"\x1b[?1049l", b"\x1b[?25l", b"\x1b[?25h"
 PATIENCE_S = 120
 

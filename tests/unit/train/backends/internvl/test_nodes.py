@@ -15,6 +15,8 @@ from train.backends.internvl import nodes
 from train.backends.internvl.nodes import TrainerNode
 from train.config import Backend, TrainConfig, UpstreamConfig
 
+pytestmark = pytest.mark.heavy
+
 IGNORES_SIGTERM = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -11,6 +11,8 @@ from tests.support.tiny_training import job, record, write_stage
 from train.backends.peft.backend import PeftLora
 from train.backends.peft.check import check_job
 
+pytestmark = pytest.mark.heavy
+
 TINY = Path(resolve_embedded("embedded:interns/internvl"))
 
 

@@ -14,6 +14,8 @@ from train.backends.peft.data import IGNORED, EncodedRecords, Encoder, collate_s
 from train.backends.peft.records import Records, TrainingRecord, Turn
 from train.stages import read_stages
 
+pytestmark = pytest.mark.heavy
+
 ANSWER = "### Step 1: White.\n\n### The final answer is: Pneumonia"
 
 

@@ -5,6 +5,8 @@ from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 from mics_ray.errors import RefusedRun
 from train.backends.peft.backend import explain_failure
 
+pytestmark = pytest.mark.heavy
+
 
 def test_a_worker_s_refusal_is_told_in_its_own_words() -> None:
     refused = UserExceptionWithTraceback(RefusedRun("record r7: too long"), "Traceback")

@@ -14,6 +14,8 @@ from train.backends.peft.model import AnswerLoss, learnt_tokens, load_model, loa
 from train.backends.peft.records import Records
 from train.stages import read_stages
 
+pytestmark = pytest.mark.heavy
+
 TINY = Path(resolve_embedded("embedded:interns/internvl"))
 
 

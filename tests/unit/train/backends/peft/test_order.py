@@ -3,6 +3,8 @@ import pytest
 
 from train.backends.peft.order import WINDOW, SampleOrder, step_count
 
+pytestmark = pytest.mark.heavy
+
 
 def order(samples: int, batch: int = 4, epochs: float = 1.0, seed: int = 0) -> SampleOrder:
     sizes = np.random.default_rng(1).integers(1, 500, (samples, 2))

@@ -9,6 +9,8 @@ from tests.support.tiny_training import record, write_stage
 from train.backends.peft.records import Records, TrainingRecord, Turn, parse_training_record
 from train.stages import read_stages
 
+pytestmark = pytest.mark.heavy
+
 
 def records(folder: Path, *found: dict[str, Any], repeat: int = 1) -> Records:
     write_stage(folder, list(found), repeat=repeat)

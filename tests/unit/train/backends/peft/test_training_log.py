@@ -1,7 +1,11 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from train.backends.peft.training_log import ProgressLine, TrainingLog, read_last_line
+
+pytestmark = pytest.mark.heavy
 
 
 def steps(folder: Path) -> list[int]:
