@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from mics_ray.io.embedded_pictures import EmbeddedPicture, find_embedded, read_embedded
+from mics_ray.io.embedded_pictures import EmbeddedPicture, find_embedded, read_embedded, read_row_id
 from mics_ray.io.storage import StorageError, join_address, open_address, read_object
 from mics_ray.models.pictures.file_formats import MAX_FILE_BYTES, NO_FILE, PictureDefect, open_inside, require_relative
 
@@ -23,6 +23,14 @@ class CasePictures:
             return self._open_file(relative)
         found = self._read_place(place)
         return self._open_file(found) if isinstance(found, str) else io.BytesIO(found)
+
+    def find_owner(self, relative: str) -> str | None:
+        """The id of the record that holds a picture inside a Parquet file; ``None`` for a file, and without an id."""
+        place = find_embedded(relative)
+        if place is None:
+            return None
+        with self._open_parquet(place.file) as file:
+            return read_row_id(file, place)
 
     def _open_file(self, relative: str) -> BinaryIO:
         if isinstance(self.root, Path):

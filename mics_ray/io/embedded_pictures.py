@@ -12,7 +12,9 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mics_ray.core.display import make_storable
 from mics_ray.io.records import is_picture_key
+from mics_ray.io.records.keys import ID_FIELDS
 
 BATCH_BYTES = 16 * 2**20
 """Of a picture column, about as much is in memory at a time; more where one page of the file holds more."""
@@ -82,6 +84,17 @@ def read_embedded(stream: BinaryIO, place: EmbeddedPicture) -> bytes | str:
             if first <= place.row - 1 < first + len(values):
                 return _take_picture(values[place.row - 1 - first], place.number)
     raise LookupError("no such row")
+
+
+def read_row_id(stream: BinaryIO, place: EmbeddedPicture) -> str | None:
+    """The id of the record that a picture stands in, if it has one. Raises what pyarrow raises on a damaged file."""
+    with pq.ParquetFile(stream, pre_buffer=False, buffer_size=2**20) as file:
+        for name in (name for name in ID_FIELDS if name in file.schema_arrow.names):
+            for first, values in _iter_near(file, name, place.row - 1):
+                at = place.row - 1 - first
+                if 0 <= at < len(values) and values[at].is_valid:
+                    return make_storable(str(values[at].as_py()))
+    return None
 
 
 def _iter_near(file: pq.ParquetFile, column: str, row: int) -> Iterator[tuple[int, pa.Array]]:

@@ -52,10 +52,17 @@ class PictureStore:
         if key not in self._made:
             try:
                 self._made[key] = self._load_and_write(root, relative, view)
+                owner = CasePictures(root).find_owner(relative)
             except PictureError as error:
                 raise RefusedRun(
                     f"record {record}: {error} (under {root}); put it back, or give its folder as image_root=…"
                 ) from None
+            # Pictures inside an input file are named by their row: in a file of other rows that is another case's.
+            if owner not in (None, record):
+                raise RefusedRun(
+                    f"record {record}: {relative} is the picture of another record; the file is not the one that was "
+                    f"searched (under {root}); put that back, or give its folder as image_root=…"
+                )
         return self._made[key]
 
     def drop_unused(self, used: set[str]) -> None:
