@@ -16,7 +16,7 @@ STAMP := $(VENV)/.ready-$(FLAVOUR)
 SEEDS := 1
 LOOP_DIR = $(if $(filter 1,$(SEEDS)),runs/loop-$$(date +%Y%m%d-%H%M%S),runs/loop-$(SEEDS)-seeds)
 
-.PHONY: help env demo loop test test-fast test-heavy test-ray test-slow test-chaos test-all test-cluster soak check bench clean
+.PHONY: help env demo loop test test-fast test-heavy test-ray test-slow test-chaos browser test-browser pictures test-all test-cluster soak check bench clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -32,7 +32,7 @@ $(STAMP): requirements/cpu.txt pyproject.toml scripts/env/install_hook.py script
 	@touch $@
 
 demo: env ## search the embedded phantom cases with simulated mentors and real tiny interns
-	@$(BIN)/python scripts/generate.py experiment=demo run.dir=runs/demo-$$(date +%Y%m%d-%H%M%S)
+	@dir=runs/demo-$$(date +%Y%m%d-%H%M%S); $(BIN)/python scripts/generate.py experiment=demo run.dir=$$dir; $(BIN)/python scripts/report.py run.dir=$$dir
 
 loop: env ## search, export, LoRA, evaluate, compare, all embedded: up to 20 minutes on 2 cores; SEEDS=3: three training seeds, twice as long
 	@$(BIN)/python scripts/loop.py --seeds $(SEEDS) --dir $(LOOP_DIR)
@@ -55,8 +55,17 @@ test-slow: env ## the Ray tests that `make test` leaves out, and 10,000 fuzz inp
 test-chaos: env ## the faults and kills that need minutes: about 25 minutes
 	@$(BIN)/python -m tests.parts chaos
 
-test-all: env ## everything but test-cluster: test-fast, test-heavy, test-ray, test-slow, test-chaos
-	@$(BIN)/python -m tests.parts fast heavy ray slow chaos
+browser: env ## chromium for the tests in a browser; as root, installs Debian packages
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || echo "chromium is not installed, and only root can install it: the tests in a browser are skipped"
+
+test-browser: browser ## the pages in chromium: clicks, keys, rules of accessibility, 100,000 rows; 5 minutes
+	@$(BIN)/python -m tests.parts browser
+
+pictures: browser ## draw the pictures of the docs anew, from a demo: make pictures RUN=runs/demo-…
+	@PYTHONPATH=. $(BIN)/python scripts/docs/pictures.py $(RUN)
+
+test-all: browser ## everything but test-cluster: test-fast, test-heavy, test-ray, test-slow, test-chaos, test-browser
+	@$(BIN)/python -m tests.parts fast heavy ray slow chaos browser
 
 test-cluster: env ## real SLURM and several hosts on this machine; as root, installs Debian packages; 6 minutes
 	@command -v slurmctld >/dev/null && command -v munged >/dev/null && command -v ip >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge iproute2; }

@@ -15,7 +15,7 @@ from rich.console import Console
 from scipy import stats
 
 from eval.rejudge.agreement import Table, measure_agreement
-from eval.reports.intervals import Interval, accuracy_interval, difference_interval
+from mics_ray.intervals import Interval, accuracy_interval, difference_interval
 
 SAMPLES, SEED = 600, 1
 FLIPS = ((0.02, 0.02), (0.1, 0.05), (0.3, 0.1), (0.6, 0.05), (0.85, 0.05), (0.45, 0.45))

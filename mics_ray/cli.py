@@ -13,6 +13,11 @@ COMMANDS = {
     "preflight": ("mics_ray.commands.generate:run_preflight", "check a job and estimate it before anything is spent"),
     "plan": ("mics_ray.plan.command:main", "plan a job on paper: places, hours, money"),
     "watch": ("mics_ray.runtime.monitor.watch_command:main", "watch a run that works elsewhere"),
+    "report": (
+        "mics_ray.review.command:run_report",
+        "write a run's report: charts, cases, search trees, for a browser",
+    ),
+    "show": ("mics_ray.review.command:run_show", "show a case of a run with its search tree on the terminal"),
     "verify": ("mics_ray.commands.verify:run_verify", "check a run's rows against its input, repair damaged shards"),
     "rejudge": ("eval.commands:run_rejudge", "ask another judge about the answers of a run"),
     "cache": ("mics_ray.commands.cache:run_cache", "look after the paid replies of a run"),

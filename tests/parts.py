@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from threading import Lock
 
-DAILY = "not slow and not long and not outside"
+DAILY = "not slow and not long and not outside and not browser"
 RAY = "(cluster or chaos)"
 PARTS = {
     "fast": f"not {RAY} and not heavy and not gpu and {DAILY}",
@@ -23,9 +23,10 @@ PARTS = {
     "ray": f"{RAY} and {DAILY}",
     "slow": "slow and not long and not outside",
     "chaos": "long and not outside",
+    "browser": "browser",
 }
 """Markers of each part; ``fast`` and ``heavy`` need no Ray."""
-FOLDERS = {"ray": ("tests/cluster", "tests/chaos")}
+FOLDERS = {"ray": ("tests/cluster", "tests/chaos"), "browser": ("tests/browser",)}
 """Where the tests of a part are, if no files are named: collecting all others takes 20 s."""
 RAY_FOLDERS = ("tests/chaos", "tests/cluster", "tests/outside")
 TORCH_FOLDERS = ("tests/gpu", "tests/unit/train/backends/peft", "tests/unit/models/engine/test_internvl_form.py")

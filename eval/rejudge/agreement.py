@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from eval.reports.intervals import t_quantile
 from mics_ray.core.types import Verdict
+from mics_ray.intervals import t_quantile
 
 METHOD = "delta method clustered by case, half a case added to each cell"
 Table = tuple[int, int, int, int]

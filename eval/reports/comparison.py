@@ -8,11 +8,11 @@ from typing import Any
 
 from eval.reports import statistics
 from eval.reports.evaluation_files import read_answer_rows, read_evaluation_config
-from eval.reports.intervals import CONFIDENCE
 from eval.reports.markdown import NOT_ASKED, SCORING, format_percent
 from eval.reports.statistics import Mark, Paired, mark_row
 from eval.served import asks_for_form, model_name, served_differently
 from mics_ray.errors import RefusedRun
+from mics_ray.intervals import CONFIDENCE
 from mics_ray.private_files import make_private_folder, write_private
 
 Row = Mapping[str, Any]

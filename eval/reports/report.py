@@ -8,12 +8,12 @@ from typing import Any
 
 from eval.reports.chart import draw_report
 from eval.reports.evaluation_files import read_answer_rows, read_evaluation_config
-from eval.reports.intervals import CONFIDENCE
 from eval.reports.markdown import render_report
 from eval.reports.paper import account_for_paper, render_paper
 from eval.reports.statistics import COLUMNS, Mark, mark_row, summarise_groups, summarise_marks
 from eval.served import asks_for_form, list_settings, model_name
 from mics_ray.errors import RefusedRun
+from mics_ray.intervals import CONFIDENCE
 from mics_ray.private_files import write_private
 
 GROUPS = {"kind": lambda one: one.kind, "modality": lambda one: one.modality, "topic": lambda one: one.topic}

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from eval.reports.comparison import Side, list_common_items, read_side
-from eval.reports.intervals import CONFIDENCE
 from eval.reports.markdown import NOT_ASKED, escape_cell, format_percent, format_table
 from eval.reports.seeds import SeededPaired, compare_seeds
 from eval.reports.statistics import use_strict
 from eval.served import asks_for_form, served_differently
 from mics_ray.errors import RefusedRun
+from mics_ray.intervals import CONFIDENCE
 from mics_ray.private_files import make_private_folder, write_private
 
 NOTE = (

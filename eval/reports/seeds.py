@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eval.reports.intervals import NO_ITEMS, Interval, difference_interval, t_quantile
 from eval.reports.statistics import Mark
 from mics_ray.core.types import Verdict
+from mics_ray.intervals import NO_ITEMS, Interval, difference_interval, t_quantile
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Accuracy with an interval, and two models over the same items. Pure functions of marks; shares are from 0 to 1.
 
 A lost call is no wrong answer: an item whose verdict is unknown counts in ``lost`` and in no share of right answers.
-:mod:`eval.reports.intervals` says how intervals and tests are made.
+:mod:`mics_ray.intervals` says how intervals and tests are made.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from eval.reports.intervals import (
+from eval.scoring.reading import AMBIGUOUS
+from eval.types import ChainState
+from mics_ray.core.types import Verdict
+from mics_ray.intervals import (
     MCNEMAR,
     SIGN_FLIP,
     accuracy_interval,
@@ -18,9 +21,6 @@ from eval.reports.intervals import (
     mcnemar_p_value,
     sign_flip_p_value,
 )
-from eval.scoring.reading import AMBIGUOUS
-from eval.types import ChainState
-from mics_ray.core.types import Verdict
 
 COLUMNS = (
     *("item_id", "benchmark", "kind", "modality", "topic", "cluster", "output", "parsed", "kept_form", "unread"),

@@ -23,8 +23,8 @@ from mics_ray.errors import RefusedRun
 from mics_ray.io.results.results_check import ResultsCheck, check_results
 from mics_ray.replay.account import Account, print_account
 from mics_ray.replay.committed_rows import Comparison
+from mics_ray.runtime.monitor.case_view import draw_case
 from mics_ray.runtime.monitor.logs import CASE_LOG, CaseLog, log_into_folder
-from mics_ray.runtime.monitor.run_summary_view import chain_view
 from mics_ray.runtime.monitor.watch_screen import Pace, draw_screen
 from mics_ray.runtime.monitor.watch_view import RunView
 from tests.support.run_folders import row
@@ -64,7 +64,7 @@ def assert_harmless(said: str, text: str) -> None:
 def test_the_closing_screen_shows_a_chain_as_text(text: str) -> None:
     found = row(f"c {text}", question=text, last_step=text, gold=text) | {"reason": text}
     found["nodes"][-1]["failure"] = f"timeout: {text}"
-    assert_harmless(shown(chain_view(found)), text)
+    assert_harmless(shown(draw_case(found)), text)
 
 
 @hostile

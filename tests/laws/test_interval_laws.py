@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eval.reports.intervals import (
+from mics_ray.intervals import (
     Interval,
     accuracy_interval,
     difference_interval,

@@ -82,6 +82,10 @@ class EndpointActor:
         """Counters per entry, see :meth:`Endpoint.stats`."""
         return self._endpoint.read_counters()
 
+    async def read_waiting(self) -> dict[str, float]:
+        """Per entry: the seconds that calls waited for a permit."""
+        return self._endpoint.seconds_waited()
+
     async def drain(self, timeout_s: float) -> None:
         """Send nothing more; let paid calls that are under way reach the cache, at most ``timeout_s``; then close."""
         self._endpoint.stop_sending()

@@ -239,10 +239,22 @@ class _Driver:
         if latencies and self._fleet is not None:
             replicas = {name: len(handles) for name, handles in self._fleet.replicas.items()}
             noted = {"search_seconds": self._search_seconds(), "replicas": replicas, "latencies": latencies}
+            noted["waited_s"] = self._read_waiting()
             try:
                 self._job.folder.write_file(LATENCIES, json.dumps(noted))
             except OSError as error:
                 log.warning("%s is not written (%s)", LATENCIES, error.strerror)
+
+    def _read_waiting(self) -> dict[str, float]:
+        """Seconds that the calls of each entry waited for a permit; of providers that can still be asked."""
+        if self._handles is None or self._head.lost:
+            return {}
+        asked = [endpoint.read_waiting.remote() for endpoint in self._handles.endpoints.values()]
+        waited: dict[str, float] = {}
+        with suppress(RayError):
+            for one in ray.get(ray.wait(asked, num_returns=len(asked), timeout=2)[0]) if asked else []:
+                waited |= one
+        return waited
 
     @property
     def _pool(self) -> WorkerPool:

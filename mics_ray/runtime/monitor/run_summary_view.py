@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
-from rich.panel import Panel
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
-from mics_ray.core.display import make_one_line, make_printable
 from mics_ray.core.types import Outcome
 from mics_ray.io.shards import iter_rows
 from mics_ray.jobs.run_folder import RunFolder
+from mics_ray.runtime.monitor.case_view import draw_case
 from mics_ray.runtime.monitor.progress import COLOURS
 
 USAGE_COLUMNS = {
@@ -36,7 +34,7 @@ def print_run_summary(console: Console, folder: RunFolder, summary: Mapping[str,
         console.print(f"{spent}; chosen steps by mentor: {shares}", highlight=False, markup=False)
     row = _choose_example(folder) if console.is_terminal or summary["simulated"] else None
     if row is not None:
-        console.print(chain_view(row))
+        console.print(draw_case(row))
     console.print(f"rows     {folder.results}/part-*.parquet", highlight=False, soft_wrap=True)
     console.print(f"summary  {folder.summary}   config  {folder.root}/config.yaml", highlight=False, soft_wrap=True)
     console.print(f"logs     {folder.logs}   paid replies  {folder.cache}", highlight=False, soft_wrap=True)
@@ -100,41 +98,3 @@ def _choose_example(folder: RunFolder) -> dict[str, Any] | None:
             if rank == (0, 3):  # no row can be better, and the folder may be large
                 break
     return chosen
-
-
-def chain_view(row: Mapping[str, Any]) -> Group:
-    """One case for reading: its question, its tree (chosen path marked), its chain."""
-    head = Text.assemble(
-        ("case ", "dim"), f"{make_one_line(row['case_id'])}  ",
-        (row["outcome"], COLOURS[row["outcome"]]), f"  {make_one_line(row['reason'])}\n",
-        ("question ", "dim"), make_printable(row["question"]), "\n",
-        ("gold answer ", "dim"), make_printable(" or ".join([row["answer"], *row["other_answers"]])),
-    )  # fmt: skip
-    parts: list[RenderableType] = [head, _draw_tree(row)]
-    if row["reasoning"]:
-        parts.append(Panel(Text(make_printable(row["reasoning"])), title="the chain", title_align="left"))
-    return Group(*parts)
-
-
-def _draw_tree(row: Mapping[str, Any]) -> Tree:
-    tree = Tree(Text("search tree (score = right votes / known votes; ", "dim").append("chosen", "bold").append(")"))
-    attempts: dict[int, Tree] = {}
-    branches: dict[int, Tree] = {}
-    for node in row["nodes"]:
-        number = node["attempt"]
-        if number not in attempts:
-            attempts[number] = tree if row["attempts"] == 1 else tree.add(Text(f"attempt {number}", "dim"))
-        parent = attempts[number] if node["parent"] is None else branches[node["parent"]]
-        branches[node["id"]] = parent.add(_node_label(node))
-    return tree
-
-
-def _node_label(node: Mapping[str, Any]) -> Text:
-    score = "no score" if node["score"] is None else f"{node['score']:.2f}"
-    unknown = sum(vote["verdict"] == "unknown" for vote in node["votes"])
-    # Without it, three right of three known would look like six of six.
-    doubt = f" ({unknown} of {len(node['votes'])} votes unknown)" if unknown else ""
-    text = Text(f"{score}{doubt}  {node['mentor']}: ", "bold green" if node["chosen"] else "")
-    said = node["failure"] or " ".join(node["step"].split())
-    text.append(make_one_line(said), "italic red" if node["failure"] else "")
-    return text

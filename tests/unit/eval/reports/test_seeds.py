@@ -10,12 +10,12 @@ import pytest
 from scipy import stats
 
 from eval.commands import run_compare
-from eval.reports.intervals import difference_interval
 from eval.reports.seed_comparison import compare_seed_evaluations, render_seed_comparison
 from eval.reports.seeds import SeededPaired, compare_seeds
 from eval.reports.statistics import Mark
 from mics_ray.core.types import Verdict
 from mics_ray.errors import RefusedRun
+from mics_ray.intervals import difference_interval
 from tests.support.evaluations import CONFIG, answered, evaluation
 
 KNOWN = {"r": Verdict.RIGHT, "w": Verdict.WRONG, "u": Verdict.UNKNOWN}

@@ -3,8 +3,8 @@
 Items that share a picture are alike: pictures are the clusters. The cluster-robust variance of a mean (the sandwich,
 times G/(G-1) for G clusters) says how many independent items would vary like these clusters do, and an interval that
 holds at small counts and near its limits is taken of so many, with Student's t of G-1 degrees of freedom: Wilson's for
-a share, Bonett and Price's (2012) for a paired difference. Analytic and not bootstrapped: the same every time, checked
-by hand, and a bootstrap of few clusters, or of items that are all alike, is too narrow.
+a share, Bonett and Price's (2012) for a paired difference of shares. Analytic and not bootstrapped: the same every
+time, checked by hand, and a bootstrap of few clusters, or of items that are all alike, is too narrow.
 """
 
 from collections import Counter
@@ -30,6 +30,7 @@ class Interval:
 
 NO_ITEMS = Interval(None, None, "none: no items")
 ONE_CLUSTER = Interval(None, None, "none: one picture alone says nothing of others")
+ALL_ALIKE = Interval(None, None, "none: all values are the same")
 
 
 def accuracy_interval(right: Sequence[float], clusters: Sequence[str]) -> Interval:
@@ -59,6 +60,21 @@ def difference_interval(gains: Sequence[float], clusters: Sequence[str]) -> Inte
     square = (float(np.mean(np.square(gains))) * count + 2) / (count + 2)
     half = quantile * float(np.sqrt((square - centre**2) / (count + 2)))
     return Interval(max(-1.0, centre - half), min(1.0, centre + half), _name_method("Bonett-Price", clusters))
+
+
+def mean_interval(values: Sequence[float], clusters: Sequence[str]) -> Interval:
+    """Student's interval of the mean of any values, such as paired differences of cost, clusters as one draw each.
+
+    Values that are all the same have none: nothing shows how they vary.
+    """
+    if none := _find_none(values, clusters):
+        return none
+    variance = _vary_mean(values, clusters)
+    if variance <= 0:
+        return ALL_ALIKE
+    half = t_quantile(len(set(clusters)) - 1) * float(np.sqrt(variance))
+    centre = float(np.mean(values))
+    return Interval(centre - half, centre + half, _name_method("Student's t", clusters))
 
 
 def mcnemar_p_value(better: int, worse: int) -> float:
@@ -101,10 +117,15 @@ def _count_effective(values: Sequence[float], clusters: Sequence[str]) -> float:
     """How many independent items would vary like these clusters; never more than there are."""
     if min(values) == max(values):
         return float(len(set(clusters)))  # nothing shows how alike items of a cluster are: as alike as can be
+    variance = _vary_mean(values, clusters)
+    return min(float(len(values)), float(np.var(values)) / variance) if variance > 0 else float(len(values))
+
+
+def _vary_mean(values: Sequence[float], clusters: Sequence[str]) -> float:
+    """The cluster-robust variance of the mean; of single items it is the usual s^2 / n."""
     _, group = np.unique(np.asarray(clusters), return_inverse=True)
     totals = np.bincount(group, weights=np.asarray(values) - np.mean(values))
-    variance = float(len(totals) / (len(totals) - 1) * np.sum(totals**2) / len(values) ** 2)
-    return min(float(len(values)), float(np.var(values)) / variance) if variance > 0 else float(len(values))
+    return float(len(totals) / (len(totals) - 1) * np.sum(totals**2) / len(values) ** 2)
 
 
 def _name_method(name: str, clusters: Sequence[str]) -> str:

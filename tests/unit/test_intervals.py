@@ -6,13 +6,15 @@ from math import comb, sqrt
 import pytest
 from scipy import stats
 
-from eval.reports.intervals import (
+from mics_ray.intervals import (
+    ALL_ALIKE,
     NO_ITEMS,
     ONE_CLUSTER,
     Interval,
     accuracy_interval,
     difference_interval,
     mcnemar_p_value,
+    mean_interval,
     sign_flip_p_value,
 )
 
@@ -191,3 +193,24 @@ def test_the_test_of_many_pictures_nears_its_large_sample_form() -> None:
     assert sign_flip_p_value(gains, clusters) == pytest.approx(float(stats.chi2.sf(statistic, 1)), rel=0.2)
     better, worse = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
     assert mcnemar_p_value(better, worse) < sign_flip_p_value(gains, clusters), "as if independent, far too sure"
+
+
+def test_the_interval_of_a_mean_of_any_values_is_students() -> None:
+    values = [1.0, 3.0, 2.0, 6.0]
+    found = mean_interval(values, list("abcd"))
+    expected = stats.t.interval(0.95, 3, loc=3, scale=stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(expected)
+    assert found.method == "Student's t"
+
+
+def test_values_of_one_picture_are_one_draw() -> None:
+    """Totals of the clusters about the mean 2: -2 and 2; variance 2/1 * 8 / 16 = 1; t of one degree 12.706."""
+    found = mean_interval([1.0, 1.0, 3.0, 3.0], list("aabb"))
+    assert (found.low, found.high) == pytest.approx((2 - 12.7062, 2 + 12.7062), abs=1e-4)
+    assert found.method == "Student's t, clustered by picture"
+
+
+def test_a_mean_without_spread_or_of_one_cluster_has_no_interval() -> None:
+    assert mean_interval([0.0, 0.0], list("ab")) == ALL_ALIKE
+    assert mean_interval([0.0, 1.0], list("aa")) == ONE_CLUSTER
+    assert mean_interval([], []) == NO_ITEMS

@@ -1,0 +1,130 @@
+"""One case as the page shows it: the row's columns, counts of votes, the place of each candidate in the drawn tree.
+
+Every text is data: characters that a screen would obey, or that turn the direction of writing, are replaced here, so
+that no place which shows a text has to think of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from mics_ray.core.display import make_one_line, make_printable
+from mics_ray.core.types import Verdict
+from mics_ray.review.data.tree_layout import place_nodes
+
+Row = Mapping[str, Any]
+
+PLAIN = (
+    "outcome", "quality", "context_names_answer", "rounds", "attempts", "seconds", "seed", "mentors", "scores",
+    "config_digest", "code_version", "schema_version",
+)  # fmt: skip
+"""Columns that the page has as they are, texts of them printable."""
+_TAB = "    "
+_UNKNOWN, _RIGHT = Verdict.UNKNOWN.value, Verdict.RIGHT.value
+
+
+def describe_case(
+    row: Row, pictures: Sequence[Mapping[str, Any]] = (), notes: Sequence[Mapping[str, str]] = ()
+) -> dict[str, Any]:
+    """Everything that the page shows of a row. ``pictures`` are ``{name, file, problem}`` each, in reading order,
+    ``notes`` ``{label, text}``.
+
+    ``id`` is the case's own, for links; ``name`` is how it is shown.
+    """
+    return {
+        "id": row["case_id"],
+        "name": make_one_line(row["case_id"]),
+        "question": clean_text(row["question"]),
+        "answers": [clean_text(answer) for answer in [row["answer"], *row["other_answers"]]],
+        "context": clean_text(row["context"]),
+        "notes": [clean_value(dict(note)) for note in notes],
+        "pictures": [dict(one) for one in pictures],
+        "reason": clean_text(row["reason"]),
+        "steps": [clean_text(step) for step in row["steps"]],
+        "final_answer": clean_text(row["final_answer"]),
+        "leaks": [dict(leak) for leak in row["leaks"]],
+        "leak_checks": clean_value(row["leak_checks"]),
+        "attempts_drawn": [_describe_attempt(list(nodes)) for _, nodes in groupby(row["nodes"], _read_attempt)],
+        "usage": clean_value(row["usage"]),
+        "cost_usd": sum_cost(row),
+        **{name: clean_value(row[name]) for name in PLAIN},
+    }
+
+
+def _read_attempt(node: Row) -> int:
+    return int(node["attempt"])
+
+
+def _describe_attempt(nodes: Sequence[Row]) -> dict[str, Any]:
+    """The tree of one attempt; ``columns`` and ``rows`` are its size in candidates."""
+    places = place_nodes(nodes)
+    return {
+        "number": nodes[0]["attempt"],
+        "columns": max(column for column, _ in places.values()) + 1,
+        "rows": max(row for _, row in places.values()) + 1,
+        "nodes": [_describe_node(node, places[node["id"]]) for node in nodes],
+    }
+
+
+def _describe_node(node: Row, place: tuple[float, int]) -> dict[str, Any]:
+    verdicts = [vote["verdict"] for vote in node["votes"]]
+    unknown = verdicts.count(_UNKNOWN)
+    return {
+        "id": node["id"],
+        "parent": node["parent"],
+        "round": node["round"],
+        "column": place[0],
+        "row": place[1],
+        "mentor": make_one_line(node["mentor"]),
+        "steps": [clean_text(step) for step in node["steps"]],
+        "rest": clean_text(node["rest"]),
+        "score": node["score"],
+        "right": verdicts.count(_RIGHT),
+        "known": len(verdicts) - unknown,
+        "unknown": unknown,
+        "chosen": node["chosen"],
+        "leaks": list(node["leaks"]),
+        "leak_checks": clean_value(node["leak_checks"]),
+        "failure": clean_value(node["failure"]),
+        "votes": clean_value(node["votes"]),
+    }
+
+
+def find_leaf(row: Row) -> Row | None:
+    """The last chosen candidate of the attempt that decided; ``None`` where no chain was kept."""
+    if not row["steps"]:
+        return None
+    chosen = [node for node in row["nodes"] if node["chosen"] and node["attempt"] == row["attempts"]]
+    return chosen[-1] if chosen else None
+
+
+def find_score(row: Row) -> float | None:
+    """The MICS-Score of the kept chain: that of its last chosen candidate."""
+    leaf = find_leaf(row)
+    return None if leaf is None else leaf["score"]
+
+
+def is_flagged(row: Row) -> bool:
+    """Whether a step of the kept chain gives the answer away, by its words or by the judge's word."""
+    return bool(row["leaks"]) or any(check["verdict"] == "leak" for check in row["leak_checks"])
+
+
+def sum_cost(row: Row) -> float:
+    """US dollars that the case cost."""
+    return float(sum(used["cost_usd"] for used in row["usage"]))
+
+
+def clean_text(text: str) -> str:
+    """``text`` in its lines, harmless wherever it is shown."""
+    return make_printable(text.replace("\r\n", "\n").replace("\t", _TAB))
+
+
+def clean_value(value: Any) -> Any:
+    """:func:`clean_text` for all strings in a value made of dicts, lists and scalars."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, dict):
+        return {key: clean_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean_value(item) for item in value]
+    return value

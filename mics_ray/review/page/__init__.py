@@ -1,0 +1,1 @@
+"""The page: HTML, its scripts and styles, charts as pictures, the cases' pictures as files."""

@@ -1,0 +1,111 @@
+"""A run's report: its rows are streamed once into the page's data and the charts' figures, then the page is built."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mics_ray.errors import RefusedRun
+from mics_ray.private_files import write_private
+from mics_ray.review.case_notes import CaseNotes, read_case_notes
+from mics_ray.review.data.chunks import CaseChunks, Write, wrap_script
+from mics_ray.review.data.tally import RunTally
+from mics_ray.review.other_run import OtherRun
+from mics_ray.review.page.build import PageContent, build_page, list_assets
+from mics_ray.review.page.content import describe_run
+from mics_ray.review.page.draw import draw_chart
+from mics_ray.review.page.pictures import PictureFiles
+from mics_ray.review.page.single import join_report
+from mics_ray.review.report_folder import REPORT, replace_report, write_text
+from mics_ray.review.run_source import RunSource
+
+BATCH = 64
+"""Rows in memory at a time; their pictures are decoded side by side."""
+PAGE, SINGLE = "index.html", f"{REPORT}.html"
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MadeReport:
+    """``single`` is the page in one file; where there is none, ``why_not`` says why.
+
+    ``not_shown`` counts pictures that could not be read.
+    """
+
+    page: Path
+    single: Path | None
+    why_not: str
+    cases: int
+    not_shown: int
+
+
+def make_report(run: RunSource, against: RunSource | None = None) -> MadeReport:
+    """Write ``run.dir/report`` and, for a small run, ``run.dir/report.html``.
+
+    Raises :class:`RefusedRun`, :class:`mics_ray.errors.LockedRun`, ``OSError``; the report that was there stays then.
+    """
+    with replace_report(run.folder) as folder:
+        write = _make_writer(folder)
+        other = None if against is None else OtherRun(against, CaseChunks("b", write))
+        if other is not None:
+            other.read_cases()
+        written = WrittenCases(
+            RunTally(), CaseChunks("a", write), PictureFiles(folder, run.find_pictures(), run.read_view())
+        )
+        with read_case_notes((run.config.get("data") or {}).get("cases"), folder / "notes.sqlite") as notes:
+            written.write_cases(run, notes, other)
+        if other is not None and not other.pairs.pairs:
+            raise RefusedRun(
+                f"against: no case of {run.folder} is in {other.source.folder} with the same question and pictures"
+            )
+        content = describe_run(run, written.tally, written.chunks, other, notes.problem)
+        _write_page(folder, content)
+        single = join_report(folder, content, written.chunks.count)
+    place = run.folder / SINGLE
+    if single.text is None:
+        place.unlink(missing_ok=True)  # of an earlier report: it would show another state of the run
+    else:
+        write_private(place, single.text)
+    shown = None if single.text is None else place
+    counts = written.chunks.count, written.pictures.not_shown
+    return MadeReport(run.folder / REPORT / PAGE, shown, single.why_not, *counts)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenCases:
+    """Where rows go: the charts' figures, the page's data, the folder of pictures."""
+
+    tally: RunTally
+    chunks: CaseChunks
+    pictures: PictureFiles
+
+    def write_cases(self, run: RunSource, notes: CaseNotes, other: OtherRun | None) -> None:
+        """Take all rows of a run, a few in memory at a time."""
+        for rows in _batch_rows(run.iter_rows()):
+            for row, shown in zip(rows, self.pictures.add_pictures(rows), strict=True):
+                self.tally.add_row(row)
+                self.chunks.add_row(row, shown, notes.find_notes(row), other.pair_row(row) if other is not None else {})
+        self.chunks.close()
+
+
+def _write_page(folder: Path, content: PageContent) -> None:
+    for name, text in list_assets().items():
+        write_text(folder / "assets" / name, text)
+    for one in content.charts:
+        write_text(folder / one.picture, draw_chart(one.chart))
+    write_text(folder / PAGE, build_page(content))
+
+
+def _make_writer(folder: Path) -> Write:
+    def write(name: str, text: str) -> None:
+        write_text(folder / "data" / f"{name}.js", wrap_script(name, text))
+
+    return write
+
+
+def _batch_rows(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    left = iter(rows)
+    while batch := list(islice(left, BATCH)):
+        yield batch
