@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
             browser,
             page + case,
             DOCS / "tree.png",
-            {"width": 1000, "height": 900},
+            {"width": 900, "height": 900},
             "light",
             ".node-panel h3",
             ".trees .card",

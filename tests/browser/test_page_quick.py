@@ -10,6 +10,8 @@ from mics_ray.review.run_source import open_source
 from tests.support.browser import file_address, open_page
 from tests.support.run_folders import make_run, row
 
+pytestmark = pytest.mark.heavy  # a browser is started
+
 HOSTILE = "<img src=x onerror=alert(1)></script><script>alert(2)</script>\u202e"
 
 

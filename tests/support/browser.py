@@ -65,8 +65,17 @@ def open_page(
     page.goto(address)
     yield watched
     assert watched.strangers() == []
-    assert not silent or watched.errors == []
+    assert not silent or watched.errors == [], watched.errors
     context.close()
+
+
+def list_violations(page: Any) -> list[str]:
+    """What breaks a rule of axe-core on the page, with the elements."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    # Its preload would fetch the styles, which no page from the disk may.
+    found = Axe().run(page, options={"preload": False}).response["violations"]
+    return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
 
 
 CHANGE = """async (id) => {

@@ -25,8 +25,11 @@ MOST_SERIES = 16
 """Lines that a reader can follow; the table has all of them."""
 LONG_LABEL = 12
 WIDTH, HEIGHT = 5.4, 3.1
-_SETTINGS = {"svg.hashsalt": "mics", "svg.fonttype": "path", "font.size": 9.5, "hatch.linewidth": 0.6,
-             "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK}  # fmt: skip
+_SETTINGS = {
+    "svg.hashsalt": "mics", "svg.fonttype": "path", "font.size": 9.5, "hatch.linewidth": 0.6,
+    "text.parse_math": False,  # a model's name may hold a dollar
+    "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
+}  # fmt: skip
 
 
 def draw_chart(chart: Chart) -> str:
@@ -63,7 +66,7 @@ def _draw_lines(axes: Axes, chart: Chart) -> None:
     for at, one in enumerate(chart.series[:MOST_SERIES]):
         values = [float("nan") if value is None else value for value in one.values]
         axes.plot(
-            range(len(values)), values, label=one.label, color=COLOURS[at % len(COLOURS)],
+            range(len(values)), values, label=_show_label(one.label), color=COLOURS[at % len(COLOURS)],
             marker=MARKS[at % len(MARKS)], linestyle=DASHES[at % len(DASHES)],
             markersize=5, linewidth=1.6, markevery=max(1, len(values) // 8),
         )  # fmt: skip
@@ -80,7 +83,7 @@ def _draw_bars(axes: Axes, chart: Chart, across: bool) -> None:
         places = [number + shift for number in range(len(values))]
         style: dict[str, Any] = {
             "color": COLOURS[at % len(COLOURS)], "hatch": HATCHES[at % len(HATCHES)], "edgecolor": INK,
-            "linewidth": 0.6, "label": one.label,
+            "linewidth": 0.6, "label": _show_label(one.label),
         }  # fmt: skip
         style["left" if across else "bottom"] = bottoms if stacked else 0
         draw: Any = axes.barh if across else axes.bar
@@ -123,6 +126,11 @@ def _label_totals(axes: Axes, totals: Sequence[float], across: bool) -> None:
         )
 
 
+def _show_label(label: str) -> str:
+    """A label that a legend shows: matplotlib takes one that begins with an underscore for its own."""
+    return f" {label}" if label.startswith("_") else label
+
+
 def _style_axes(axes: Axes, chart: Chart, across: bool) -> None:
     every = max(1, len(chart.places) // 8) if chart.form == "lines" else 1
     ticks = range(0, len(chart.places), every)
@@ -152,7 +160,7 @@ def _style_axes(axes: Axes, chart: Chart, across: bool) -> None:
     if len(chart.series) > 1:
         columns = max(1, min(3, 64 // max(6 + len(one.label) for one in chart.series)))
         # Of the figure, not of the axes: long names beside these leave little room below them.
-        axes.get_figure().legend(loc="outside lower left", ncols=columns, frameon=False, fontsize=8.5, handlelength=2.6)
+        axes.figure.legend(loc="outside lower left", ncols=columns, frameon=False, fontsize=8.5, handlelength=2.6)
 
 
 def _shorten(label: str) -> str:

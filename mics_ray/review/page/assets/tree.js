@@ -3,7 +3,7 @@
 MICS.tree = (() => {
   const { make, formatScore } = MICS.dom;
   const GAP = { x: 14, y: 40 };
-  const SIZE = { least: 112, most: 196, height: 112 };
+  const SIZE = { least: 112, most: 250, height: 116 };
   const SVG = "http://www.w3.org/2000/svg";
 
   function describe(node) {
