@@ -26,7 +26,16 @@ Write = Callable[[str, str], None]
 
 def encode_data(value: Any) -> str:
     """A JSON value as the page reads it: letters, digits, ``+``, ``/`` and ``=``."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return encode_json(write_json(value))
+
+
+def write_json(value: Any) -> str:
+    """A value as JSON without spaces."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def encode_json(text: str) -> str:
+    """JSON as the page reads it, see :func:`encode_data`."""
     return base64.b64encode(zlib.compress(text.encode(), 6)).decode()
 
 
@@ -58,7 +67,7 @@ class CaseChunks:
     count: int = 0
     first: list[int] = field(default_factory=list)
     lists: int = 0
-    _cases: list[dict[str, Any]] = field(default_factory=list)
+    _cases: list[str] = field(default_factory=list)
     _entries: list[dict[str, Any]] = field(default_factory=list)
     _bytes: int = 0
 
@@ -72,10 +81,10 @@ class CaseChunks:
         """Take one case; ``more`` are further columns of its entry in the list."""
         if not self._cases:
             self.first.append(self.count)
-        case = describe_case(row, pictures, notes)
+        case = write_json(describe_case(row, pictures, notes))
         self._cases.append(case)
         self._entries.append(describe_entry(row) | dict(more))
-        self._bytes += len(json.dumps(case))
+        self._bytes += len(case)
         self.count += 1
         if self._bytes >= CHUNK_BYTES:
             self._write_cases()
@@ -90,7 +99,7 @@ class CaseChunks:
             self._write_entries()
 
     def _write_cases(self) -> None:
-        self.write(f"cases/{self.side}/{len(self.first) - 1}", encode_data(self._cases))
+        self.write(f"cases/{self.side}/{len(self.first) - 1}", encode_json(f"[{','.join(self._cases)}]"))
         self._cases, self._bytes = [], 0
 
     def _write_entries(self) -> None:

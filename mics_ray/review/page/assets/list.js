@@ -17,6 +17,7 @@ MICS.list = (() => {
     ["id", "Case"], ["outcome", "Outcome"], ["score", "Score"], ["rounds", "Rounds"], ["quality", "Quality"],
     ["flagged", "Leak"], ["cost_usd", "Cost"], ["seconds", "Time"],
   ];
+  const FIGURES = ["score", "cost_usd", "seconds", "other_score"];
   if (run.against) HEADS.push(["other_outcome", run.against], ["other_score", "Its score"]);
 
   function read(number, column) {
@@ -185,7 +186,7 @@ MICS.list = (() => {
     if (run.against) options.push(["differs", `another outcome in ${run.against}`]);
     parts.search = make("input", { type: "search", id: "search", placeholder: "Search id and question", "aria-label": "Search cases", "aria-keyshortcuts": "/" });
     parts.filter = make("select", { "aria-label": "Which cases" }, ...options.map(([value, text]) => make("option", { value }, text)));
-    parts.heads = HEADS.map(([column, text]) => [column, make("th", { scope: "col", class: kind(column) }, make("button", { type: "button", class: "sort", onclick: () => sortBy(column) }, text))]);
+    parts.heads = HEADS.map(([column, text]) => [column, make("th", { scope: "col", class: `${kind(column)} ${FIGURES.includes(column) ? "figure" : ""}` }, make("button", { type: "button", class: "sort", onclick: () => sortBy(column) }, text))]);
     parts.body = make("tbody");
     parts.pages = make("span", { class: "pages" });
     parts.before = make("button", { type: "button", onclick: () => turnPage(-1) }, "Previous page");

@@ -3,7 +3,7 @@
 MICS.tree = (() => {
   const { make, formatScore } = MICS.dom;
   const GAP = { x: 14, y: 40 };
-  const SIZE = { least: 112, most: 250, height: 116 };
+  const SIZE = { least: 90, most: 250, height: 124 };
   const SVG = "http://www.w3.org/2000/svg";
 
   function describe(node) {
@@ -86,7 +86,7 @@ MICS.tree = (() => {
       lines.replaceChildren(...below.map((node) => drawLine(node, width)));
       const labels = [...new Set(attempt.nodes.map((node) => `${node.row} ${node.round}`))].map((one) => one.split(" "));
       rounds.replaceChildren(...labels.map(([row, number]) => {
-        const text = make("span", {}, `round ${number}`);
+        const text = make("span", {}, make("span", { class: "word" }, "round "), number);
         text.style.top = `${row * (SIZE.height + GAP.y) + SIZE.height / 2 - 10}px`;
         return text;
       }));
