@@ -174,6 +174,25 @@ def test_two_runs_side_by_side(browser: Any, compared: Path) -> None:
         seen.wait_for(".side:nth-child(2) .node-panel h3", "Round 1, ann")
 
 
+INTRUDE = """async () => {
+  const script = document.createElement("script");
+  script.textContent = "window.ran = true";
+  document.body.append(script);
+  setTimeout("window.ran = true", 0);
+  const asked = await fetch("http://127.0.0.1:9/").catch(() => "refused");
+  await new Promise((next) => setTimeout(next, 50));
+  return [window.ran === undefined, asked];
+}"""
+
+
+@pytest.mark.parametrize("page_file", ["report/index.html", "report.html"])
+def test_the_policy_of_the_page_stops_what_is_not_its_own(browser: Any, run: Path, page_file: str) -> None:
+    """Were a text ever taken for markup, it could run nothing and tell nobody."""
+    with open_page(browser, file_address(run / page_file), silent=False) as seen:
+        assert seen.page.evaluate(INTRUDE) == [True, "refused"]
+        assert sum("Content Security Policy" in error for error in seen.errors) >= 3
+
+
 def test_without_scripts_the_charts_are_there(browser: Any, run: Path) -> None:
     with open_page(browser, file_address(run / "report/index.html"), java_script_enabled=False) as seen:
         seen.wait_for("noscript p")

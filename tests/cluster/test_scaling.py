@@ -179,6 +179,7 @@ def test_a_run_that_scales_ends_with_every_row_exactly_once(
     assert all(vote["failure"] is None for row in rows for node in row["nodes"] for vote in node["votes"])
     noted = json.loads((tmp_path / "run/latencies.json").read_text())
     assert set(noted["latencies"]) == {"tiny_internvl", "judge", *job_config.mentors}
+    assert set(noted["waited_s"]) == {"judge", *job_config.mentors}
     assert sum(noted["latencies"]["tiny_internvl"].values()) >= sum(
         len(node["votes"]) for row in rows for node in row["nodes"]
     )

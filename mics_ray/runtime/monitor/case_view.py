@@ -30,7 +30,7 @@ def draw_case(row: Mapping[str, Any]) -> Group:
 
 
 def _draw_tree(row: Mapping[str, Any]) -> Tree:
-    told = f"search tree (score = right votes / known votes; {CHOSEN} chosen; ! gives the answer away)"
+    told = f"search tree (score = right votes / known votes; {CHOSEN} chosen, ! a leak)"
     tree = Tree(Text(told, "dim"))
     attempts: dict[int, Tree] = {}
     branches: dict[int, Tree] = {}
