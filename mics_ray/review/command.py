@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mics_ray.command_line import run_program
 from mics_ray.core.display import make_one_line
-from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_USAGE, RefusedRun
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, RefusedRun
 from mics_ray.review.run_source import RunSource, open_source
 
 REPORT_HELP = """\
@@ -22,7 +22,7 @@ Write what people look at: run.dir/report/index.html, to be opened in a browser 
 A small run (1,000 cases, 10 MB) is also one file that can be sent: run.dir/report.html. Both hold medical text and
 pictures. A report that is there is replaced when the new one is whole.
 
-Exit codes: 0 written, 73 another report is being made, 74 cannot write, 78 no run there.
+Exit codes: 0 written, 73 another report is being made, 74 cannot write, 75 stopped, 78 no run there.
 """
 SHOW_HELP = """\
 Print one case of a run: its question, its search tree with the chosen path marked by *, its chain.
@@ -92,6 +92,11 @@ def _report(given: dict[str, str]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     try:
         made = make_report(run, against)
+    except KeyboardInterrupt:
+        console.print(
+            "stopped; a report that was there is as it was, and the same command makes a new one", style="yellow"
+        )
+        return EXIT_STOPPED
     except OSError as error:
         console.print(f"cannot write {error.filename or run.folder}: {error.strerror}", style="red", markup=False)
         return EXIT_CANNOT_WRITE

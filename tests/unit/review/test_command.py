@@ -1,11 +1,13 @@
 """`mics report` and `mics show`: what a person may type, and the one line that answers it."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from mics_ray.cli import main
-from mics_ray.errors import EXIT_OK, EXIT_REFUSED, EXIT_USAGE
+from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_REFUSED, EXIT_STOPPED, EXIT_USAGE
+from mics_ray.review import report
 from tests.support.run_folders import make_run, row
 
 
@@ -27,6 +29,37 @@ def test_a_case_is_shown_with_its_path_marked(run: Path, capsys: pytest.CaptureF
     said = capsys.readouterr().out
     assert "case case-18" in said
     assert said.count("── * ") == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/run/x"),
+            EXIT_CANNOT_WRITE,
+            "cannot write /run/x: No space left",
+        ),
+        (OSError(errno.EROFS, "Read-only file system"), EXIT_CANNOT_WRITE, "first: Read-only file system"),
+        (KeyboardInterrupt(), EXIT_STOPPED, "stopped; a report that was there is as it was"),
+    ],
+)
+def test_a_report_that_cannot_be_ended_leaves_nothing(
+    error: BaseException,
+    code: int,
+    said: str,
+    run: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> str:
+        raise error
+
+    monkeypatch.setattr(report, "build_page", fail)
+    assert main(["report", f"run.dir={run}"]) == code
+    told = capsys.readouterr().out
+    assert said in told
+    assert len(told.strip().splitlines()) == 1
+    assert not list(run.glob("report*"))
 
 
 @pytest.mark.parametrize(
