@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mics_ray.io.embedded_pictures import EmbeddedPicture, find_embedded, read_embedded, read_row_id
-from mics_ray.io.storage import StorageError, join_address, open_address, read_object
+from mics_ray.io.storage import StorageError, open_address, read_object
 from mics_ray.models.pictures.file_formats import MAX_FILE_BYTES, NO_FILE, PictureDefect, open_inside, require_relative
 
 
@@ -37,7 +37,7 @@ class CasePictures:
             return open_inside(self.root, relative)
         require_relative(relative)
         try:
-            data = read_object(join_address(self.root, relative), MAX_FILE_BYTES)
+            data = read_object(self.root, relative, MAX_FILE_BYTES)
         except FileNotFoundError:
             raise PictureDefect(NO_FILE) from None
         except StorageError as error:
@@ -64,6 +64,6 @@ class CasePictures:
             return open_inside(self.root, relative, most=None)
         require_relative(relative)
         try:
-            return open_address(join_address(self.root, relative))
+            return open_address(self.root, relative)
         except FileNotFoundError:
             raise PictureDefect(NO_FILE) from None

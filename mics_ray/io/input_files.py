@@ -210,7 +210,9 @@ def _expand_address(item: str) -> list[str]:
     except StorageError as error:
         raise InputError(str(error)) from None
     except OSError as error:
-        raise InputError(f"{item}: cannot be listed ({type(error).__name__}); check the address and its keys") from None
+        raise InputError(
+            f"{item}: cannot be listed ({str(error)[:200] or type(error).__name__}); check the address and its keys"
+        ) from None
     if not found:
         raise InputError(f"{item}: {said}")
     return found
@@ -230,7 +232,9 @@ def _require_object(address: str) -> None:
     except StorageError as error:
         raise InputError(str(error)) from None
     except OSError as error:
-        raise InputError(f"{address}: cannot be reached ({type(error).__name__}); check it and its keys") from None
+        raise InputError(
+            f"{address}: cannot be reached ({str(error)[:200] or type(error).__name__}); check it and its keys"
+        ) from None
     if size is None:
         raise InputError(f"data.cases: no such file: {address}")
     if not size:

@@ -17,6 +17,7 @@ from mics_ray.io.cases import read_places, survey_cases
 from mics_ray.io.input_files import InputError, list_folders
 from mics_ray.io.storage import StorageError, locate_address, read_object
 from mics_ray.models.pictures.reading import PictureError, load_picture
+from tests.support.dicom_files import dicom_file
 from tests.support.object_store import ObjectStore, serve_objects
 from tests.unit.io.test_cases import lines, record
 from tests.unit.io.test_input_files import ids
@@ -112,6 +113,38 @@ def test_pictures_in_an_object_store(store: ObjectStore) -> None:
             load_picture(pictures, path)
 
 
+NAMES = (
+    "my scan.png",
+    "100%.png",
+    "%41.png",
+    "Röntgen.png",
+    "a+b&c=d.png",
+    "[x]{y}.png",
+    "a#b.png",
+    "page#2",
+    "it's.png",
+)
+
+
+def test_names_of_objects_are_taken_as_they_are(store: ObjectStore, tmp_path: Path) -> None:
+    for shade, name in enumerate(NAMES, 1):
+        store.put(f"odd names #1/{name}", picture(shade))
+    root = store.make_address("odd names #1")
+    for shade, name in enumerate(NAMES, 1):
+        assert load_picture(CasePictures(root), name).getpixel((0, 0)) == (shade,) * 3, name
+    volume = np.arange(3 * 64, dtype=np.uint8).reshape(3, 8, 8)
+    dicom_file(tmp_path / "ct.dcm", volume, NumberOfFrames=3)
+    store.put("odd names #1/ct.dcm", (tmp_path / "ct.dcm").read_bytes())
+    for number in (1, 2, 3):
+        shown = load_picture(CasePictures(root), f"ct.dcm#{number}")
+        assert np.array_equal(np.asarray(shown)[..., 0], volume[number - 1]), "frame of a file, not its first one"
+    for name in ("a b#1.jsonl", "%41.jsonl", "ü.jsonl"):
+        store.put(f"odd names #1/{name}", lines(record(name)).encode())
+        assert ids(store.make_address(f"odd names #1/{name}")) == [name]
+    assert ids(root) == ["%41.jsonl", "a b#1.jsonl", "ü.jsonl"]
+    assert ids(store.make_address("odd names #1/*b#1.jsonl")) == ["a b#1.jsonl"]
+
+
 def test_an_export_reads_pictures_from_an_object_store(store: ObjectStore, tmp_path: Path) -> None:
     store.put("export/1.png", picture(3))
     (tmp_path / "images").mkdir()
@@ -125,8 +158,9 @@ def test_an_export_reads_pictures_from_an_object_store(store: ObjectStore, tmp_p
 def test_a_connection_that_is_cut_midway_is_tried_again(store: ObjectStore) -> None:
     data = picture(5)
     assert len(data) > 2 * store.cut_after
-    address, store.cuts = store.put("cut/a.png", data), 1
-    assert read_object(address, 10**9) == data
+    store.put("cut/a.png", data)
+    store.cuts = 1
+    assert read_object(store.make_address("cut"), "a.png", 10**9) == data
     assert store.cuts == 0, "one was cut"
 
 
@@ -149,7 +183,7 @@ def test_what_fsspec_alone_knows_is_read_through_it() -> None:
         out.write(lines(record("a"), record("b")).encode())
     assert ids("memory://folder/a.jsonl") == ids("memory://folder") == ["a", "b"]
     with pytest.raises(StorageError, match="more than 0 MB"):
-        read_object("memory://folder/a.jsonl", 5)
+        read_object("memory://folder", "a.jsonl", 5)
 
 
 def test_an_address_is_located_once(store: ObjectStore) -> None:
