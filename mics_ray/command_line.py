@@ -13,6 +13,7 @@ from rich.table import Table
 from mics_ray.config.compose import compose_job, dump_yaml, list_choices, list_groups, show_config
 from mics_ray.core.display import make_printable
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, EXIT_USAGE, RefusedRun
+from mics_ray.proxies import reach_directly
 
 T = TypeVar("T")
 
@@ -146,6 +147,7 @@ def parse_command(argv: Sequence[str], purpose: str, job: str = "generate") -> C
 def run_program(program: Callable[[], int]) -> int:
     """Run ``program``; a refusal or a full disk becomes one clear message on standard error and its exit code."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    reach_directly()
     try:
         return program()
     except RefusedRun as refused:

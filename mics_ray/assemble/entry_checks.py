@@ -11,7 +11,8 @@ from mics_ray.assemble.locations import LOCAL, list_endpoints, list_models
 from mics_ray.config.compose import looks_like_key, suggest_variable
 from mics_ray.config.keys import list_key_names, read_key
 from mics_ray.config.schema import Config, Engine, ModelConfig
-from mics_ray.models.chat.address import check_base_url, is_loopback
+from mics_ray.models.chat.address import check_base_url
+from mics_ray.proxies import is_loopback
 
 OURS = ("messages", "model", "stream", "stream_options")
 """Parts of a request that ``extra_body`` may not carry: they are what the program asks."""

@@ -1,7 +1,6 @@
 """A Ray cluster that is there: the job goes to it over the Ray Jobs API."""
 
 import asyncio
-import ipaddress
 import os
 import shlex
 import socket
@@ -17,6 +16,7 @@ from rich.console import Console
 
 from mics_ray.config.keys import DIRECTORY
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
+from mics_ray.proxies import is_loopback
 from mics_ray.submit.clusters import Preview, Say
 from mics_ray.submit.config import ExistingConfig
 from mics_ray.submit.job import SubmittedJob
@@ -161,7 +161,7 @@ def parse_address(address: str) -> str:
         port = -1
     if url.scheme not in ("http", "https") or not url.hostname or port == -1 or url.username:
         raise RefusedRun("cluster.address: give the dashboard as https://HOST:PORT, or http://127.0.0.1:PORT")
-    if url.scheme == "http" and not _is_this_machine(url.hostname):
+    if url.scheme == "http" and not is_loopback(url.hostname):
         raise RefusedRun(
             f"cluster.address: {url.hostname} over http would show token and data to the network; use https, or "
             f"a tunnel (ssh -L 8265:127.0.0.1:{port or 8265} {url.hostname}) and cluster.address=http://127.0.0.1:8265"
@@ -180,13 +180,6 @@ def read_token(variable: str, file: str | None) -> str | None:
         return Path(file).expanduser().read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise RefusedRun(f"cluster.token_file: cannot read {file} ({type(error).__name__})") from None
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def probe_address(address: str) -> None:

@@ -172,7 +172,8 @@ def _exec_on_head(pod: str, action: str, job: SubmittedJob) -> list[str]:
     """What kubectl is told for ``ray job ACTION`` in the head's pod; the dashboard listens there."""
     follow = ["--follow"] if action == "logs" else []
     command = ["ray", "job", action, *follow, "--address", "http://127.0.0.1:8265", job.submission_id]
-    return ["exec", pod, "-c", "ray-head", "--", *command]
+    # A proxy of the pod's environment would be sent the token; this command speaks with loopback alone.
+    return ["exec", pod, "-c", "ray-head", "--", "env", "no_proxy=*", "NO_PROXY=*", *command]
 
 
 def _exit_code(status: dict[str, Any]) -> int:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 import requests
@@ -15,6 +16,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
 from mics_ray.errors import RefusedRun
+from mics_ray.proxies import reach_directly
 
 T = TypeVar("T")
 
@@ -40,6 +42,8 @@ class RayJobs:
         # Ray would take either of them over the address that it is given.
         for name in _OVERRIDING:
             os.environ.pop(name, None)
+        # Its requests would take the token to a proxy of the environment.
+        reach_directly(urlsplit(address).hostname or "")
         headers = {"Authorization": f"Bearer {token}"} if token else None
         # Its only lines are about uploads.
         logging.getLogger("ray.dashboard.modules.dashboard_sdk").setLevel(logging.ERROR)

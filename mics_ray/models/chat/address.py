@@ -1,8 +1,8 @@
 """Which addresses a model may be asked at."""
 
-import ipaddress
-
 from yarl import URL
+
+from mics_ray.proxies import is_loopback
 
 OPERATIONS = ("/completions", "/responses", "/messages", "/models")
 """Ends of addresses that providers' pages show whole; ours is added to the base."""
@@ -30,11 +30,3 @@ def check_base_url(url: str, allow_http: bool = False) -> str:
     if scheme not in ("http", "https"):
         raise ValueError(f"base_url: {scheme}://{host} is not https")
     return url.rstrip("/")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

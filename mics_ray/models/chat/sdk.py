@@ -13,9 +13,9 @@ import httpx2
 import openai
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from mics_ray.models.chat.address import is_loopback
 from mics_ray.models.chat.classify import UnusableProxy, classify_exception, refuse_proxy
 from mics_ray.models.chat.retry import Fault, broken_reply
+from mics_ray.proxies import is_loopback
 
 MAX_BODY = 8 * 2**20  # bytes, decompressed; no reply of ours comes near it
 CONNECT_S = 15.0

@@ -11,6 +11,7 @@ from ray._private import ray_constants, services
 
 from mics_ray.config.schema import RayConfig
 from mics_ray.errors import RefusedRun
+from mics_ray.proxies import reach_directly
 from mics_ray.runtime.driver.gcs_check import refuse_unreachable
 from mics_ray.runtime.driver.head_watch import shutdown_ray
 
@@ -27,6 +28,7 @@ def join_cluster(config: RayConfig) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    reach_directly()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
     with _of_this_machine() if config.address is None else nullcontext():
         _connect_ray(config.address)

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from mics_ray.core.types import KEPT_OUTCOMES
 from mics_ray.errors import RefusedRun
+from mics_ray.proxies import shows_secrets
 from mics_ray.runtime.monitor import metrics
 from mics_ray.runtime.monitor.watch_view import ModelView, RunView
 
@@ -41,7 +43,7 @@ def read_samples(address: str) -> list[Sample]:
     base = _parse_base_url(address)
     targets = _read_targets(base)
     if targets is None:
-        return list(parse_samples(_fetch_text(f"{base}/metrics", _read_token())))
+        return list(parse_samples(_fetch_text(f"{base}/metrics", _read_token(base))))
     found, unreachable = read_targets_samples(targets)
     if len(unreachable) == len(targets):
         raise RefusedRun(f"address: the metrics ports that {address} names cannot be reached from here: {targets}")
@@ -136,7 +138,7 @@ def _parse_base_url(address: str) -> str:
 def _read_targets(base: str) -> list[str] | None:
     """The nodes' metrics ports that a dashboard names; ``None`` where ``base`` is no dashboard."""
     try:
-        groups = json.loads(_fetch_text(f"{base}/api/prometheus/sd", _read_token()))
+        groups = json.loads(_fetch_text(f"{base}/api/prometheus/sd", _read_token(base)))
         return [str(target) for group in groups for target in group["targets"]]
     except (ValueError, TypeError, KeyError):  # a node's metrics port answers every path with its metrics
         return None
@@ -167,19 +169,35 @@ def _fetch_text(url: str, token: str | None = None) -> str:
     if token:
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
+        with _open_directly(request) as answer:
             body: bytes = answer.read(MOST_BYTES)
             return body.decode(errors="replace")
     except urllib.error.HTTPError as error:
-        hint = "; set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the cluster's token" if error.code in (401, 403) else ""
+        hint = _advise_token(url) if error.code in (401, 403) else ""
         raise RefusedRun(f"address: {url} answers {error.code}{hint}") from None
     except (OSError, ValueError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise RefusedRun(f"address: cannot reach {url} ({reason}); is it up, and is the port open to here?") from None
 
 
-def _read_token() -> str | None:
-    """Ray's own token: from ``RAY_AUTH_TOKEN``, or from the file that ``RAY_AUTH_TOKEN_PATH`` names."""
+def _open_directly(request: urllib.request.Request) -> Any:
+    """The answer, asked for without the environment's proxies: a cluster's addresses are not theirs to know."""
+    opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
+    return opener.open(request, timeout=TIMEOUT_S)
+
+
+def _advise_token(url: str) -> str:
+    if shows_secrets(url):
+        host = urlsplit(url).hostname
+        return f"; a token does not travel over plain http: use https, or a tunnel (ssh -L 8265:127.0.0.1:8265 {host})"
+    return "; set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to the cluster's token"
+
+
+def _read_token(base: str) -> str | None:
+    """Ray's own token: from ``RAY_AUTH_TOKEN``, or from the file that ``RAY_AUTH_TOKEN_PATH`` names; none for an
+    address to which it would travel in clear."""
+    if shows_secrets(base):
+        return None
     if token := os.environ.get("RAY_AUTH_TOKEN"):
         return token.strip()
     if path := os.environ.get("RAY_AUTH_TOKEN_PATH"):
