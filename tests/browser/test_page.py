@@ -54,6 +54,9 @@ def make_rows() -> list[dict[str, Any]]:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of five cases with its report."""
     folder = make_run(tmp_path_factory.mktemp("page") / "run", make_rows())
+    (folder / "logs").mkdir()
+    times = (f'{{"time": "2026-11-25T0{hour}:00:00Z", "outcome": "solved"}}\n' for hour in range(6))
+    (folder / "logs/cases.jsonl").write_text("".join(times))
     make_report(open_source(folder))
     return folder
 
@@ -172,6 +175,38 @@ def test_two_runs_side_by_side(browser: Any, compared: Path) -> None:
         page.locator(".side:nth-child(2) [role=treeitem]").first.click()
         assert page.url.endswith("node=b0")
         seen.wait_for(".side:nth-child(2) .node-panel h3", "Round 1, ann")
+
+
+GROUND = "getComputedStyle(document.documentElement).backgroundColor"
+
+
+def test_dark_and_light_are_the_systems_or_the_readers(browser: Any, run: Path) -> None:
+    with open_page(browser, file_address(run / "report/index.html"), color_scheme="light") as seen:
+        light = seen.page.evaluate(GROUND)
+        seen.page.emulate_media(color_scheme="dark")
+        dark = seen.page.evaluate(GROUND)
+        assert dark != light
+        seen.page.click("#theme")
+        assert seen.page.evaluate(GROUND) == light
+        seen.page.reload()
+        assert seen.page.evaluate(GROUND) == light
+        seen.page.click("#theme")
+        assert seen.page.evaluate(GROUND) == dark
+
+
+def test_a_table_is_sorted_and_a_long_one_searched(browser: Any, run: Path) -> None:
+    with open_page(browser, file_address(run / "report/index.html")) as seen:
+        page = seen.page
+        page.click("#chart-intern_rates summary")
+        page.click("#chart-intern_rates thead button >> nth=0")
+        page.click("#chart-intern_rates thead button >> nth=0")
+        first = page.locator("#chart-intern_rates tbody th").all_inner_texts()
+        assert first == sorted(first, reverse=True)
+        assert page.locator("#chart-intern_rates input").count() == 0
+        page.click("#chart-outcomes summary")
+        page.fill("#chart-outcomes input", "2.5")
+        seen.wait_for("#chart-outcomes tbody tr:not([hidden])")
+        assert page.locator("#chart-outcomes tbody tr:not([hidden]) th").all_inner_texts() == ["2.5"]
 
 
 INTRUDE = """async () => {
