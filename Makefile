@@ -58,7 +58,7 @@ test-chaos: env ## the faults and kills that need minutes: about 25 minutes
 browser: env ## chromium for the tests in a browser; as root, installs Debian packages
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || echo "chromium is not installed, and only root can install it: the tests in a browser are skipped"
 
-test-browser: browser ## the pages in chromium: clicks, keys, rules of accessibility, 100,000 rows; 5 minutes
+test-browser: browser ## the pages in chromium: clicks, keys, rules of accessibility, 100,000 rows; 10 minutes
 	@$(BIN)/python -m tests.parts browser
 
 pictures: browser ## draw the pictures of the docs anew, from a demo: make pictures RUN=runs/demo-…

@@ -50,6 +50,12 @@
     return box;
   }
 
+  // The next case is there before it is asked for.
+  function loadAhead() {
+    const next = MICS.list.neighbour(1);
+    if (next !== null) setTimeout(() => MICS.loadCase("a", next).catch(() => {}), 100);
+  }
+
   async function openCase(id) {
     const mine = (ticket += 1);
     const number = await MICS.list.findCase(id);
@@ -75,6 +81,7 @@
       if (run.against) place.append(make("p", { class: "warnings" }, `${run.against} has no row of this case, or asks another question.`));
       place.append(drawSide("a", data, ""));
     }
+    loadAhead();
     return true;
   }
 

@@ -150,11 +150,9 @@ MICS.list = (() => {
     return `#case=${encodeURIComponent(read(number, "id"))}`;
   }
 
-  // The case that stands so many places on in the list as it is sorted; null at its ends.
   function step(by) {
-    const place = placeOf(current);
-    const next = place < 0 ? 0 : place + by;
-    return next >= 0 && next < count() && read(rowAt(next), "id") !== undefined ? address(rowAt(next)) : null;
+    const number = neighbour(by);
+    return number === null ? null : address(number);
   }
 
   function nextOutcome() {
@@ -165,15 +163,34 @@ MICS.list = (() => {
     return null;
   }
 
+  function markCurrent() {
+    parts.body.querySelector("[aria-current]")?.removeAttribute("aria-current");
+    const row = parts.body.querySelector(`[data-number="${current}"]`);
+    row?.setAttribute("aria-current", "true");
+    // The list alone, and once the case is drawn: the page must not move under the reader, nor wait for the list.
+    requestAnimationFrame(() => {
+      const frame = parts.body.closest(".scroll");
+      if (row && frame) frame.scrollTop = Math.max(0, row.offsetTop - frame.clientHeight / 2);
+    });
+  }
+
   function choose(number) {
     current = number;
     const place = placeOf(number);
-    if (place >= 0) page = Math.floor(place / PAGE);
-    draw();
-    const row = parts.body.querySelector("[aria-current]");
-    const frame = parts.body.closest(".scroll");
-    // The list alone: the page must not move under the reader.
-    if (row && frame) frame.scrollTop = Math.max(0, row.offsetTop - frame.clientHeight / 2);
+    const there = place < 0 ? page : Math.floor(place / PAGE);
+    if (there !== page || !parts.body.rows.length) {
+      page = there;
+      draw();
+    }
+    markCurrent();
+    change();
+  }
+
+  // The row number of the case that stands so many places on; null at the ends.
+  function neighbour(by) {
+    const place = placeOf(current);
+    const next = place < 0 ? 0 : place + by;
+    return next >= 0 && next < count() && read(rowAt(next), "id") !== undefined ? rowAt(next) : null;
   }
 
   function describePlace() {
@@ -216,5 +233,5 @@ MICS.list = (() => {
     });
   }
 
-  return { start, findCase, choose, step, nextOutcome, describePlace, read, first: () => (side.count && read(rowAt(0), "id") !== undefined ? address(rowAt(0)) : null) };
+  return { start, findCase, choose, neighbour, step, nextOutcome, describePlace, read };
 })();
