@@ -12,7 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.support.browser import file_address, measure_change_ms, measure_first_paint_ms, open_page, start_browser
+from tests.support.browser import (
+    file_address,
+    measure_change_ms,
+    measure_first_paint_ms,
+    open_page,
+    start_browser,
+    wait_for_list,
+)
 from tests.support.large_run import make_large_run
 
 CASES = (1_000, 100_000)
@@ -42,8 +49,7 @@ def measure_page(folder: Path, cases: int) -> str:
     with start_browser() as browser, open_page(browser, f"{file_address(folder / 'report/index.html')}#cases") as seen:
         seen.wait_for("#list tbody tr")
         paint = measure_first_paint_ms(seen.page)
-        whole = "!document.querySelector('.pages').textContent.includes('reading')"
-        seen.page.wait_for_function(whole, timeout=300_000)
+        wait_for_list(seen.page)
         read = seen.page.evaluate("performance.now()")
         changes = [measure_change_ms(seen.page, f"case-{cases * at // 21}") for at in range(1, 21)]
     changed = f"a case {median(changes):.0f} ms (at most {max(changes):.0f})"

@@ -69,6 +69,12 @@ def open_page(
     context.close()
 
 
+def wait_for_list(page: Any, timeout_s: float = 300) -> None:
+    """Until every piece of the list is read."""
+    # A selector: wait_for_function would evaluate text, which the page's policy refuses.
+    page.locator(".pages:not(:has-text('reading'))").wait_for(timeout=timeout_s * 1000)
+
+
 def list_violations(page: Any) -> list[str]:
     """What breaks a rule of axe-core on the page, with the elements."""
     from axe_playwright_python.sync_playwright import Axe
