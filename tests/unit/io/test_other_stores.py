@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from pyarrow import fs
 
 from mics_ray.assemble.case_pictures import CasePictures
 from mics_ray.io.cases import survey_cases
@@ -112,7 +111,6 @@ def test_a_kind_that_cannot_be_opened_names_what_is_missing(address: str, said: 
 
 def test_googles_client_does_not_try_for_a_quarter_of_an_hour() -> None:
     for options, seconds in (("", 60), ("?retry_limit_seconds=7", 7)):
-        limit = timedelta(seconds=seconds)
-        expected = fs.GcsFileSystem(anonymous=True, retry_time_limit=limit)
-        assert locate_address(f"gs://anonymous@box/a.jsonl{options}").system == expected
-        assert expected != fs.GcsFileSystem(anonymous=True)
+        system = locate_address(f"gs://anonymous@box/a.jsonl{options}").system
+        # What it is made from again is the one place that tells its settings.
+        assert system.__reduce__()[1][0]["retry_time_limit"] == timedelta(seconds=seconds)
