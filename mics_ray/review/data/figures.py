@@ -64,7 +64,7 @@ def _chart_shares(tally: RunTally) -> Chart:
     series = [Series(name, tuple(tally.chosen[name, number] / totals[number] for number in rounds)) for name in mentors]
     return Chart(
         "mentor_shares", "Each mentor's share of the chosen steps by round",
-        "Of the steps that a round added to the path that decided, the share that each mentor wrote.",
+        "Of the steps that a round added to kept chains, the share that each mentor wrote.",
         "bars", "round", "share of chosen steps", tuple(map(str, rounds)), tuple(series), "share",
         (count_series("chosen steps", totals, rounds),),
     )  # fmt: skip

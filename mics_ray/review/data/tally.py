@@ -49,7 +49,7 @@ class RunTally:
     """(bin, whether chosen) of scored candidates."""
     score_by_round: dict[tuple[int, bool], Mean] = field(default_factory=lambda: defaultdict(Mean))
     chosen: Counter[tuple[str, int]] = field(default_factory=Counter)
-    """(mentor, round) of the steps of the paths that decided, as in ``chosen_steps`` of a run's summary."""
+    """(mentor, round) of the chosen steps of kept chains, as in ``chosen_steps`` of a run's summary."""
     rises: dict[tuple[str, int], Mean] = field(default_factory=lambda: defaultdict(Mean))
     """(mentor, round): the score of its candidate less that of the candidate before."""
     votes: Counter[tuple[str, float, int, str]] = field(default_factory=Counter)
@@ -75,7 +75,6 @@ class RunTally:
             self.seconds.add(row["seconds"])
         if row["outcome"] in KEPT_OUTCOMES:
             self._add_chain(row)
-        self.chosen.update((make_one_line(mentor), number) for number, mentor in enumerate(row["mentors"], 1))
         scores = {node["id"]: node["score"] for node in row["nodes"]}
         for node in row["nodes"]:
             self._add_node(node, scores.get(node["parent"]))
@@ -88,6 +87,7 @@ class RunTally:
 
     def _add_chain(self, row: Mapping[str, Any]) -> None:
         self.kept += 1
+        self.chosen.update((make_one_line(mentor), number) for number, mentor in enumerate(row["mentors"], 1))
         self.flagged += is_flagged(row)
         kinds = {leak["kind"] for leak in row["leaks"]}
         verdicts = {check["verdict"] for check in row["leak_checks"]}

@@ -49,7 +49,6 @@ def test_the_figures_of_two_cases() -> None:
     """Round 1: ann rrww (chosen), bob rwww; round 2: ann rrrr (chosen), bob rrww. The second is lost in round 1."""
     lost = row("b", rounds=({"ann": "????", "bob": "ww??"},), chosen="b", outcome="failed") | {
         "steps": [],
-        "mentors": [],
     }
     found = tabulate(row("a"), lost)
     # Scored in round 1: 1/2, 1/4, 0; in round 2: 1 and 1/2.
