@@ -1,10 +1,13 @@
 """A run's report: its rows are streamed once into the page's data and the charts' figures, then the page is built."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from rich.text import Text
 
 from mics_ray.errors import RefusedRun
 from mics_ray.private_files import write_private
@@ -19,9 +22,12 @@ from mics_ray.review.page.pictures import PictureFiles
 from mics_ray.review.page.single import join_report
 from mics_ray.review.report_folder import REPORT, replace_report, write_text
 from mics_ray.review.run_source import RunSource
+from mics_ray.runtime.monitor.progress import Progress
 
 BATCH = 64
 """Rows in memory at a time; their pictures are decoded side by side."""
+LARGE = 2_000
+"""Cases from which on it is told how far a report is."""
 PAGE, SINGLE = "index.html", f"{REPORT}.html"
 
 Row = Mapping[str, Any]
@@ -83,11 +89,21 @@ class WrittenCases:
 
     def write_cases(self, run: RunSource, notes: CaseNotes, other: OtherRun | None) -> None:
         """Take all rows of a run, a few in memory at a time."""
-        for rows in _batch_rows(run.iter_rows()):
-            for row, shown in zip(rows, self.pictures.add_pictures(rows), strict=True):
-                self.tally.add_row(row)
-                self.chunks.add_row(row, shown, notes.find_notes(row), other.pair_row(row) if other is not None else {})
+        total, progress = int(run.summary.get("cases") or 0), Progress()
+        with closing(progress):
+            for rows in _batch_rows(run.iter_rows()):
+                for row, shown in zip(rows, self.pictures.add_pictures(rows), strict=True):
+                    self.tally.add_row(row)
+                    paired = other.pair_row(row) if other is not None else {}
+                    self.chunks.add_row(row, shown, notes.find_notes(row), paired)
+                _show_progress(progress, self.chunks.count, total)
         self.chunks.close()
+
+
+def _show_progress(progress: Progress, done: int, total: int) -> None:
+    # A small run is done before a line could be read.
+    if done >= LARGE:
+        progress.show_line(done, total, Text(f"{done:,} of {max(total, done):,} cases read"))
 
 
 def _write_page(folder: Path, content: PageContent) -> None:

@@ -156,3 +156,15 @@ def test_runs_of_other_cases_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedRun, match="against: no case"):
         make_report(open_source(this), open_source(that, "against"))
     assert not (this / "report").exists()
+
+
+def test_a_large_run_tells_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_run(tmp_path / "run", [row("a"), row("b")])
+    (folder / "summary.json").write_text(json.dumps({"finished": True, "cases": 2}))
+    make_report(open_source(folder))
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(report, "LARGE", 2)
+    make_report(open_source(folder))
+    assert "2 of 2 cases read" in capsys.readouterr().err
