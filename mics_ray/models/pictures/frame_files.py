@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from mics_ray.core.frames import Frames, split_address
+from mics_ray.core.frames import MAX_NAMED, Frames, split_address
 from mics_ray.models.pictures.dicom import DicomFile
 from mics_ray.models.pictures.file_formats import (
     NO_FILE,
@@ -67,11 +67,28 @@ def _open_address(root: PictureRoot, path: str) -> Iterator[tuple[BinaryIO, str,
         file = open_picture(root, path)
         name, named = path, None
     except PictureDefect as defect:
-        if named is None or str(defect) != NO_FILE:
+        if str(defect) != NO_FILE:
+            raise
+        if named is None:
+            _refuse_other_frames(root, path)
             raise
         file = open_picture(root, name)
     with file:
         yield file, name, named
+
+
+def _refuse_other_frames(root: PictureRoot, path: str) -> None:
+    """Raises :class:`PictureDefect` where a file is there, and what stands behind its ``#`` names no frames."""
+    name, mark, rest = path.rpartition("#")
+    if not mark or "/" in rest:
+        return
+    try:
+        open_picture(root, name).close()
+    except PictureDefect:
+        return
+    raise PictureDefect(
+        f"no frames behind its #: write 42, 10-40 or 10-40:5 (from 1, {MAX_NAMED} at most) or coronal:42"
+    )
 
 
 def _choose_frames(frames: FrameFile, name: str, named: Frames | None, view: View) -> Iterator[NamedPicture]:

@@ -163,6 +163,16 @@ def test_pages_of_a_tiff_and_frames_of_an_animation(tmp_path: Path) -> None:
         assert np.abs(np.asarray(third.shown.image)[..., 0] - np.asarray(pages[2], int)).max() <= 2, form
 
 
+def test_what_names_no_frames_of_a_file_that_is_there_is_told_from_a_file_that_is_not(tmp_path: Path) -> None:
+    Image.linear_gradient("L").save(tmp_path / "a.png")
+    for frames in ("", "0", "9-3", "3,5", "1-200", "oblique:3", "-1", "1.5"):
+        with pytest.raises(PictureError, match=r"picture 'a.png#.*': no frames behind its #: write 42, 10-40 or"):
+            reading.load_picture(tmp_path, f"a.png#{frames}")
+    for path in ("b.png#0", "b.png#1", "b.png", "a.png#x/y"):
+        with pytest.raises(PictureError, match="no such file"):
+            reading.load_picture(tmp_path, path)
+
+
 def test_a_file_that_is_called_like_a_frame_is_that_file(tmp_path: Path) -> None:
     Image.linear_gradient("L").save(tmp_path / "scan#2", "PNG")
     (found,) = read_pictures(tmp_path, "scan#2", AUTO)

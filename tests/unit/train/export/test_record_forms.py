@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from pydicom import dcmread
 
 from mics_ray.assemble.case_pictures import CasePictures
 from mics_ray.assemble.case_search import load_pictures, run_case
@@ -213,6 +214,22 @@ def test_the_pictures_at_an_address_are_exported_as_they_were_sent(tmp_path: Pat
     write_export(job(tmp_path / "run", tmp_path / "out"))
     assert {case_id: len(pictures) for case_id, pictures in sent.items()} == COUNTS
     check_export(tmp_path / "out", sent)
+
+
+def test_an_export_shows_the_window_and_the_frames_that_the_run_asked_for(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    records = [flat("ct", image="ct.dcm"), flat("pages", image="pages.tif"), flat("named", image="ct.dcm#3")]
+    (tmp_path / "cases.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    asked = ("pictures.window=-500/300", "pictures.frames=2-9:7")
+    sent = search(tmp_path, f"{tmp_path}/cases.jsonl", *asked)
+    assert {case_id: len(pictures) for case_id, pictures in sent.items()} == {"ct": 2, "pages": 1, "named": 1}
+    write_export(job(tmp_path / "run", tmp_path / "out"))
+    said = check_export(tmp_path / "out", sent)
+    assert "Picture 1: frame 2\nPicture 2: frame 9" in said["ct"]
+    (shown,) = (one for one in lines(tmp_path / "out/train.jsonl") if one["id"] == "named")
+    with Image.open(tmp_path / "out" / shown["image"][0]) as image:
+        values = dcmread(tmp_path / "ct.dcm").pixel_array[2]
+        assert np.array_equal(np.asarray(image)[..., 0] == 0, values <= -649)
 
 
 def test_a_parquet_file_whose_rows_have_moved_since_the_search_is_refused(tmp_path: Path) -> None:
