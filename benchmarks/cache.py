@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mics_ray.models.replies import store_care
 from mics_ray.models.replies.reply_store import ReplyStore
-from mics_ray.models.replies.store_file import INSERT_REPLY, Row, connect_writer, folder_bytes, reply_checksum
+from mics_ray.models.replies.store_file import INSERT_REPLY, Row, create_file, folder_bytes, reply_checksum
 
 FOREVER = 2**62  # no reply is older: all of a model go
 LOOKUPS = 2000  # enough for a 99th percentile that stands still
@@ -51,8 +51,7 @@ def make_rows(first: int, count: int, text: str) -> Iterator[Row]:
 
 def write_replies(path: Path, first: int, count: int, text: str) -> None:
     """One file; nothing depends on its being on the disk."""
-    connection = connect_writer(path)
-    connection.execute("PRAGMA synchronous = OFF")
+    connection = create_file(path)
     for start in range(first, first + count, BATCH):
         with connection:
             connection.executemany(INSERT_REPLY, make_rows(start, min(BATCH, first + count - start), text))

@@ -31,6 +31,7 @@ from mics_ray.jobs.generation import serve_simulated_models
 from mics_ray.jobs.job_end import ENDS, JobEnd, describe_end, describe_model
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
 from mics_ray.jobs.stop_signal import StopSignal
+from mics_ray.models.replies.closing import tidy_folder
 from mics_ray.models.replies.ledger import Ledger, read_spent_usd
 from mics_ray.models.replies.reply_store import GB, ReplyStore
 from mics_ray.models.roles import UsageMeter
@@ -94,6 +95,7 @@ def _build_config(job: RejudgeJob, found: Rules) -> Config:
 
 async def _ask_and_report(work: _Work, job: RejudgeJob, ledger: Ledger, progress: Progress, stop: StopSignal) -> int:
     limit = work.config.cache.max_gb
+    tidy_folder(work.folder.cache)
     cache = ReplyStore(work.folder.cache, f"rejudge-{work.place.name}", None if limit is None else round(limit * GB))
     judge, meter = await _connect_judge(work, cache, ledger, progress), UsageMeter()
     account, end = Account(work.rules.policy), JobEnd(EXIT_OK, "")

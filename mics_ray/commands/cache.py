@@ -27,6 +27,7 @@ from mics_ray.command_line import run_program
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_USAGE, LockedRun, RefusedRun
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.models.replies import store_care
+from mics_ray.models.replies.closing import tidy_folder
 from mics_ray.models.replies.store_care import PrunePlan
 from mics_ray.models.replies.store_file import folder_bytes
 from mics_ray.private_files import read_json_object
@@ -139,6 +140,7 @@ def prune_cache(folder: Path, given: argparse.Namespace, console: Console) -> in
             return EXIT_OK
         _refuse_what_is_needed(folder, doomed, given.pay_again)
         size = folder_bytes(folder)
+        tidy_folder(folder)
         gone = store_care.prune_replies(folder, doomed)
         console.print(f"removed {gone:,} replies, {(size - folder_bytes(folder)) / 1e6:.1f} MB of the disk are free")
     return EXIT_OK
@@ -150,7 +152,7 @@ def export_cache(folder: Path, given: argparse.Namespace, console: Console) -> i
 
     if given.out.suffix not in SUFFIXES:
         raise RefusedRun(f"--out: {given.out.name} must end in {' or '.join(SUFFIXES)}")
-    checks = {path: store_care.FileCheck(path.name) for path in store_care.list_store_files(folder)}
+    checks = {path: store_care.FileCheck(path.name) for path in store_care.list_all_files(folder)}
     rows = (row for path, check in checks.items() for row in store_care.read_sound_replies(path, check))
     console.print(f"{write_replies(given.out, rows):,} replies in {given.out}", markup=False)
     if damaged := sum(check.damaged for check in checks.values()):
@@ -167,7 +169,7 @@ def _find_cache(given: str) -> Path:
     """The cache folder that the command line means."""
     folder = Path(given.removeprefix("run.dir="))
     folder = folder / "cache" if (folder / "cache").is_dir() else folder
-    if not store_care.list_store_files(folder):
+    if not store_care.list_all_files(folder):
         raise RefusedRun(f"there are no cached replies in {folder}")
     return folder
 

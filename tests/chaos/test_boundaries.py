@@ -30,7 +30,8 @@ MUST_BE = (
     "writer: before open results/part-N.parquet.tmp", "writer: before fsync results/part-N.parquet.tmp",
     "writer: before rename results/part-N.parquet", "writer: after rename results/part-N.parquet",
     "writer: after fsync results", "writer: before open logs/cases.jsonl",
-    "endpoint: before COMMIT cache/endpoint-N.sqlite", "endpoint: after COMMIT cache/endpoint-N.sqlite",
+    "endpoint: before fsync cache/endpoint-N.N.replies", "endpoint: after fsync cache/endpoint-N.N.replies",
+    "endpoint: before rename cache/endpoint-N.N.sqlite", "endpoint: after rename cache/endpoint-N.N.sqlite",
     "endpoint: before COMMIT cache/spent.ledger", "endpoint: after COMMIT cache/spent.ledger",
 )  # fmt: skip
 """So that a hook that sees less is noticed."""

@@ -2,9 +2,12 @@
 
 import sqlite3
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from mics_ray.models.replies.store_file import DamagedReply, check_layout, read_reply
+from mics_ray.models.replies.closing import list_logs
+from mics_ray.models.replies.reply_log import LeftLog
+from mics_ray.models.replies.store_file import DamagedReply, connect_reader, list_store_files, read_reply
 from mics_ray.models.types import Pictures, Reply, Request
 
 
@@ -30,13 +33,19 @@ class RecordedReplies:
     folder: Path
     problems: dict[str, str] = field(default_factory=dict)
     _files: dict[str, sqlite3.Connection] = field(default_factory=dict)
+    _logs: list[LeftLog] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for path in sorted(self.folder.glob("*.sqlite")):
+        for path in list_store_files(self.folder):
             try:
-                self._files[path.name] = _open_unchanged(path)
+                self._files[path.name] = connect_reader(path)
             except sqlite3.Error as error:
                 self.problems[path.name] = str(error)
+        for path in list_logs(self.folder):
+            try:
+                self._logs.append(LeftLog(path))
+            except OSError as error:
+                self.problems[path.name] = error.strerror or str(error)
 
     def find_reply(self, key: bytes) -> Reply | None:
         """The reply under ``key``, at no cost; ``None`` where no file holds one.
@@ -44,9 +53,10 @@ class RecordedReplies:
         Raises :class:`mics_ray.models.replies.store_file.DamagedReply` where the only one is damaged.
         """
         damage: DamagedReply | None = None
-        for connection in self._files.values():
+        finders = [partial(read_reply, connection) for connection in self._files.values()]
+        for find in (*finders, *(one.find_reply for one in self._logs)):
             try:
-                reply = read_reply(connection, key)
+                reply = find(key)
             except DamagedReply as found:
                 damage = found
                 continue
@@ -68,20 +78,5 @@ class RecordedReplies:
 
     def close(self) -> None:
         """Close the files."""
-        for connection in self._files.values():
-            connection.close()
-
-
-def _open_unchanged(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write. A file without a journal is read as it lies, so that
-    none is made beside it."""
-    journal = path.with_name(f"{path.name}-wal")
-    plain = not (journal.exists() and journal.stat().st_size)
-    mode = "immutable=1" if plain else "mode=ro"
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False)
-    try:
-        check_layout(connection)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
+        for opened in (*self._files.values(), *self._logs):
+            opened.close()

@@ -1,27 +1,40 @@
 """Replies that were paid for, by content address: what one run asked, no later run pays for again.
 
-SQLite, one file per writer in a shared folder (:mod:`~mics_ray.models.replies.store_file`), so that no two processes
-write one file; every reader looks into all of them. The files are 0600, for they hold medical text. Nothing is held in
-memory but SQLite's page cache (2 MB a file), so opening takes as long with ten million replies as with ten.
+A folder may lie on a disk that several hosts share (NFS, EFS, Lustre), and its writers run on several of them. So:
+
+- Each writer, a process, appends to a log of its own (:mod:`~mics_ray.models.replies.reply_log`); a reply is on the
+  disk before it is used. Nobody else writes to it, and reading it needs no lock.
+- A log that is long enough, and the last one when its writer ends, becomes a closed SQLite file
+  (:mod:`~mics_ray.models.replies.closing`). A closed file never changes, so it can be opened as immutable.
+- What a killed writer left is read where it lies; the next session closes it under the run's lock.
+
+SQLite written in place, as one file per writer, is no way: its write-ahead journal is indexed by memory that two hosts
+do not share (the other host misses replies and takes a live file for damaged), its rollback journal needs locks that
+many shared disks lack. A store on a local disk loses paid replies with the node; an actor that all replicas ask costs
+a message a request.
+
+The files are 0600, for they hold medical text. What is held in memory is where the replies of open logs lie (6 MB for
+one of full length) and SQLite's page cache (2 MB a file), so opening takes as long with ten million replies as with
+ten.
 """
 
 import asyncio
-import contextlib
 import errno
 import logging
-import os
 import sqlite3
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from mics_ray.models.replies.closing import close_or_keep, draw_name, list_logs, name_writer
+from mics_ray.models.replies.reply_log import LOG_SUFFIX, LeftLog, ReplyLog
 from mics_ray.models.replies.store_file import (
-    INSERT_REPLY,
     DamagedReply,
     Row,
     connect_reader,
-    connect_writer,
     folder_bytes,
+    list_store_files,
     read_reply,
     reply_checksum,
 )
@@ -30,7 +43,10 @@ from mics_ray.private_files import make_private_folder
 
 log = logging.getLogger(__name__)
 
-BATCH_S = 0.01  # how long the first of a batch waits for others to share its disk sync
+BATCH_S = 0.002  # how long the first of a batch waits for others to share its disk sync
+LONG_LOG = 32_000
+"""Replies of a log that is closed into a file."""
+LONG_LOG_BYTES = 2**27
 GB = 10**9
 
 
@@ -43,34 +59,38 @@ class ReplyStoreFull(OSError):
 
 
 class ReplyStore:
-    """The replies under ``folder``; this process writes ``<folder>/<name>.sqlite``. Used from one event loop.
+    """The replies under ``folder``; this process writes those of ``name``. Used from one event loop.
+
+    It looks up what writers whose name begins with ``kin`` had stored when it was opened, and all that it stores.
 
     With ``max_bytes`` no new reply is bought once the whole folder is that large: :meth:`find_reply` raises.
     Replies that are under way are stored all the same, for they are paid; nothing is ever dropped to make room.
     """
 
-    def __init__(self, folder: Path, name: str, max_bytes: int | None = None) -> None:
-        """Open or make the files. A damaged one is set aside. Raises :class:`OSError` where nothing can be written."""
+    def __init__(self, folder: Path, name: str, max_bytes: int | None = None, kin: str = "") -> None:
+        """Open or make the files. Raises :class:`OSError` where nothing can be written."""
         make_private_folder(folder)
-        self._path = folder / f"{name}.sqlite"
-        self._writer = _open_writer(self._path)
-        others = [path for path in sorted(folder.glob("*.sqlite")) if path != self._path]
-        opened = {path: _open_reader(path) for path in [self._path, *others]}
-        self._readers = {path: reader for path, reader in opened.items() if reader is not None}
-        self._folder, self._max_bytes = folder, max_bytes
+        self._folder, self._name, self._kin, self._max_bytes = folder, name, kin, max_bytes
+        self._others: list[LeftLog] = []
+        self._files: dict[Path, sqlite3.Connection] = {}
+        self._full: list[ReplyLog] = []  # they wait to be closed into a file
+        self._open_others()
+        self._log: ReplyLog | None = self._begin_log()
         self._bytes = folder_bytes(folder)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"cache-{name}")
+        # Two threads: a reply must not wait while millions of others are copied.
+        self._appending = ThreadPoolExecutor(1, thread_name_prefix=f"cache-{name}")
+        self._closing = ThreadPoolExecutor(1, thread_name_prefix=f"closing-{name}")
         self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
         self._flusher: asyncio.Task[None] | None = None
+        self._closer: asyncio.Task[None] | None = None
 
     def find_reply(self, key: bytes) -> Reply | None:
         """The reply under ``key``, marked as cached and costing nothing; ``None`` if nobody stored one.
 
         Raises :class:`ReplyStoreFull` instead of ``None`` where a new reply would go beyond the limit.
         """
-        for path in self._readers:
-            if (reply := self._read_file(path, key)) is not None:
-                return reply
+        if (reply := self._search_logs(key) or self._search_files(key)) is not None:
+            return reply
         if self._max_bytes is not None and self._bytes >= self._max_bytes:
             raise ReplyStoreFull(self._bytes, self._max_bytes)
         return None
@@ -87,17 +107,70 @@ class ReplyStore:
         """Store what waits and close the files."""
         if self._flusher is not None:
             await self._flusher
-        self._thread.shutdown()
-        for connection in [*self._readers.values(), self._writer]:  # the last to close folds the journal in
-            connection.close()
+        if self._log is not None and len(self._log):
+            self._full.append(self._log)
+        elif self._log is not None:
+            self._log.close()
+        self._log = None
+        if self._closer is not None:
+            await self._closer
+        if self._full:
+            await self._close_full_logs()
+        self._appending.shutdown()
+        self._closing.shutdown()
+        for opened in (*self._full, *self._others, *self._files.values()):
+            opened.close()
 
-    def _read_file(self, path: Path, key: bytes) -> Reply | None:
-        """What one file holds under ``key``; a reply that is damaged counts as none, and is asked for again."""
-        try:
-            return read_reply(self._readers[path], key)
-        except DamagedReply as damage:
-            log.warning("response cache: a reply in %s is damaged (%s)", path.name, damage)
-            return None
+    def _open_others(self) -> None:
+        """Open what is there. Logs first: one that is closed meanwhile is among the files then."""
+        while True:
+            try:
+                self._others = _open_logs(path for path in list_logs(self._folder) if self._is_read(path))
+                self._files = _open_files(path for path in list_store_files(self._folder) if self._is_read(path))
+            except FileNotFoundError:
+                continue  # its writer has just put it into another file
+            return
+
+    def _is_read(self, path: Path) -> bool:
+        name = name_writer(path)
+        return name == self._name or name.startswith(self._kin)
+
+    def _search_logs(self, key: bytes) -> Reply | None:
+        for one in (self._log, *self._full, *self._others):
+            try:
+                if one is not None and (reply := one.find_reply(key)) is not None:
+                    return reply
+            except DamagedReply as damage:
+                _warn_damaged(one.path, damage)  # type: ignore[union-attr]
+        return None
+
+    def _search_files(self, key: bytes) -> Reply | None:
+        """A reply that is damaged counts as none, and is asked for again."""
+        for path, connection in list(self._files.items()):
+            try:
+                if (reply := read_reply(connection, key)) is not None:
+                    return reply
+            except DamagedReply as damage:
+                if path.exists():
+                    _warn_damaged(path, damage)
+                    continue
+                # On another host's disk an open file may go: its replies are in the one that took its place.
+                self._reopen_files()
+                return self._search_files(key)
+        return None
+
+    def _reopen_files(self) -> None:
+        for connection in self._files.values():
+            connection.close()
+        while True:
+            try:
+                self._files = _open_files(path for path in list_store_files(self._folder) if self._is_read(path))
+            except FileNotFoundError:
+                continue
+            return
+
+    def _begin_log(self) -> ReplyLog:
+        return ReplyLog(draw_name(self._folder, self._name, LOG_SUFFIX))
 
     async def _flush_batches(self) -> None:
         """Commit batch after batch: what arrives during one disk sync shares the next."""
@@ -107,38 +180,55 @@ class ReplyStore:
             error: OSError | None = None
             try:
                 rows = [row for row, _ in batch]
-                await asyncio.get_running_loop().run_in_executor(self._thread, self._commit_rows, rows)
+                await asyncio.get_running_loop().run_in_executor(self._appending, self._commit_rows, rows)
             except OSError as raised:
                 error = raised
             for _, stored in batch:
                 if not stored.done():  # its waiter may be cancelled
                     stored.set_exception(error) if error else stored.set_result(None)
+            if self._log is not None and (len(self._log) >= LONG_LOG or self._log.size >= LONG_LOG_BYTES):
+                self._retire_log()
 
     def _commit_rows(self, rows: list[Row]) -> None:
-        """In the thread. A file that turns out to be damaged is replaced; what can be read of it still is."""
+        """In the thread."""
         try:
-            try:
-                _insert_rows(self._writer, rows)
-            except sqlite3.OperationalError:
-                raise
-            except sqlite3.DatabaseError as error:
-                self._replace_damaged(error)
-                _insert_rows(self._writer, rows)
-        except sqlite3.Error as error:
-            raise OSError(errno.EIO, f"response cache {self._path.name}: {error}") from None
+            if self._log is None:
+                self._log = self._begin_log()
+            self._log.append_rows(rows)
+        except OSError as error:
+            self._give_up_log()
+            raise OSError(error.errno, f"response cache {self._name}: {error.strerror}") from None
         if self._max_bytes is not None:
             self._bytes = folder_bytes(self._folder)
 
-    def _replace_damaged(self, error: sqlite3.DatabaseError) -> None:
-        """Set the damaged file aside, go on reading what can be read of it, and begin another."""
-        self._writer.close()
-        damaged = _set_aside(self._path, error)
-        self._writer = connect_writer(self._path)
-        self._readers = {
-            self._path: connect_reader(self._path),
-            damaged: self._readers[self._path],
-            **{path: reader for path, reader in self._readers.items() if path != self._path},
-        }
+    def _give_up_log(self) -> None:
+        """After an error nothing is appended to it any more: what follows goes into another log."""
+        if self._log is not None:
+            given_up, self._log = self._log, None
+            if len(given_up):
+                self._full.append(given_up)
+            else:
+                given_up.close()
+
+    def _retire_log(self) -> None:
+        """Go on in another log, begun by the next reply, and close this one in the background."""
+        self._give_up_log()
+        if self._closer is None or self._closer.done():
+            self._closer = asyncio.create_task(self._close_full_logs())
+
+    async def _close_full_logs(self) -> None:
+        logs = list(self._full)
+        work = close_or_keep, self._folder, self._name, [one.path for one in logs]
+        closed = await asyncio.get_running_loop().run_in_executor(self._closing, *work)
+        if closed is None:
+            return
+        self._files |= _open_files([closed.path])
+        self._full = [one for one in self._full if one not in logs]
+        for one in logs:
+            one.close()
+        for path in closed.replaced:
+            if (connection := self._files.pop(path, None)) is not None:
+                connection.close()
 
 
 def _make_row(key: bytes, model: str, reply: Reply) -> Row:
@@ -148,36 +238,34 @@ def _make_row(key: bytes, model: str, reply: Reply) -> Row:
     return (key, model, int(time.time()), size, *tokens, crc, reply.finish, reply.text)
 
 
-def _insert_rows(connection: sqlite3.Connection, rows: list[Row]) -> None:
-    with connection:
-        connection.executemany(INSERT_REPLY, rows)
+def _open_logs(paths: Iterable[Path]) -> list[LeftLog]:
+    """Raises :class:`FileNotFoundError`."""
+    opened = []
+    for path in paths:
+        try:
+            opened.append(LeftLog(path))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            log.warning("response cache: %s is left out (%s)", path.name, error.strerror)
+            continue
+        if opened[-1].damaged:
+            log.warning("response cache: %d replies in %s are damaged", opened[-1].damaged, path.name)
+    return opened
 
 
-def _open_writer(path: Path) -> sqlite3.Connection:
-    try:
-        return connect_writer(path)
-    except sqlite3.OperationalError as error:
-        raise OSError(f"response cache {path.name}: {error}") from None
-    except sqlite3.DatabaseError as error:
-        _set_aside(path, error)
-        return connect_writer(path)
+def _open_files(paths: Iterable[Path]) -> dict[Path, sqlite3.Connection]:
+    """Raises :class:`FileNotFoundError`."""
+    opened = {}
+    for path in paths:
+        try:
+            opened[path] = connect_reader(path)
+        except sqlite3.Error as error:
+            if not path.exists():
+                raise FileNotFoundError(path) from None
+            log.warning("response cache: %s is left out (%s)", path.name, error)
+    return opened
 
 
-def _open_reader(path: Path) -> sqlite3.Connection | None:
-    try:
-        return connect_reader(path)
-    except sqlite3.OperationalError as error:
-        log.warning("response cache: %s is left out (%s)", path.name, error)
-    except sqlite3.DatabaseError as error:
-        _set_aside(path, error)
-    return None
-
-
-def _set_aside(path: Path, error: sqlite3.DatabaseError) -> Path:
-    """Rename a damaged file and its journals, whose pages must not be replayed into its successor."""
-    number = sum(1 for _ in path.parent.glob(f"{path.name}.damaged-*")) + 1
-    log.warning("response cache: %s is damaged (%s) and set aside as .damaged-%d", path.name, error, number)
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(f"{path}{suffix}", f"{path}{suffix}.damaged-{number}")
-    return path.with_name(f"{path.name}.damaged-{number}")
+def _warn_damaged(path: Path, damage: DamagedReply) -> None:
+    log.warning("response cache: a reply in %s is damaged (%s)", path.name, damage)

@@ -1,22 +1,26 @@
 """Looking after stored replies: what there is (:func:`collect_stats`), what is damaged (:func:`check_files`), and
 removing some (:func:`plan_prune`, then :func:`prune_replies`).
 
-Counting and checking go on beside a run that writes. For a prune the caller holds the run's lock: rows go a few
-thousand at a time and a file shrinks in place, so that a full disk is no obstacle.
+Counting and checking go on beside a run that writes, on any host: they lock, change and make nothing. For a prune the
+caller holds the run's lock: rows go a few thousand at a time and a file shrinks in place, so that a full disk is no
+obstacle.
 """
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from mics_ray.models.replies.closing import list_logs
+from mics_ray.models.replies.earlier_file import count_lost_commits, has_journal
+from mics_ray.models.replies.reply_log import LOG_SUFFIX, scan_log
 from mics_ray.models.replies.store_file import (
     connect_reader,
-    count_lost_commits,
     folder_bytes,
+    list_store_files,
     name_token_details,
     reply_checksum,
 )
@@ -56,9 +60,12 @@ class FileStats:
     problem: str | None = None
 
 
-def list_store_files(folder: Path) -> list[Path]:
-    """The files of a cache, in order of their names; those that were set aside are not among them."""
-    return sorted(folder.glob("*.sqlite"))
+Found = TypeVar("Found")
+
+
+def list_all_files(folder: Path) -> list[Path]:
+    """The closed files and open logs of a cache, in order of their names; not those that were set aside."""
+    return sorted([*list_store_files(folder), *list_logs(folder)])
 
 
 def file_disk_bytes(path: Path) -> int:
@@ -68,7 +75,7 @@ def file_disk_bytes(path: Path) -> int:
 
 def collect_stats(folder: Path) -> list[FileStats]:
     """Look into every file; a run may be writing meanwhile."""
-    return [_tally_file(path) for path in list_store_files(folder)]
+    return _look_into_files(folder, _tally_file)
 
 
 def total_by_model(found: list[FileStats]) -> dict[str, ReplyTally]:
@@ -82,6 +89,9 @@ def total_by_model(found: list[FileStats]) -> dict[str, ReplyTally]:
 
 def _tally_file(path: Path) -> FileStats:
     found = FileStats(path.name, file_disk_bytes(path))
+    if path.suffix == LOG_SUFFIX:
+        _tally_log(path, found)
+        return found
     try:
         connection = connect_reader(path)
         try:
@@ -92,6 +102,30 @@ def _tally_file(path: Path) -> FileStats:
     except sqlite3.Error as error:
         found.problem = str(error)
     return found
+
+
+def _look_into_files(folder: Path, look: Callable[[Path], Found]) -> list[Found]:
+    """What ``look`` finds in each file; once more from the start where a run has put one into another meanwhile."""
+    while True:
+        paths = list_all_files(folder)
+        try:
+            found = [look(path) for path in paths]
+        except FileNotFoundError:
+            continue
+        if all(path.exists() for path in paths):
+            return found
+
+
+def _tally_log(path: Path, found: FileStats) -> None:
+    damaged = 0
+    for _, row in scan_log(path):
+        if row is None:
+            damaged += 1
+            continue
+        _, model, stored, size, prompt, completion, *_ = row
+        tally = ReplyTally(1, size, prompt, completion, stored, stored)
+        found.models.setdefault(model, ReplyTally()).add_tally(tally)
+    found.problem = f"{damaged} damaged" if damaged else None
 
 
 KEY_BYTES = 32
@@ -119,7 +153,7 @@ class FileCheck:
 
 def check_files(folder: Path) -> list[FileCheck]:
     """Check every file, one row in memory at a time."""
-    return [_check_file(path) for path in list_store_files(folder)]
+    return _look_into_files(folder, _check_file)
 
 
 def list_set_aside(folder: Path) -> list[str]:
@@ -130,20 +164,24 @@ def list_set_aside(folder: Path) -> list[str]:
 def read_sound_replies(path: Path, found: FileCheck) -> Iterator[dict[str, Any]]:
     """The replies of one file with the columns :data:`COLUMNS`, in their order.
 
-    Damaged rows are left out; ``found`` counts them. Raises :class:`sqlite3.Error`.
+    Damaged rows are left out; ``found`` counts them. Raises :class:`sqlite3.Error`, :class:`OSError`.
     """
-    for row in _read_raw_rows(path):
+    for row in _read_log_rows(path) if path.suffix == LOG_SUFFIX else _read_raw_rows(path):
         found.rows += 1
-        if _find_row_problem(row) is not None:
+        if row is None or _find_row_problem(row) is not None:
             found.damaged += 1
         else:
             key, model, stored, *tokens, finish, text, _ = row
-            values = key.hex(), model.decode(), stored, *tokens, finish.decode(), text.decode()
+            values = key.hex(), model.decode(), stored, *tokens, finish.decode(), text.decode("utf-8", "surrogatepass")
             yield dict(zip(COLUMNS, values, strict=True))
 
 
 def _check_file(path: Path) -> FileCheck:
     found = FileCheck(path.name)
+    if path.suffix == LOG_SUFFIX:
+        for _ in read_sound_replies(path, found):
+            pass
+        return found
     try:
         connection = connect_reader(path)
         try:
@@ -159,6 +197,16 @@ def _check_file(path: Path) -> FileCheck:
     except sqlite3.Error as error:
         found.problem = str(error)
     return found
+
+
+def _read_log_rows(path: Path) -> Iterator[tuple[Any, ...] | None]:
+    """As :func:`_read_raw_rows`; ``None`` for a record that is not whole."""
+    for _, row in scan_log(path):
+        if row is None:
+            yield None
+            continue
+        key, model, stored, _, *tokens, crc, finish, text = row
+        yield key, model.encode(), stored, *tokens, finish.encode(), text.encode("utf-8", "surrogatepass"), crc
 
 
 def _read_raw_rows(path: Path) -> Iterator[tuple[Any, ...]]:
@@ -221,7 +269,7 @@ def plan_prune(folder: Path, model: str | None, before: int, down_to: int | None
     Raises :class:`sqlite3.Error` where a file cannot be read.
     """
     shares = sorted(
-        (share for path in list_store_files(folder) for share in _measure_minutes(path)), key=lambda share: share.minute
+        (share for path in list_all_files(folder) for share in _measure_minutes(path)), key=lambda share: share.minute
     )
     shares = [share for share in shares if model in (None, share.model) and share.minute * MINUTE < before]
     if down_to is not None:
@@ -234,7 +282,7 @@ def plan_prune(folder: Path, model: str | None, before: int, down_to: int | None
 
 
 def prune_replies(folder: Path, plan: PrunePlan) -> int:
-    """Remove it; returns how many replies went. Raises :class:`sqlite3.Error`."""
+    """Remove it from the closed files; returns how many replies went. Raises :class:`sqlite3.Error`."""
     return sum(_prune_file(path, plan) for path in list_store_files(folder))
 
 
@@ -250,15 +298,29 @@ def _find_cutoff(shares: Sequence[_MinuteShare], excess: float) -> int:
 
 
 def _measure_minutes(path: Path) -> list[_MinuteShare]:
+    if path.suffix == LOG_SUFFIX:
+        return _measure_log(path)
     with closing(connect_reader(path)) as connection:
         found = connection.execute(_MINUTES).fetchall()
     share = file_disk_bytes(path) / max(1, sum(size for *_, size in found))
     return [_MinuteShare(minute, model, count, size * share) for model, minute, count, size in found]
 
 
+def _measure_log(path: Path) -> list[_MinuteShare]:
+    counted: dict[tuple[str, int], list[int]] = {}
+    for _, row in scan_log(path):
+        if row is not None:
+            both = counted.setdefault((row[1], row[2] // MINUTE), [0, 0])
+            both[0] += 1
+            both[1] += row[3]
+    share = path.stat().st_size / max(1, sum(size for _, size in counted.values()))
+    return [_MinuteShare(minute, model, count, size * share) for (model, minute), (count, size) in counted.items()]
+
+
 def _prune_file(path: Path, plan: PrunePlan) -> int:
     gone = 0
     with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # no shared memory in files of earlier versions
         while True:
             with connection:
                 went = connection.execute(_DELETE, (plan.model, plan.before, CHUNK)).rowcount

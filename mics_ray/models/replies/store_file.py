@@ -1,19 +1,22 @@
-"""One SQLite file of paid replies: its schema, how it is opened, and what damage of it would go unseen.
+"""One closed SQLite file of paid replies: its schema, how it is made and read.
 
-SQLite itself has no checksum of a row, and it takes what follows a damaged frame of its write-ahead journal for never
-written. So every reply carries a checksum, and :func:`count_lost_commits` reads the journal the way SQLite does.
+A closed file never changes. It is opened as immutable: SQLite then takes no lock and makes no file beside it, so that
+any host may read it on any file system. SQLite has no checksum of a row, so every reply carries one.
 """
 
 import contextlib
+import logging
 import os
 import sqlite3
-import struct
 import zlib
 from pathlib import Path
 from typing import Any
 
+from mics_ray.models.replies.earlier_file import connect_copy, fold_journal, has_journal
 from mics_ray.models.types import Reply
 from mics_ray.private_files import create_private
+
+log = logging.getLogger(__name__)
 
 LAYOUT = 3  # in user_version; files of layout 2 lack the columns of TOKEN_DETAILS
 PAGE = 8192
@@ -24,10 +27,6 @@ SCHEMA = """CREATE TABLE IF NOT EXISTS replies (id INTEGER PRIMARY KEY, key BLOB
     crc INTEGER NOT NULL, finish TEXT NOT NULL, text TEXT NOT NULL);
     CREATE INDEX IF NOT EXISTS replies_by_model ON replies (model, stored, size, prompt_tokens, completion_tokens);"""
 TOKEN_DETAILS, TOKEN_DETAILS_OF_LAYOUT_2 = "cached_tokens, reasoning_tokens", "0, 0"
-TO_LAYOUT_3 = f"""BEGIN;
-    ALTER TABLE replies ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE replies ADD COLUMN reasoning_tokens INTEGER NOT NULL DEFAULT 0;
-    PRAGMA user_version = {LAYOUT}; COMMIT;"""
 SELECT = "SELECT text, finish, prompt_tokens, completion_tokens, {}, crc FROM replies WHERE key = ?"
 SELECT_REPLY, SELECT_REPLY_OF_LAYOUT_2 = SELECT.format(TOKEN_DETAILS), SELECT.format(TOKEN_DETAILS_OF_LAYOUT_2)
 INSERT_REPLY = """INSERT OR REPLACE INTO replies (key, model, stored, size, prompt_tokens, completion_tokens,
@@ -64,6 +63,16 @@ def read_reply(connection: sqlite3.Connection, key: bytes) -> Reply | None:
     if row is None:
         return None
     text, finish, *tokens, crc = row
+    return _build_reply(key, text, finish, tokens, crc)
+
+
+def make_reply(row: Row) -> Reply:
+    """The reply of a whole row, as :func:`read_reply` gives it. Raises :class:`DamagedReply`."""
+    key, _, _, _, *tokens, crc, finish, text = row
+    return _build_reply(key, text, finish, tokens, crc)
+
+
+def _build_reply(key: bytes, text: str, finish: str, tokens: list[Any], crc: int) -> Reply:
     prompt, completion, cached, reasoning = tokens
     if crc != reply_checksum(key, text, finish, (prompt, completion, cached, reasoning)):
         raise DamagedReply("checksum")
@@ -71,16 +80,15 @@ def read_reply(connection: sqlite3.Connection, key: bytes) -> Reply | None:
 
 
 def _select_reply(connection: sqlite3.Connection, key: bytes) -> Any:
-    # Tried at every call: the file's writer may bring it to this layout while it is open here.
     try:
         return connection.execute(SELECT_REPLY, (key,)).fetchone()
     except sqlite3.OperationalError:
         return connection.execute(SELECT_REPLY_OF_LAYOUT_2, (key,)).fetchone()
 
 
-def name_token_details(connection: sqlite3.Connection) -> str:
+def name_token_details(connection: sqlite3.Connection, schema: str = "main") -> str:
     """The columns of cached and reasoning tokens of an open file; zeros in their place where it has none."""
-    names = {name for _, name, *_ in connection.execute("PRAGMA table_info(replies)")}
+    names = {name for _, name, *_ in connection.execute(f"PRAGMA {schema}.table_info(replies)")}
     return TOKEN_DETAILS if names >= set(TOKEN_DETAILS.split(", ")) else TOKEN_DETAILS_OF_LAYOUT_2
 
 
@@ -89,30 +97,52 @@ def check_layout(connection: sqlite3.Connection) -> None:
     _select_reply(connection, b"")
 
 
-def connect_writer(path: Path) -> sqlite3.Connection:
-    """Make or take up a file to write to. Raises :class:`sqlite3.Error`."""
+def create_file(path: Path) -> sqlite3.Connection:
+    """Make a file that nobody else knows of yet; it is not safe on the disk before its maker syncs it.
+
+    Raises :class:`sqlite3.Error`.
+    """
     create_private(path)
-    connection = sqlite3.connect(path, check_same_thread=False)
-    try:
-        if not connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
-            connection.execute(f"PRAGMA page_size = {PAGE}")
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that a full disk can be freed without a copy
-            _keep_journal(connection)
-            connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {LAYOUT}; COMMIT;")
-        check_layout(connection)  # before the journal mode, which is written into the file of whoever made it
-        _keep_journal(connection)
-        if name_token_details(connection) != TOKEN_DETAILS:
-            connection.executescript(TO_LAYOUT_3)
-        connection.execute("PRAGMA synchronous = FULL")  # NORMAL does not sync the journal at a commit
-    except sqlite3.DatabaseError:
-        connection.close()
-        raise
+    # As an address, so that other files can be attached as immutable.
+    connection = sqlite3.connect(path.absolute().as_uri(), uri=True, check_same_thread=False)
+    connection.execute(f"PRAGMA page_size = {PAGE}")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that a full disk can be freed without a copy
+    connection.execute("PRAGMA journal_mode = OFF")
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {LAYOUT}; COMMIT;")
     return connection
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """Open a file to read, others may write to it meanwhile. Raises :class:`sqlite3.Error`."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    """Open a closed file to read: without lock, journal or shared memory, and without making a file beside it.
+
+    Raises :class:`sqlite3.Error`.
+    """
+    return _checked(connect_copy(path)) if has_journal(path) else _connect_unchanged(path)
+
+
+def close_earlier_file(path: Path) -> None:
+    """Fold the journal of a file of an earlier version in; for who holds the run's lock.
+
+    One that holds no replies, whose journal is damaged or that somebody has open stays as it is, with a warning.
+    """
+    try:
+        try:
+            _connect_unchanged(path).close()
+        except sqlite3.Error:  # all of it may still be in the journal
+            _checked(connect_copy(path)).close()
+        fold_journal(path)
+    except sqlite3.Error as error:
+        log.warning("response cache: the journal of %s cannot be folded in (%s)", path.name, error)
+
+
+def _connect_unchanged(path: Path) -> sqlite3.Connection:
+    return _checked(
+        sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, check_same_thread=False)
+    )
+
+
+def _checked(connection: sqlite3.Connection) -> sqlite3.Connection:
     try:
         check_layout(connection)
     except sqlite3.DatabaseError:
@@ -121,52 +151,16 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def list_store_files(folder: Path) -> list[Path]:
+    """The closed files of a cache, in order of their names; those that were set aside are not among them."""
+    return sorted(folder.glob("*.sqlite"))
+
+
 def folder_bytes(folder: Path) -> int:
-    """What the files of a cache take on the disk, journals and files that were set aside included."""
+    """What the files of a cache take on the disk, logs, journals and files that were set aside included."""
     total = 0
     for entry in os.scandir(folder):
-        with contextlib.suppress(FileNotFoundError):  # a journal that was folded in
-            total += entry.stat().st_size if ".sqlite" in entry.name else 0
+        counted = ".sqlite" in entry.name or entry.name.endswith(".replies")
+        with contextlib.suppress(FileNotFoundError):  # a log that was closed into a file
+            total += entry.stat().st_size if counted and not entry.name.endswith(".tmp") else 0
     return total
-
-
-def _keep_journal(connection: sqlite3.Connection) -> None:
-    with contextlib.suppress(sqlite3.OperationalError):  # some network file systems cannot; the default journal can
-        connection.execute("PRAGMA journal_mode = WAL")
-
-
-# The journal's format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
-_HEAD, _FRAME = struct.Struct(">8I"), struct.Struct(">6I")
-_BIG_ENDIAN = 0x377F0683  # the magic number whose lowest bit says that checksums are over big-endian words
-_MASK = 0xFFFFFFFF
-
-
-def count_lost_commits(journal: Path) -> int:
-    """Commits that lie behind a frame whose checksum is wrong; a torn end, which nobody was promised, has none."""
-    if not journal.exists() or journal.stat().st_size < _HEAD.size:
-        return 0
-    with journal.open("rb") as file:
-        head = file.read(_HEAD.size)
-        magic, _, page, _, salt, other, first, second = _HEAD.unpack(head)
-        order = ">" if magic == _BIG_ENDIAN else "<"
-        running, lost = _extend_checksum((0, 0), head[:24], order), 0
-        whole = running == (first, second)
-        while len(frame := file.read(_FRAME.size + page)) == _FRAME.size + page:
-            _, size, one, two, first, second = _FRAME.unpack_from(frame)
-            if (one, two) != (salt, other):
-                break  # left over from before the journal began anew
-            if whole:
-                running = _extend_checksum(_extend_checksum(running, frame[:8], order), frame[_FRAME.size :], order)
-                whole = running == (first, second)
-            lost += not whole and size > 0  # a size is in the last frame of a commit and in no other
-    return lost
-
-
-def _extend_checksum(start: tuple[int, int], data: bytes, order: str) -> tuple[int, int]:
-    """SQLite's running checksum."""
-    first, second = start
-    words = iter(struct.unpack(f"{order}{len(data) // 4}I", data))
-    for one, two in zip(words, words, strict=True):
-        first = (first + one + second) & _MASK
-        second = (second + two + first) & _MASK
-    return first, second

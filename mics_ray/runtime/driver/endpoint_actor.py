@@ -25,6 +25,8 @@ from mics_ray.runtime.monitor import metrics
 EndpointAnswer = Reply | Failure | Refused
 LINGER_S = 0.02  # ten messages' worth of CPU, and little beside a model's answer
 """How long a poll waits for more answers after the first."""
+ENDPOINT = "endpoint-"
+"""Begins the names of all endpoints: which provider had which number in an earlier session is not known."""
 COLLECT_EVERY = (20_000, 50, 100)
 """The collector's thresholds: at Python's own it takes an eighth of a call's CPU and finds nothing."""
 
@@ -53,7 +55,8 @@ class EndpointActor:
         gc.freeze()
         gc.set_threshold(*COLLECT_EVERY)
         variable = next(iter(entries.values())).api_key_env  # one provider and key per actor, so any entry names it
-        self._cache = ReplyStore(Path(cache_folder), name, None if max_gb is None else round(max_gb * GB))
+        limit = None if max_gb is None else round(max_gb * GB)
+        self._cache = ReplyStore(Path(cache_folder), name, limit, kin=ENDPOINT)
         self._ledger = Ledger(Path(cache_folder), name, budget_usd)
         key, headers = read_key(variable) if variable else None, read_secret_headers(entries)
         self._endpoint = Endpoint(entries, key, self._cache, self._ledger, headers, proven)

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mics_ray.assemble.locations import group_by_provider
 from mics_ray.config.schema import Config
+from mics_ray.models.replies.closing import tidy_folder
 from mics_ray.models.types import Model
-from mics_ray.runtime.driver.endpoint_actor import start_endpoint
+from mics_ray.runtime.driver.endpoint_actor import ENDPOINT, start_endpoint
 from mics_ray.runtime.driver.remote_endpoint import RemoteEndpoint
 from mics_ray.runtime.serving.model_actors import connect_routers, remote_replicas, start_replicas
 from mics_ray.runtime.serving.picture_refs import PictureRefs
@@ -40,12 +42,13 @@ def start_models(
 ) -> ActorHandles:
     """Start the actors of every model of ``config`` and return at once; the replicas' ``ready()`` takes long.
 
-    ``proven`` are the providers that have answered the probe.
+    ``proven`` are the providers that have answered the probe. The caller holds the job's folder.
 
     Raises :class:`~mics_ray.errors.RefusedRun` when the cluster cannot hold the replicas.
     """
+    tidy_folder(Path(cache_folder))
     endpoints = {
-        provider: start_endpoint(entries, cache_folder, f"endpoint-{number}", budget_usd, max_gb, provider in proven)
+        provider: start_endpoint(entries, cache_folder, f"{ENDPOINT}{number}", budget_usd, max_gb, provider in proven)
         for number, (provider, entries) in enumerate(group_by_provider(config).items())
     }
     return ActorHandles(endpoints, replicas(config, cache_folder, log_folder))

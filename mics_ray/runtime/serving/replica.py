@@ -216,7 +216,10 @@ class ModelReplica:
 
 
 def _open_store(spec: ReplicaSpec) -> ReplyStore | None:
-    return ReplyStore(Path(spec.cache_folder), f"replica-{spec.name}-{spec.number}") if spec.cache_folder else None
+    if not spec.cache_folder:
+        return None
+    kin = f"replica-{spec.name}-"
+    return ReplyStore(Path(spec.cache_folder), f"{kin}{spec.number}", kin=kin)
 
 
 async def _fetch_pictures(reference: "ray.ObjectRef[Pictures]") -> Pictures:

@@ -107,7 +107,7 @@ class Connection(sqlite3.Connection):
 
 
 def _connect(database: Any, *arguments: Any, **options: Any) -> Any:
-    if options.get("uri"):  # a reader
+    if options.get("uri"):  # a reader, or a file that nobody knows of before its rename
         return _real_connect(database, *arguments, **options)
     connection = _real_connect(database, *arguments, factory=Connection, **options)
     connection.at = os.path.abspath(database)

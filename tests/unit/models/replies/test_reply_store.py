@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -16,8 +17,11 @@ import pytest
 
 from mics_ray.models.replies.recorded_replies import RecordedReplies
 from mics_ray.models.replies.reply_store import ReplyStore
-from mics_ray.models.replies.store_care import FileCheck, check_files, list_set_aside, read_sound_replies
-from mics_ray.models.replies.store_file import connect_writer
+from mics_ray.models.replies import closing as closing_module
+from mics_ray.models.replies import reply_store
+from mics_ray.models.replies.closing import draw_name, list_logs, tidy_folder
+from mics_ray.models.replies.reply_log import LOG_SUFFIX, ReplyLog
+from mics_ray.models.replies.store_care import FileCheck, check_files, read_sound_replies
 from mics_ray.models.types import Reply
 from tests.support.version_2 import DATA
 
@@ -59,14 +63,26 @@ async def test_what_the_provider_told_of_tokens_comes_back(tmp_path: Path) -> No
     told = Reply("x", "stop", 100, 20, 0.5, cached_tokens=64, reasoning_tokens=7)
     await cache.store_reply(key(1), "m", told)
     assert cache.find_reply(key(1)) == replace(told, cost_usd=0.0, cached=True)
-    for column in ("cached_tokens", "reasoning_tokens", "prompt_tokens"):
-        with closing(sqlite3.connect(tmp_path / "a.sqlite")) as other, other:
-            other.execute(f"UPDATE replies SET {column} = {column} + 1")
-        assert cache.find_reply(key(1)) is None, "the checksum is over the counts too"
-        with closing(sqlite3.connect(tmp_path / "a.sqlite")) as other, other:
-            other.execute(f"UPDATE replies SET {column} = {column} - 1")
-    assert cache.find_reply(key(1)) is not None
     await cache.close()
+    (path,) = tmp_path.glob("*.sqlite")
+    for column in ("cached_tokens", "reasoning_tokens", "prompt_tokens"):
+        change(path, f"{column} = {column} + 1")
+        assert await found(tmp_path) is None, "the checksum is over the counts too"
+        change(path, f"{column} = {column} - 1")
+    assert await found(tmp_path) is not None
+
+
+def change(path: Path, what: str) -> None:
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute(f"UPDATE replies SET {what}")
+
+
+async def found(folder: Path) -> Reply | None:
+    """What a store that is opened now finds under key 1."""
+    store = ReplyStore(folder, "a")
+    reply = store.find_reply(key(1))
+    await store.close()
+    return reply
 
 
 EARLIER = Reply("A bright spot \0 é.", "length", 11, 22, cached=True)
@@ -94,38 +110,53 @@ async def test_a_file_of_layout_2_is_read_where_it_lies(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-async def test_the_writer_of_a_file_of_layout_2_goes_on_in_it(tmp_path: Path) -> None:
+async def test_the_writer_of_a_file_of_layout_2_goes_on_with_its_replies(tmp_path: Path) -> None:
     copy_layout_2(tmp_path)
-    reader = ReplyStore(tmp_path, "another")  # has it open while it is brought to the layout of today
-    assert reader.find_reply(key(1)) == EARLIER
+    tidy_folder(tmp_path)
     writer = ReplyStore(tmp_path, "endpoint-0")
     told = Reply("x", "stop", 100, 20, cached=True, cached_tokens=64, reasoning_tokens=7)
     await writer.store_reply(key(3), "m", told)
-    for store in (writer, reader):
-        assert (store.find_reply(key(1)), store.find_reply(key(3))) == (EARLIER, told)
+    assert (writer.find_reply(key(1)), writer.find_reply(key(3))) == (EARLIER, told)
     await writer.close()
-    await reader.close()
     again = ReplyStore(tmp_path, "endpoint-0")
     assert (again.find_reply(key(1)), again.find_reply(key(3))) == (EARLIER, told)
     await again.close()
-    assert [(one.rows, one.sound) for one in check_files(tmp_path) if one.rows] == [(3, True)]
-    assert not list_set_aside(tmp_path)
+    assert [(one.rows, one.sound) for one in check_files(tmp_path)] == [(3, True)], "small files become one"
 
 
-async def test_every_reader_finds_what_any_writer_stored(tmp_path: Path) -> None:
+async def test_a_reader_finds_what_any_writer_had_stored(tmp_path: Path) -> None:
     first = ReplyStore(tmp_path, "a")
     await first.store_reply(key(1), "m", REPLY)
     second = ReplyStore(tmp_path, "b")  # while the first is still open
     assert second.find_reply(key(1)) == STORED
-    await first.store_reply(key(2), "m", REPLY)
-    assert second.find_reply(key(2)) == STORED
     await first.close()
+    assert second.find_reply(key(1)) == STORED
     await second.close()
 
 
-def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
-    with closing(connect_writer(tmp_path / "a.sqlite")) as writer:
-        assert writer.execute("PRAGMA synchronous").fetchone() == (2,), "FULL: the journal is synced at every commit"
+async def test_a_store_opens_only_what_is_of_its_kin(tmp_path: Path) -> None:
+    for number, name in enumerate(("endpoint-0", "replica-x-0", "replica-x-1", "replica-y-0")):
+        other = ReplyStore(tmp_path, name)
+        await other.store_reply(key(number), "m", REPLY)
+        if number % 2:
+            await other.close()
+    opened = ReplyStore(tmp_path, "replica-x-2", kin="replica-x-")
+    assert [opened.find_reply(key(number)) for number in range(4)] == [None, STORED, STORED, None]
+    held = {os.readlink(one) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()}
+    assert not [path for path in held if "replica-y-0" in path]
+    await opened.close()
+
+
+async def test_a_reply_is_on_the_disk_when_it_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda one: (synced.append(os.fstat(one).st_size), real(one))[1])
+    cache = ReplyStore(tmp_path, "a")
+    synced.clear()
+    await cache.store_reply(key(1), "m", REPLY)
+    (log,) = list_logs(tmp_path)
+    assert synced == [log.stat().st_size]
+    await cache.close()
 
 
 async def test_many_puts_share_a_disk_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,40 +191,44 @@ async def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
         os.umask(before)
     modes = {path.name: path.stat().st_mode & 0o777 for path in [tmp_path / "c", *(tmp_path / "c").iterdir()]}
     assert modes.pop("c") == 0o700
-    assert "a.sqlite" in modes
+    assert len(modes) == 1
     assert set(modes.values()) == {0o600}
     await cache.close()
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "c").iterdir()] == [0o600]
 
 
 @pytest.mark.parametrize("name", ["a", "other"])
-async def test_a_damaged_file_is_set_aside(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / f"{name}.sqlite").write_bytes(b"not a database" * 1000)
-    (tmp_path / f"{name}.sqlite-wal").write_bytes(b"its journal")
+async def test_a_damaged_file_stays_as_it_is(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    for suffix, data in (("", b"not a database" * 1000), ("-wal", b"its journal")):
+        (tmp_path / f"{name}.sqlite{suffix}").write_bytes(data)
+    before = contents(tmp_path)
+    tidy_folder(tmp_path)
     cache = ReplyStore(tmp_path, "a")
-    assert "damaged" in caplog.text
-    assert (tmp_path / f"{name}.sqlite.damaged-1").read_bytes().startswith(b"not a database")
-    assert b"its journal" not in [data for name, data in contents(tmp_path).items() if name.endswith("-wal")]
+    assert f"{name}.sqlite is left out" in caplog.text
     await cache.store_reply(key(1), "m", REPLY)
     assert cache.find_reply(key(1)) == STORED
     await cache.close()
+    assert before.items() <= contents(tmp_path).items()
+    assert await found(tmp_path) == STORED
 
 
-async def test_damage_that_shows_only_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_damage_inside_a_closed_file_costs_what_it_hits_and_holds_no_writer_up(tmp_path: Path) -> None:
     cache = ReplyStore(tmp_path, "a")
     await asyncio.gather(*(cache.store_reply(key(i), "m", Reply("x" * 3000)) for i in range(300)))
     await cache.close()
-    path = tmp_path / "a.sqlite"
-    assert list(contents(tmp_path)) == [path.name]
-    size = len(contents(tmp_path)[path.name])
-    overwrite(path, 2 * 4096, b"\xee" * (size - 4 * 4096))  # the first two pages hold the header and the root
+    (path,) = tmp_path.iterdir()
+    size = path.stat().st_size
+    overwrite(path, 2 * 8192, b"\xee" * (size - 4 * 8192))  # the first two pages hold the header and the root
+    damaged = contents(tmp_path)
     again = ReplyStore(tmp_path, "a")
     for i in range(300):
         again.find_reply(key(i))  # a miss or the reply, never an exception
-    await asyncio.gather(*(again.store_reply(key(1000 + i), "m", REPLY) for i in range(20)))
-    await asyncio.gather(*(again.store_reply(key(i), "m", REPLY) for i in range(300)))
-    assert all(again.find_reply(key(1000 + i)) == STORED for i in range(20))
-    assert "damaged" in caplog.text
+    await asyncio.gather(*(again.store_reply(key(i), "m", REPLY) for i in range(320)))
     await again.close()
+    assert damaged.items() <= contents(tmp_path).items(), "no writer touches it"
+    later = ReplyStore(tmp_path, "b")
+    assert all(later.find_reply(key(i)) for i in range(320))
+    await later.close()
 
 
 async def test_an_alien_database_is_left_alone(tmp_path: Path) -> None:
@@ -207,21 +242,27 @@ async def test_an_alien_database_is_left_alone(tmp_path: Path) -> None:
 
 async def test_a_disk_that_takes_nothing_is_an_os_error_for_every_waiter(tmp_path: Path) -> None:
     cache = ReplyStore(tmp_path, "a")
-    cache._writer.execute("PRAGMA max_page_count = 1")  # SQLite's own "database or disk is full"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
     results = await asyncio.gather(
         *(cache.store_reply(key(i), "m", Reply("x" * 10_000)) for i in range(3)), return_exceptions=True
     )
     assert [type(result) for result in results] == [OSError] * 3
     assert "xxx" not in str(results[0])
+    await cache.store_reply(key(7), "m", REPLY)
+    assert cache.find_reply(key(7)) == STORED, "in another log: nothing follows a write that failed"
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
     await cache.close()
+    again = ReplyStore(tmp_path, "b")
+    assert again.find_reply(key(7)) == STORED
+    await again.close()
 
 
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from mics_ray.models.replies.recorded_replies import RecordedReplies
 from mics_ray.models.replies.reply_store import ReplyStore
-from mics_ray.models.replies.store_care import FileCheck, check_files, list_set_aside, read_sound_replies
 from mics_ray.models.types import Reply
 
 async def main():
@@ -255,46 +296,14 @@ async def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path, acknow
         await cache.close()
 
 
-def damage_index(path: Path, index: str) -> None:
-    """Overwrite the root page of an index that only writing looks at."""
-    with closing(sqlite3.connect(path)) as connection:
-        ((root,),) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (index,)).fetchall()
-        ((size,),) = connection.execute("PRAGMA page_size").fetchall()
-    overwrite(path, (root - 1) * size, b"\xee" * size)
-
-
-async def test_a_file_that_takes_no_more_is_replaced_and_still_read(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    for name in "ab":
-        before = ReplyStore(tmp_path, name)
-        number = ord(name)
-        await asyncio.gather(*(before.store_reply(key(number + i * 1000), "m", REPLY) for i in range(50)))
-        await before.close()
-    damage_index(tmp_path / "a.sqlite", "replies_by_model")
-    store = ReplyStore(tmp_path, "a")
-    assert "damaged" not in caplog.text
-    stored = Reply("after the damage", "stop", 1, 2)
-    await asyncio.gather(*(store.store_reply(key(i), "m", stored) for i in range(5)))
-    assert "set aside as .damaged-1" in caplog.text
-    kept = [key(ord(name) + i * 1000) for name in "ab" for i in range(50)]
-    assert [store.find_reply(one) for one in kept] == [STORED] * 100, "what was paid for is read where it lies"
-    assert {store.find_reply(key(i)) for i in range(5)} == {replace(stored, cached=True)}
-    await store.store_reply(key(9), "m", stored)
-    await store.close()
-    assert sorted(name for name in contents(tmp_path) if name.endswith(".sqlite")) == ["a.sqlite", "b.sqlite"]
-    successor = ReplyStore(tmp_path, "c")
-    assert [successor.find_reply(key(i)) for i in (0, 4, 9)] == [replace(stored, cached=True)] * 3
-    await successor.close()
-
-
 async def test_a_closed_store_leaves_no_thread_and_no_journal(tmp_path: Path) -> None:
     store = ReplyStore(tmp_path, "of-this-test")
     await store.store_reply(key(1), "m", REPLY)
     assert any("of-this-test" in thread.name for thread in threading.enumerate())
     await store.close()
     assert not any("of-this-test" in thread.name for thread in threading.enumerate())
-    assert list(contents(tmp_path)) == ["of-this-test.sqlite"]
+    (path,) = tmp_path.iterdir()
+    assert (path.name.split(".")[0], path.suffix) == ("of-this-test", ".sqlite")
 
 
 async def test_a_neighbours_file_that_cannot_be_opened_is_left_out_and_left_alone(
@@ -306,5 +315,44 @@ async def test_a_neighbours_file_that_cannot_be_opened_is_left_out_and_left_alon
     assert (tmp_path / "b.sqlite").is_dir()
     assert store.find_reply(key(1)) is None
     await store.close()
-    with pytest.raises(OSError, match=r"b\.sqlite"):
-        ReplyStore(tmp_path, "b")
+
+
+async def test_long_logs_become_files_while_the_store_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reply_store, "LONG_LOG", 50)
+    monkeypatch.setattr(closing_module, "GROWTH", 0)
+    store = ReplyStore(tmp_path, "a")
+    for start in range(0, 1000, 10):
+        await asyncio.gather(*(store.store_reply(key(start + i), "m", REPLY) for i in range(10)))
+        assert store.find_reply(key(start)) == store.find_reply(key(0)) == STORED
+    await store.close()
+    assert not list_logs(tmp_path)
+    later = ReplyStore(tmp_path, "b")
+    assert all(later.find_reply(key(i)) == STORED for i in range(1000))
+    await later.close()
+    assert sum(one.rows for one in check_files(tmp_path)) == 1000
+
+
+def test_files_of_one_writer_stay_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closing_module, "SMALL", 2**17)
+    for start in range(0, 1280, 10):
+        log = ReplyLog(draw_name(tmp_path, "a", LOG_SUFFIX))
+        log.append_rows([reply_store._make_row(key(start + i), "m", Reply("x" * 3000)) for i in range(10)])
+        log.close()
+        tidy_folder(tmp_path)
+    assert len(list(tmp_path.iterdir())) <= 7
+    assert sum(one.rows for one in check_files(tmp_path)) == 1280
+
+
+async def test_a_reader_whose_file_goes_finds_its_replies_in_the_one_that_took_its_place(tmp_path: Path) -> None:
+    for number in range(2):
+        store = ReplyStore(tmp_path, "a")
+        await store.store_reply(key(number), "m", REPLY)
+        if number == 0:
+            await store.close()
+            reader = ReplyStore(tmp_path, "b")
+            (path,) = reader._files
+            reader._files[path].close()  # as a file that another host removed: it can be read no more
+    await store.close()
+    assert not path.exists()
+    assert reader.find_reply(key(0)) == reader.find_reply(key(1)) == STORED
+    await reader.close()
