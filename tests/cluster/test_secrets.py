@@ -128,6 +128,7 @@ def keeps_to_itself(run: Path, ray_folder: Path, said: str) -> None:
 
 def dumped(folder: Path) -> str:
     """All stored replies as text."""
-    files = sorted(folder.glob("*.sqlite"))
-    assert files
-    return "\n".join(line for path in files for line in sqlite3.connect(path).iterdump())
+    files, logs = sorted(folder.glob("*.sqlite")), sorted(folder.glob("*.replies"))
+    assert files or logs
+    lines = [line for path in files for line in sqlite3.connect(path).iterdump()]
+    return "\n".join([*lines, *(path.read_text(errors="replace") for path in logs)])

@@ -1,6 +1,7 @@
 """The replies that a run recorded, read only: a model that answers from them and from nothing else."""
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ class RecordedReplies:
     problems: dict[str, str] = field(default_factory=dict)
     _files: dict[str, sqlite3.Connection] = field(default_factory=dict)
     _logs: list[LeftLog] = field(default_factory=list)
+    _finders: list[Callable[[bytes], Reply | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for path in list_store_files(self.folder):
@@ -46,6 +48,8 @@ class RecordedReplies:
                 self._logs.append(LeftLog(path))
             except OSError as error:
                 self.problems[path.name] = error.strerror or str(error)
+        self._finders += [partial(read_reply, connection) for connection in self._files.values()]
+        self._finders += [one.find_reply for one in self._logs]
 
     def find_reply(self, key: bytes) -> Reply | None:
         """The reply under ``key``, at no cost; ``None`` where no file holds one.
@@ -53,8 +57,7 @@ class RecordedReplies:
         Raises :class:`mics_ray.models.replies.store_file.DamagedReply` where the only one is damaged.
         """
         damage: DamagedReply | None = None
-        finders = [partial(read_reply, connection) for connection in self._files.values()]
-        for find in (*finders, *(one.find_reply for one in self._logs)):
+        for find in self._finders:
             try:
                 reply = find(key)
             except DamagedReply as found:
@@ -78,5 +81,7 @@ class RecordedReplies:
 
     def close(self) -> None:
         """Close the files."""
-        for opened in (*self._files.values(), *self._logs):
-            opened.close()
+        for connection in self._files.values():
+            connection.close()
+        for one in self._logs:
+            one.close()

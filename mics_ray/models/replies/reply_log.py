@@ -160,7 +160,7 @@ def _unpack_body(body: bytes, crc: int) -> Row | None:
     if zlib.crc32(body) != crc:
         return None
     model, stored, *rest = json.loads(body[KEY_BYTES:])
-    return (body[:KEY_BYTES], model, stored, *rest)  # type: ignore[return-value]
+    return (body[:KEY_BYTES], model, stored, *rest)
 
 
 def _write_all(descriptor: int, data: bytes, at: int) -> None:

@@ -25,6 +25,7 @@ import sqlite3
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from mics_ray.models.replies.closing import close_or_keep, draw_name, list_logs, name_writer
@@ -118,8 +119,10 @@ class ReplyStore:
             await self._close_full_logs()
         self._appending.shutdown()
         self._closing.shutdown()
-        for opened in (*self._full, *self._others, *self._files.values()):
-            opened.close()
+        for one in (*self._full, *self._others):
+            one.close()
+        for connection in self._files.values():
+            connection.close()
 
     def _open_others(self) -> None:
         """Open what is there. Logs first: one that is closed meanwhile is among the files then."""
@@ -218,8 +221,8 @@ class ReplyStore:
 
     async def _close_full_logs(self) -> None:
         logs = list(self._full)
-        work = close_or_keep, self._folder, self._name, [one.path for one in logs]
-        closed = await asyncio.get_running_loop().run_in_executor(self._closing, *work)
+        work = partial(close_or_keep, self._folder, self._name, [one.path for one in logs])
+        closed = await asyncio.get_running_loop().run_in_executor(self._closing, work)
         if closed is None:
             return
         self._files |= _open_files([closed.path])

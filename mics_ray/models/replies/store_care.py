@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mics_ray.models.replies.closing import list_logs
-from mics_ray.models.replies.earlier_file import count_lost_commits, has_journal
+from mics_ray.models.replies.earlier_file import count_lost_commits
 from mics_ray.models.replies.reply_log import LOG_SUFFIX, scan_log
 from mics_ray.models.replies.store_file import (
     connect_reader,

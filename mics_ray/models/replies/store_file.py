@@ -137,9 +137,7 @@ def close_earlier_file(path: Path) -> None:
 
 
 def _connect_unchanged(path: Path) -> sqlite3.Connection:
-    return _checked(
-        sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, check_same_thread=False)
-    )
+    return _checked(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, check_same_thread=False))
 
 
 def _checked(connection: sqlite3.Connection) -> sqlite3.Connection:

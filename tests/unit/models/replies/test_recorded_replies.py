@@ -30,6 +30,11 @@ def record_of(folder: Path) -> RecordedReplies:
     return RecordedReplies(folder)
 
 
+def file_of(folder: Path, name: str) -> Path:
+    (path,) = folder.glob(f"{name}.*")
+    return path
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -75,7 +80,7 @@ async def test_what_a_killed_writer_left_in_its_log_is_read(tmp_path: Path) -> N
 
 def test_a_damaged_file_is_told_and_stays_where_it_is(tmp_path: Path) -> None:
     record_of(tmp_path).close()
-    (path,) = tmp_path.glob("endpoint-0.*")
+    path = file_of(tmp_path, "endpoint-0")
     path.write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
     before = names(tmp_path)
     record = RecordedReplies(tmp_path)
@@ -88,7 +93,7 @@ def test_a_damaged_file_is_told_and_stays_where_it_is(tmp_path: Path) -> None:
 
 async def test_a_reply_with_a_flipped_bit_is_damaged_unless_another_file_holds_it_whole(tmp_path: Path) -> None:
     (await asyncio.to_thread(record_of, tmp_path)).close()
-    (path,) = tmp_path.glob("endpoint-0.*")
+    path = file_of(tmp_path, "endpoint-0")
     data = path.read_bytes()
     assert data.count(b"reply to one") == 1
     path.write_bytes(data.replace(b"reply to one", b"reply to one"[:-1] + bytes([b"e"[0] ^ 1])))

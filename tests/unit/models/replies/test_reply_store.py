@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.models.replies.recorded_replies import RecordedReplies
-from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.replies import closing as closing_module
 from mics_ray.models.replies import reply_store
 from mics_ray.models.replies.closing import draw_name, list_logs, tidy_folder
+from mics_ray.models.replies.recorded_replies import RecordedReplies
 from mics_ray.models.replies.reply_log import LOG_SUFFIX, ReplyLog
+from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.replies.store_care import FileCheck, check_files, read_sound_replies
 from mics_ray.models.types import Reply
 from tests.support.version_2 import DATA
@@ -35,6 +35,16 @@ def key(number: int) -> bytes:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def only_file(folder: Path) -> Path:
+    (path,) = folder.iterdir()
+    return path
+
+
+def open_files() -> set[str]:
+    """Of this process."""
+    return {os.readlink(one) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()}
 
 
 def overwrite(path: Path, offset: int, data: bytes) -> None:
@@ -64,7 +74,7 @@ async def test_what_the_provider_told_of_tokens_comes_back(tmp_path: Path) -> No
     await cache.store_reply(key(1), "m", told)
     assert cache.find_reply(key(1)) == replace(told, cost_usd=0.0, cached=True)
     await cache.close()
-    (path,) = tmp_path.glob("*.sqlite")
+    path = only_file(tmp_path)
     for column in ("cached_tokens", "reasoning_tokens", "prompt_tokens"):
         change(path, f"{column} = {column} + 1")
         assert await found(tmp_path) is None, "the checksum is over the counts too"
@@ -142,8 +152,7 @@ async def test_a_store_opens_only_what_is_of_its_kin(tmp_path: Path) -> None:
             await other.close()
     opened = ReplyStore(tmp_path, "replica-x-2", kin="replica-x-")
     assert [opened.find_reply(key(number)) for number in range(4)] == [None, STORED, STORED, None]
-    held = {os.readlink(one) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()}
-    assert not [path for path in held if "replica-y-0" in path]
+    assert not [path for path in open_files() if "replica-y-0" in path]
     await opened.close()
 
 
@@ -216,7 +225,7 @@ async def test_damage_inside_a_closed_file_costs_what_it_hits_and_holds_no_write
     cache = ReplyStore(tmp_path, "a")
     await asyncio.gather(*(cache.store_reply(key(i), "m", Reply("x" * 3000)) for i in range(300)))
     await cache.close()
-    (path,) = tmp_path.iterdir()
+    path = only_file(tmp_path)
     size = path.stat().st_size
     overwrite(path, 2 * 8192, b"\xee" * (size - 4 * 8192))  # the first two pages hold the header and the root
     damaged = contents(tmp_path)
@@ -302,7 +311,7 @@ async def test_a_closed_store_leaves_no_thread_and_no_journal(tmp_path: Path) ->
     assert any("of-this-test" in thread.name for thread in threading.enumerate())
     await store.close()
     assert not any("of-this-test" in thread.name for thread in threading.enumerate())
-    (path,) = tmp_path.iterdir()
+    path = only_file(tmp_path)
     assert (path.name.split(".")[0], path.suffix) == ("of-this-test", ".sqlite")
 
 

@@ -57,10 +57,12 @@ def test_another_host_finds_all_and_touches_nothing_of_a_live_writer(tmp_path: P
     cache = tmp_path / "cache"
     here, there = Host(tmp_path, "a"), Host(tmp_path, "b")
     with here.start(WRITER, cache) as writer:
-        assert writer.stdin and writer.stdout
+        assert writer.stdin
+        assert writer.stdout
 
         def store(count: int) -> int:
-            assert writer.stdin and writer.stdout
+            assert writer.stdin
+            assert writer.stdout
             writer.stdin.write(f"{count}\n")
             writer.stdin.flush()
             return int(writer.stdout.readline())
