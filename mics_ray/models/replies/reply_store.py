@@ -119,8 +119,10 @@ class ReplyStore:
             await self._close_full_logs()
         self._appending.shutdown()
         self._closing.shutdown()
-        for one in (*self._full, *self._others):
-            one.close()
+        for unclosed in self._full:
+            unclosed.close()
+        for other in self._others:
+            other.close()
         for connection in self._files.values():
             connection.close()
 
