@@ -75,7 +75,7 @@ def _hold_folder(root: Path) -> Iterator[None]:
 
     try:
         make_private_folder(root)
-        lock = RunLock(root / ".lock")
+        lock = RunLock(root / ".lock", shared=True)
     except LockHeld:
         raise LockedRun(f"another run is training in {root}; wait for it, or give another train.dir") from None
     except OSError as error:

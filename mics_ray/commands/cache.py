@@ -178,7 +178,8 @@ def _find_cache(given: str) -> Path:
 def _hold_run(folder: Path) -> Iterator[None]:
     """Nobody else works on the run, or on a cache without one."""
     try:
-        with RunLock((folder.parent if _find_run_config(folder) is not None else folder) / ".lock"):
+        root = folder.parent if _find_run_config(folder) is not None else folder
+        with RunLock(root / ".lock", shared=True):
             yield
     except LockHeld as held:
         raise LockedRun(f"{held}; wait for it, or stop it") from None

@@ -49,7 +49,7 @@ def verify_run(run: Path, repair: bool, console: Console) -> int:
     if not (run / "config.yaml").is_file():
         raise RefusedRun(f"run.dir: there is no run in {run}")
     try:
-        with RunLock(run / ".lock"):
+        with RunLock(run / ".lock", shared=True):
             return _check_and_repair(run, repair, console)
     except LockHeld as held:
         raise LockedRun(f"{held}; wait for it, or stop it") from None

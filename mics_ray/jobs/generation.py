@@ -88,7 +88,7 @@ def begin_retry(job: GenerationJob) -> tuple[GenerationJob, int]:
     if not job.config.retry_failed:
         return job, 0
     try:
-        with wait_for_lock(job.folder.results / WRITER_LOCK, LOCK_PATIENCE_S):
+        with wait_for_lock(job.folder.results / WRITER_LOCK, LOCK_PATIENCE_S, shared=True):
             moved = set_failed_rows_aside(job.folder.results, job.folder.superseded)
     except (LockHeld, ShardError) as error:
         raise RefusedRun(f"retry_failed: {error}") from None

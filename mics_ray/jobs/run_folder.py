@@ -10,7 +10,7 @@ from typing import Any
 from mics_ray.config.identity import digest_identity, list_differences
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.io.shards import CASES, RESULTS, RowKind, iter_rows, list_shards
-from mics_ray.jobs.lock import LockHeld, RunLock
+from mics_ray.jobs.lock import LockHeld, RunLock, has_record_locks
 from mics_ray.private_files import make_private_folder, read_json_object, write_private
 
 IDENTITY = "identity.json"
@@ -115,10 +115,16 @@ def hold_folder(path: str, setting: str) -> Iterator[RunFolder]:
     folder = RunFolder(Path(path))
     try:
         folder.make_folders()
+        locks = has_record_locks(folder.cache)
     except OSError as error:
         raise RefusedRun(f"{setting}: cannot write {folder.root}: {error.strerror}") from None
+    if not locks:
+        raise RefusedRun(
+            f"{setting}: the file system of {folder.root} has no record locks, which the account of money needs; mount "
+            f"it with them (NFS 3: lockd, Lustre: -o flock), or give another {setting}"
+        )
     try:
-        lock = RunLock(folder.root / ".lock")
+        lock = RunLock(folder.root / ".lock", shared=True)
     except LockHeld:
         raise LockedRun(f"another run is writing to {folder.root}; wait for it, or give another {setting}") from None
     with lock:

@@ -27,8 +27,10 @@ class WriterActor:
         self._case_log = CaseLog(Path(log_folder))
         self._meters = metrics.RunMetrics(metrics.run_name(folder)).start()
         # The writer of a driver that was just killed may hold it for a moment.
-        self._lock = wait_for_lock(self._folder / WRITER_LOCK, LOCK_PATIENCE_S)
-        self._rows = RowWriter(ShardStore(self._folder), report=self._report_committed)
+        self._lock = wait_for_lock(self._folder / WRITER_LOCK, LOCK_PATIENCE_S, shared=True)
+        self._rows = RowWriter(
+            ShardStore(self._folder), complete=lambda _: self._lock.check_held(), report=self._report_committed
+        )
         # Read, not begun at 0: this process may have followed one that was killed.
         self._outcomes = Counter(row["outcome"] for row in iter_rows(self._folder, ["outcome"]))
 
