@@ -44,6 +44,18 @@ def find_picture_columns(schema: pa.Schema) -> list[str]:
     return [field.name for field in schema if is_picture_key(field.name) and _holds_pictures(field.type)]
 
 
+def find_missed_pictures(schema: pa.Schema) -> list[str]:
+    """Columns of Hugging Face pictures under names that are not read, in a file that names no pictures else."""
+    if any(is_picture_key(name) for name in schema.names):
+        return []
+    return [field.name for field in schema if _is_struct_of_bytes(field.type)]
+
+
+def _is_struct_of_bytes(kind: pa.DataType) -> bool:
+    inner = kind.value_type if _is_list(kind) else kind
+    return bool(pa.types.is_struct(inner)) and _holds_pictures(inner)
+
+
 def _holds_pictures(kind: pa.DataType) -> bool:
     inner = kind.value_type if _is_list(kind) else kind
     if pa.types.is_struct(inner):

@@ -8,7 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mics_ray.io.embedded_pictures import BATCH_BYTES, find_picture_columns, list_leaves, name_pictures
+from mics_ray.io.embedded_pictures import (
+    BATCH_BYTES,
+    find_missed_pictures,
+    find_picture_columns,
+    list_leaves,
+    name_pictures,
+)
 from mics_ray.io.input_files import InputError, InputFile, open_input, open_stored
 from mics_ray.io.records import is_picture_key, is_read_key
 
@@ -91,6 +97,8 @@ def read_parquet(file: InputFile, start: int, first: int) -> Iterator[Raw]:
             raise InputError(
                 f"{file.path}: the columns {', '.join(pictures)} all hold pictures; put them into one list"
             )
+        if missed := find_missed_pictures(parquet.schema_arrow):
+            raise InputError(f"{file.path}: the column {missed[0]!r} holds pictures; call it images, or leave it out")
         columns = [name for name in list_read_columns(parquet.schema_arrow) if name not in pictures]
         columns += [leaf for name in pictures for leaf in list_leaves(parquet, name)]
         sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]

@@ -161,6 +161,21 @@ def test_two_parquet_columns_of_pictures_are_refused(tmp_path: Path) -> None:
         survey_cases(str(tmp_path / "some.parquet"))
 
 
+def test_a_parquet_column_of_pictures_under_another_name_is_refused_and_one_beside_the_pictures_is_not(
+    tmp_path: Path,
+) -> None:
+    held, rest = {"bytes": b"one", "path": "x.png"}, {"id": ["p"], "question": ["Q?"], "answer": ["A"]}
+    for column in ([held], [[held]]):
+        pq.write_table(pa.table(rest | {"xray": column}), tmp_path / "some.parquet")
+        with pytest.raises(InputError, match=r"some.parquet: the column 'xray' holds pictures; call it images"):
+            survey_cases(str(tmp_path / "some.parquet"))
+    for beside in ({"images": [["a.png"]]}, {"image": [held]}):
+        pq.write_table(pa.table(rest | {"mask": [held]} | beside), tmp_path / "some.parquet")
+        assert len([one for span in survey_cases(str(tmp_path / "some.parquet")).spans for one in read_span(span)]) == 1
+    pq.write_table(pa.table(rest | {"digest": [b"no picture"]}), tmp_path / "some.parquet")
+    survey_cases(str(tmp_path / "some.parquet"))
+
+
 def test_keys_that_nothing_reads_are_counted_and_named(tmp_path: Path) -> None:
     path = tmp_path / "some.jsonl"
     path.write_text(
