@@ -69,6 +69,7 @@ test-all: browser ## everything but test-cluster: test-fast, test-heavy, test-ra
 
 test-cluster: env ## real SLURM and several hosts on this machine; as root, installs Debian packages; 6 minutes
 	@command -v slurmctld >/dev/null && command -v munged >/dev/null && command -v ip >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge iproute2; }
+	@! grep -qw nfsd /proc/filesystems || command -v exportfs >/dev/null || apt-get install -y -qq --no-install-recommends nfs-kernel-server
 	@$(BIN)/python -m pytest -m outside
 
 check: env ## lint, types, import contracts

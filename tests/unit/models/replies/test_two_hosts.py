@@ -1,6 +1,8 @@
 """One cache on a disk that two hosts share: memory and locks of one are not the other's."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,14 @@ from mics_ray.commands.cache import run_cache
 codes = [run_cache([action, sys.argv[1], "--json"]) for action in ("stats", "verify")]
 print("codes", codes)
 """
+
+
+def start_program(program: str, *arguments: object) -> subprocess.Popen[str]:
+    """A Python program of this host, with pipes to talk to it."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)], stdin=pipe, stdout=pipe, stderr=pipe, text=True
+    )
 
 
 def test_another_host_finds_all_and_touches_nothing_of_a_live_writer(tmp_path: Path) -> None:
