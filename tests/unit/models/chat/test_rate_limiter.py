@@ -1,8 +1,10 @@
 """The budget by hand: parking, withdrawing, credit and debit, places, oversized calls."""
 
+import asyncio
+
 import pytest
 
-from mics_ray.models.chat.rate_limiter import PACE, AdmissionQueue, RateLimits
+from mics_ray.models.chat.rate_limiter import PACE, AdmissionQueue, RateLimiter, RateLimits
 
 
 def test_without_limits_everybody_goes_at_once() -> None:
@@ -126,3 +128,36 @@ def test_a_call_that_ends_after_its_minute_gives_the_window_nothing_back() -> No
     queue.settle_ticket(first, 70.0, 10)
     assert queue.admit_ready(70.0) == ([waiting], None), "the credit is for the pace"
     assert admit(100, 70.0) >= second + 60, "100 and 490 are in the window until then"
+
+
+def test_a_clock_that_steps_back_takes_nothing_from_those_who_wait() -> None:
+    budget = AdmissionQueue(RateLimits(requests_per_minute=60))
+    first, second = budget.add_ticket(1), budget.add_ticket(1)
+    assert budget.admit_ready(100.0)[0] == [first]
+    assert budget.admit_ready(40.0)[0] == []
+    assert budget.admit_ready(100 + 1 / PACE) == ([second], None)
+
+
+async def test_a_call_that_is_cancelled_while_it_waits_gives_its_place_up() -> None:
+    limiter = RateLimiter(RateLimits(max_in_flight=1))
+    held = await limiter.acquire_permit(1)
+    gone, next_one = (asyncio.ensure_future(limiter.acquire_permit(1)) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait([gone])
+    limiter.release_permit(held, 1)
+    limiter.release_permit(await next_one, 1)
+    assert (limiter.queue.in_flight, limiter.queue.waiting) == (0, 0)
+
+
+async def test_a_call_that_is_cancelled_between_its_permit_and_its_start_gives_the_permit_back() -> None:
+    limiter = RateLimiter(RateLimits(max_in_flight=1))
+    held = await limiter.acquire_permit(1)
+    gone = asyncio.ensure_future(limiter.acquire_permit(1))
+    await asyncio.sleep(0)
+    limiter.release_permit(held, 1)
+    gone.cancel()
+    await asyncio.wait([gone])
+    assert gone.cancelled()
+    assert (limiter.queue.in_flight, limiter.queue.waiting) == (0, 0)
+    await asyncio.wait_for(limiter.acquire_permit(1), 10)

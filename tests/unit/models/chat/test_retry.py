@@ -106,6 +106,20 @@ def test_backoff_is_full_jitter_and_the_same_for_the_same_request() -> None:
         assert 0 <= min(column) < 0.1 * bound
         assert 0.9 * bound < max(column) <= bound
         assert sum(column) / 200 == pytest.approx(bound / 2, rel=0.15)
+    assert len({wait / 30 for wait in waits[7][6:]}) == 6, "each attempt draws anew"
+
+
+def test_attempts_without_number_do_not_overflow_the_backoff() -> None:
+    course = RetryState(KEY, 1e9)
+    waits = play(course, [AGAIN] * 1200)
+    assert max(waits) <= 30
+
+
+def test_a_call_that_is_given_up_keeps_the_text_that_came() -> None:
+    fault = Fault(Action.LOSE, Failure("filtered", "by the provider"), text="the beginning of")
+    with pytest.raises(LostCall) as lost:
+        RetryState(KEY, 300.0).delay_after(fault)
+    assert (lost.value.failure, lost.value.text) == (fault.failure, "the beginning of")
 
 
 def test_transient_faults_are_asked_again_until_the_deadline() -> None:

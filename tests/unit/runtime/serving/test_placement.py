@@ -188,3 +188,16 @@ def test_a_bundle_is_one_gpu_with_its_part_of_the_cores() -> None:
 def test_a_node_whose_gpus_are_a_rounding_error_short_has_them_all() -> None:
     assert place_replicas([ReplicaNeed("a", 3, 1, 0)], [ClusterNode("n1", 2.9999999996, 8)]) is not None
     assert place_replicas([ReplicaNeed("a", 3, 1, 0)], [ClusterNode("n1", 2.9, 8)]) is None
+
+
+def test_shares_that_fill_a_node_exactly_fit_whatever_floating_point_makes_of_them() -> None:
+    cores = [ReplicaNeed("a", 3, 1, 0.1)]
+    assert find_placement_problems(cores, [ClusterNode("n1", 3, 0.3)]) == []
+    shares = [ReplicaNeed("a", 1, 0.8, 0), ReplicaNeed("b", 1, 0.2, 0)]
+    assert find_placement_problems(shares, [ClusterNode("n1", 1, 4)]) == []
+    assert find_placement_problems([ReplicaNeed("a", 4, 1, 1)], [ClusterNode("n1", 3.99999, 8)]) == []
+
+
+def test_a_share_goes_to_the_fullest_gpu_that_has_room() -> None:
+    shares = [ReplicaNeed(f"of {share}", 1, share, 0) for share in (0.7, 0.6, 0.3, 0.2, 0.2)]
+    assert find_placement_problems(shares, [ClusterNode("n1", 2, 4)]) == []

@@ -533,12 +533,18 @@ async def suspect_waiting_for(
 
 async def test_a_suspect_whose_replica_dies_before_it_is_empty_is_asked_elsewhere() -> None:
     held = Held(dies=True)
-    _, home, suspect, beside = await suspect_waiting_for(held)
+    router, home, suspect, beside = await suspect_waiting_for(held)
     held.release.set()
     assert await suspect == Reply("suspect@0.3")
     assert await beside == Reply("beside@0.3")
     assert [call[0].text for call in held.calls] == ["beside"]
     assert Counter(call[0].text for call in home.calls) == {"suspect": 2, "beside": 1}
+    held.dies = False
+    held.back.set()
+    async with asyncio.timeout(10):
+        while held.calls[-1][0].text != "after":  # its return is another task's
+            assert await router.route_request(case_of(1), request("after"), None) == Reply("after@0.3")
+            await asyncio.sleep(0.01)
 
 
 async def test_a_suspect_whose_replica_is_retired_before_it_is_empty_is_asked_elsewhere() -> None:
