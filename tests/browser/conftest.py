@@ -8,9 +8,9 @@ import pytest
 from tests.support.browser import CHROMIUM, start_browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """One browser for all tests; each page has a profile of its own."""
+    """One browser for the tests of a file, whose event loop ends with it; each page has a profile of its own."""
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make env")
     if CHROMIUM is None:
         pytest.skip("chromium is not installed: make browser")
