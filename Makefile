@@ -40,7 +40,7 @@ loop: env ## search, export, LoRA, evaluate, compare, all embedded: up to 20 min
 test: env ## what one runs before every commit: all layers, of the Ray tests the main ones; 15 minutes
 	@$(BIN)/python -m tests.parts fast heavy / ray
 
-test-fast: env ## the layers that need no Ray and start no program: 3 minutes
+test-fast: env ## the layers that need no Ray and start no program: 3.5 minutes
 	@$(BIN)/python -m tests.parts fast
 
 test-heavy: env ## whole programs, servers and torch, without Ray: 2 minutes

@@ -12,7 +12,14 @@ from tests.support.whole_run import WholeRun
 pytestmark = pytest.mark.chaos
 
 
-@pytest.mark.parametrize("rates", [TRANSIENT, FIELD, pytest.param({"server_error": 0.3}, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "rates",
+    [
+        pytest.param(TRANSIENT, marks=pytest.mark.slow),
+        FIELD,
+        pytest.param({"server_error": 0.3}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_good_part_of_all_calls_fails_and_the_result_is_that_of_a_calm_run(
     tmp_path: Path, joined_run: WholeRun, calm_run: Calm, rates: dict[str, float]
 ) -> None:

@@ -69,7 +69,8 @@ def test_the_driver_killed_twice_and_resumed(tmp_path: Path, calm_run: Calm) -> 
     assert provider.repaid() <= 2 * provider.permits
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_keeps_what_was_done_and_the_same_command_goes_on(
     tmp_path: Path, number: signal.Signals, calm_run: Calm
 ) -> None:

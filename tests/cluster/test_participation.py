@@ -62,6 +62,7 @@ def test_a_model_that_loses_all_of_its_first_calls_ends_the_run(tmp_path: Path, 
     assert part["lost"] >= 20
 
 
+@pytest.mark.slow
 def test_failed_cases_are_searched_again_and_their_rows_replaced(tmp_path: Path) -> None:
     write_cases(tmp_path / "cases.jsonl", 8)
     with RefusingProvider(refuses=r"(?s)^judge-0 .*case-000[37]\b") as provider:
