@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mics_ray.models.replies import store_care
+from mics_ray.models.replies.prune import plan_prune, prune_replies
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.replies.store_file import INSERT_REPLY, Row, create_file, folder_bytes, reply_checksum
 
@@ -83,8 +84,8 @@ async def measure_store(folder: Path, replies: int) -> None:
     await cache.close()
     print(f"stats {measure_seconds(store_care.collect_stats, folder):.1f} s")
     print(f"verify {measure_seconds(store_care.check_files, folder):.1f} s")
-    doomed = store_care.plan_prune(folder, "model-1", FOREVER)
-    print(f"prune one model of eight {measure_seconds(store_care.prune_replies, folder, doomed):.1f} s")
+    doomed = plan_prune(folder, "model-1", FOREVER)
+    print(f"prune one model of eight {measure_seconds(prune_replies, folder, doomed):.1f} s")
 
 
 def main() -> None:

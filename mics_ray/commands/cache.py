@@ -28,7 +28,7 @@ from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_USAGE, LockedRun, R
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.models.replies import store_care
 from mics_ray.models.replies.closing import tidy_folder
-from mics_ray.models.replies.store_care import PrunePlan
+from mics_ray.models.replies.prune import PrunePlan, plan_prune, prune_replies
 from mics_ray.models.replies.store_file import folder_bytes
 from mics_ray.private_files import read_json_object
 
@@ -131,7 +131,7 @@ def prune_cache(folder: Path, given: argparse.Namespace, console: Console) -> in
     down_to = None if given.max_gb is None else round(given.max_gb * GB)
     with _hold_run(folder):
         # Planned under the lock: a run that goes on in between may need or add replies.
-        doomed = store_care.plan_prune(folder, given.model, before, down_to)
+        doomed = plan_prune(folder, given.model, before, down_to)
         for model, count in sorted(doomed.entries.items()):
             console.print(f"{model}: {count:,} replies", markup=False)
         told = f"{doomed.entries.total():,} replies, about {doomed.disk_bytes / 1e6:.1f} MB"
@@ -141,7 +141,7 @@ def prune_cache(folder: Path, given: argparse.Namespace, console: Console) -> in
         _refuse_what_is_needed(folder, doomed, given.pay_again)
         size = folder_bytes(folder)
         tidy_folder(folder)
-        gone = store_care.prune_replies(folder, doomed)
+        gone = prune_replies(folder, doomed)
         console.print(f"removed {gone:,} replies, {(size - folder_bytes(folder)) / 1e6:.1f} MB of the disk are free")
     return EXIT_OK
 

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from mics_ray.assemble.locations import JUDGE, make_root, resolve_cases, resolve_embedded
-from mics_ray.config.schema import PicturesConfig
+from mics_ray.assemble.locations import JUDGE
+from mics_ray.assemble.recorded_config import find_recorded_pictures, read_recorded_config, read_recorded_view
 from mics_ray.errors import RefusedRun
-from mics_ray.io.input_files import InputError, list_folders
 from mics_ray.io.shards import ShardError, iter_rows, list_shards
-from mics_ray.models.pictures.windows import View, read_view
+from mics_ray.models.pictures.windows import View
 from mics_ray.private_files import read_json_object
 
 
@@ -43,19 +40,11 @@ class RunSource:
 
     def find_pictures(self) -> Path | str | None:
         """The folder or address of the pictures; relative paths are taken from where this program is started."""
-        data = self.config.get("data") or {}
-        if data.get("image_root"):
-            return make_root(resolve_embedded(str(data["image_root"])))
-        try:
-            folders = list_folders(resolve_cases(data["cases"])) if data.get("cases") else []
-        except InputError:
-            return None
-        return make_root(folders[0]) if len(folders) == 1 else None
+        return find_recorded_pictures(self.config)
 
     def read_view(self) -> View:
         """How the run's models saw pictures."""
-        found = self.config.get("pictures") or {}
-        return read_view(PicturesConfig(window=found.get("window", "auto"), frames=found.get("frames", "auto")))
+        return read_recorded_view(self.config)
 
     def list_roles(self) -> dict[str, str]:
         """The role of each model by its entry name."""
@@ -81,12 +70,4 @@ def open_source(folder: Path, setting: str = "run.dir") -> RunSource:
         raise RefusedRun(
             f"{setting}: no rows in {folder}; give the run.dir of mics generate, once it has committed cases"
         )
-    return RunSource(folder, _read_config(folder / "config.yaml"), read_json_object(folder / "summary.json"))
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return RunSource(folder, read_recorded_config(folder), read_json_object(folder / "summary.json"))

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from mics_ray.assemble.locations import make_root, resolve_cases, resolve_embedded
-from mics_ray.config.schema import PicturesConfig
+from mics_ray.assemble.locations import make_root, resolve_embedded
+from mics_ray.assemble.recorded_config import find_recorded_pictures, read_recorded_config, read_recorded_view
 from mics_ray.errors import RefusedRun
-from mics_ray.io.input_files import InputError, list_folders
 from mics_ray.io.shards import ShardError, iter_rows, list_shards
-from mics_ray.models.pictures.windows import AUTO, View, read_view
+from mics_ray.models.pictures.windows import AUTO, View
 from mics_ray.private_files import read_json_object
 
 
@@ -55,8 +52,8 @@ def _number_names(folders: Sequence[Path]) -> list[str]:
 def _open_run(folder: Path, name: str, image_root: str | None) -> Run:
     if not list_shards(folder / "results"):
         raise RefusedRun(f"run.dir: no results in {folder}; is it a run.dir of scripts/generate.py?")
-    config = _read_run_config(folder / "config.yaml")
-    images = make_root(resolve_embedded(image_root)) if image_root else _find_pictures(config.get("data") or {})
+    config = read_recorded_config(folder)
+    images = make_root(resolve_embedded(image_root)) if image_root else find_recorded_pictures(config)
     if images is None or (isinstance(images, Path) and not images.is_dir()):
         raise RefusedRun(f"run.dir {folder}: its picture folder {images or ''} is not there; give image_root=…")
     return Run(
@@ -66,34 +63,8 @@ def _open_run(folder: Path, name: str, image_root: str | None) -> Run:
         _list_models(config),
         _intern_prompt(config),
         _is_finished(folder),
-        _read_view(config),
+        read_recorded_view(config),
     )
-
-
-def _read_run_config(path: Path) -> dict[str, Any]:
-    """The run's resolved configuration; nothing where it is not there or not readable."""
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _read_view(config: dict[str, Any]) -> View:
-    """How the run's models saw pictures."""
-    found = config.get("pictures") or {}
-    return read_view(PicturesConfig(window=found.get("window", "auto"), frames=found.get("frames", "auto")))
-
-
-def _find_pictures(data: dict[str, Any]) -> Path | str | None:
-    """The picture folder that a run was started with, relative paths taken from where this program is started."""
-    if data.get("image_root"):
-        return make_root(resolve_embedded(str(data["image_root"])))
-    try:
-        folders = list_folders(resolve_cases(data["cases"])) if data.get("cases") else []
-    except InputError:
-        return None
-    return make_root(folders[0]) if len(folders) == 1 else None
 
 
 def _list_models(config: dict[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,7 @@ async def _read_capped_body(answer: httpx2.Response) -> bytes:
     if encoding not in DECODED:
         raise _UnreadableBody(f"{answer.status_code} in an encoding that was not asked for")
     body = bytearray()
-    # Most bodies are not encoded: reading them through a decoder takes twice the CPU.
+    # Most bodies are not encoded; a decoder that does nothing costs CPU all the same.
     plain = encoding in PLAIN and isinstance(answer.stream, httpx2.AsyncByteStream)
     async for chunk in answer.stream if plain else answer.aiter_bytes():  # type: ignore[union-attr]
         body += chunk

@@ -11,14 +11,13 @@ import pytest
 from mics_ray.config.schema import ModelConfig
 from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.replies.closing import tidy_folder
+from mics_ray.models.replies.prune import plan_prune, prune_replies
 from mics_ray.models.replies.reply_store import ReplyStore, ReplyStoreFull
 from mics_ray.models.replies.store_care import (
     FileCheck,
     check_files,
     collect_stats,
     list_set_aside,
-    plan_prune,
-    prune_replies,
     read_sound_replies,
     total_by_model,
 )
