@@ -11,6 +11,7 @@ from mics_ray.config.schema import Config, Engine, ModelConfig, PicturesConfig, 
 from mics_ray.errors import RefusedRun
 from mics_ray.io.input_files import InputError, find_input_files
 from mics_ray.models.engine.adapter import find_served_rank
+from mics_ray.models.engine.arguments import find_argument_problems
 from mics_ray.models.pictures.windows import read_view
 from mics_ray.models.prompts import check_templates
 
@@ -220,8 +221,8 @@ def _check_size(entry: ModelConfig) -> list[str]:
 
 
 def _check_served(entry: ModelConfig) -> list[str]:
-    """What is wrong with a model of ours: code that is not pinned, an adapter that is none."""
-    problems = []
+    """What is wrong with a model of ours: names that vLLM does not take, code that is not pinned, no adapter."""
+    problems = find_argument_problems(entry)
     if entry.trust_remote_code and not _is_full_commit(entry.revision):
         problems.append("trust_remote_code needs `revision`, a full commit hash of 40 hex digits")
     if entry.adapter is not None:

@@ -15,6 +15,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
+from mics_ray.config.open_mappings import UnknownEntry, apply_overrides, split_overrides
 from mics_ray.config.schema import Config
 from mics_ray.errors import RefusedRun
 
@@ -56,10 +57,15 @@ def _compose_checked(
     overrides = [_wrap_list(override, known) for override in overrides]
     _refuse_unknown_choices(overrides, known, config_dir)
     try:
+        closed, opened = split_overrides(overrides, schema)
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            composed = compose(job, [*overrides, *searchpath])
+            composed = compose(job, [*closed, *searchpath])
+        apply_overrides(composed, opened)
         _refuse_keys(composed)
         config = OmegaConf.to_object(composed)
+    except UnknownEntry as unknown:
+        near = suggest_nearest(unknown.name.rpartition(".")[2], unknown.siblings)
+        raise RefusedRun(f"unknown name {redact(unknown.name)!r}{near}") from None
     except MissingConfigException as error:
         raise RefusedRun(_explain_unknown_choice(error)) from None
     except OverrideParseException as error:

@@ -16,6 +16,7 @@ from typing import Any
 from mics_ray import __version__
 from mics_ray.config.context import read_context
 from mics_ray.config.schema import Config, Engine, ModelConfig
+from mics_ray.config.speed_arguments import drop_speed
 
 OF_ENDPOINTS = ("model", "temperature", "max_tokens")
 """What decides the replies of a mentor or the judge behind an API."""
@@ -55,7 +56,7 @@ def build_identity(config: Config, data_sha256: str) -> dict[str, Any]:
         flat["data.context"] = ", ".join(shown)
     for name, value in _flatten_view(view):
         flat[name] = value.value if isinstance(value, Enum) else value
-    return flat
+    return drop_speed(flat)
 
 
 def name_decisive_fields(engine: Engine) -> tuple[str, ...]:
@@ -77,6 +78,8 @@ def digest_identity(view: dict[str, Any]) -> str:
 def list_differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What changed between two views, one line each; long texts are not shown."""
     lines = []
+    # Views that were written before hold these too.
+    old, new = drop_speed(old), drop_speed(new)
     for name in sorted(old.keys() | new.keys()):
         before, after = old.get(name), new.get(name)
         if before != after:

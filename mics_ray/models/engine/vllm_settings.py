@@ -13,25 +13,12 @@ from typing import Any
 
 from mics_ray.config.schema import ModelConfig
 from mics_ray.models.engine.adapter import find_served_rank
+from mics_ray.models.engine.arguments import find_argument_problems
 
 KV_CACHE_BYTES = 256 * 2**20
 GPU_MEMORY_SHARE = 0.9
 """Of a GPU, or of a replica's share of one: what its engine may fill with weights and cache."""
 
-_OWN_FIELDS = frozenset(
-    {
-        "model",
-        "revision",
-        "tensor_parallel_size",
-        "pipeline_parallel_size",
-        "max_model_len",
-        "trust_remote_code",
-        "mm_processor_kwargs",
-        "load_format",
-        "enable_lora",
-        "max_lora_rank",
-    }
-)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -69,10 +56,10 @@ def check_libraries() -> None:
 
 
 def engine_args(config: ModelConfig, on_gpu: bool) -> dict[str, Any]:
-    """vLLM's ``AsyncEngineArgs`` by name. Raises ValueError for code or weights that could run as code, and for an
-    ``adapter`` that is none."""
-    if doubled := sorted(_OWN_FIELDS & config.engine_kwargs.keys()):
-        raise ValueError(f"engine_kwargs: {', '.join(doubled)} cannot be set here")
+    """vLLM's ``AsyncEngineArgs`` by name. Raises ValueError for a name that vLLM does not take, for code or weights
+    that could run as code, and for an ``adapter`` that is none."""
+    if problems := find_argument_problems(config):
+        raise ValueError("; ".join(problems))
     if config.trust_remote_code and not _COMMIT.fullmatch(config.revision or ""):
         raise ValueError("trust_remote_code needs `revision` to be a full commit hash (40 hex digits)")
     own = {
