@@ -65,7 +65,8 @@ def _compose_checked(
         config = OmegaConf.to_object(composed)
     except UnknownEntry as unknown:
         near = suggest_nearest(unknown.name.rpartition(".")[2], unknown.siblings)
-        raise RefusedRun(f"unknown name {redact(unknown.name)!r}{near}") from None
+        more = "; with a + before it, it is an entry of its own" if unknown.addable else ""
+        raise RefusedRun(f"unknown name {redact(unknown.name)!r}{near}{more}") from None
     except MissingConfigException as error:
         raise RefusedRun(_explain_unknown_choice(error)) from None
     except OverrideParseException as error:

@@ -3,6 +3,7 @@
 import pytest
 
 from mics_ray.config.compose import compose_config
+from mics_ray.config.schema import Engine
 from mics_ray.errors import RefusedRun
 
 DEMO = "experiment=demo"
@@ -38,9 +39,34 @@ def test_the_last_of_several_overrides_wins() -> None:
     assert config.interns["tiny_internvl"].engine_kwargs == {"a": 2, "b": 4}
 
 
-def test_a_new_entry_and_its_mapping_come_together() -> None:
-    config = compose_config([DEMO, "interns.mine.engine_kwargs.max_num_seqs=4", "+interns.mine.model=org/model"])
-    assert config.interns["mine"].engine_kwargs == {"max_num_seqs": 4}
+@pytest.mark.parametrize("sign", ["", "+"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "interns.mine.model=org/model",
+        "interns.mine={model: org/model}",
+        "interns.mine={model: x,max_tokens: 9}|interns.mine.model=org/model",
+    ],
+)
+def test_an_entry_comes_with_its_model_whatever_the_order(sign: str, model: str) -> None:
+    more = ["interns.mine.engine_kwargs.max_num_seqs=4", f"{sign}interns.mine.replicas=3"]
+    config = compose_config([DEMO, *more, *(f"{sign}{one}" for one in model.split("|"))])
+    mine = config.interns["mine"]
+    assert (mine.model, mine.engine, mine.replicas) == ("org/model", Engine.vllm, 3)
+    assert mine.engine_kwargs == {"max_num_seqs": 4}
+    assert "tiny_internvl" in config.interns
+
+
+def test_an_entry_that_is_there_gets_another_model() -> None:
+    config = compose_config([DEMO, f"{INTERN}.model=org/model", "mentors.mine.model=m", "judge.model=j"])
+    assert config.interns["tiny_internvl"].model == "org/model"
+    assert config.interns["tiny_internvl"].max_model_len is not None, "the rest of it stays"
+    assert config.mentors["mine"].engine is Engine.endpoint
+    assert config.judge.model == "j"
+
+
+def test_an_entry_that_is_taken_away_is_not_made_anew() -> None:
+    assert "tiny_internvl" not in compose_config([DEMO, f"{INTERN}.model=m", f"~{INTERN}"]).interns
 
 
 @pytest.mark.parametrize(
@@ -48,6 +74,10 @@ def test_a_new_entry_and_its_mapping_come_together() -> None:
     [
         ("interns.tiny_internv.engine_kwargs.a=1", ["'interns.tiny_internv'", "'tiny_internvl'"]),
         ("+interns.tiny_internv.engine_kwargs.a=1", ["'interns.tiny_internv'", "'tiny_internvl'"]),
+        ("interns.tiny_internv.model=org/model", ["'tiny_internvl'", "with a + before it"]),
+        ("interns.mine.replicas=2", ["'interns.mine'"]),
+        ("+interns.mine.replicas=2", ["mine"]),
+        ("+interns.mine={model: m, replica: 2}", ["replica"]),
         (f"{INTERN}.engine_kwarg.a=1", ["engine_kwarg", "'engine_kwargs'"]),
         ("judge.headers.X=[1]", ["judge.headers"]),
     ],
