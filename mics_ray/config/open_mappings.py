@@ -14,7 +14,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-
 NEAR = 0.8
 """How alike (0-1) a name is to that of an entry that is there to be taken for it, misspelt."""
 
@@ -28,8 +27,7 @@ class UnknownEntry(Exception):
 
 
 def split_overrides(overrides: Sequence[str], schema: type) -> tuple[list[str], list[Override]]:
-    """The overrides that are Hydra's, and those of open mappings of ``schema`` and of entries that may be added, both in
-    their order.
+    """The overrides that are Hydra's, and those of ``schema``'s open mappings and of entries that may be added, in order.
 
     Raises Hydra's ``OverrideParseException``.
     """

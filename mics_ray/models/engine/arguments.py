@@ -1,4 +1,4 @@
-"""The names in ``engine_kwargs`` and ``processor_kwargs``, held against a list of what vLLM takes: vLLM stays unloaded."""
+"""The names in ``engine_kwargs`` and ``processor_kwargs``, held against a list of what vLLM takes, without vLLM."""
 
 import difflib
 import json
@@ -52,8 +52,9 @@ def _check_engine(given: Mapping[str, Any]) -> list[str]:
         elif name not in known:
             problems.append(f"engine_kwargs: vLLM has no {name[:60]!r}{_suggest(name, known)}")
     limits = given.get("limit_mm_per_prompt")
-    if isinstance(limits, Mapping) and (wrong := next((name for name in map(str, limits) if name not in MODALITIES), None)):
-        problems.append(f"engine_kwargs.limit_mm_per_prompt: no {wrong[:60]!r}{_suggest(wrong, MODALITIES)}")
+    for name in map(str, limits if isinstance(limits, Mapping) else ()):
+        if name not in MODALITIES:
+            problems.append(f"engine_kwargs.limit_mm_per_prompt: no {name[:60]!r}{_suggest(name, MODALITIES)}")
     return problems
 
 
