@@ -27,7 +27,7 @@ class UnknownEntry(Exception):
 
 
 def split_overrides(overrides: Sequence[str], schema: type) -> tuple[list[str], list[Override]]:
-    """The overrides that are Hydra's, and those of ``schema``'s open mappings and of entries that may be added, in order.
+    """The overrides that are Hydra's, and those of ``schema``'s open mappings and of entries to add, each in order.
 
     Raises Hydra's ``OverrideParseException``.
     """
