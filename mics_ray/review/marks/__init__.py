@@ -1,0 +1,1 @@
+"""What people say of chains: one reviewer's marks, kept in ``run.dir/reviews/NAME.jsonl``."""
