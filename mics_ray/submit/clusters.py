@@ -13,8 +13,8 @@ from mics_ray.submit.job import SubmittedJob
 
 CLUSTERS = {
     "existing": "mics_ray.submit.existing:Existing",
-    "slurm": "mics_ray.submit.slurm:Slurm",
-    "kuberay": "mics_ray.submit.kuberay:Kuberay",
+    "slurm": "mics_ray.submit.slurm.cluster:Slurm",
+    "kuberay": "mics_ray.submit.kuberay.cluster:Kuberay",
     "vm": "mics_ray.submit.vm:Vm",
 }
 """Kind -> module and class; the class takes the kind's configuration and :data:`Say`."""

@@ -62,7 +62,13 @@ class KuberayConfig:
     dir: str = "submissions"  # on this machine: the manifests
     standing: bool = False  # a RayCluster that stays, for cluster=existing, and no RayJob
     gpu_resource: str = "nvidia.com/gpu"
-    gpu_nodes: dict[str, str] = field(default_factory=dict)  # labels of the nodes for GPU pods
+    nodes: dict[str, str] = field(default_factory=dict)  # labels of the nodes that pods may go to
+    gpu_nodes: dict[str, str] = field(default_factory=dict)  # those of GPU pods, besides
+    tolerations: list[dict[str, Any]] = field(default_factory=list)  # of every pod, in Kubernetes' own words
+    image_pull_secrets: list[str] = field(default_factory=list)  # names of Secrets for the image's registry
+    service_account: str | None = None  # of every pod; None: the namespace's, and one that the operator makes
+    security_context: dict[str, Any] = field(default_factory=dict)  # merged into every pod's; null takes a field away
+    shared_memory: str | None = None  # /dev/shm of every pod; None: the object store and 1 GiB
     cpus_per_gpu: int = 8
     memory_per_gpu: str = "64Gi"
     head_cpus: int = 8

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mics_ray.config.compose import looks_like_key
-from mics_ray.submit import kuberay_manifest, vm_file
+from mics_ray.submit import vm_file
+from mics_ray.submit.kuberay import pods
 
 ROOT = Path(__file__).resolve().parents[3]
 FILE = ROOT / "cluster/docker/Dockerfile"
@@ -93,10 +94,15 @@ def test_every_script_is_valid_shell() -> None:
 
 def test_nobody_is_root_and_the_user_is_the_one_of_the_pods() -> None:
     assert of("USER")[-1] == "mics"
-    assert f"useradd --uid {kuberay_manifest.USER} " in of("RUN")[0]
+    assert f"useradd --uid {pods.USER} " in of("RUN")[0]
     assert instructions().index(("USER", "mics")) < min(
         number for number, (word, _) in enumerate(instructions()) if word == "COPY"
     )
+
+
+def test_a_user_that_openshift_makes_up_has_a_home_to_write_to() -> None:
+    assert {"HOME=/home/mics", "USER=mics"} <= set(of("ENV")[0].split())
+    assert "chgrp 0 /home/mics /data && chmod g=u /home/mics /data" in re.sub(r"\s+", " ", of("RUN")[0])
 
 
 def test_no_secret_and_no_host_is_written_down() -> None:
@@ -109,6 +115,6 @@ def test_no_secret_and_no_host_is_written_down() -> None:
 
 
 def test_the_project_lies_where_the_clusters_look_for_it() -> None:
-    assert of("WORKDIR") == [kuberay_manifest.CODE] == [vm_file.CODE]
-    assert f"PATH={kuberay_manifest.CODE}/.venv/bin:" in of("ENV")[0]
+    assert of("WORKDIR") == [pods.CODE] == [vm_file.CODE]
+    assert f"PATH={pods.CODE}/.venv/bin:" in of("ENV")[0]
     assert vm_file.TOKEN.startswith("/home/mics/")

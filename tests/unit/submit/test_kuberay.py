@@ -14,10 +14,10 @@ import yaml
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.runtime.serving.placement import ReplicaNeed
 from mics_ray.submit.command import SubmitArguments, run_action
-from mics_ray.submit.config import KuberayConfig
+from mics_ray.submit.config import KuberayConfig, compose_cluster
 from mics_ray.submit.job import SubmittedJob, describe_job
-from mics_ray.submit.kuberay import Kuberay
-from mics_ray.submit.kuberay_manifest import PodGroup, build_manifests, worker_groups
+from mics_ray.submit.kuberay.cluster import Kuberay
+from mics_ray.submit.kuberay.manifest import PodGroup, build_manifests, worker_groups
 from tests.support.kubernetes import problems
 
 JOB = ("mentors=paper", "interns=paper", "judge=deepseek", "data.cases=cases.jsonl", "run.dir=runs/first")
@@ -152,11 +152,90 @@ def test_group_files_of_the_user_travel_as_a_config_map(tmp_path: Path) -> None:
     assert files["data"][item["key"]] == text
 
 
+SETTINGS = (
+    "cluster.image_pull_secrets=[registry, mirror]",
+    "cluster.service_account=mics",
+    "cluster.nodes={pool: hospital}",
+    "cluster.gpu_nodes={nvidia.com/gpu.product: NVIDIA-L40S}",
+    "cluster.tolerations=[{key: team, value: eyes, effect: NoSchedule}, {operator: Exists, tolerationSeconds: 60}]",
+    "cluster.security_context={runAsUser: null, fsGroup: null, supplementalGroups: [4000]}",
+    "cluster.shared_memory=12Gi",
+)
+
+
+def configured(*words: str) -> KuberayConfig:
+    """As from a command line."""
+    made = compose_cluster(
+        ("cluster=kuberay", "cluster.image=m", "cluster.volume_claim=c", "cluster.secret=s", *words), None
+    )
+    assert isinstance(made, KuberayConfig)
+    return made
+
+
+@pytest.mark.parametrize("standing", [False, True])
+def test_what_a_cluster_asks_of_pods_stands_in_every_pod(standing: bool) -> None:
+    (made,) = build_manifests(configured(*SETTINGS, f"cluster.standing={standing}"), described())
+    assert problems(made) == []
+    head, *workers = pods(made)
+    assert len(workers) == 3
+    for pod in (head, *workers):
+        assert pod["imagePullSecrets"] == [{"name": "registry"}, {"name": "mirror"}]
+        assert pod["serviceAccountName"] == "mics"
+        assert pod["tolerations"][:2] == [
+            {"key": "team", "value": "eyes", "effect": "NoSchedule"},
+            {"operator": "Exists", "tolerationSeconds": 60},
+        ]
+        context = pod["securityContext"]
+        assert {"runAsUser", "fsGroup"}.isdisjoint(context)
+        assert (context["runAsNonRoot"], context["supplementalGroups"]) == (True, [4000])
+        (shared,) = [volume["emptyDir"] for volume in pod["volumes"] if "emptyDir" in volume]
+        assert shared == {"medium": "Memory", "sizeLimit": "12Gi"}
+    assert head["nodeSelector"] == {"pool": "hospital"}
+    assert len(head["tolerations"]) == 2
+    for pod in workers:
+        assert pod["nodeSelector"] == {"pool": "hospital", "nvidia.com/gpu.product": "NVIDIA-L40S"}
+        assert pod["tolerations"][2]["key"] == "nvidia.com/gpu"
+        assert pod["automountServiceAccountToken"] is False
+
+
+def test_pods_say_nothing_that_no_setting_says() -> None:
+    head, *workers = pods(ray_job())
+    assert {"imagePullSecrets", "serviceAccountName", "nodeSelector", "tolerations"}.isdisjoint(head)
+    assert all({"imagePullSecrets", "serviceAccountName", "nodeSelector"}.isdisjoint(pod) for pod in workers)
+
+
+def test_every_container_may_run_where_only_restricted_pods_may() -> None:
+    """The operator's own, the autoscaler, too."""
+    spec = ray_job()["spec"]["rayClusterSpec"]
+    contexts = [pod["containers"][0]["securityContext"] for pod in pods(ray_job())]
+    for context in (spec["autoscalerOptions"]["securityContext"], *contexts):
+        assert context == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("cluster.shared_memory=12 Gi", r"cluster\.shared_memory: 12 Gi is not a size"),
+        ("cluster.shared_memory=4095Mi", r"cluster\.shared_memory: 4095Mi is less than cluster\.object_store_bytes"),
+        ("cluster.shared_memory=4G", r"cluster\.shared_memory: 4G is less"),
+        ("cluster.tolerations=[{key: a, effekt: NoSchedule}]", r"cluster\.tolerations: no field effekt; there is: key"),
+    ],
+)
+def test_what_kubernetes_would_misread_is_refused(word: str, said: str) -> None:
+    with pytest.raises(RefusedRun, match=said):
+        Kuberay(configured(word), print)
+
+
+def test_a_shared_memory_as_large_as_the_object_store_is_taken() -> None:
+    assert Kuberay(configured("cluster.shared_memory=4Gi"), print)
+
+
 KUBECTL = """#!/bin/sh
 echo "$*" >> "$KUBE/log"
 case "$*" in
   *"get crd"*) [ -e "$KUBE/operator" ] || { echo 'error: the server does not know rayjobs' >&2; exit 1; } ;;
   *"get pvc"*) [ -e "$KUBE/pvc" ] || { echo 'Error: persistentvolumeclaims "results" not found' >&2; exit 1; } ;;
+  *"get serviceaccount"*|*"get secret registry"*) [ -e "$KUBE/account" ] || { echo 'Error: not found' >&2; exit 1; } ;;
   *"get secret"*) cat "$KUBE/secret" ;;
   *"get rayjob"*) [ ! -e "$KUBE/rayjob" ] || cat "$KUBE/rayjob" ;;
   *"get pods"*) echo pod/head ;;
@@ -179,7 +258,7 @@ def kube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "secret").write_text("OPENAI_API_KEY GEMINI_API_KEY DASHSCOPE_API_KEY DEEPSEEK_API_KEY")
     monkeypatch.setenv("KUBE", str(folder))
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    monkeypatch.setattr("mics_ray.submit.kuberay.POLL_S", 0.01)
+    monkeypatch.setattr("mics_ray.submit.kuberay.cluster.POLL_S", 0.01)
     return folder
 
 
@@ -257,15 +336,22 @@ def test_stopping_asks_ray_and_a_stopped_job_ends_75(tmp_path: Path, kube: Path)
 
 @pytest.mark.parametrize(
     ("gone", "named"),
-    [("operator", "KubeRay operator"), ("pvc", "cluster.volume_claim"), ("secret", "DEEPSEEK_API_KEY")],
+    [
+        ("operator", "KubeRay operator"),
+        ("pvc", "cluster.volume_claim"),
+        ("secret", "DEEPSEEK_API_KEY"),
+        ("account", "cluster.service_account"),
+        ("registry", "cluster.image_pull_secrets"),
+    ],
 )
 def test_what_is_missing_in_the_cluster_is_refused_by_name(tmp_path: Path, kube: Path, gone: str, named: str) -> None:
     if gone == "secret":
         (kube / "secret").write_text("OPENAI_API_KEY GEMINI_API_KEY DASHSCOPE_API_KEY")
-    else:
+    elif gone in ("operator", "pvc"):
         (kube / gone).unlink()
+    more = {"account": {"service_account": "mics"}, "registry": {"image_pull_secrets": ["registry"]}}.get(gone, {})
     with pytest.raises(RefusedRun, match=named):
-        kuberay(tmp_path, []).submit(described(), detach=True)
+        kuberay(tmp_path, [], **more).submit(described(), detach=True)
     assert "apply" not in (kube / "log").read_text()
 
 

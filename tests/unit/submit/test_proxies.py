@@ -15,7 +15,7 @@ from mics_ray.errors import RefusedRun
 from mics_ray.proxies import is_loopback, reach_directly, shows_secrets
 from mics_ray.runtime.monitor.scrape import read_samples
 from mics_ray.submit.job import SubmittedJob
-from mics_ray.submit.kuberay import _exec_on_head
+from mics_ray.submit.kuberay.cluster import _exec_on_head
 from tests.support.program import ROOT
 from tests.support.ray_dashboard import Dashboard
 

@@ -11,7 +11,8 @@ from mics_ray.errors import RefusedRun
 from mics_ray.jobs.lock import RunLock
 from mics_ray.submit.config import SlurmConfig
 from mics_ray.submit.job import SubmittedJob, describe_job
-from mics_ray.submit.slurm import BLOCK_PORTS, BLOCKS, FIRST_PORT, Slurm, render_sbatch
+from mics_ray.submit.slurm.cluster import Slurm
+from mics_ray.submit.slurm.sbatch import BLOCK_PORTS, BLOCKS, FIRST_PORT, render_sbatch
 
 WORDS = ["experiment=demo", 'data.cases="/data/it\'s here.jsonl"', "run.dir=runs/x"]
 

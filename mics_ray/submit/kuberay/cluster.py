@@ -19,13 +19,13 @@ from mics_ray.private_files import make_private_folder, write_private
 from mics_ray.submit.clusters import Preview, Say, check_writable
 from mics_ray.submit.config import KuberayConfig
 from mics_ray.submit.job import SubmittedJob
-from mics_ray.submit.kuberay_manifest import build_manifests
+from mics_ray.submit.kuberay.manifest import build_manifests
+from mics_ray.submit.kuberay.pods import check_pods
 from mics_ray.submit.package import find_group_files
 
 POLL_S = 3.0
 ENDED = ("Complete", "Failed")
 """KubeRay's words for a RayJob that does nothing more."""
-MEMORY = re.compile(r"[1-9]\d*(?:[KMGT]i?)?")
 
 
 class Kuberay:
@@ -34,9 +34,7 @@ class Kuberay:
     def __init__(self, config: KuberayConfig, say: Say) -> None:
         if not config.mount.startswith("/"):
             raise RefusedRun(f"cluster.mount: {config.mount} is not an absolute path of the pods")
-        for name in ("head_memory", "memory_per_gpu"):
-            if not MEMORY.fullmatch(getattr(config, name)):
-                raise RefusedRun(f"cluster.{name}: {getattr(config, name)} is not a size such as 64Gi")
+        check_pods(config)
         self._config, self._say = config, say
         self.base = config.mount
 
@@ -104,9 +102,14 @@ class Kuberay:
         return path
 
     def _check_cluster(self, job: SubmittedJob) -> None:
-        """Refuse what would leave pods waiting for ever: no operator, no volume, no Secret or not all its keys."""
+        """Refuse what would leave pods waiting for ever: no operator, volume, account or Secret, or not all keys."""
         self._run_kubectl("get", "crd", "rayjobs.ray.io", "-o", "name", hint="is the KubeRay operator installed?")
         self._run_kubectl("get", "pvc", self._config.volume_claim, "-o", "name", hint="cluster.volume_claim")
+        if self._config.service_account:
+            name = self._config.service_account
+            self._run_kubectl("get", "serviceaccount", name, "-o", "name", hint="cluster.service_account")
+        for name in self._config.image_pull_secrets:
+            self._run_kubectl("get", "secret", name, "-o", "name", hint="cluster.image_pull_secrets")
         if job.key_names:
             template = "go-template={{range $name, $value := .data}}{{$name}} {{end}}"
             held = self._run_kubectl("get", "secret", str(self._config.secret), "-o", template, hint="cluster.secret")

@@ -3,39 +3,26 @@
 import errno
 import getpass
 import os
-import re
-import shlex
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from rich.console import Console
 
-from mics_ray.config.keys import DIRECTORY, read_key
+from mics_ray.config.keys import read_key
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.private_files import create_private, make_private_folder, write_private
-from mics_ray.runtime.serving.placement import ClusterNode, find_placement_problems
 from mics_ray.submit.clusters import Preview, Say
 from mics_ray.submit.config import SlurmConfig
 from mics_ray.submit.job import SubmittedJob
-from mics_ray.submit.package import ROOT
+from mics_ray.submit.slurm.sbatch import render_sbatch
 
 POLL_S = 2.0
 CHUNK = 1 << 20
 RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED")
-TEMPLATE = ROOT / "cluster/slurm/job.sbatch.j2"
-FIRST_PORT, BLOCK_PORTS, BLOCKS = 10000, 20, 1100
-"""Ports of jobs lie in 10000 to 31999, below those that the kernel gives out."""
-HEAD_PORTS = 3
-HEAD_STORE = 100_000_000
-PATIENCE_S = 300
-_PLAIN = re.compile(r"[\w./:@%+=,-]+")
 
 
 class Slurm:
@@ -194,63 +181,3 @@ def _read_chunk(log: Path, seen: int) -> bytes:
     with log.open("rb") as file:
         file.seek(seen)
         return file.read(CHUNK)
-
-
-def render_sbatch(config: SlurmConfig, job: SubmittedJob, folder: str) -> str:
-    """The sbatch file of ``job``, whose relative paths begin at ``folder``. Raises :class:`RefusedRun`."""
-    check_slurm(config, job)
-    files = str(Path(config.dir).absolute() / job.submission_id)
-    own = str(job.config_dir.resolve()) if job.config_dir else None
-    values: dict[str, Any] = {
-        "name": job.submission_id,
-        "nodes": config.nodes,
-        "cpus": config.cpus_per_node,
-        "gpus": config.gpus_per_node,
-        "store": config.object_store_bytes,
-        "options": list(_sbatch_options(config)),
-        "signal_s": config.signal_s,
-        "files": files,
-        "folder": shlex.quote(folder),
-        "scratch": config.scratch,
-        "python": config.python or sys.executable,
-        "root": shlex.quote(str(ROOT)),
-        "secrets": shlex.quote(config.secrets_dir) if config.secrets_dir else "",
-        "secrets_variable": DIRECTORY,
-        "program": shlex.quote(str(ROOT / "scripts" / f"{job.program}.py")),
-        "arguments": shlex.join(job.program_arguments(None, own)),
-        "first_port": FIRST_PORT,
-        "block_ports": BLOCK_PORTS,
-        "blocks": BLOCKS,
-        "head_ports": HEAD_PORTS,
-        "agent_ports": BLOCK_PORTS - HEAD_PORTS,
-        "head_store": HEAD_STORE,
-        "patience_s": PATIENCE_S,
-        "exit_stopped": EXIT_STOPPED,
-    }
-    # Jinja's own sign for a comment stands in bash's ${#array[@]}.
-    environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, comment_start_string="{##"
-    )
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(values)
-
-
-def check_slurm(config: SlurmConfig, job: SubmittedJob) -> None:
-    """Refuse what SLURM or the shell would misread, and models that the nodes cannot hold."""
-    for name in ("dir", "scratch", "python", "memory", "time", "partition", "account", "qos"):
-        value = getattr(config, name)
-        if value is not None and not _PLAIN.fullmatch(value):
-            raise RefusedRun(f"cluster.{name}: only letters, digits and ./:@%+=,_- are allowed in {value[:80]!r}")
-    for name, least in (("nodes", 1), ("cpus_per_node", 1), ("gpus_per_node", 0), ("signal_s", 30)):
-        if getattr(config, name) < least:
-            raise RefusedRun(f"cluster.{name}: {getattr(config, name)} is below {least}")
-    machines = [ClusterNode(f"node {n + 1}", config.gpus_per_node, config.cpus_per_node) for n in range(config.nodes)]
-    # Without GPUs the models run on CPUs and reserve nothing.
-    if config.gpus_per_node and (problems := find_placement_problems(job.needs, machines)):
-        raise RefusedRun(f"{'; '.join(problems)}; see cluster.nodes and cluster.gpus_per_node")
-
-
-def _sbatch_options(config: SlurmConfig) -> list[tuple[str, str]]:
-    """What is left out is the cluster's own default."""
-    named = {"mem": config.memory, "time": config.time, "partition": config.partition, "account": config.account}
-    named["qos"] = config.qos
-    return [(option, value) for option, value in named.items() if value is not None]

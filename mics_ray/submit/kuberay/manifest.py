@@ -10,20 +10,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from mics_ray.config.keys import DIRECTORY
 from mics_ray.runtime.serving.placement import ReplicaNeed
-from mics_ray.submit.config import NOTHING_TOLD, KuberayConfig
+from mics_ray.submit.config import KuberayConfig
 from mics_ray.submit.job import SubmittedJob
+from mics_ray.submit.kuberay.pods import (
+    CODE,
+    Manifest,
+    add_mount,
+    build_container,
+    build_pod,
+    container_security,
+    multiply_quantity,
+    store_parameter,
+)
 
 API = "ray.io/v1"
-CODE = "/opt/mics"
-"""Where the image of cluster/docker/Dockerfile holds the project."""
 SECRETS = "/run/mics/secrets"
-USER = 1000
 GROUP_FILE = re.compile(r"[^-._a-zA-Z0-9]+")
-Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,12 @@ def _cluster_spec(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[
         # The operator makes the token's Secret and gives it to every pod.
         "authOptions": {"mode": "token"},
         "enableInTreeAutoscaling": True,
-        "autoscalerOptions": {"idleTimeoutSeconds": config.idle_s, "upscalingMode": "Default", "version": "v2"},
+        "autoscalerOptions": {
+            "idleTimeoutSeconds": config.idle_s,
+            "upscalingMode": "Default",
+            "version": "v2",
+            "securityContext": container_security(),
+        },
         "headGroupSpec": _head_group(config, job, own),
         "workerGroupSpecs": [_worker_group(config, group) for group in worker_groups(job.needs)],
     }
@@ -95,90 +105,38 @@ def _cluster_spec(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[
 
 def _head_group(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]]) -> Manifest:
     ports = {"gcs-server": 6379, "dashboard": 8265, "metrics": 8080}
-    container = _build_container(config, "ray-head", config.head_cpus, config.head_memory)
+    container = build_container(config, "ray-head", config.head_cpus, config.head_memory)
     container["ports"] = [{"name": name, "containerPort": port} for name, port in ports.items()]
-    spec = _pod_spec(config, container)
+    spec = build_pod(config, container)
     if job.key_names:
         items = [{"key": name, "path": name} for name in job.key_names]
         container["env"].append({"name": DIRECTORY, "value": SECRETS})
         source = {"secret": {"secretName": config.secret, "defaultMode": 0o440, "items": items}}
-        _add_mount(spec, container, "keys", SECRETS, source)
+        add_mount(spec, container, "keys", SECRETS, source)
     if own:
         items = [{"key": _config_map_key(name), "path": name} for name, _ in own]
         source = {"configMap": {"name": _config_map_name(job), "items": items}}
-        _add_mount(spec, container, "group-files", f"{CODE}/submitted_conf", source)
-    start = {"num-gpus": "0", "dashboard-host": "0.0.0.0", **_store_parameter(config)}
+        add_mount(spec, container, "group-files", f"{CODE}/submitted_conf", source)
+    start = {"num-gpus": "0", "dashboard-host": "0.0.0.0", **store_parameter(config)}
     return {"serviceType": "ClusterIP", "rayStartParams": start, "template": {"spec": spec}}
 
 
 def _worker_group(config: KuberayConfig, group: PodGroup) -> Manifest:
-    container = _build_container(
-        config, "ray-worker", config.cpus_per_gpu * group.gpus, _multiply_quantity(config.memory_per_gpu, group.gpus)
+    container = build_container(
+        config, "ray-worker", config.cpus_per_gpu * group.gpus, multiply_quantity(config.memory_per_gpu, group.gpus)
     )
     for bound in ("limits", "requests"):
         container["resources"][bound][config.gpu_resource] = str(group.gpus)
     # A GPU pod has no business with the Kubernetes API; the head's autoscaler has.
-    spec = _pod_spec(config, container) | {
-        "automountServiceAccountToken": False,
-        "tolerations": [{"key": config.gpu_resource, "operator": "Exists", "effect": "NoSchedule"}],
-    }
-    if config.gpu_nodes:
-        spec["nodeSelector"] = dict(config.gpu_nodes)
+    spec = build_pod(config, container, config.gpu_nodes) | {"automountServiceAccountToken": False}
     return {
         "groupName": group.name,
         "replicas": group.least,
         "minReplicas": group.least,
         "maxReplicas": group.most,
-        "rayStartParams": {"num-gpus": str(group.gpus), **_store_parameter(config)},
+        "rayStartParams": {"num-gpus": str(group.gpus), **store_parameter(config)},
         "template": {"spec": spec},
     }
-
-
-def _build_container(config: KuberayConfig, name: str, cpus: int, memory: str) -> Manifest:
-    values = {**NOTHING_TOLD, "HF_HOME": f"{config.mount}/hub"}
-    return {
-        "name": name,
-        "image": config.image,
-        "env": [{"name": key, "value": value} for key, value in values.items()],
-        "resources": {bound: {"cpu": str(cpus), "memory": memory} for bound in ("limits", "requests")},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": [],
-    }
-
-
-def _pod_spec(config: KuberayConfig, container: Manifest) -> Manifest:
-    spec: Manifest = {
-        "containers": [container],
-        "restartPolicy": "Never",
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "fsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "terminationGracePeriodSeconds": config.stop_s,
-        "volumes": [],
-    }
-    _add_mount(spec, container, "data", config.mount, {"persistentVolumeClaim": {"claimName": config.volume_claim}})
-    shared = f"{math.ceil(config.object_store_bytes / 2**30) + 1}Gi"
-    _add_mount(spec, container, "shared-memory", "/dev/shm", {"emptyDir": {"medium": "Memory", "sizeLimit": shared}})
-    return spec
-
-
-def _add_mount(spec: Manifest, container: Manifest, name: str, path: str, source: Manifest) -> None:
-    spec["volumes"].append({"name": name, **source})
-    read_only = {"readOnly": True} if {"secret", "configMap"} & source.keys() else {}
-    container["volumeMounts"].append({"name": name, "mountPath": path, **read_only})
-
-
-def _store_parameter(config: KuberayConfig) -> dict[str, str]:
-    return {"object-store-memory": str(config.object_store_bytes)}
-
-
-def _multiply_quantity(memory: str, count: int) -> str:
-    """A Kubernetes quantity such as ``64Gi``, ``count`` times."""
-    number = re.match(r"\d+", memory)
-    return f"{int(number[0]) * count}{memory[number.end() :]}" if number else memory
 
 
 def _config_map(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]]) -> Manifest:

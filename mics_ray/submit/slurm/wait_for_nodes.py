@@ -1,4 +1,4 @@
-"""Waiting for a cluster's workers: ``python -m mics_ray.submit.wait_for_nodes HOST:PORT WORKERS SECONDS``."""
+"""Waiting for a cluster's workers: ``python -m mics_ray.submit.slurm.wait_for_nodes HOST:PORT WORKERS SECONDS``."""
 
 import socket
 import sys

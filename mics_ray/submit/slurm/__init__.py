@@ -1,0 +1,1 @@
+"""SLURM: the batch file, what its nodes run, and who submits it."""
