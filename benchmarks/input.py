@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import ray
 
 from mics_ray.config.schema import RayConfig
+from mics_ray.io.index.ids import IdSet
 from mics_ray.io.scan import scan_cases
-from mics_ray.io.shards import IdSet
 from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.driver.dataset import CaseStream
 

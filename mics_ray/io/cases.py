@@ -4,11 +4,11 @@ from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 
 from mics_ray.core.types import Case
+from mics_ray.io.index.ids import IdSet
 from mics_ray.io.input_files import CasesGiven, InputError, InputFile, find_input_files
 from mics_ray.io.readers import Raw
 from mics_ray.io.records import RecordPlace, Rejection, reject_duplicate
 from mics_ray.io.scan import hash_files, locate_record, name_files, parse_raw
-from mics_ray.io.shards import IdSet
 from mics_ray.io.sources import Format, detect_format, read_raw_records
 
 __all__ = [

@@ -5,10 +5,10 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mics_ray.core.display import make_one_line
+from mics_ray.io.index.ids import IdSet
 from mics_ray.io.readers import Raw
 from mics_ray.io.records import RecordPlace, Rejection, reject_duplicate
 from mics_ray.io.scan import Part, PlacedRecord, Scan, find_raw_id, parse_raw, read_raw_part
-from mics_ray.io.shards import IdSet
 
 LEAST_DEAL, MOST_DEAL = 16, 256
 """Records that are dealt together: few at first, so that a short input is shared out evenly too; more later."""

@@ -5,8 +5,8 @@ from collections.abc import Container, Iterator
 import pyarrow as pa
 
 from mics_ray.io.dealt_records import DEAL_BYTES, LeftOut, PackedRecord, pack_record
+from mics_ray.io.index.ids import hash_id
 from mics_ray.io.scan import Part, find_raw_id, parse_raw, read_raw_part
-from mics_ray.io.shards import hash_id
 
 _PACKED = [("id", pa.string()), ("own_id", pa.string()), ("record", pa.large_binary()), ("rejected", pa.bool_())]
 _LEFT_OUT = [("hashed", pa.uint64()), ("part", pa.int32()), ("position", pa.int64())]

@@ -1,9 +1,7 @@
 """Committed results: Parquet shards, each of which is there whole or not at all. They alone say what is done."""
 
-import hashlib
 import os
 import re
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,66 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mics_ray.core.display import make_one_line
+from mics_ray.io.index.ids import IdSet, hash_id
 from mics_ray.io.results.earlier_rows import UnknownSchema, make_converter
 from mics_ray.io.row_schema import BEFORE, SCHEMA
 from mics_ray.private_files import replace_file, sync_folder
-
-
-class IdSet:
-    """Keeps an 8-byte hash of each id. Among a million ids, one pair collides with a chance of 3 in 100 million."""
-
-    __slots__ = ("_hashes",)
-
-    def __init__(self, ids: Iterable[str] = ()) -> None:
-        self._hashes = set(map(hash_id, ids))
-
-    def add(self, case_id: str) -> bool:
-        """Add an id; whether it was not there before."""
-        return self.add_hash(hash_id(case_id))
-
-    def add_hash(self, hashed: int) -> bool:
-        """:meth:`add` by the id's :func:`hash_id`."""
-        before = len(self._hashes)
-        self._hashes.add(hashed)
-        return len(self._hashes) > before
-
-    def sort_hashes(self) -> npt.NDArray[np.uint64]:
-        """The hashes in ascending order: what many processes can share, where each would build a set of its own."""
-        return np.sort(np.fromiter(self._hashes, np.uint64, len(self._hashes)))
-
-    def __contains__(self, case_id: object) -> bool:
-        return isinstance(case_id, str) and hash_id(case_id) in self._hashes
-
-    def __len__(self) -> int:
-        return len(self._hashes)
-
-
-class SortedHashes:
-    """The ids of :meth:`IdSet.sort_hashes`, looked up by their :func:`hash_id`."""
-
-    __slots__ = ("_view",)
-
-    def __init__(self, hashes: npt.NDArray[np.uint64]) -> None:
-        # Of an array itself one element costs three times as much.
-        self._view = np.ascontiguousarray(hashes, np.uint64).data
-
-    def __contains__(self, hashed: object) -> bool:
-        if not isinstance(hashed, int):
-            return False
-        at = bisect_left(self._view, hashed)
-        return at < len(self._view) and self._view[at] == hashed
-
-
-def hash_id(case_id: str) -> int:
-    """What sets of ids keep of one: 8 bytes of a digest as a whole number."""
-    return int.from_bytes(hashlib.blake2b(case_id.encode(), digest_size=8).digest(), "big")
-
 
 RESULTS = "results"
 """The folder of a run folder that holds its shards."""

@@ -14,10 +14,11 @@ from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import EXAMPLES, InputError, RecordPlace, Survey, survey_cases
 from mics_ray.io.dealt_records import read_pending
+from mics_ray.io.index.ids import IdSet
 from mics_ray.io.results.failed_rows import set_failed_rows_aside, unfailed_ids
 from mics_ray.io.rows import Stamp
 from mics_ray.io.scan import PlacedRecord, Scan, look_for_pictures, scan_cases
-from mics_ray.io.shards import IdSet, ShardError, committed_ids, list_shards
+from mics_ray.io.shards import ShardError, committed_ids, list_shards
 from mics_ray.jobs.lock import LockHeld, wait_for_lock
 from mics_ray.jobs.run_folder import LOCK_PATIENCE_S, WRITER_LOCK, RunFolder, hold_folder
 from mics_ray.local.launch import simulated_server

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mics_ray.io.shards import hash_id
+from mics_ray.io.index.ids import hash_id
 from mics_ray.review.data.chunks import CaseChunks
 from mics_ray.review.data.pairs import OtherCase, PairTally, note_case
 from mics_ray.review.run_source import RunSource

@@ -14,8 +14,8 @@ from mics_ray.errors import RefusedRun
 from mics_ray.io import scan
 from mics_ray.io.cases import RecordPlace, Rejection
 from mics_ray.io.dealt_records import read_pending
+from mics_ray.io.index.ids import IdSet
 from mics_ray.io.scan import scan_cases
-from mics_ray.io.shards import IdSet
 from mics_ray.runtime.driver.dataset import CaseStream
 from tests.support.object_store import ENVIRONMENT, serve_objects
 from tests.support.program import generate, rows

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mics_ray.io.cases import read_span, survey_cases
+from mics_ray.io.index.ids import IdSet
 from mics_ray.io.input_files import CasesGiven
-from mics_ray.io.shards import CASES, IdSet, RowKind, ShardError, list_shards, read_shard
+from mics_ray.io.shards import CASES, RowKind, ShardError, list_shards, read_shard
 
 EXAMPLES = 10
 """Ids of each kind that are kept as examples."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from mics_ray.core.types import KEPT_OUTCOMES, Outcome, Quality
 from mics_ray.intervals import Interval, difference_interval, mean_interval, sign_flip_p_value
-from mics_ray.io.shards import hash_id
+from mics_ray.io.index.ids import hash_id
 from mics_ray.review.data.case_data import find_score, is_flagged, sum_cost
 from mics_ray.review.data.chart import format_value
 

@@ -20,10 +20,10 @@ from ray.exceptions import RayTaskError
 
 from mics_ray.errors import RefusedRun
 from mics_ray.io.dealt_records import DealtSpan, LeftOut, PackedRecord, RejectedCount, deal_records
+from mics_ray.io.index.ids import IdSet, SortedHashes
 from mics_ray.io.input_files import InputError
 from mics_ray.io.packed_blocks import pack_part, unpack_block
 from mics_ray.io.scan import Part
-from mics_ray.io.shards import IdSet, SortedHashes
 
 READERS = 4
 """Parts that are read at a time: parsing is far ahead of any search."""

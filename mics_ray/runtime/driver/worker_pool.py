@@ -14,8 +14,9 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from mics_ray.errors import RefusedRun
+from mics_ray.io.index.ids import IdSet
 from mics_ray.io.scan import Part
-from mics_ray.io.shards import IdSet, ShardError, committed_ids
+from mics_ray.io.shards import ShardError, committed_ids
 from mics_ray.jobs.generation import GenerationJob
 from mics_ray.models.participation import Participation, add_participation
 from mics_ray.runtime.driver.dataset import CaseStream

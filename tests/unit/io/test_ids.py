@@ -1,7 +1,7 @@
 import pickle
 import tracemalloc
 
-from mics_ray.io.shards import IdSet
+from mics_ray.io.index.ids import IdSet
 
 
 def test_add_says_whether_the_id_was_unknown() -> None:

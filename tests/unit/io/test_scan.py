@@ -14,10 +14,10 @@ from mics_ray.core.types import Case
 from mics_ray.io import dealt_records, packed_blocks, readers, scan
 from mics_ray.io.cases import Rejection, read_places, survey_cases
 from mics_ray.io.dealt_records import DealtSpan, RejectedCount, deal_records, pack_record, read_pending
+from mics_ray.io.index.ids import IdSet, SortedHashes
 from mics_ray.io.input_files import InputError
 from mics_ray.io.packed_blocks import pack_part, unpack_block
 from mics_ray.io.scan import Scan, look_for_pictures, read_part, scan_cases
-from mics_ray.io.shards import IdSet, SortedHashes
 from mics_ray.io.sources import read_raw_records
 from tests.unit.io.test_cases import lines, record, write
 

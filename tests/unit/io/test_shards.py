@@ -11,18 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mics_ray.io.index.ids import IdSet, SortedHashes, hash_id
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import Stamp, rejected_row
-from mics_ray.io.shards import (
-    IdSet,
-    ShardError,
-    ShardStore,
-    SortedHashes,
-    committed_ids,
-    hash_id,
-    iter_rows,
-    list_shards,
-)
+from mics_ray.io.shards import ShardError, ShardStore, committed_ids, iter_rows, list_shards
 from tests.support.damage import count_found_flips
 
 
