@@ -93,11 +93,15 @@ def _check_and_repair(run: Path, repair: bool, console: Console) -> int:
 
 def _repair_rows(run: Path, found: ResultsCheck, console: Console, stop: StopSignal) -> None:
     """Set damaged shards aside and rebuild what the record holds; says what could not be."""
+    from mics_ray.io.index.shard_index import INDEX
+    from mics_ray.io.shards import RESULTS
     from mics_ray.jobs.run_folder import RunFolder
     from mics_ray.replay.replay_config import compose_recorded
     from mics_ray.replay.run import rebuild_rows
     from mics_ray.runtime.monitor.progress import Progress
 
+    # What is rebuilt goes by the shards themselves.
+    (run / RESULTS / INDEX).unlink(missing_ok=True)
     for path in found.damaged:
         console.print(f"set aside as {set_shard_aside(path).name}")
     try:

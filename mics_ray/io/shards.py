@@ -1,7 +1,9 @@
 """Committed results: Parquet shards, each of which is there whole or not at all. They alone say what is done."""
 
+import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,11 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mics_ray.core.display import make_one_line
 from mics_ray.io.index.ids import IdSet, hash_id
+from mics_ray.io.index.shard_index import ShardEntry, ShardIndex, ShardState, look_at_shard
 from mics_ray.io.results.earlier_rows import UnknownSchema, make_converter
 from mics_ray.io.row_schema import BEFORE, SCHEMA
 from mics_ray.private_files import replace_file, sync_folder
@@ -45,7 +49,7 @@ class RowKind:
     """What the rows of a folder are: their Arrow schema, and the string column that is unique over all of them.
 
     ``remedy`` says what to do about a damaged shard, ``other`` about one of another schema, ``before`` what fields hold
-    in rows that were written without them, by path.
+    in rows that were written without them, by path. ``counted`` is a column of few values, counted over the folder.
     """
 
     schema: pa.Schema
@@ -53,6 +57,7 @@ class RowKind:
     remedy: str = "move it away and run again"
     before: Mapping[str, object] = field(default_factory=dict)
     other: str = "read it with the version of the code that wrote it"
+    counted: str = ""
 
     def to_table(self, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
         """Rows as a table of the schema. Raises ``ValueError`` for a row with other columns, ``ArrowInvalid`` for
@@ -71,6 +76,7 @@ CASES = RowKind(
     "case_id",
     remedy="scripts/verify.py run.dir=… --repair rebuilds its rows from the record",
     before=BEFORE,
+    counted="outcome",
 )
 
 
@@ -93,13 +99,21 @@ class ShardStore:
         folder.chmod(0o700)  # rows hold medical text, and mkdir's mode would not change a folder that exists
         for leftover in folder.glob("part-*.tmp"):
             leftover.unlink()
-        self._ids = committed_ids(folder, kind)
+        found = read_committed(folder, kind)
+        self._ids, self._counts = found.ids, found.counts
+        self._index = _index_shards(folder, kind)
+        self._indexed = keep_index(folder, found, kind)
         self._next = 1 + max((int(match[1]) for match in map(_NUMBER.match, os.listdir(folder)) if match), default=-1)
 
     @property
     def key(self) -> str:
         """The column that is unique over all rows of the folder."""
         return self._kind.key
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often each value of the counted column stands in the committed rows."""
+        return self._counts
 
     def commit(self, rows: Sequence[Mapping[str, Any]]) -> Commit:
         """Write the rows whose key has no committed row; nothing is visible unless all of them are on the disk.
@@ -121,6 +135,7 @@ class ShardStore:
         # The rename itself is durable only when the folder is.
         if path:
             sync_folder(self._folder)
+            self._note_shard(path, fresh)
         return Commit(path, written, tuple(row[key] for row in skipped))
 
     def _write_shard(self, table: pa.Table) -> Path:
@@ -128,6 +143,17 @@ class ShardStore:
         write_table(path, table)
         self._next += 1
         return path
+
+    def _note_shard(self, path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+        entry = _make_entry(self._kind, path, look_at_shard(path), rows)
+        # Another object, for other threads may be reading the one that is there.
+        self._counts = self._counts + Counter(entry.counts)
+        try:
+            if self._indexed:
+                self._index.append_entry(entry)
+        except OSError:
+            # The rows are committed; without an entry they are read at the next start.
+            self._indexed = False
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -142,19 +168,74 @@ def list_shards(folder: Path) -> list[Path]:
     return [folder / match[0] for match in sorted(names, key=lambda match: int(match[1]))]
 
 
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the shards of a folder hold: the keys of their rows, and how often each value of the counted column.
+
+    ``entries`` are what an index of them has; ``indexed``: the folder's index has just these.
+    """
+
+    ids: IdSet
+    counts: Counter[str]
+    entries: tuple[ShardEntry, ...]
+    indexed: bool
+
+
+def read_committed(folder: Path, kind: RowKind = CASES) -> Committed:
+    """What is committed; only shards that the folder's index lacks are opened. Raises :class:`ShardError`."""
+    shards = list_shards(folder)
+    known, only = _index_shards(folder, kind).find_entries(shards)
+    read = _read_entries(kind, [path for path in shards if path.name not in known])
+    return _join_entries([*known.values(), *read], only and not read)
+
+
+def keep_index(folder: Path, found: Committed, kind: RowKind = CASES) -> bool:
+    """Bring the index up to date; whether it is. The caller holds the folder's writer lock."""
+    if not found.indexed:
+        try:
+            _index_shards(folder, kind).write_entries(found.entries)
+        except OSError:
+            return False
+    return True
+
+
 def committed_ids(folder: Path, kind: RowKind = CASES) -> IdSet:
-    """The keys of all committed rows. Reads only that column. Raises :class:`ShardError`."""
-    ids = IdSet()
+    """The keys of all committed rows, read from the shards themselves. Raises :class:`ShardError`."""
+    return _join_entries(_read_entries(kind, list_shards(folder)), False).ids
+
+
+def _index_shards(folder: Path, kind: RowKind) -> ShardIndex:
+    # A shard of another schema is refused when it is read: entries that were made for one are nothing to go by.
+    made_by = repr((kind.key, kind.counted, sorted(kind.before.items()))) + str(kind.schema)
+    return ShardIndex(folder, hashlib.blake2b(made_by.encode(), digest_size=16).digest())
+
+
+def _join_entries(entries: Sequence[ShardEntry], indexed: bool) -> Committed:
+    ids, counts = IdSet(), Counter[str]()
+    if entries:
+        ids.add_hashes(np.concatenate([entry.hashes for entry in entries]))
+    for entry in entries:
+        counts.update(entry.counts)
+    return Committed(ids, counts, tuple(entries), indexed)
+
+
+def _read_entries(kind: RowKind, shards: Sequence[Path]) -> list[ShardEntry]:
     # To open a shard takes longer than to read its keys, and lets other threads run meanwhile.
     with ThreadPoolExecutor(_OPENED) as opened:
-        for hashes in opened.map(partial(_hash_keys, kind), list_shards(folder)):
-            for hashed in hashes:
-                ids.add_hash(hashed)
-    return ids
+        return list(opened.map(partial(_read_entry, kind), shards))
 
 
-def _hash_keys(kind: RowKind, path: Path) -> list[int]:
-    return [hash_id(row[kind.key]) for row in read_shard(path, [kind.key], kind)]
+def _read_entry(kind: RowKind, path: Path) -> ShardEntry:
+    # Before it is read: what takes its place meanwhile is another file then.
+    state = look_at_shard(path)
+    columns = [kind.key, kind.counted] if kind.counted else [kind.key]
+    return _make_entry(kind, path, state, list(read_shard(path, columns, kind)))
+
+
+def _make_entry(kind: RowKind, path: Path, state: ShardState, rows: Sequence[Mapping[str, Any]]) -> ShardEntry:
+    hashes = np.array([hash_id(row[kind.key]) for row in rows], np.uint64)
+    counts = Counter(row[kind.counted] for row in rows) if kind.counted else {}
+    return ShardEntry(path.name, state, hashes, dict(counts))
 
 
 def read_rows(run_dir: str | Path) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """A generation job as far as it is known before Ray starts: its input, what is done already, how rows are stamped."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from mics_ray.io.index.ids import IdSet
 from mics_ray.io.results.failed_rows import set_failed_rows_aside, unfailed_ids
 from mics_ray.io.rows import Stamp
 from mics_ray.io.scan import PlacedRecord, Scan, look_for_pictures, scan_cases
-from mics_ray.io.shards import ShardError, committed_ids, list_shards
+from mics_ray.io.shards import Committed, ShardError, keep_index, list_shards, read_committed
 from mics_ray.jobs.lock import LockHeld, wait_for_lock
 from mics_ray.jobs.run_folder import LOCK_PATIENCE_S, WRITER_LOCK, RunFolder, hold_folder
 from mics_ray.local.launch import simulated_server
@@ -109,7 +109,8 @@ def _build_job(config: Config, folder: RunFolder) -> GenerationJob:
             pictures.append(problem)
 
     try:
-        done = unfailed_ids(folder.results) if config.retry_failed else committed_ids(folder.results)
+        found = None if config.retry_failed else read_committed(folder.results)
+        done = unfailed_ids(folder.results) if found is None else found.ids
         placed = replace(config, data=replace(config.data, image_root=str(locate_images(config))))
         scan = scan_cases(locate_cases(config))
         view = build_identity(config, scan.sha256)
@@ -122,9 +123,19 @@ def _build_job(config: Config, folder: RunFolder) -> GenerationJob:
     except (InputError, ShardError) as error:
         raise RefusedRun(str(error)) from None
     # Last: what is refused leaves the folder as it was.
+    if found is not None:
+        _note_committed(folder, found)
     folder.write_identity(view, dump_yaml(config))
     stamp = Stamp(config.seed, digest_identity(view), find_code_version())
     return GenerationJob(placed, folder, scan, done, pending, stamp)
+
+
+def _note_committed(folder: RunFolder, found: Committed) -> None:
+    """What had to be read of the shards is noted for the writer, which asks next."""
+    if found.entries and not found.indexed:
+        # The writer of a driver that was just killed may hold it still: then this one's reads the shards too.
+        with suppress(LockHeld, OSError), wait_for_lock(folder.results / WRITER_LOCK, 0, shared=True):
+            keep_index(folder.results, found)
 
 
 def _count_pending(scan: Scan, done: IdSet) -> int:

@@ -16,7 +16,7 @@ from ray.exceptions import RayActorError, RayError
 from mics_ray.errors import RefusedRun
 from mics_ray.io.index.ids import IdSet
 from mics_ray.io.scan import Part
-from mics_ray.io.shards import ShardError, committed_ids
+from mics_ray.io.shards import ShardError, read_committed
 from mics_ray.jobs.generation import GenerationJob
 from mics_ray.models.participation import Participation, add_participation
 from mics_ray.runtime.driver.dataset import CaseStream
@@ -174,7 +174,7 @@ class WorkerPool:
         """Take back what the worker has no rows for; its calls are in the cache. One that died is waited for."""
         self._calls = {ref: call for ref, call in self._calls.items() if call.worker != worker}
         try:
-            done = committed_ids(self._results)
+            done = read_committed(self._results).ids
         except ShardError as problem:
             raise RefusedRun(str(problem)) from None
         self._spans.requeue_lost(worker, lambda span: span.drop_done(done))

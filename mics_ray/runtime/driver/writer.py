@@ -1,13 +1,12 @@
 """The one committer: rows gather in it and are written as shards; a sender waits until its row is on disk."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import ray
 
-from mics_ray.io.shards import ShardStore, iter_rows
+from mics_ray.io.shards import ShardStore
 from mics_ray.jobs.lock import wait_for_lock
 from mics_ray.jobs.row_writer import Row, RowWriter
 from mics_ray.jobs.run_folder import LOCK_PATIENCE_S, WRITER_LOCK
@@ -28,11 +27,8 @@ class WriterActor:
         self._meters = metrics.RunMetrics(metrics.run_name(folder)).start()
         # The writer of a driver that was just killed may hold it for a moment.
         self._lock = wait_for_lock(self._folder / WRITER_LOCK, LOCK_PATIENCE_S, shared=True)
-        self._rows = RowWriter(
-            ShardStore(self._folder), complete=lambda _: self._lock.check_held(), report=self._report_committed
-        )
-        # Read, not begun at 0: this process may have followed one that was killed.
-        self._outcomes = Counter(row["outcome"] for row in iter_rows(self._folder, ["outcome"]))
+        self._store = ShardStore(self._folder)
+        self._rows = RowWriter(self._store, complete=lambda _: self._lock.check_held(), report=self._report_committed)
 
     async def add_row(self, row: Row) -> None:
         """Take a row; returns when it is committed. Raises ``OSError`` when nothing can be written."""
@@ -44,7 +40,6 @@ class WriterActor:
 
     def _report_committed(self, rows: Sequence[Row]) -> None:
         """Count and log cases that were just committed."""
-        self._outcomes.update(row["outcome"] for row in rows)
         self._case_log.append_rows(rows)
         for row in rows:
             self._meters.add_count(metrics.CASES, 1, row["outcome"], row["quality"])
@@ -55,7 +50,7 @@ class WriterActor:
         """The committed rows of the folder by outcome, and whether writing failed."""
         failure = self._rows.failure
         told = f"{failure.strerror} ({failure.filename})" if isinstance(failure, OSError) else failure and repr(failure)
-        return {"outcomes": dict(self._outcomes), "failure": told}
+        return {"outcomes": dict(self._store.counts), "failure": told}
 
 
 def start_writer(folder: Path, log_folder: Path) -> Any:

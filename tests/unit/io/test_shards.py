@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mics_ray.io.index.ids import IdSet, SortedHashes, hash_id
+from mics_ray.io.index.shard_index import INDEX
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import Stamp, rejected_row
 from mics_ray.io.shards import ShardError, ShardStore, committed_ids, iter_rows, list_shards
@@ -23,7 +24,8 @@ def row(case_id: str, text: str = "") -> dict[str, Any]:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(os.listdir(folder))
+    """Without the index, which is a cache."""
+    return sorted(name for name in os.listdir(folder) if name != INDEX)
 
 
 def mode(path: Path) -> int:

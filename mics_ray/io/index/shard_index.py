@@ -1,0 +1,97 @@
+"""The index of a folder's shards: the hashes of the ids in each, so that a start need not open thousands of files.
+
+A cache: an entry is believed for a file of just that name, size, times and inode, which is the file that was read or
+written then. A shard without one is read. So a lost, cut or foreign index costs time and nothing else.
+"""
+
+import json
+import os
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mics_ray.io.index.entries import append_entry, read_entries, write_entries
+from mics_ray.io.index.ids import Hashes
+
+INDEX = ".index"
+"""In the results' folder; who holds its writer lock may write it."""
+_FORMAT = b"mics shards 1 "
+_HEAD = struct.Struct("<QQQQII")  # state, bytes of the name, bytes of the counts
+
+ShardState = tuple[int, int, int, int]
+"""What tells a shard from any other of its name: size, time of the last change, of the inode's last change, inode."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEntry:
+    """What a start has to know of one shard: its keys' ``hashes``, in their order, and how often the values of the
+    counted column stand in it."""
+
+    name: str
+    state: ShardState
+    hashes: Hashes
+    counts: dict[str, int]
+
+    def pack(self) -> bytes:
+        """As bytes."""
+        name, counts = self.name.encode(), json.dumps(self.counts).encode()
+        return _HEAD.pack(*self.state, len(name), len(counts)) + name + counts + self.hashes.astype("<u8").tobytes()
+
+
+def unpack_entry(packed: bytes) -> ShardEntry:
+    """The entry of :meth:`ShardEntry.pack`'s bytes."""
+    *state, name, counts = _HEAD.unpack_from(packed)
+    begin, end = _HEAD.size + name, _HEAD.size + name + counts
+    return ShardEntry(
+        packed[_HEAD.size : begin].decode(),
+        (state[0], state[1], state[2], state[3]),
+        np.frombuffer(packed, "<u8", offset=end).astype(np.uint64, copy=False),
+        json.loads(packed[begin:end]),
+    )
+
+
+def look_at_shard(path: Path) -> ShardState:
+    """The state of a file; zeros, which no file has, where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0, 0, 0
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+@dataclass(frozen=True, slots=True)
+class ShardIndex:
+    """The index in ``folder``; ``rows`` says which columns its entries are made from, and how."""
+
+    folder: Path
+    rows: bytes
+
+    def find_entries(self, shards: Sequence[Path]) -> tuple[dict[str, ShardEntry], bool]:
+        """The entries that fit a shard, by its name; whether the file holds nothing else and may be appended to."""
+        found = read_entries(self._path, self._header)
+        entries = {entry.name: entry for entry in map(unpack_entry, found.entries)}
+        fitting = {
+            path.name: entry
+            for path in shards
+            if (entry := entries.get(path.name)) and any(entry.state) and entry.state == look_at_shard(path)
+        }
+        return fitting, found.intact and len(fitting) == len(found.entries)
+
+    def write_entries(self, entries: Iterable[ShardEntry]) -> None:
+        """Write the index anew. Raises ``OSError``."""
+        write_entries(self._path, self._header, (entry.pack() for entry in entries))
+
+    def append_entry(self, entry: ShardEntry) -> None:
+        """Add one to an index that may be appended to. Raises ``OSError``."""
+        append_entry(self._path, entry.pack())
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / INDEX
+
+    @property
+    def _header(self) -> bytes:
+        return _FORMAT + self.rows
