@@ -11,6 +11,7 @@ from mics_ray.errors import EXIT_OK, EXIT_USAGE
 COMMANDS = {
     "generate": ("mics_ray.commands.generate:run_generate", "search reasoning chains for cases"),
     "preflight": ("mics_ray.commands.generate:run_preflight", "check a job and estimate it before anything is spent"),
+    "fetch": ("mics_ray.commands.fetch:run_fetch", "fetch the models that a run serves from the hub"),
     "plan": ("mics_ray.plan.command:main", "plan a job on paper: places, hours, money"),
     "watch": ("mics_ray.runtime.monitor.watch_command:main", "watch a run that works elsewhere"),
     "report": (

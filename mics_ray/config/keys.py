@@ -11,6 +11,21 @@ if TYPE_CHECKING:
 DIRECTORY = "MICS_SECRETS_DIR"
 """The environment variable with the folder of mounted files, each named as the variable whose key it holds."""
 
+HUB_TOKEN = "HF_TOKEN"  # a variable's name
+HUB_TOKENS = (HUB_TOKEN, "HUGGING_FACE_HUB_TOKEN")
+"""What the client of the hub takes its token from; only processes that fetch weights may have them."""
+
+
+def drop_hub_tokens() -> None:
+    """Take the hub's token out of this process' environment, and so out of what it starts."""
+    for name in HUB_TOKENS:
+        os.environ.pop(name, None)
+
+
+def read_hub_token() -> str | None:
+    """The token for models of the hub: from the environment, or the mounted file ``HF_TOKEN``."""
+    return next(filter(None, map(read_key, HUB_TOKENS)), None)
+
 
 def read_key(name: str) -> str | None:
     """The key that the environment variable ``name`` or the mounted file of that name holds; ``None`` for neither.

@@ -54,7 +54,7 @@ BASES = {
 CHOICES = [(group, name) for group in list_groups("generate") for name in list_choices(group)]
 SCHEMAS: dict[str, Any] = {
     "export": ExportJob, "train": TrainJob, "evaluate": EvaluateJob, "infer": InferJob, "plan": PlanJob,
-    "rejudge": RejudgeJob,
+    "rejudge": RejudgeJob, "fetch": Config,
 }  # fmt: skip
 SMALLEST = {
     "export": ["run.dir=runs/x", "export.dir=x"],
@@ -62,6 +62,7 @@ SMALLEST = {
     "evaluate": ["eval=chiron", "judge=local", "model=x", "eval.dir=x"],
     "infer": ["model=x", "question=x"],
     "rejudge": ["judge=local", "run.dir=x"],
+    "fetch": [],
     "plan": ["mentors=paper", "interns=paper", "judge=deepseek"],
 }
 """The least that each other job needs on its command line."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.adapter import read_tensor_names
+from mics_ray.models.engine.hub import SMALL_FILES, fetch_files, is_hub_id
 from mics_ray.models.engine.internvl_form import (
     MODEL_TYPE,
     find_chat_template,
@@ -25,7 +26,6 @@ PROCESSORS = {
     "qwen3_vl": "Qwen3VLProcessor",
 }
 """The processor of a model type: another one puts in picture tokens that the model does not count on."""
-SMALL_FILES = ("*.json", "*.jinja", "*.model", "*.txt")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json")
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
 _TILING = (
@@ -82,18 +82,11 @@ def check_checkpoint(
 
 def fetch_small_files(model: str, revision: str | None = None) -> Path:
     """The folder of a model; of one on the hub its small files, fetched. Raises :class:`RefusedRun`."""
-    path = Path(model)
-    if path.is_dir():
-        return path
-    # An id of the hub is `owner/name` or `name`; anything else was meant as a folder.
-    if path.is_absolute() or len(path.parts) > 2 or model.startswith("."):
+    if Path(model).is_dir():
+        return Path(model)
+    if not is_hub_id(model):
         raise RefusedRun(f"{model}: no such folder; give a folder with a model, or the id of one on the hub")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=list(SMALL_FILES)))
-    except (OSError, ValueError) as error:  # huggingface_hub's own errors are among them
-        raise RefusedRun(f"{model}: no such folder, and the hub does not give it ({type(error).__name__})") from None
+    return fetch_files(model, revision, SMALL_FILES)
 
 
 def read_tiling(folder: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 from mics_ray.config.sampling import OF_MODEL, PARAMETERS
 from mics_ray.config.schema import ModelConfig
 from mics_ray.models.engine.conversation import build_conversation
+from mics_ray.models.engine.hub import fetch_model
 from mics_ray.models.engine.internvl_form import MODEL_TYPE, find_chat_template
 from mics_ray.models.engine.vllm_settings import (
     check_libraries,
@@ -106,6 +107,7 @@ class VllmEngine:
 
         Raises ``OSError`` where a library of the system is missing.
         """
+        config = await asyncio.to_thread(fetch_model, config)
         args = engine_args(config, on_gpu)
         if is_cpu_build():
             check_libraries()
