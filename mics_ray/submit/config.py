@@ -76,6 +76,7 @@ class KuberayConfig:
     object_store_bytes: int = 4294967296  # of each pod, for pictures of the open searches
     idle_s: int = 600  # an unused GPU pod goes after this long
     keep_s: int = 3600  # a finished job's pods, with their logs, stay for this long
+    start_s: int = 1800  # a job whose pods are not up after this long is taken back; where they cannot be, after 60
     retries: int = 2  # a job that ended early goes on by itself, on a cluster of its own
     stop_s: int = 60  # between asking a job to stop and killing it
 

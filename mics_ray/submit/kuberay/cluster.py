@@ -19,13 +19,24 @@ from mics_ray.private_files import make_private_folder, write_private
 from mics_ray.submit.clusters import Preview, Say, check_writable
 from mics_ray.submit.config import KuberayConfig
 from mics_ray.submit.job import SubmittedJob
+from mics_ray.submit.kuberay.kubectl import Kubectl
 from mics_ray.submit.kuberay.manifest import build_manifests
 from mics_ray.submit.kuberay.pods import check_pods
+from mics_ray.submit.kuberay.trouble import (
+    Patience,
+    Trouble,
+    find_cluster_trouble,
+    find_event_trouble,
+    find_pod_trouble,
+    list_waiting_pods,
+)
 from mics_ray.submit.package import find_group_files
 
 POLL_S = 3.0
 ENDED = ("Complete", "Failed")
 """KubeRay's words for a RayJob that does nothing more."""
+STARTING = ("", "Initializing", "Retrying", "Waiting", "ValidationFailed")
+"""Its words for one whose pods are to come up."""
 
 
 class Kuberay:
@@ -36,6 +47,7 @@ class Kuberay:
             raise RefusedRun(f"cluster.mount: {config.mount} is not an absolute path of the pods")
         check_pods(config)
         self._config, self._say = config, say
+        self._kubectl = Kubectl(config.namespace)
         self.base = config.mount
 
     def submit(self, job: SubmittedJob, detach: bool) -> int:
@@ -46,7 +58,7 @@ class Kuberay:
             return EXIT_OK
         self._check_cluster(job)
         if self._config.standing:
-            self._say(self._run_kubectl("apply", "-f", str(path)).strip())
+            self._say(self._kubectl.run("apply", "-f", str(path)).strip())
             self._say(_access_hint(self._config, job))
             return EXIT_OK
         status = self._read_status(job)
@@ -54,8 +66,8 @@ class Kuberay:
             self._say(f"{job.submission_id}: done already; its results are in {job.output}")
             return EXIT_OK
         if status.get("jobDeploymentStatus") in ENDED:
-            self._run_kubectl("delete", "rayjob", job.submission_id, "--wait=true")
-        self._say(self._run_kubectl("apply", "-f", str(path)).strip())
+            self._kubectl.run("delete", "rayjob", job.submission_id, "--wait=true")
+        self._say(self._kubectl.run("apply", "-f", str(path)).strip())
         return EXIT_OK if detach else self._follow_log(job)
 
     def preview_submission(self, job: SubmittedJob) -> Preview:
@@ -68,6 +80,8 @@ class Kuberay:
         """See the protocol."""
         status = self._require_job(job)
         words = [status.get("jobDeploymentStatus") or "new", status.get("jobStatus"), status.get("message")]
+        if _is_starting(status) and (trouble := self._find_trouble(job, status)):
+            words.append(str(trouble))
         self._say(f"{job.submission_id}: {', '.join(filter(None, words))}; output {job.output}")
         return EXIT_OK
 
@@ -75,7 +89,7 @@ class Kuberay:
         """See the protocol."""
         status = self._require_job(job)
         if status.get("jobDeploymentStatus") not in ENDED:
-            self._run_kubectl(*_exec_on_head(self._find_head_pod(status), "stop", job))
+            self._kubectl.run(*_exec_on_head(self._find_head_pod(status), "stop", job))
         self._say(f"{job.submission_id}: stopped; the same command goes on")
         return EXIT_OK
 
@@ -103,16 +117,16 @@ class Kuberay:
 
     def _check_cluster(self, job: SubmittedJob) -> None:
         """Refuse what would leave pods waiting for ever: no operator, volume, account or Secret, or not all keys."""
-        self._run_kubectl("get", "crd", "rayjobs.ray.io", "-o", "name", hint="is the KubeRay operator installed?")
-        self._run_kubectl("get", "pvc", self._config.volume_claim, "-o", "name", hint="cluster.volume_claim")
+        self._kubectl.run("get", "crd", "rayjobs.ray.io", "-o", "name", hint="is the KubeRay operator installed?")
+        self._kubectl.run("get", "pvc", self._config.volume_claim, "-o", "name", hint="cluster.volume_claim")
         if self._config.service_account:
             name = self._config.service_account
-            self._run_kubectl("get", "serviceaccount", name, "-o", "name", hint="cluster.service_account")
+            self._kubectl.run("get", "serviceaccount", name, "-o", "name", hint="cluster.service_account")
         for name in self._config.image_pull_secrets:
-            self._run_kubectl("get", "secret", name, "-o", "name", hint="cluster.image_pull_secrets")
+            self._kubectl.run("get", "secret", name, "-o", "name", hint="cluster.image_pull_secrets")
         if job.key_names:
             template = "go-template={{range $name, $value := .data}}{{$name}} {{end}}"
-            held = self._run_kubectl("get", "secret", str(self._config.secret), "-o", template, hint="cluster.secret")
+            held = self._kubectl.run("get", "secret", str(self._config.secret), "-o", template, hint="cluster.secret")
             if missing := sorted(set(job.key_names) - set(held.split())):
                 raise RefusedRun(f"cluster.secret: {self._config.secret} does not hold {', '.join(missing)}")
 
@@ -123,7 +137,7 @@ class Kuberay:
                 f"cluster.standing: a cluster that stays runs no job of its own; kubectl -n {self._config.namespace} "
                 f"get raycluster {job.submission_id} shows it, delete in place of get ends it"
             )
-        found = self._run_kubectl("get", "rayjob", job.submission_id, "--ignore-not-found", "-o", "json")
+        found = self._kubectl.run("get", "rayjob", job.submission_id, "--ignore-not-found", "-o", "json")
         status: dict[str, Any] = json.loads(found).get("status") or {"jobDeploymentStatus": ""} if found.strip() else {}
         return status
 
@@ -135,22 +149,28 @@ class Kuberay:
 
     def _find_head_pod(self, status: dict[str, Any]) -> str:
         labels = f"ray.io/cluster={status.get('rayClusterName')},ray.io/node-type=head"
-        name = self._run_kubectl("get", "pods", "-l", labels, "-o", "name").strip()
+        name = self._kubectl.run("get", "pods", "-l", labels, "-o", "name").strip()
         if not name:
             raise RefusedRun("the job's head pod is not up; try again in a moment, or delete the RayJob")
         return name
 
     def _follow_log(self, job: SubmittedJob) -> int:
         """Show the job's log from its beginning until the RayJob has ended; returns the job's exit code."""
-        seen = ""
+        seen, patience = "", Patience(self._config.start_s)
         try:
             while (status := self._read_status(job)).get("jobDeploymentStatus") not in ENDED:
-                if (word := status.get("jobDeploymentStatus") or "waiting for the operator") != seen:
-                    self._say(f"{job.submission_id}: {word}")
-                seen = word
+                trouble = self._find_trouble(job, status) if _is_starting(status) else None
+                word = status.get("jobDeploymentStatus") or "waiting for the operator"
+                if (line := f"{word}; {trouble}" if trouble else word) != seen:
+                    self._say(f"{job.submission_id}: {line}")
+                seen = line
+                if not _is_starting(status):
+                    patience.restart()
+                elif patience.is_over(trouble, time.monotonic()):
+                    return self._give_up(job, status, line)
                 if status.get("jobStatus") == "RUNNING":
                     pod = self._find_head_pod(status)
-                    subprocess.run(self._kubectl_command(*_exec_on_head(pod, "logs", job)), check=False)
+                    subprocess.run(self._kubectl.build_command(*_exec_on_head(pod, "logs", job)), check=False)
                 time.sleep(POLL_S)
         except KeyboardInterrupt:
             self._say(f"{job.submission_id}: goes on without us; the same command follows it again, `stop` ends it")
@@ -158,17 +178,30 @@ class Kuberay:
         self._say(f"{job.submission_id}: {status.get('jobStatus', 'FAILED').lower()}")
         return _exit_code(status)
 
-    def _kubectl_command(self, *words: str) -> list[str]:
-        return ["kubectl", "--namespace", self._config.namespace, *words]
+    def _find_trouble(self, job: SubmittedJob, status: dict[str, Any]) -> Trouble | None:
+        """Why a job that has not started does not start, by the status of its pods, else by the latest events."""
+        cluster = status.get("rayClusterName")
+        pods = self._kubectl.list_objects("pods", "-l", f"ray.io/cluster={cluster}") if cluster else []
+        if trouble := find_pod_trouble(pods) or find_cluster_trouble(status):
+            return trouble
+        waiting = [("pod", name) for name in list_waiting_pods(pods)]
+        objects = [*waiting, *([("RayCluster", cluster)] if cluster else []), ("RayJob", job.submission_id)]
+        for kind, name in objects if not pods or waiting else []:
+            events = self._kubectl.list_objects("events", f"--field-selector=involvedObject.name={name}")
+            if trouble := find_event_trouble(f"{kind} {name}", events):
+                return trouble
+        return None
 
-    def _run_kubectl(self, *words: str, hint: str = "") -> str:
-        if shutil.which("kubectl") is None:
-            raise RefusedRun("kubectl: no such program; ask from a machine that reaches the cluster with it")
-        done = subprocess.run(self._kubectl_command(*words), capture_output=True, text=True, check=False)
-        if done.returncode:
-            said = (done.stderr.strip().splitlines() or ["no message"])[-1][:200]
-            raise RefusedRun(f"kubectl {' '.join(words[:2])}: {said}{f' ({hint})' if hint else ''}")
-        return done.stdout
+    def _give_up(self, job: SubmittedJob, status: dict[str, Any], line: str) -> int:
+        """Take the job back, so that nothing of it starts behind our back and no pod holds a GPU for nothing.
+
+        Raises :class:`RefusedRun` unless the operator had begun it before: then something may have been paid.
+        """
+        self._kubectl.run("delete", "rayjob", job.submission_id, "--wait=false")
+        if status.get("failed"):
+            self._say(f"{job.submission_id}: does not start again, and is taken back: {line}; the same command goes on")
+            return EXIT_STOPPED
+        raise RefusedRun(f"{job.submission_id}: does not start, and is taken back: {line}")
 
 
 def _exec_on_head(pod: str, action: str, job: SubmittedJob) -> list[str]:
@@ -177,6 +210,11 @@ def _exec_on_head(pod: str, action: str, job: SubmittedJob) -> list[str]:
     command = ["ray", "job", action, *follow, "--address", "http://127.0.0.1:8265", job.submission_id]
     # A proxy of the pod's environment would be sent the token; this command speaks with loopback alone.
     return ["exec", pod, "-c", "ray-head", "--", "env", "no_proxy=*", "NO_PROXY=*", *command]
+
+
+def _is_starting(status: dict[str, Any]) -> bool:
+    """Whether the operator or Kubernetes is to bring the job's pods up; one that a queue holds back is not."""
+    return (status.get("jobDeploymentStatus") or "") in STARTING
 
 
 def _exit_code(status: dict[str, Any]) -> int:

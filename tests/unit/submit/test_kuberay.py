@@ -1,8 +1,6 @@
 """KubeRay's objects: valid by the published schemas, sized by the interns, no secret in them; what kubectl is told."""
 
 import copy
-import json
-import os
 import stat
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +16,7 @@ from mics_ray.submit.config import KuberayConfig, compose_cluster
 from mics_ray.submit.job import SubmittedJob, describe_job
 from mics_ray.submit.kuberay.cluster import Kuberay
 from mics_ray.submit.kuberay.manifest import PodGroup, build_manifests, worker_groups
+from tests.support.kubectl import standing
 from tests.support.kubernetes import problems
 
 JOB = ("mentors=paper", "interns=paper", "judge=deepseek", "data.cases=cases.jsonl", "run.dir=runs/first")
@@ -228,42 +227,6 @@ def test_what_kubernetes_would_misread_is_refused(word: str, said: str) -> None:
 
 def test_a_shared_memory_as_large_as_the_object_store_is_taken() -> None:
     assert Kuberay(configured("cluster.shared_memory=4Gi"), print)
-
-
-KUBECTL = """#!/bin/sh
-echo "$*" >> "$KUBE/log"
-case "$*" in
-  *"get crd"*) [ -e "$KUBE/operator" ] || { echo 'error: the server does not know rayjobs' >&2; exit 1; } ;;
-  *"get pvc"*) [ -e "$KUBE/pvc" ] || { echo 'Error: persistentvolumeclaims "results" not found' >&2; exit 1; } ;;
-  *"get serviceaccount"*|*"get secret registry"*) [ -e "$KUBE/account" ] || { echo 'Error: not found' >&2; exit 1; } ;;
-  *"get secret"*) cat "$KUBE/secret" ;;
-  *"get rayjob"*) [ ! -e "$KUBE/rayjob" ] || cat "$KUBE/rayjob" ;;
-  *"get pods"*) echo pod/head ;;
-  *"job logs"*) echo 'the log'; cp "$KUBE/after" "$KUBE/rayjob" ;;
-  *apply*) echo 'rayjob created'; [ -e "$KUBE/running" ] && cp "$KUBE/running" "$KUBE/rayjob" || true ;;
-esac
-"""
-
-
-@pytest.fixture
-def kube(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in for kubectl and the cluster behind it, as files; it logs what it is asked."""
-    folder = tmp_path / "kube"
-    folder.mkdir()
-    program = folder / "kubectl"
-    program.write_text(KUBECTL)
-    program.chmod(0o755)
-    for name in ("operator", "pvc", "log"):
-        (folder / name).touch()
-    (folder / "secret").write_text("OPENAI_API_KEY GEMINI_API_KEY DASHSCOPE_API_KEY DEEPSEEK_API_KEY")
-    monkeypatch.setenv("KUBE", str(folder))
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    monkeypatch.setattr("mics_ray.submit.kuberay.cluster.POLL_S", 0.01)
-    return folder
-
-
-def standing(folder: Path, name: str, **status: str) -> None:
-    (folder / name).write_text(json.dumps({"status": {"rayClusterName": "c", **status}}))
 
 
 def kuberay(tmp_path: Path, said: list[str], **more: Any) -> Kuberay:
