@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from eval.rejudge.agreement import Table, measure_agreement, tabulate_verdicts
-from eval.rejudge.run_rules import find_choice, replace_verdicts
+from eval.rejudge.run_rules import find_choice, is_judged, replace_verdicts
 from mics_ray.core.ports import Strategy
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Verdict
@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
         ("failure", pa.string()),
     ]
 )
-"""A row a vote with an answer: the run's verdict, the other judge's, what that wrote, why it is unknown."""
+"""A row a vote that is asked about: the run's verdict, the other judge's, what that wrote, why it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,5 +123,5 @@ def _make_vote_rows(attempt: int, tree: SearchTree, said: Mapping[str, Said]) ->
             "recorded": vote.verdict.value, "other": said[vote.answer].verdict.value,
             "other_reply": said[vote.answer].reply, "failure": said[vote.answer].failure,
         }
-        for node in tree.nodes for vote in node.votes if vote.answer
+        for node in tree.nodes for vote in node.votes if is_judged(vote)
     ]  # fmt: skip

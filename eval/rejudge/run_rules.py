@@ -52,12 +52,18 @@ def read_rules(run: Path) -> Rules:
 
 
 def list_answers(found: list[SearchTree]) -> list[str]:
-    """The interns' answers, each once, in their order."""
-    return list(dict.fromkeys(v.answer for tree in found for node in tree.nodes for v in node.votes if v.answer))
+    """The interns' answers that a judge is asked about, each once, in their order."""
+    votes = (vote for tree in found for node in tree.nodes for vote in node.votes)
+    return list(dict.fromkeys(vote.answer for vote in votes if is_judged(vote)))
+
+
+def is_judged(vote: Vote) -> bool:
+    """Whether a judge is asked about a vote: it has an answer, and the run did not match that with the gold answer."""
+    return bool(vote.answer) and not vote.matched
 
 
 def replace_verdicts(tree: SearchTree, verdicts: Mapping[str, Verdict]) -> SearchTree:
-    """The tree with each answer's verdict from ``verdicts``; a vote without an answer keeps its own."""
+    """The tree with each answer's verdict from ``verdicts``; a vote that no judge is asked about keeps its own."""
     return replace(tree, nodes=tuple(replace(node, votes=_replace_votes(node, verdicts)) for node in tree.nodes))
 
 
@@ -73,6 +79,6 @@ def find_choice(policy: Strategy, tree: SearchTree, number: int) -> Choice:
 
 def _replace_votes(node: Node, verdicts: Mapping[str, Verdict]) -> tuple[Vote, ...]:
     return tuple(
-        replace(vote, verdict=verdicts.get(vote.answer, Verdict.UNKNOWN)) if vote.answer else vote
+        replace(vote, verdict=verdicts.get(vote.answer, Verdict.UNKNOWN)) if is_judged(vote) else vote
         for vote in node.votes
     )

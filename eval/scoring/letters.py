@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from eval.scoring.words import normalise_words, split_words, strip_lead
+from mics_ray.core.reading.words import normalise_words, split_words, strip_lead
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from eval.scoring.letters import LETTERS, find_letters
-from eval.scoring.words import normalise_words, strip_lead
 from eval.types import Item, Kind
 from mics_ray.core.reading.answers import clean_answer, find_marked_answers
 from mics_ray.core.reading.text import parse_answer, parse_form
+from mics_ray.core.reading.words import normalise_words, strip_lead
 
 YES_NO = ("yes", "no")
 AMBIGUOUS = "ambiguous: "

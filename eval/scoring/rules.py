@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from eval.scoring.letters import LETTERS
 from eval.scoring.reading import Reading, is_decided, is_yes_no
-from eval.scoring.words import normalise_words, strip_lead
 from eval.types import Item, Kind
+from mics_ray.core.reading.words import normalise_words, strip_lead
 from mics_ray.core.types import Case, Verdict
 from mics_ray.io.records.choices import lists_options
 

@@ -45,7 +45,8 @@ class PanelBuilder:
         }
         judge = ModelJudge(self._bind_model(JUDGE, build_judge_template(config), None, meter))
         temperatures = tuple(config.search.intern_temperatures)
-        return Panel(mentors, interns, judge, temperatures, judge if config.leaks.judge else None)
+        leak_judge = judge if config.leaks.judge else None
+        return Panel(mentors, interns, judge, temperatures, leak_judge, config.search.match_gold)
 
     def _bind_model(self, name: str, template: Request, pictures: Pictures | None, meter: UsageMeter) -> BoundModel:
         if not self._find_entry(name).sees_pictures:

@@ -44,7 +44,8 @@ class LeakJudge(Protocol):
 class Panel:
     """Everybody who takes part in a search; names and order are those of the configuration.
 
-    ``leak_judge`` is asked about the steps of a case that keeps a chain; ``None``: nobody is.
+    ``leak_judge`` is asked about the steps of a case that keeps a chain; ``None``: nobody is. ``match_gold``: an answer
+    that is the gold answer word for word is right, and the judge is not asked.
     """
 
     mentors: Mapping[str, Mentor]
@@ -52,6 +53,7 @@ class Panel:
     judge: Judge
     temperatures: Sequence[float]
     leak_judge: LeakJudge | None = None
+    match_gold: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from mics_ray.core.mics import NO_STEP
 from mics_ray.core.ports import Expand, Panel, Stop, Strategy
+from mics_ray.core.reading.words import matches_gold
 from mics_ray.core.seeds import attempt_seed, intern_seed, judge_seed, mentor_seed
 from mics_ray.core.tree import Node, SearchTree, grade_quality
 from mics_ray.core.types import (
@@ -119,7 +120,8 @@ async def _take_vote(
 ) -> Vote:
     """One vote; the judge is asked as soon as the answer exists, and a lost call leaves the verdict unknown.
 
-    A text without an answer is wrong: the steps did not lead the intern to one.
+    A text without an answer is wrong: the steps did not lead the intern to one. Where the panel matches answers, one
+    that is the gold answer is right, and no judge is asked.
     """
     vote = Vote(intern, temperature)
     try:
@@ -132,6 +134,8 @@ async def _take_vote(
         return replace(vote, text=lost.text, failure=lost.failure)
     if not done.answer:
         return replace(vote, verdict=Verdict.WRONG, failure=done.failure)
+    if panel.match_gold and matches_gold(done.answer, case.golds):
+        return replace(vote, verdict=Verdict.RIGHT)
     try:
         judged = await panel.judge.compare(case, done.answer, judge_seed(draw))
     except LostCall as lost:

@@ -143,7 +143,8 @@ class Vote:
     """One intern's answer at one temperature, judged.
 
     ``text`` and ``judge_reply`` are whole replies, thoughts included. ``failure`` says why a verdict is unknown; of a
-    wrong vote without an answer (``answer`` is "", no judge was asked), why there is none.
+    wrong vote without an answer (``answer`` is "", no judge was asked), why there is none. A right vote whose
+    ``judge_reply`` is "" was matched: its answer is the gold answer word for word, and no judge was asked.
     """
 
     intern: str
@@ -153,6 +154,11 @@ class Vote:
     verdict: Verdict = Verdict.UNKNOWN
     judge_reply: str = ""
     failure: Failure | None = None
+
+    @property
+    def matched(self) -> bool:
+        """Whether the answer is right by its words alone."""
+        return self.verdict is Verdict.RIGHT and bool(self.answer) and not self.judge_reply
 
 
 class LeakVerdict(StrEnum):

@@ -127,7 +127,10 @@ def make_plan(
 def _replica_seconds(basis: PlanBasis) -> dict[str, float]:
     """Seconds of replicas that the recorded searches take of each model."""
     made = count_calls(basis.shapes, JUDGE)
-    return {name: made.get(name, 0) * call.mean_s / call.per_replica for name, call in basis.calls.items()}
+    return {
+        name: made.get(name, 0) * (1 - call.spared) * call.mean_s / call.per_replica
+        for name, call in basis.calls.items()
+    }
 
 
 def _simulate_job(

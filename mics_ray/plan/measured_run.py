@@ -34,6 +34,7 @@ class CallProfile:
     per_replica: float
     cached: float = 0.0
     again: float = 0.0
+    spared: float = 0.0
 
     @property
     def mean_s(self) -> float:
@@ -122,6 +123,8 @@ def _measure_model(
         max(1.0, open_calls / noted["replicas"].get(name, 1)),
         used.cached_calls / used.calls,
         max(0.0, min(1.0, used.calls / structural - 1)),
+        # Of a judge: answers that were matched, or had a verdict.
+        max(0.0, 1 - used.calls / structural),
     )
 
 
@@ -150,5 +153,5 @@ def build_services(config: Config, basis: PlanBasis, replicas: Mapping[str, int]
             limits = RateLimits(max_in_flight=math.ceil(replicas[name] * call.per_replica))
         else:
             limits = RateLimits(entry.requests_per_minute, entry.tokens_per_minute, entry.max_in_flight)
-        found[name] = Service(limits, call.seconds, call.tokens, call.cached, call.again)
+        found[name] = Service(limits, call.seconds, call.tokens, call.cached, call.again, call.spared)
     return found

@@ -19,13 +19,14 @@ Then = Callable[[], None]
 @dataclass(frozen=True, slots=True)
 class Service:
     """One model: its limits, how long calls take (``seconds``, equally likely each), tokens of a call, the share of
-    calls answered from the cache, and the share that is asked once more."""
+    calls answered from the cache, the share that is asked once more, and the share of votes that need no call."""
 
     limits: RateLimits
     seconds: tuple[float, ...]
     tokens: float = 0.0
     cached: float = 0.0
     again: float = 0.0
+    spared: float = 0.0
 
 
 @dataclass(slots=True)
@@ -135,6 +136,9 @@ class _Simulation:
     def _send_call(self, name: str, then: Then, tries: int = 2) -> None:
         """One call, now and then a second one; a cached one takes no time, and no place in the queue."""
         queue = self._queues[name]
+        if tries > 1 and queue.service.spared and self._rng.random() < queue.service.spared:
+            then()
+            return
         if tries > 1 and self._rng.random() < queue.service.again:
             then = partial(self._send_call, name, then, 1)
         if self._rng.random() < queue.service.cached:

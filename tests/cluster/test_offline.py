@@ -9,6 +9,8 @@ import pytest
 
 from eval.rows import ANSWERS
 from mics_ray.config.compose import compose_config
+from mics_ray.core.reading.words import matches_gold
+from mics_ray.io.rows import read_trees
 from mics_ray.io.shards import iter_rows
 from mics_ray.local.phantoms import write_cases
 from tests.support.closed_network import WatchedRun, possible, run_watched
@@ -65,7 +67,10 @@ def test_rows_are_as_always(searched: list[dict[str, Any]], folder: Path, argume
     assert len({row["case_id"] for row in searched}) == len(searched) == CASES
     votes = [vote for row in searched for node in row["nodes"] for vote in node["votes"]]
     assert votes
-    replies = {vote["judge_reply"] for vote in votes if vote["verdict"] != "unknown"}
+    matched = [row["case_id"] for row in searched for tree in read_trees(row) for node in tree.nodes
+               for vote in node.votes if vote.matched and not matches_gold(vote.answer, [row["answer"]])]  # fmt: skip
+    assert not matched, "where the judge said nothing, the answer is the gold answer"
+    replies = {vote["judge_reply"] for vote in votes if vote["verdict"] == "wrong" or vote["judge_reply"]}
     assert replies <= {"Yes", "No"}
     assert replies
     summary = json.loads((folder / "run" / "summary.json").read_text())

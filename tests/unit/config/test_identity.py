@@ -46,6 +46,7 @@ def config() -> Config:
         ("search.intern_temperatures=[0.3]", "search.intern_temperatures"),
         ("search.restarts=0", "search.restarts"),
         ("search.quality_control=false", "search.quality_control"),
+        ("search.match_gold=false", "search.match_gold"),
         ("pictures.mentor_max_side=256", "pictures.mentor_max_side"),
     ],
 )
@@ -132,7 +133,7 @@ def test_the_names_of_the_view_are_those_of_earlier_runs(config: Config) -> None
     assert of_a_mentor == of_the_judge == {"max_tokens", "model", "temperature"}
     as_before = replace(
         config,
-        search=replace(config.search, intern_sampling=None),
+        search=replace(config.search, intern_sampling=None, match_gold=False),
         prompts=replace(config.prompts, intern_without_pictures=""),
         data=replace(config.data, context="none"),
     )

@@ -194,6 +194,22 @@ async def test_a_text_without_an_answer_is_a_wrong_vote_with_its_reason() -> Non
     assert result.outcome is Outcome.DEPTH
 
 
+async def test_an_answer_that_is_the_gold_answer_is_right_without_a_judge_where_the_panel_matches() -> None:
+    """Any of several gold answers, in any spelling; everything else is judged, by the same seeds."""
+    case = replace(CASE, answer="A tumour", others=("Gold",))
+    fake = script_panel({"a1": "rrwwww"})
+    matching = replace(fake.panel(), match_gold=True)
+    tree = (await search_case(case, Mics(MENTORS, max_rounds=1), matching, 7, 0)).tree
+    matched = [vote for node in tree.nodes for vote in node.votes if vote.matched]
+    assert [(vote.verdict, vote.answer, vote.judge_reply) for vote in matched] == [(Verdict.RIGHT, "gold", "")] * 2
+    assert fake.count("judge") == 16
+    every = script_panel({"a1": "rrwwww"})
+    await search_case(case, Mics(MENTORS, max_rounds=1), every.panel(), 7, 0)
+    assert every.count("judge") == 18
+    seeds = [{call.seed for call in one.calls if call.role == "judge"} for one in (fake, every)]
+    assert seeds[0] < seeds[1]
+
+
 async def test_no_judge_call_for_a_lost_answer() -> None:
     fake = script_panel({"a1": "??????", "b1": "???rrr"})
     await search(fake, Mics(MENTORS, max_rounds=1))

@@ -18,7 +18,7 @@ import pytest
 from eval.commands import run_rejudge
 from eval.rejudge.account import Account, Said
 from eval.rejudge.agreement import measure_agreement, tabulate_verdicts
-from eval.rejudge.run_rules import COLUMNS, read_rules, replace_verdicts
+from eval.rejudge.run_rules import COLUMNS, list_answers, read_rules, replace_verdicts
 from mics_ray.config.compose import compose_config, dump_yaml
 from mics_ray.core.mics import Mics
 from mics_ray.core.search import SearchResult
@@ -159,10 +159,16 @@ def test_flips_and_steps_that_would_be_chosen_otherwise() -> None:
 
 
 def test_a_vote_without_an_answer_keeps_its_verdict() -> None:
-    """Wrong where the text came to no answer, unknown where the call was lost: no judge was asked about either."""
-    votes = (Vote("x", 0.3, "Hm.", verdict=WRONG), Vote("x", 1.2), Vote("y", 0.3, "t", "gold", RIGHT))
+    """Wrong where the text came to no answer, unknown where the call was lost, right where the answer was matched with
+    the gold answer: no judge was asked about any of them."""
+    votes = (
+        Vote("x", 0.3, "Hm.", verdict=WRONG), Vote("x", 1.2), Vote("y", 0.3, "t", "gold", RIGHT, "Yes"),
+        Vote("y", 1.2, "t", "Gold.", RIGHT),
+    )  # fmt: skip
     tree = SearchTree("c1", 1, (Node(0, None, 1, "a", ("Look.",), votes=votes),))
-    assert [vote.verdict for vote in replace_verdicts(tree, {"gold": WRONG}).nodes[0].votes] == [WRONG, UNKNOWN, WRONG]
+    assert list_answers([tree]) == ["gold"]
+    replaced = replace_verdicts(tree, {"gold": WRONG}).nodes[0].votes
+    assert [vote.verdict for vote in replaced] == [WRONG, UNKNOWN, WRONG, RIGHT]
 
 
 def test_the_same_verdicts_change_nothing() -> None:

@@ -58,6 +58,12 @@ def test_cached_calls_take_no_time_and_calls_asked_again_take_it_twice() -> None
     assert simulate(again, [ONE_ROUND], "judge", 1, 1).seconds == 8
 
 
+def test_spared_calls_are_not_made() -> None:
+    spared = {**services(), "judge": Service(RateLimits(), (1.0,), again=1.0, spared=1.0)}
+    found = simulate(spared, [ONE_ROUND], "judge", 1, 1)
+    assert (found.seconds, found.use["judge"].sent) == (6, 0)
+
+
 def test_the_same_seed_gives_the_same_course() -> None:
     drawn = {name: Service(RateLimits(), (1.0, 2.0, 5.0)) for name in ("m", "i", "judge")}
     first, second, other = (simulate(drawn, [ONE_ROUND], "judge", 50, 5, seed) for seed in (1, 1, 2))

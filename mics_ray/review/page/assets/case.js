@@ -50,7 +50,9 @@ MICS.caseView = (() => {
   function drawVote(vote) {
     const answer = vote.answer ? make("q", { dir: "auto" }, vote.answer) : make("em", {}, "no answer");
     const head = make("summary", {}, badge(vote.verdict), ` ${vote.intern}, temperature ${vote.temperature}: `, answer);
-    const body = make("div", { class: "vote-text" }, make("h5", {}, "The intern's text"), text("p", vote.text || "(none)"), make("h5", {}, "The judge's reply"), text("p", vote.judge_reply || "(none)"));
+    const matched = vote.verdict === "right" && vote.answer && !vote.judge_reply;
+    const reply = vote.judge_reply || (matched ? "(not asked: the answer is the gold answer word for word)" : "(none)");
+    const body = make("div", { class: "vote-text" }, make("h5", {}, "The intern's text"), text("p", vote.text || "(none)"), make("h5", {}, "The judge's reply"), text("p", reply));
     const failure = vote.failure ? make("p", { class: "failure" }, `? ${vote.failure}`) : null;
     return make("details", { class: "vote" }, head, failure, body);
   }

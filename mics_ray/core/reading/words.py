@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 _ARTICLES = {"an", "the"}  # not "a": hepatitis A is no hepatitis
 # What is not punctuation or space is part of a word, combining marks too: many scripts write vowels with them.
@@ -30,3 +31,16 @@ def normalise_words(text: str) -> str:
 def strip_lead(answer: str) -> str:
     """An answer without ``The answer is``, quotes and emphasis around it."""
     return _LEAD.sub("", answer.strip(_AROUND)).strip(_AROUND)
+
+
+def matches_gold(answer: str, golds: Iterable[str]) -> bool:
+    """Whether an answer is one of ``golds``, but for case, punctuation, articles and what leads to it."""
+    return any(_is_same_answer(answer, gold) for gold in golds)
+
+
+def _is_same_answer(answer: str, gold: str) -> bool:
+    # "Pneumonia?" is a guess: what it is worth is for the judge to say.
+    if answer.count("?") != gold.count("?"):
+        return False
+    said = normalise_words(strip_lead(answer))
+    return bool(said) and said == normalise_words(gold)

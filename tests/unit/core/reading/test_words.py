@@ -1,4 +1,4 @@
-from eval.scoring.words import normalise_words, split_words, strip_lead
+from mics_ray.core.reading.words import matches_gold, normalise_words, split_words, strip_lead
 
 
 def test_words_are_normalised() -> None:
@@ -26,3 +26,17 @@ def test_what_changes_a_meaning_is_kept() -> None:
 def test_what_leads_to_an_answer_is_taken_away() -> None:
     for text in ("The answer is left", '"left"', "**left**", "Therefore, the correct option is: left", "left"):
         assert strip_lead(text) == "left"
+
+
+def test_an_answer_matches_the_gold_answer_but_for_case_punctuation_articles_and_its_lead() -> None:
+    golds = ("Left pneumothorax", "HER2+ carcinoma")
+    right = ("left pneumothorax.", "**Left  Pneumothorax**", "the left pneumothorax", "HER2+ Carcinoma",
+             "The answer is: left-pneumothorax")  # fmt: skip
+    wrong = ("pneumothorax", "left pneumothorax?", "no left pneumothorax", "left pneumothorax or effusion", "",
+             "HER2- carcinoma", "HER2 carcinoma", "pneumothorax left", "...")  # fmt: skip
+    assert [matches_gold(answer, golds) for answer in (*right, *wrong)] == [True] * len(right) + [False] * len(wrong)
+
+
+def test_an_answer_without_words_matches_nothing_not_even_itself() -> None:
+    assert not matches_gold("...", ("...",))
+    assert matches_gold("Why?", ("why?",))

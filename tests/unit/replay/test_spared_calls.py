@@ -1,0 +1,71 @@
+"""Calls that a search spares: a replay makes the run's own rows again, those of runs before a setting came too."""
+
+import re
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+import yaml
+
+from mics_ray.errors import EXIT_OK
+from mics_ray.io.rows import read_trees, read_usage
+from mics_ray.io.shards import iter_rows
+from mics_ray.jobs.stop_signal import StopSignal
+from mics_ray.models.types import Request
+from mics_ray.replay.account import Account
+from mics_ray.replay.replay_config import compose_job
+from mics_ray.replay.run import replay_run
+from mics_ray.runtime.monitor.progress import Progress
+from tests.support import recorded_run as made
+from tests.support.recorded_run import recorded_run
+
+SAID = ("gold", "Gold.", "the gold", "a nodule", "a nodule", "a cyst")
+"""The interns' answers: some are the gold answer in other spellings, some are said by several."""
+
+
+def again(run: Path, *more: str) -> Account:
+    return replay_run(compose_job(["replay=true", f"run.dir={run}", *more]), Progress(), StopSignal())
+
+
+@pytest.fixture
+def alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interns say one of :data:`SAID`."""
+    before = made._text
+
+    def text(request: Request, chance: float) -> str:
+        said = before(request, chance)
+        drawn = SAID[crc32(request.key) % len(SAID)]
+        return re.sub(r"(?<=answer is: )finding \w+", drawn, said) if request.entry.startswith("tiny") else said
+
+    monkeypatch.setattr(made, "_text", text)
+
+
+def count_calls(run: Path) -> tuple[int, int, int]:
+    """Votes with an answer, those of them that were matched, and calls of the judge."""
+    rows = list(iter_rows(run / "results"))
+    votes = [v for row in rows for tree in read_trees(row) for node in tree.nodes for v in node.votes if v.answer]
+    judged = sum(used.calls for row in rows for name, used in read_usage(row).items() if name == "judge")
+    return len(votes), sum(vote.matched for vote in votes), judged
+
+
+@pytest.mark.usefixtures("alike")
+def test_matched_answers_are_matched_again(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path, 2)
+    votes, matched, _ = count_calls(run)
+    assert 0 < matched < votes
+    account = again(run)
+    assert (account.exit_code, account.changed, account.comparison.same) == (EXIT_OK, [], 3)
+
+
+@pytest.mark.usefixtures("alike")
+def test_a_run_that_did_not_know_the_setting_gives_its_own_rows_and_may_be_replayed_with_it(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path, 2, loss=0.05, more=["search.match_gold=false"])
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    del settings["search"]["match_gold"]
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    assert count_calls(run)[1] == 0
+    account = again(run)
+    assert (account.exit_code, account.changed, account.comparison.same) == (EXIT_OK, [], 3)
+    other = again(run, "search.match_gold=true")
+    assert other.changed == ["search.match_gold: (not there) -> True"]
+    assert count_calls(other.folder)[1] > 0
