@@ -7,13 +7,17 @@ starts and ends; the element itself is left to the standard library.
 import mmap
 import re
 from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
 
 from mics_ray.io import readers
 from mics_ray.io.input_files import InputError, InputFile, open_mappable
-from mics_ray.io.readers import BOM, Raw, decode_record, too_long
+from mics_ray.io.readers import BOM, Places, Raw, decode_record, too_long
 
 # Possessive (*+): a string without an end fails at once instead of backtracking over the rest of the file.
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[][{}",]', re.S)
+_TOGETHER = 4096
 # Anything but a blank.
 _INK = re.compile(rb"\S")
 
@@ -27,9 +31,13 @@ def read_json(input_file: InputFile, start: int, first: int) -> Iterator[Raw]:
             yield decode_record(position, begin, view[begin:end].strip())
 
 
-def find_json(input_file: InputFile) -> Iterator[tuple[int, int]]:
-    """Position and start of each record that :func:`read_json` reads. Raises :class:`InputError`."""
-    return ((position, begin) for position, (_, begin, _) in enumerate(_map_elements(input_file.path, 0), 1))
+def find_json(input_file: InputFile) -> Iterator[Places]:
+    """Where each record that :func:`read_json` reads stands. Raises :class:`InputError`."""
+    begins = (begin for _, begin, _ in _map_elements(input_file.path, 0))
+    first = 1
+    while starts := list(islice(begins, _TOGETHER)):
+        yield np.arange(first, first + len(starts)), np.array(starts)
+        first += len(starts)
 
 
 def _map_elements(path: str, start: int) -> Iterator[tuple[mmap.mmap, int, int]]:

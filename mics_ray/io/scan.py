@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
+import numpy as np
+
 from mics_ray.core.types import Case
 from mics_ray.io.input_files import CasesGiven, InputError, InputFile, find_input_files, is_packed, open_stored
 from mics_ray.io.readers import Raw
@@ -138,16 +140,17 @@ def _scan_file(file: InputFile) -> tuple[int, list[Part]]:
     # A list in JSON is read through a map of the file, for which one at an address would be copied for each part.
     whole = is_packed(file.path) or (form is Format.JSON and is_address(file.path))
     full = PART_RECORDS if form is Format.PARQUET else max(PART_BYTES, size // MOST_PARTS)
-    records, position = 0, 0
+    records, end = 0, 0
     begin: tuple[int, int] | None = None
     parts: list[Part] = []
-    for position, start in find_raw_records(file, form):
-        records += 1
-        if begin is None:
-            begin = position, start
-        elif not whole and start - begin[1] >= full:
-            parts.append(Part(file, form, size, *begin, position))
-            begin = position, start
+    for positions, starts in find_raw_records(file, form):
+        if not len(starts):
+            continue
+        begin = begin or (int(positions[0]), int(starts[0]))
+        while not whole and (at := int(np.searchsorted(starts, begin[1] + full))) < len(starts):
+            parts.append(Part(file, form, size, *begin, int(positions[at])))
+            begin = int(positions[at]), int(starts[at])
+        records, end = records + len(starts), int(positions[-1]) + 1
     if begin is None:
         raise InputError(f"{file.path}: holds no records; it should hold at least one")
-    return records, [*parts, Part(file, form, size, *begin, position + 1)]
+    return records, [*parts, Part(file, form, size, *begin, end)]

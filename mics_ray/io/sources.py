@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from mics_ray.io.input_files import InputError, InputFile, read_head
 from mics_ray.io.json_list import find_json, read_json
-from mics_ray.io.readers import BOM, Raw, find_jsonl, find_parquet, read_jsonl, read_parquet
+from mics_ray.io.readers import BOM, Places, Raw, find_jsonl, find_parquet, read_jsonl, read_parquet
 from mics_ray.io.records import ID_FIELDS
 
 # zip, zstd, bzip2, xz, UTF-16 LE/BE
@@ -60,7 +60,7 @@ def read_raw_records(file: InputFile, form: Format, start: int = 0, first: int =
         yield from _READERS[form](file, start, first)
 
 
-def find_raw_records(file: InputFile, form: Format) -> Iterator[tuple[int, int]]:
+def find_raw_records(file: InputFile, form: Format) -> Iterator[Places]:
     """Position and start of all records, which are not decoded. Raises :class:`InputError`."""
     with _name_errors(file, form):
         yield from _FINDERS[form](file)

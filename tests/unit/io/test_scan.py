@@ -15,7 +15,7 @@ from mics_ray.io import dealt_records, packed_blocks, readers, scan
 from mics_ray.io.cases import Rejection, read_places, survey_cases
 from mics_ray.io.dealt_records import DealtSpan, RejectedCount, deal_records, pack_record, read_pending
 from mics_ray.io.index.ids import IdSet, SortedHashes
-from mics_ray.io.input_files import InputError
+from mics_ray.io.input_files import InputError, InputFile
 from mics_ray.io.packed_blocks import pack_part, unpack_block
 from mics_ray.io.scan import Scan, look_for_pictures, read_part, scan_cases
 from mics_ray.io.sources import read_raw_records
@@ -201,3 +201,20 @@ def test_what_is_left_of_a_span(tmp_path: Path) -> None:
     assert [item.id for item in found] == ["a", "line-4", "c"]
     assert [isinstance(item, Case) for item in found] == [True, False, True]
     assert left.drop_done({"a", "line-4", "c"}) is None
+
+
+def test_lines_are_found_as_they_are_read_however_the_file_falls_into_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "MAX_RECORD", 12)
+    lines_of = [b"\n", b"\n\n", b'{"a": 1}\n', b" x\n", b"\x0b\x0c\n"]
+    pieces = [*lines_of, b" ", b"\t\r", b"{", b"\xef\xbb\xbf", b" " * 12, b"y" * 7]
+    chance = random.Random(0)
+    for _ in range(400):
+        text = b"".join(chance.choice(pieces) for _ in range(chance.randrange(1, 30)))
+        file = InputFile(write(tmp_path / "x.jsonl", text), "x.jsonl")
+        expected = [(raw.position, raw.start) for raw in readers.read_jsonl(file, 0, 1)]
+        for chunk in (3, 5, 64):
+            monkeypatch.setattr(readers, "_CHUNK", chunk)
+            found = [place for at, start in readers.find_jsonl(file) for place in zip(at, start, strict=True)]
+            assert found == expected, text
