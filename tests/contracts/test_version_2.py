@@ -36,6 +36,8 @@ from tests.support.run_folders import job
 from tests.support.version_2 import copy_run, rewrite_as_version_2
 from train.export.export import write_export
 
+pytestmark = pytest.mark.heavy  # a run is replayed, judged anew and exported
+
 CASES = 6
 
 

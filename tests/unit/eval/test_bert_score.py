@@ -7,6 +7,8 @@ import pytest
 from eval.bert_score import bert_scores
 from mics_ray.errors import RefusedRun
 
+pytestmark = pytest.mark.heavy  # torch
+
 WORDS = ["a pneumothorax on the left side", "no abnormality is seen", "a pleural effusion on the right"]
 
 

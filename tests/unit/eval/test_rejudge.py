@@ -257,6 +257,7 @@ def test_a_stopped_program_goes_on_and_pays_for_nothing_twice(tmp_path: Path, ju
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
 
 
+@pytest.mark.heavy
 def test_the_judge_s_bill_stays_within_the_budget_and_a_larger_one_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,6 +25,8 @@ from mics_ray.models.types import Refused, Request
 from mics_ray.runtime.monitor.progress import Progress
 from tests.support.evaluation_jobs import Scripted, chain, job, models
 
+pytestmark = pytest.mark.heavy  # whole evaluations
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -264,6 +264,7 @@ def test_what_is_done_is_left_out_and_the_rest_keeps_its_ids(tmp_path: Path, for
     assert survey_cases(str(path), {*done, *ids(survey)}).spans == ()
 
 
+@pytest.mark.heavy
 def test_spans_are_small_at_first_and_compact_in_all(tmp_path: Path) -> None:
     numbers = [record(number) for number in range(20_000)]
     survey = survey_cases(write(tmp_path / "x.jsonl", lines(*numbers, *[""] * 5000, record("z"))))

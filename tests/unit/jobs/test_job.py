@@ -93,6 +93,7 @@ sys.exit(end.code)
 """
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_or_killed_job_keeps_its_rows_and_goes_on(tmp_path: Path, number: int) -> None:
     job = subprocess.Popen([sys.executable, "-c", HANGING, str(tmp_path)], stdout=subprocess.PIPE, text=True)

@@ -35,6 +35,7 @@ def test_it_writes_chains_and_tells_findings_apart(metrics: Any) -> None:
     assert metrics["scores"]["verdicts"] > 0.85
 
 
+@pytest.mark.heavy
 def test_the_readme_is_what_was_measured(metrics: Any) -> None:
     from mics_ray.local.training.train_staff import describe_staff
 

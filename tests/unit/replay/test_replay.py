@@ -35,6 +35,8 @@ from mics_ray.runtime.monitor.progress import Progress
 from tests.support.recorded_run import flip, forget, overrides, recorded_run
 from tests.unit.replay.conftest import CASES
 
+pytestmark = pytest.mark.heavy  # whole replays of a run
+
 
 def again(run: Path, *more: str) -> Account:
     return replay_run(compose_job(["replay=true", f"run.dir={run}", *more]), Progress(), StopSignal())

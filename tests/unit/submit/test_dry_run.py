@@ -15,6 +15,8 @@ from mics_ray.errors import EXIT_OK, EXIT_REFUSED, EXIT_USAGE
 from mics_ray.submit.command import main
 from tests.support.ray_dashboard import Dashboard
 
+pytestmark = pytest.mark.heavy  # whole submissions
+
 CANARY = "sk-canary-0123456789abcdef"
 KEYS = ("DASHSCOPE_API_KEY", "DEEPSEEK_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY")
 TOOLS = ("sbatch", "squeue", "scancel", "kubectl", "ray", "git")

@@ -103,6 +103,7 @@ def test_any_grpc_server_answers_and_is_left_to_ray() -> None:
             server.stop(0).wait()
 
 
+@pytest.mark.heavy
 def test_a_program_says_it_in_one_line_and_ends_with_78() -> None:
     words = ["scripts/plan.py", "experiment=demo", f"ray.address={HERE}:{closed_port()}"]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=60, check=False)

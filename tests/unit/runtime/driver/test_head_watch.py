@@ -84,6 +84,7 @@ def test_nothing_is_watched_without_an_address() -> None:
         assert not watch.confirm_lost()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("way", ["hangs", "notices"])
 def test_a_driver_that_does_not_leave_is_ended_with_one_line(way: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
