@@ -11,6 +11,7 @@ from mics_ray.core.mics import Mics
 from mics_ray.core.ports import Panel, Strategy
 from mics_ray.models.prompts import fill_mentor_system
 from mics_ray.models.roles import LIMITS, BoundModel, ModelIntern, ModelJudge, ModelMentor, UsageMeter
+from mics_ray.models.shared_verdicts import SharedVerdicts
 from mics_ray.models.types import Model, Pictures, Request, encode_options
 
 VERDICTS = ("Yes", "No")
@@ -44,9 +45,11 @@ class PanelBuilder:
             for name in config.interns
         }
         judge = ModelJudge(self._bind_model(JUDGE, build_judge_template(config), None, meter))
+        # One that samples draws a verdict for each vote.
+        asked = judge if judge.model.template.temperature else SharedVerdicts(judge)
         temperatures = tuple(config.search.intern_temperatures)
         leak_judge = judge if config.leaks.judge else None
-        return Panel(mentors, interns, judge, temperatures, leak_judge, config.search.match_gold)
+        return Panel(mentors, interns, asked, temperatures, leak_judge, config.search.match_gold)
 
     def _bind_model(self, name: str, template: Request, pictures: Pictures | None, meter: UsageMeter) -> BoundModel:
         if not self._find_entry(name).sees_pictures:

@@ -191,7 +191,7 @@ class ModelJudge:
 
     async def _ask(self, case: Case, text: str, seed: int) -> Judgement:
         """Yes (``RIGHT``) or no. Raises :class:`LostCall`."""
-        # Without sampling the same question gets the same verdict, so one seed lets the cache answer it once per case.
+        # Without sampling the same question gets the same verdict: with one seed a case, whichever vote asks first.
         draw = derive_seed(case.id) if self.model.template.temperature == 0 else seed
         question = self.model.ask(text, draw, more_room=True)
         for _ in range(JUDGE_TRIES):

@@ -7,6 +7,7 @@ from zlib import crc32
 import pytest
 import yaml
 
+from mics_ray.assemble import panel
 from mics_ray.errors import EXIT_OK
 from mics_ray.io.rows import read_trees, read_usage
 from mics_ray.io.shards import iter_rows
@@ -69,3 +70,25 @@ def test_a_run_that_did_not_know_the_setting_gives_its_own_rows_and_may_be_repla
     other = again(run, "search.match_gold=true")
     assert other.changed == ["search.match_gold: (not there) -> True"]
     assert count_calls(other.folder)[1] > 0
+
+
+@pytest.mark.usefixtures("alike")
+def test_shared_verdicts_are_those_that_each_vote_would_have_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows of a run whose votes were judged one by one, lost calls among them, come again; other seeds of votes
+    would not matter, so it is the same run."""
+    with monkeypatch.context() as patch:
+        patch.setattr(panel, "SharedVerdicts", lambda judge: judge)
+        run = recorded_run(tmp_path, 2, loss=0.05)
+    votes, matched, judged = count_calls(run)
+    assert judged >= (votes - matched) * 0.9, "each vote asked, but for lost calls"
+    account = again(run)
+    assert (account.exit_code, account.changed, account.comparison.same) == (EXIT_OK, [], 3)
+    assert count_calls(account.folder)[2] < judged / 2
+
+
+@pytest.mark.usefixtures("alike")
+def test_a_run_with_shared_verdicts_and_lost_calls_is_replayed(tmp_path: Path) -> None:
+    account = again(recorded_run(tmp_path, 2, loss=0.05))
+    assert (account.exit_code, account.changed, account.comparison.same) == (EXIT_OK, [], 3)
