@@ -21,6 +21,7 @@ from mics_ray.submit.clusters import Preview, Say
 from mics_ray.submit.config import ExistingConfig
 from mics_ray.submit.job import SubmittedJob
 from mics_ray.submit.package import list_contents, pack_job, package_name
+from mics_ray.submit.versions import VARIABLE, describe_versions, read_ray_version
 
 if TYPE_CHECKING:
     from mics_ray.submit.ray_jobs import JobState, RayJobs
@@ -52,6 +53,7 @@ class Existing:
             self._say(f"{name}: {state.status.lower()} already")
         else:
             name = _next_name(job, name) if state else name
+            _refuse_other_ray(jobs)
             self._start_job(jobs, name, job)
         return EXIT_OK if detach else self._follow_job(jobs, name)
 
@@ -110,7 +112,7 @@ class Existing:
     def _job_variables(self) -> dict[str, str]:
         # A path is no secret; the files' content stays on the cluster.
         secrets = {DIRECTORY: self._config.secrets_dir} if self._config.secrets_dir else {}
-        return {"RAY_JOB_STOP_WAIT_TIME_S": str(self._config.stop_s), **secrets}
+        return {"RAY_JOB_STOP_WAIT_TIME_S": str(self._config.stop_s), VARIABLE: describe_versions(), **secrets}
 
     def _follow_job(self, jobs: "RayJobs", name: str) -> int:
         try:
@@ -123,6 +125,13 @@ class Existing:
             return EXIT_OK
         # Stopped through the API, or lost with its node: what was paid is kept, and the same command goes on.
         return state.code if state.code is not None and state.code > 0 else EXIT_STOPPED
+
+
+def _refuse_other_ray(jobs: "RayJobs") -> None:
+    """Before anything is sent. Which Python the cluster has only a job there can see; see `entry`."""
+    theirs, ours = jobs.ray_version, read_ray_version()
+    if theirs not in (None, ours):
+        raise RefusedRun(f"the cluster has Ray {theirs}, this machine Ray {ours}; use the same on both")
 
 
 def _find_latest(jobs: "RayJobs", job: SubmittedJob) -> tuple[str, "JobState | None"]:

@@ -50,6 +50,11 @@ class RayJobs:
         self._address, self._token = address, token
         self._client = self._ask_cluster(lambda: JobSubmissionClient(address, headers=headers))
 
+    @property
+    def ray_version(self) -> str | None:
+        """The version of the cluster's Ray, which its dashboard told the client; ``None`` where it did not."""
+        return getattr(self._client, "_server_ray_version", None)
+
     def find_job(self, name: str) -> JobState | None:
         """Where the job stands; ``None`` where there is none of that name."""
         for found in self._ask_cluster(self._client.list_jobs):

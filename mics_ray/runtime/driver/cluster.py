@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -15,6 +16,8 @@ from mics_ray.proxies import reach_directly
 from mics_ray.runtime.driver.gcs_check import refuse_unreachable
 from mics_ray.runtime.driver.head_watch import shutdown_ray
 
+VERSIONS = re.compile(r"^ *((?:Ray|Python): \S+)$", re.M)
+"""In the error of a Ray that is joined with other versions: the cluster's two, then ours."""
 OBJECT_STORE_BYTES = 1 << 30
 """Of a cluster that is started here: pictures of the open searches, and Ray Data's blocks."""
 
@@ -55,6 +58,11 @@ def _connect_ray(address: str | None) -> None:
     except (ConnectionError, ValueError) as error:
         hint = "is it up, and are RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH the same there and here?"
         raise RefusedRun(f"ray.address: cannot join {address} ({type(error).__name__}); {hint}") from None
+    except RuntimeError as error:
+        if not (found := VERSIONS.findall(str(error))):
+            raise
+        theirs, ours = (", ".join(found[start : start + 2]) for start in (0, 2))
+        raise RefusedRun(f"ray.address: {address} has {theirs}, this machine {ours}; use the same on both") from None
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from mics_ray.submit.kuberay.pods import (
     multiply_quantity,
     store_parameter,
 )
+from mics_ray.submit.versions import VARIABLE, describe_versions
 
 API = "ray.io/v1"
 SECRETS = "/run/mics/secrets"
@@ -66,7 +67,9 @@ def build_ray_job(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[
         "jobId": job.submission_id,
         "entrypoint": shlex.join(words),
         "submissionMode": "HTTPMode",
-        "runtimeEnvYAML": f"env_vars: {{RAY_JOB_STOP_WAIT_TIME_S: '{config.stop_s}'}}\n",
+        "runtimeEnvYAML": (
+            f"env_vars: {{RAY_JOB_STOP_WAIT_TIME_S: '{config.stop_s}', {VARIABLE}: '{describe_versions()}'}}\n"
+        ),
         "backoffLimit": config.retries,
         "shutdownAfterJobFinishes": True,
         "ttlSecondsAfterFinished": config.keep_s,
