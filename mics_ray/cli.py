@@ -18,6 +18,10 @@ COMMANDS = {
         "mics_ray.review.command:run_report",
         "write a run's report: charts, cases, search trees, for a browser",
     ),
+    "review": (
+        "mics_ray.review.review_command:run_review",
+        "let people mark a run's chains in a browser, and sum it up",
+    ),
     "show": ("mics_ray.review.command:run_show", "show a case of a run with its search tree on the terminal"),
     "verify": ("mics_ray.commands.verify:run_verify", "check a run's rows against its input, repair damaged shards"),
     "rejudge": ("eval.commands:run_rejudge", "ask another judge about the answers of a run"),

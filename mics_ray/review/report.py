@@ -1,9 +1,8 @@
 """A run's report: its rows are streamed once into the page's data and the charts' figures, then the page is built."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from rich.text import Text
 from mics_ray.errors import RefusedRun
 from mics_ray.private_files import write_private
 from mics_ray.review.case_notes import CaseNotes, read_case_notes
-from mics_ray.review.data.chunks import CaseChunks, Write, wrap_script
+from mics_ray.review.data.chunks import CaseChunks
 from mics_ray.review.data.tally import RunTally
 from mics_ray.review.other_run import OtherRun
 from mics_ray.review.page.build import PageContent, build_page, list_assets
@@ -20,12 +19,10 @@ from mics_ray.review.page.content import describe_run
 from mics_ray.review.page.draw import draw_chart
 from mics_ray.review.page.pictures import PictureFiles
 from mics_ray.review.page.single import join_report
-from mics_ray.review.report_folder import REPORT, replace_report, write_text
+from mics_ray.review.report_folder import REPORT, batch_rows, make_writer, replace_report, write_assets, write_text
 from mics_ray.review.run_source import RunSource
 from mics_ray.runtime.monitor.progress import Progress
 
-BATCH = 64
-"""Rows in memory at a time; their pictures are decoded side by side."""
 LARGE = 2_000
 """Cases from which on it is told how far a report is."""
 PAGE, SINGLE = "index.html", f"{REPORT}.html"
@@ -53,7 +50,7 @@ def make_report(run: RunSource, against: RunSource | None = None) -> MadeReport:
     Raises :class:`RefusedRun`, :class:`mics_ray.errors.LockedRun`, ``OSError``; the report that was there stays then.
     """
     with replace_report(run.folder) as folder:
-        write = _make_writer(folder)
+        write = make_writer(folder)
         other = None if against is None else OtherRun(against, CaseChunks("b", write))
         if other is not None:
             other.read_cases()
@@ -91,7 +88,7 @@ class WrittenCases:
         """Take all rows of a run, a few in memory at a time."""
         total, progress = int(run.summary.get("cases") or 0), Progress()
         with closing(progress):
-            for rows in _batch_rows(run.iter_rows()):
+            for rows in batch_rows(run.iter_rows()):
                 for row, shown in zip(rows, self.pictures.add_pictures(rows), strict=True):
                     self.tally.add_row(row)
                     paired = other.pair_row(row) if other is not None else {}
@@ -107,21 +104,7 @@ def _show_progress(progress: Progress, done: int, total: int) -> None:
 
 
 def _write_page(folder: Path, content: PageContent) -> None:
-    for name, text in list_assets().items():
-        write_text(folder / "assets" / name, text)
+    write_assets(folder, list_assets())
     for one in content.charts:
         write_text(folder / one.picture, draw_chart(one.chart))
     write_text(folder / PAGE, build_page(content))
-
-
-def _make_writer(folder: Path) -> Write:
-    def write(name: str, text: str) -> None:
-        write_text(folder / "data" / f"{name}.js", wrap_script(name, text))
-
-    return write
-
-
-def _batch_rows(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    left = iter(rows)
-    while batch := list(islice(left, BATCH)):
-        yield batch

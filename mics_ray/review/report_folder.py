@@ -1,17 +1,22 @@
-"""The folder of a report: written beside the one that is there, and put in its place when it is whole."""
+"""The folder of a report: written beside the one that is there, and put in its place when it is whole; its files."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from mics_ray.errors import LockedRun
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.private_files import make_private_folder, write_private
+from mics_ray.review.data.chunks import Write, wrap_script
 
 REPORT = "report"
 """In the run's folder; ``report.html`` beside it is the same in one file."""
 LOCK = ".report.lock"
+BATCH = 64
+"""Rows in memory at a time; their pictures are decoded side by side."""
 
 
 @contextmanager
@@ -47,3 +52,25 @@ def write_text(path: Path, text: str) -> None:
     if not path.parent.is_dir():
         make_private_folder(path.parent)
     write_private(path, text)
+
+
+def write_assets(folder: Path, assets: Mapping[str, str]) -> None:
+    """Write the scripts and styles that go beside a page."""
+    for name, text in assets.items():
+        write_text(folder / "assets" / name, text)
+
+
+def make_writer(folder: Path) -> Write:
+    """What writes the pieces of a page's data into its folder."""
+
+    def write(name: str, text: str) -> None:
+        write_text(folder / "data" / f"{name}.js", wrap_script(name, text))
+
+    return write
+
+
+def batch_rows(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Rows, :data:`BATCH` at a time."""
+    left = iter(rows)
+    while batch := list(islice(left, BATCH)):
+        yield batch

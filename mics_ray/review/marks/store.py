@@ -47,13 +47,14 @@ def read_marks(path: Path) -> ReadMarks:
 
 
 class MarkStore:
-    """One reviewer's marks, open for writing; made by :func:`open_store`."""
+    """One reviewer's marks, open for writing; made by :func:`open_store`. ``torn`` are the bytes of an unfinished last
+    line that it found."""
 
     def __init__(self, path: Path, lock: RunLock) -> None:
         """Raises :class:`RefusedRun` for a damaged file, ``OSError``."""
         self._path, self._lock = path, lock
         read = read_marks(path)
-        self.book = read.book
+        self.book, self.torn = read.book, read.torn
         self._size, self._is_torn = read.size, bool(read.torn)
 
     def set_mark(self, target: Target, verdict: str | None, comment: str, answers: int) -> ReviewMark | None:

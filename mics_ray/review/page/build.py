@@ -16,6 +16,8 @@ ASSETS = Path(__file__).parent / "assets"
 STYLES = ("page.css",)
 SCRIPTS = ("data.js", "dom.js", "tables.js", "list.js", "tree.js", "case.js", "app.js")
 """In the order in which the page runs them."""
+REVIEW_SCRIPTS = (*SCRIPTS[:3], "marks.js", *SCRIPTS[3:-1], "review.js", SCRIPTS[-1])
+"""Those of the page on which chains are marked."""
 
 # Nothing is loaded from elsewhere, no script but these files runs, nothing is sent.
 POLICY = (
@@ -63,7 +65,7 @@ def build_page(content: PageContent) -> str:
     policy = POLICY.format(scripts="'self' file:", styles="'self' file:").replace(
         "img-src 'self'", "img-src 'self' file:"
     )
-    return _render(content, policy=policy, styles=[], scripts=[], data={})
+    return _render(content, policy=policy)
 
 
 def build_single_page(content: PageContent, data: Mapping[str, str]) -> str:
@@ -73,7 +75,13 @@ def build_single_page(content: PageContent, data: Mapping[str, str]) -> str:
     return _render(content, policy=policy, styles=styles, scripts=scripts, data=data)
 
 
-def _render(content: PageContent, **more: Any) -> str:
+def build_review_page(content: PageContent) -> str:
+    """The page on which chains are marked: served, its files beside it; it asks its own server and nobody else."""
+    policy = POLICY.format(scripts="'self'", styles="'self'") + "; connect-src 'self'"
+    return _render(content, name="review.html", policy=policy, script_files=REVIEW_SCRIPTS)
+
+
+def _render(content: PageContent, name: str = "page.html", **more: Any) -> str:
     environment = Environment(
         loader=FileSystemLoader(ASSETS),
         autoescape=True,
@@ -81,10 +89,11 @@ def _render(content: PageContent, **more: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    template = environment.get_template("page.html")
+    template = environment.get_template(name)
     # Browsers do not unescape what a script element holds: what could end it is written in JSON's way.
     run = json.dumps(content.run, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
-    return template.render(content=content, run=run, style_files=STYLES, script_files=SCRIPTS, **more)
+    beside = {"style_files": STYLES, "script_files": SCRIPTS, "styles": [], "scripts": [], "data": {}}
+    return template.render(content=content, run=run, **(beside | more))
 
 
 def _list_hashes(texts: Sequence[str]) -> str:
@@ -99,9 +108,9 @@ def _read_asset(name: str) -> str:
     return text
 
 
-def list_assets() -> dict[str, str]:
+def list_assets(scripts: Sequence[str] = SCRIPTS) -> dict[str, str]:
     """The files that go beside the page, by name."""
-    return {name: (ASSETS / name).read_text(encoding="utf-8") for name in (*STYLES, *SCRIPTS)}
+    return {name: (ASSETS / name).read_text(encoding="utf-8") for name in (*STYLES, *scripts)}
 
 
 def encode_address(data: bytes, kind: str) -> str:

@@ -4,6 +4,7 @@
   const { make, say } = MICS.dom;
   const run = MICS.run;
   const view = MICS.caseView;
+  const review = MICS.review; // null in a report
   const place = document.getElementById("case");
   let open = { id: null, sides: {} };
   let ticket = 0;
@@ -35,7 +36,7 @@
     const button = (words, key, hash) => make("button", { type: "button", "aria-keyshortcuts": key, onclick: () => go(hash()) }, `${words} `, make("kbd", {}, key));
     return make("div", { class: "controls" },
       button("Previous", "p", () => MICS.list.step(-1)), make("span", { id: "place" }, MICS.list.describePlace()), button("Next", "n", () => MICS.list.step(1)),
-      button("Next outcome", "o", () => MICS.list.nextOutcome()), make("a", { class: "to-list", href: "#cases" }, "All cases"));
+      review ? null : button("Next outcome", "o", () => MICS.list.nextOutcome()), make("a", { class: "to-list", href: "#cases" }, "All cases"));
   }
 
   function drawSide(side, data, named) {
@@ -48,6 +49,12 @@
     box.append(view.drawUsage(data));
     open.sides[side] = trees;
     return box;
+  }
+
+  // What models said is folded away where people judge: their mark is their own.
+  function drawReview(data) {
+    const search = make("details", { class: "search" }, make("summary", {}, "The search: tree, scores and votes ", make("kbd", {}, "s")), drawSide("a", data, ""));
+    return [review.draw(data), search];
   }
 
   // The next case is there before it is asked for.
@@ -66,14 +73,15 @@
       return false;
     }
     const other = run.against ? MICS.list.read(number, "other_number") : null;
-    const [data, beside] = await Promise.all([MICS.loadCase("a", number), other === null ? null : MICS.loadCase("b", other)]);
+    const [data, beside] = await Promise.all([MICS.loadCase("a", number), other === null ? null : MICS.loadCase("b", other), review?.open(id)]);
     if (mine !== ticket) return false;
     data.score = MICS.list.read(number, "score");
     MICS.list.choose(number);
     const head = make("section", { class: "card" }, make("h2", { id: "case-title", tabindex: "-1" }, "Case ", make("bdi", {}, data.name)), drawButtons(),
       make("div", { class: "case-head" }, view.drawPictures(data.pictures), view.drawFacts(data)));
     place.replaceChildren(head);
-    if (beside) {
+    if (review) place.append(...drawReview(data));
+    else if (beside) {
       beside.score = MICS.list.read(number, "other_score");
       place.append(make("div", { class: "beside" }));
       place.lastChild.append(drawSide("a", data, run.name), drawSide("b", beside, run.against));
@@ -101,7 +109,11 @@
     document.body.classList.toggle("has-case", section === "cases" && id !== null);
     if (section !== "cases") return;
     try {
-      if (id !== null && id !== open.id && (await openCase(id))) document.getElementById("case-title").focus();
+      if (id === null || id !== open.id) review?.close();
+      if (id !== null && id !== open.id && (await openCase(id))) {
+        if (review) review.focus();
+        else document.getElementById("case-title").focus();
+      }
       if (id !== null && id === open.id) showNode(parameters.get("node"));
       if (id === null) {
         open = { id: null, sides: {} };
@@ -126,7 +138,11 @@
     n: () => go(MICS.list.step(1)),
     p: () => go(MICS.list.step(-1)),
     o: () => go(MICS.list.nextOutcome()),
-    t: () => open.sides.a?.focus(),
+    t: () => {
+      const folded = document.querySelector("#case details.search");
+      if (folded) folded.open = true;
+      open.sides.a?.focus();
+    },
     l: () => goToList("list-title"),
     "/": () => goToList("search"),
     "?": () => document.getElementById("help").showModal(),
@@ -134,9 +150,12 @@
 
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, select, textarea, dialog[open]");
-    if (typing || event.ctrlKey || event.altKey || event.metaKey || !KEYS[event.key]) return;
+    if (typing || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (!review?.press(event.key)) {
+      if (!KEYS[event.key] || (review && event.key === "o")) return;
+      KEYS[event.key]();
+    }
     event.preventDefault();
-    KEYS[event.key]();
   });
 
   function readTheme() {
@@ -170,10 +189,14 @@
   if (typeof DecompressionStream === "undefined") {
     document.getElementById("main").prepend(make("p", { class: "warnings" }, "This browser is too old to show the cases: Chromium 80, Firefox 113, Safari 16.4 or later do."));
   } else {
-    route();
-    MICS.list.start(() => {
-      const said = document.getElementById("place");
-      if (said) said.textContent = MICS.list.describePlace();
-    }).catch((error) => { document.getElementById("list").replaceChildren(make("p", { class: "warnings", role: "alert" }, `The list cannot be shown: ${error.message}.`)); });
+    const begin = () => {
+      route();
+      MICS.list.start(() => {
+        const said = document.getElementById("place");
+        if (said) said.textContent = MICS.list.describePlace();
+      }).catch((error) => { document.getElementById("list").replaceChildren(make("p", { class: "warnings", role: "alert" }, `The list cannot be shown: ${error.message}.`)); });
+    };
+    if (review) review.start().then(begin, (error) => { document.getElementById("main").prepend(make("p", { class: "warnings", role: "alert" }, `The marks cannot be read: ${error.message}.`)); });
+    else begin();
   }
 })();

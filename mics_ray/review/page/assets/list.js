@@ -19,9 +19,12 @@ MICS.list = (() => {
   ];
   const FIGURES = ["score", "cost_usd", "seconds", "other_score"];
   if (run.against) HEADS.push(["other_outcome", run.against], ["other_score", "Its score"]);
+  // Where people judge, nothing that a model said of a chain stands beside it.
+  if (run.review) HEADS.splice(1, HEADS.length, ["marked", "Your marks"]);
 
   function read(number, column) {
     const chunk = chunks[Math.floor(number / run.list_entries)];
+    if (column === "marked") return chunk && MICS.marks.describe(chunk.id[number % run.list_entries]);
     return chunk ? chunk[column][number % run.list_entries] : undefined;
   }
 
@@ -52,6 +55,7 @@ MICS.list = (() => {
     "": () => true,
     kept: (number) => read(number, "score") !== null,
     flagged: (number) => read(number, "flagged"),
+    open: (number) => !MICS.marks.read(read(number, "id"), 0).verdict,
     differs: (number) => read(number, "other_outcome") && read(number, "other_outcome") !== read(number, "outcome"),
   };
 
@@ -97,7 +101,7 @@ MICS.list = (() => {
   const name = (number) => read(number, "name") || read(number, "id");
 
   // Beside a case there is room for the first of them.
-  const kind = (column) => (["id", "outcome", "score", "other_outcome"].includes(column) ? "" : "more");
+  const kind = (column) => (["id", "outcome", "score", "other_outcome", "marked"].includes(column) ? "" : "more");
 
   function drawCell(number, column) {
     const value = read(number, column);
@@ -199,7 +203,9 @@ MICS.list = (() => {
   }
 
   function build() {
-    const options = [["", "All cases"], ...run.outcomes.map((one) => [one, one.replace("_", " ")]), ["kept", "with a kept chain"], ["flagged", "with a leak flag"]];
+    const options = run.review
+      ? [["", "All chains"], ["open", "without an accept or reject"]]
+      : [["", "All cases"], ...run.outcomes.map((one) => [one, one.replace("_", " ")]), ["kept", "with a kept chain"], ["flagged", "with a leak flag"]];
     if (run.against) options.push(["differs", `another outcome in ${run.against}`]);
     parts.search = make("input", { type: "search", id: "search", placeholder: "Search id and question", "aria-label": "Search cases", "aria-keyshortcuts": "/" });
     parts.filter = make("select", { "aria-label": "Which cases" }, ...options.map(([value, text]) => make("option", { value }, text)));
@@ -233,5 +239,11 @@ MICS.list = (() => {
     });
   }
 
-  return { start, findCase, choose, neighbour, step, nextOutcome, describePlace, read };
+  // What the page shows of a case has changed: its marks.
+  function redrawRow(id) {
+    const row = [...(parts.body?.rows ?? [])].find((one) => read(Number(one.dataset.number), "id") === id);
+    if (row) row.lastChild.textContent = read(Number(row.dataset.number), "marked");
+  }
+
+  return { start, redrawRow, findCase, choose, neighbour, step, nextOutcome, describePlace, read };
 })();
