@@ -1,12 +1,11 @@
 """Who may ask the page's server: a browser on this host that was given the address, and no page of another site."""
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from aiohttp import web
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from aiohttp.typedefs import Handler, Middleware
 
 HEADERS: Mapping[str, str] = MappingProxyType({
     "Cache-Control": "no-store",
@@ -20,7 +19,7 @@ HEADERS: Mapping[str, str] = MappingProxyType({
 """Of every answer: medical text is kept by no cache, shown in no frame, read by no other site."""
 
 
-def make_guard(token: str, port: int) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def make_guard(token: str, port: int) -> Middleware:
     """The middleware that answers 403 to everybody else."""
     hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
 

@@ -108,7 +108,7 @@ def _describe_page(run: RunSource, reviewer: str, chunks: CaseChunks, no_notes: 
     if no_notes:
         warnings.append(f"Of the case notes only the context is shown: {make_one_line(no_notes)}.")
     name = make_one_line(run.name)
-    needed = {
+    needed: dict[str, Any] = {
         "name": name,
         "against": None,
         "sides": {"a": {"count": chunks.count, "first": chunks.first, "lists": chunks.lists}},

@@ -1,7 +1,7 @@
 """One reviewer's session: the chains to mark in their order, and what the page is told of its marks."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from mics_ray.review.marks.book import StaleMark
 from mics_ray.review.marks.mark import ReviewMark, Target
@@ -118,5 +118,5 @@ def _describe_mark(mark: ReviewMark) -> dict[str, Any]:
     return {"step": mark.step, "verdict": mark.verdict, "comment": mark.comment, "version": mark.number}
 
 
-def _is_count(value: object) -> bool:
+def _is_count(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
