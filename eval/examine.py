@@ -102,5 +102,5 @@ async def _wait_for_engines(actors: ActorHandles, stop: StopSignal, logs: str) -
             try:
                 one.result()
             except ReplicaDown as error:
-                raise RefusedRun(f"the engine of a model did not start ({error}); see {logs}") from None
+                raise RefusedRun(f"an engine did not start: {error}; see {logs}") from None
         stop.raise_if_asked()

@@ -9,6 +9,7 @@ from typing import Any
 
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.adapter import read_tensor_names
+from mics_ray.models.engine.arguments import find_processor_problem
 from mics_ray.models.engine.hub import SMALL_FILES, fetch_files, is_hub_id
 from mics_ray.models.engine.internvl_form import (
     MODEL_TYPE,
@@ -75,7 +76,8 @@ def check_checkpoint(
         _check_weights(folder)
     checks = (_check_tokenizer, _check_processor, _check_chat_template)
     foreign = find_foreign_tiling(config, processor_kwargs or {})
-    problems = [_check_architecture(config), foreign, *(check(folder, config) for check in checks)]
+    named = find_processor_problem(str(config.get("model_type", "")), processor_kwargs or {})
+    problems = [_check_architecture(config), foreign, named, *(check(folder, config) for check in checks)]
     if problem := next(filter(None, problems), None):
         raise RefusedRun(f"{model}: {problem}")
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from mics_ray.config.sampling import OF_MODEL, PARAMETERS
 from mics_ray.config.schema import ModelConfig
+from mics_ray.models.engine.checkpoint import check_checkpoint
 from mics_ray.models.engine.conversation import build_conversation
 from mics_ray.models.engine.hub import fetch_model
 from mics_ray.models.engine.internvl_form import MODEL_TYPE, find_chat_template
@@ -105,12 +106,14 @@ class VllmEngine:
     async def start(cls, config: ModelConfig, on_gpu: bool) -> "VllmEngine":
         """Load the model (seconds to minutes). Call it from the loop that will ask. Raises as :func:`engine_args`.
 
-        Raises ``OSError`` where a library of the system is missing.
+        Raises ``OSError`` where a library of the system is missing, and :class:`RefusedRun` for a folder that holds no
+        whole model.
         """
         config = await asyncio.to_thread(fetch_model, config)
         args = engine_args(config, on_gpu)
         if is_cpu_build():
             check_libraries()
+        await asyncio.to_thread(check_checkpoint, config.model, config.revision, config.processor_kwargs)
         for name, value in engine_environment(config, on_gpu).items():
             os.environ.setdefault(name, value)
         from vllm.engine.arg_utils import AsyncEngineArgs

@@ -1,5 +1,6 @@
 """The report before a run: what is usable, what must be there, what it will take. Spends nothing."""
 
+from collections.abc import Sequence
 from itertools import islice
 
 from rich.console import Console
@@ -18,6 +19,8 @@ from mics_ray.io.records.unread import count_unread_keys, describe_unread
 from mics_ray.jobs.generation import GenerationJob
 from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.serving.model_actors import plan_placement
+from mics_ray.runtime.serving.model_checks import check_models
+from mics_ray.runtime.serving.placement import ReplicaNeed
 
 SAMPLE = 200  # cases whose length the estimate is made from
 SHOWN = 10
@@ -26,8 +29,11 @@ SHOWN = 10
 def print_report(console: Console, job: GenerationJob) -> None:
     """Look at every pending case, its pictures and the cluster, then print what was found and the estimate.
 
-    Raises :class:`RefusedRun` when the cluster cannot hold the models.
+    Raises :class:`RefusedRun` when the cluster cannot hold the models, or a node of it lacks what serves one.
     """
+    with join_cluster(job.config.ray):
+        wanted, on_gpu = plan_placement(job.config)
+        absent = check_models(job.config, wanted, on_gpu)
     problems, sample, usable = list[str](), list[Case](), 0
     pictures = PictureSurvey(locate_images(job.config), job.config.pictures)
     records = track(job.iter_pending(), "looking at the pictures", total=job.pending, console=console, transient=True)
@@ -46,7 +52,10 @@ def print_report(console: Console, job: GenerationJob) -> None:
     if unread := describe_unread(count_unread_keys(locate_cases(job.config))):
         console.print(f"  {unread}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     _report_pictures(console, job, pictures)
-    console.print(_models_table(job.config), _estimate_table(job, sample, usable))
+    if absent:
+        said = f"{', '.join(absent)}: no node with GPUs is there yet; the files are looked at when one is"
+        console.print(f"  {said}", style="yellow", markup=False, highlight=False)
+    console.print(_models_table(job.config, wanted), _estimate_table(job, sample, usable))
 
 
 def _find_problem(pictures: PictureSurvey, place: RecordPlace, found: Case | Rejection) -> str | None:
@@ -65,8 +74,8 @@ def _report_pictures(console: Console, job: GenerationJob, pictures: PictureSurv
         console.print(f"the pictures as models will see them: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _models_table(config: Config) -> Table:
-    table = Table(title="models: every endpoint answered, the cluster has room", title_justify="left")
+def _models_table(config: Config, wanted: Sequence[ReplicaNeed]) -> Table:
+    table = Table(title="models: every endpoint answered, the cluster has room and the files", title_justify="left")
     for name in ("name", "model", "served by"):
         table.add_column(name)
     for name, entry in list_endpoints(config).items():
@@ -74,8 +83,6 @@ def _models_table(config: Config) -> Table:
         sent = f" with {', '.join(names)}" if names else ""
         seen = "" if name == JUDGE or entry.sees_pictures else ", text only: sees_pictures is false"
         table.add_row(name, entry.model, f"{entry.base_url}{sent}{seen}")
-    with join_cluster(config.ray):
-        wanted, _ = plan_placement(config)
     for need in wanted:
         place = f"{need.gpus * need.stages:g} GPUs each" if need.gpus else "on the CPU"
         count = f"{need.replicas}" if need.limit == need.replicas else f"{need.replicas} to {need.limit}"

@@ -114,7 +114,7 @@ class _Driver:
             except RayError as error:
                 if self._head.confirm_lost():
                     raise HeadLost(self._head.message) from None
-                raise RefusedRun(f"a model's engine did not start ({_describe_error(error)}); see {logs}") from None
+                raise RefusedRun(f"{_describe_error(error)}; see {logs}") from None
 
     def search_cases(self) -> JobEnd:
         """Assign spans to the workers until every record has its row."""
@@ -292,5 +292,7 @@ class _Driver:
 def _describe_error(error: RayError) -> str:
     """What went wrong while engines load, when no text of a case is near."""
     cause = getattr(error, "cause", None) or error
+    if isinstance(cause, RefusedRun):
+        return str(cause)
     said = str(cause).strip().partition("\n")[0]
-    return make_one_line(f"{type(cause).__name__}: {said[:200]}")
+    return make_one_line(f"a model's engine did not start ({type(cause).__name__}: {said[:200]})")

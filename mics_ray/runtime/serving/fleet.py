@@ -14,6 +14,7 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from mics_ray.assemble.locations import list_served
 from mics_ray.config.schema import Config, Replicas, replica_range
+from mics_ray.errors import RefusedRun
 from mics_ray.runtime.serving.autoscaler import cancel_request, find_addable_nodes, request_nodes
 from mics_ray.runtime.serving.model_actors import (
     cluster_nodes,
@@ -132,7 +133,9 @@ class Fleet:
                 # What failed once would fail again every minute, so this entry grows no more.
                 count = len(entry.serving)
                 entry.policy = ReplicaPolicy(Replicas(min(entry.need.replicas, count), count), self._depths)
-                self.changes.append(f"{entry.need.entry}: a replica did not start ({type(error).__name__})")
+                cause = getattr(error, "cause", None)
+                said = str(cause) if isinstance(cause, RefusedRun) else type(error).__name__
+                self.changes.append(f"{entry.need.entry}: a replica did not start ({said})")
 
     def _resize_entry(self, entry: _EntryReplicas, now: float, queued: int) -> list[_Member]:
         """Start or retire as the policy says; returns the replicas that leave the list."""

@@ -121,11 +121,16 @@ def start_replica(
         "max_restarts": -1,  # a replica ends its own process when its engine is beyond repair
         "max_task_retries": 0,  # the router decides what is asked again, and where
         "max_concurrency": MAX_CONCURRENCY,
-        # Blank from the start of the process; `ModelReplica` then removes them.
-        "runtime_env": {"env_vars": dict.fromkeys(secret_names(os.environ, secrets), "") | _hub_variables()},
+        "runtime_env": build_environment(secrets),
         **_scheduling_options(need, placement, group),
     }
     return ray.remote(ModelReplica).options(**options).remote(spec)
+
+
+def build_environment(secrets: Iterable[str]) -> dict[str, Any]:
+    """Ray's ``runtime_env`` of processes that read or serve a model; ``secrets`` are variables they must not have."""
+    # Blank from the start of the process; `ModelReplica` then removes them.
+    return {"env_vars": dict.fromkeys(secret_names(os.environ, secrets), "") | _hub_variables()}
 
 
 def _hub_variables() -> dict[str, str]:
@@ -210,8 +215,10 @@ async def _await_reply(reference: Any) -> Any:
     """Await a reply; every error of Ray's, and every error raised in the actor, is the replica's."""
     try:
         return await reference
-    except RayError as error:  # its text may quote a prompt
-        raise ReplicaDown(type(error).__name__) from None
+    except RayError as error:
+        cause = getattr(error, "cause", None)
+        # The text of any other may quote a prompt.
+        raise ReplicaDown(str(cause) if isinstance(cause, RefusedRun) else type(error).__name__) from None
 
 
 def connect_routers(replicas: Mapping[str, Sequence[Any]], pictures: PictureRefs) -> dict[str, Router]:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ import ray
 from ray.exceptions import RayError
 
 from mics_ray.config.schema import ModelConfig
+from mics_ray.core.display import make_one_line
+from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.vllm_engine import EngineDead, VllmEngine
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.types import Failure, LostCall, Model, Pictures, Reply, Request
@@ -26,6 +29,8 @@ KEPT_PICTURES = 256
 """Cases whose pictures a process keeps at hand; a case's requests come within minutes of each other."""
 FAILURES_IN_A_ROW = 3
 """After so many engine failures without a reply between them a replica replaces itself."""
+SAID = 1000
+"""Characters of what is told of an engine that did not start."""
 EXIT_DELAY_S = 0.5
 """Time for replies to leave before the process exits."""
 _SECRET_ENDINGS = ("_API_KEY", "_TOKEN", "_SECRET", "_SECRET_KEY", "_SECRET_ACCESS_KEY", "_PASSWORD")
@@ -95,7 +100,7 @@ class ModelReplica:
         self._meters = metrics.RunMetrics(metrics.run_name(spec.cache_folder or "/"), self._set_gauges).start()
 
     async def ready(self) -> None:
-        """Return when the engine has loaded; an error of its start is raised, and the process ends."""
+        """Return when the engine has loaded. Raises :class:`RefusedRun` where it does not, and the process ends."""
         if self._leaving:
             await asyncio.Event().wait()  # never: the caller hears of the death instead, and asks the next process
         await self._await_engine()
@@ -134,7 +139,10 @@ class ModelReplica:
             return await asyncio.shield(self._engine)  # one caller that gives up must not stop the loading for all
         except Exception as error:
             self._end_process("its engine did not start", error)
-            raise
+            # No text of a case is near while an engine starts.
+            said = str(error) if isinstance(error, RefusedRun) else f"{type(error).__name__}: {error}"
+            place = f"{self._spec.name} on {socket.gethostname()}"
+            raise RefusedRun(make_one_line(f"{place}: {said}")[:SAID]) from None
 
     async def _fetch_once(self, digest: str, reference: "ray.ObjectRef[Pictures]") -> Pictures:
         """Fetch a case's pictures once for all its requests."""

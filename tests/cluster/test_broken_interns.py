@@ -1,0 +1,78 @@
+"""An intern that cannot serve ends a run with one line that names it, its node and the cause, and nothing is paid."""
+
+import json
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mics_ray.local
+from tests.support.program import generate
+from tests.support.provider import Provider, write_cases
+
+pytestmark = pytest.mark.cluster
+
+INTERNS = Path(mics_ray.local.__file__).parent / "interns"
+LIMITS = {"max_model_len": 2048, "max_tokens": 32}
+
+
+def arguments(folder: Path, provider: Provider, interns: dict[str, dict[str, Any]], *more: str) -> list[str]:
+    """A run of six cases with mentors and a judge of ``provider`` and these ``interns`` on vLLM."""
+    write_cases(folder / "cases.jsonl", 6)
+    provider.write_groups(folder / "conf", interns=False)
+    (folder / "conf/interns").mkdir()
+    entries = {name: LIMITS | entry for name, entry in interns.items()}
+    (folder / "conf/interns/test.yaml").write_text(json.dumps(entries))
+    return [
+        "--config-dir", str(folder / "conf"), "mentors=test", "interns=test", "judge=test", "window=4",
+        f"data.cases={folder}/cases.jsonl", f"run.dir={folder}/run", "ray.workers=1", *more,
+    ]  # fmt: skip
+
+
+def copy_intern(folder: Path, name: str = "internvl", without: str = "") -> Path:
+    """A copy of a tiny intern that a test may spoil."""
+    copy = Path(shutil.copytree(INTERNS / name, folder / f"{name}-without-{Path(without).stem}"))
+    if without:
+        (copy / without).unlink()
+    return copy
+
+
+def last_line(stderr: str) -> str:
+    return stderr.strip().splitlines()[-1]
+
+
+def test_preflight_names_what_the_nodes_lack(tmp_path: Path) -> None:
+    bare = copy_intern(tmp_path, "qwen25vl", without="chat_template.jinja")
+    interns = {
+        "whole": {"model": "embedded:interns/internvl"},
+        "gone": {"model": f"{tmp_path}/nowhere/model"},
+        "bare": {"model": str(bare)},
+        "odd": {"model": "embedded:interns/internvl", "processor_kwargs": {"max_pixels": 9}},
+    }
+    with Provider() as provider:
+        done = generate(*arguments(tmp_path, provider, interns, "preflight=true"))
+    assert done.returncode == 78, done.stderr
+    said, node = last_line(done.stderr), socket.gethostname()
+    assert said.startswith("refused: ")
+    assert f"gone on {node}: {tmp_path}/nowhere/model: no such folder" in said
+    assert f"bare on {node}: {bare}: no chat template (chat_template.jinja)" in said
+    assert f"odd on {node}: " in said
+    assert "processor_kwargs.max_pixels: not of the processor of internvl" in said
+    assert "whole on" not in said
+
+
+@pytest.mark.slow
+def test_a_run_is_refused_before_a_mentor_is_asked(tmp_path: Path) -> None:
+    interns = {
+        "whole": {"model": "embedded:interns/internvl"},
+        "bare": {"model": str(copy_intern(tmp_path, without="chat_template.jinja"))},
+    }
+    with Provider() as provider:
+        done = generate(*arguments(tmp_path, provider, interns))
+        assert done.returncode == 78, done.stderr
+        assert not provider.calls()
+    assert f"bare on {socket.gethostname()}: {tmp_path}" in last_line(done.stderr)
+    assert "no chat template" in last_line(done.stderr)
+    assert f"see {tmp_path}/run/logs" in last_line(done.stderr)
