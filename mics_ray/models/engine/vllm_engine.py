@@ -109,10 +109,10 @@ class VllmEngine:
         Raises ``OSError`` where a library of the system is missing, and :class:`RefusedRun` for a folder that holds no
         whole model.
         """
-        config = await asyncio.to_thread(fetch_model, config)
-        args = engine_args(config, on_gpu)
         if is_cpu_build():
             check_libraries()
+        config = await asyncio.to_thread(fetch_model, config)
+        args = engine_args(config, on_gpu)
         await asyncio.to_thread(check_checkpoint, config.model, config.revision, config.processor_kwargs)
         for name, value in engine_environment(config, on_gpu).items():
             os.environ.setdefault(name, value)
