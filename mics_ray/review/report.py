@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,15 @@ from mics_ray.review.case_notes import CaseNotes, read_case_notes
 from mics_ray.review.data.chunks import CaseChunks
 from mics_ray.review.data.tally import RunTally
 from mics_ray.review.other_run import OtherRun
-from mics_ray.review.page.build import PageContent, build_page, list_assets
+from mics_ray.review.page.build import DrawnChart, PageContent, build_page, list_assets
 from mics_ray.review.page.content import describe_run
 from mics_ray.review.page.draw import draw_chart
 from mics_ray.review.page.pictures import PictureFiles
 from mics_ray.review.page.single import join_report
 from mics_ray.review.report_folder import REPORT, batch_rows, make_writer, replace_report, write_assets, write_text
 from mics_ray.review.run_source import RunSource
+from mics_ray.review.summary.collect import ReviewTally, read_books
+from mics_ray.review.summary.figures import list_review_charts, list_tables
 from mics_ray.runtime.monitor.progress import Progress
 
 LARGE = 2_000
@@ -55,7 +57,10 @@ def make_report(run: RunSource, against: RunSource | None = None) -> MadeReport:
         if other is not None:
             other.read_cases()
         written = WrittenCases(
-            RunTally(), CaseChunks("a", write), PictureFiles(folder, run.find_pictures(), run.read_view())
+            RunTally(),
+            ReviewTally(read_books(run.folder)),
+            CaseChunks("a", write),
+            PictureFiles(folder, run.find_pictures(), run.read_view()),
         )
         with read_case_notes((run.config.get("data") or {}).get("cases"), folder / "notes.sqlite") as notes:
             written.write_cases(run, notes, other)
@@ -63,7 +68,7 @@ def make_report(run: RunSource, against: RunSource | None = None) -> MadeReport:
             raise RefusedRun(
                 f"against: no case of {run.folder} is in {other.source.folder} with the same question and pictures"
             )
-        content = describe_run(run, written.tally, written.chunks, other, notes.problem)
+        content = _add_reviews(describe_run(run, written.tally, written.chunks, other, notes.problem), written.reviews)
         _write_page(folder, content)
         single = join_report(folder, content, written.chunks.count)
     place = run.folder / SINGLE
@@ -81,6 +86,7 @@ class WrittenCases:
     """Where rows go: the charts' figures, the page's data, the folder of pictures."""
 
     tally: RunTally
+    reviews: ReviewTally
     chunks: CaseChunks
     pictures: PictureFiles
 
@@ -91,6 +97,7 @@ class WrittenCases:
             for rows in batch_rows(run.iter_rows()):
                 for row, shown in zip(rows, self.pictures.add_pictures(rows), strict=True):
                     self.tally.add_row(row)
+                    self.reviews.add_row(row)
                     paired = other.pair_row(row) if other is not None else {}
                     self.chunks.add_row(row, shown, notes.find_notes(row), paired)
                 _show_progress(progress, self.chunks.count, total)
@@ -101,6 +108,12 @@ def _show_progress(progress: Progress, done: int, total: int) -> None:
     # A small run is done before a line could be read.
     if done >= LARGE:
         progress.show_line(done, total, Text(f"{done:,} of {max(total, done):,} cases read"))
+
+
+def _add_reviews(content: PageContent, reviews: ReviewTally) -> PageContent:
+    """The page with what people say of its chains."""
+    charts = [DrawnChart(chart, f"charts/{chart.name}.svg") for chart in list_review_charts(reviews)]
+    return replace(content, tables=[*content.tables, *list_tables(reviews)], charts=[*content.charts, *charts])
 
 
 def _write_page(folder: Path, content: PageContent) -> None:

@@ -23,13 +23,19 @@ on where NAME stopped. Ctrl-C ends it.
     review.order=sample      sample (of each outcome and score its share), or uncertainty (split votes first)
     review.seed=0            of the sample; reviewers with the same one are given the same chains
 
+What the marks of all reviewers come to (the report shows it too):
+
+  mics review summary run.dir=FOLDER
+
 Exit codes: 0 ended, 73 NAME has a review of the run open, 74 cannot write, 78 no run, no chain or no such name.
 """
 SAMPLE, ORDER, SEED = "review.sample", "review.order", "review.seed"
 
 
 def run_review(argv: Sequence[str]) -> int:
-    """Serve a reviewer's page; returns the exit code."""
+    """Serve a reviewer's page, or do what the first word says; returns the exit code."""
+    if argv[:1] == ["summary"]:
+        return run_settings(argv[1:], REVIEW_HELP, ("run.dir",), (), _summarise)
     return run_settings(argv, REVIEW_HELP, ("run.dir", "reviewer"), (SAMPLE, ORDER, SEED), _review)
 
 
@@ -61,6 +67,13 @@ def _review(given: dict[str, str]) -> int:
     except OSError as error:
         console.print(f"cannot write {error.filename or run.folder}: {error.strerror}", style="red", markup=False)
         return EXIT_CANNOT_WRITE
+    return EXIT_OK
+
+
+def _summarise(given: dict[str, str]) -> int:
+    from mics_ray.review.summary.command import print_summary
+
+    print_summary(open_source(Path(given["run.dir"])), Console(highlight=False))
     return EXIT_OK
 
 
