@@ -178,10 +178,14 @@ def _chart_mentors(tally: ReviewTally) -> Chart:
 
 
 def _chart_scores(tally: ReviewTally) -> Chart:
-    bins = [name for name in SCORE_BINS if _in_bin(tally.steps, name) or _in_bin(tally.chains, name)]
+    known = {find_bin(one.score) for one in (*tally.steps, *tally.chains) if one.score is not None}
+    bins = [name for name in SCORE_BINS if name in known]
     steps = [_in_bin(tally.steps, name) for name in bins]
     chains = [_in_bin(tally.chains, name) for name in bins]
-    scores = [[one.score or 0.0 for one in (*some, *others)] for some, others in zip(steps, chains, strict=True)]
+    scores = [
+        [step.score or 0.0 for step in some] + [chain.score or 0.0 for chain in others]
+        for some, others in zip(steps, chains, strict=True)
+    ]
     return Chart(
         "review_scores", "Is a score of 1 a good chain?",
         "Reviewed steps and chains by their MICS-Score: the share that people marked right, or accepted. Were the "
