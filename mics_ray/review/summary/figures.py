@@ -178,7 +178,8 @@ def _chart_mentors(tally: ReviewTally) -> Chart:
 
 
 def _chart_scores(tally: ReviewTally) -> Chart:
-    known = {find_bin(one.score) for one in (*tally.steps, *tally.chains) if one.score is not None}
+    found = [step.score for step in tally.steps] + [chain.score for chain in tally.chains]
+    known = {find_bin(score) for score in found if score is not None}
     bins = [name for name in SCORE_BINS if name in known]
     steps = [_in_bin(tally.steps, name) for name in bins]
     chains = [_in_bin(tally.chains, name) for name in bins]
