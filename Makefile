@@ -22,13 +22,10 @@ help: ## what there is
 
 env: $(STAMP) ## set up .venv (reused while the lock file is the same)
 
-$(STAMP): requirements/cpu.txt pyproject.toml scripts/env/install_hook.py scripts/env/torchvision_cpu.py
+$(STAMP): requirements/cpu.txt pyproject.toml $(wildcard scripts/env/*.py)
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11"; exit 78; }
 	@echo "setting up $(VENV) for $(FLAVOUR): about 3 minutes the first time"
-	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet $(INSTALL) > $(VENV)/install.log 2>&1 || { tail -20 $(VENV)/install.log; exit 1; }
-	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable . >> $(VENV)/install.log 2>&1 || { tail -20 $(VENV)/install.log; exit 1; }
-	@$(BIN)/python scripts/env/install_hook.py
+	@$(PYTHON) scripts/env/set_up.py $(VENV) $(INSTALL)
 	@touch $@
 
 demo: env ## search the embedded phantom cases with simulated mentors and real tiny interns

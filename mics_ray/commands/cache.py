@@ -167,6 +167,8 @@ ACTIONS = {"stats": show_stats, "verify": verify_cache, "prune": prune_cache, "e
 
 def _find_cache(given: str) -> Path:
     """The cache folder that the command line means."""
+    if given in ("", "run.dir="):
+        raise RefusedRun("run.dir is empty: give run.dir=… a value")
     folder = Path(given.removeprefix("run.dir="))
     folder = folder / "cache" if (folder / "cache").is_dir() else folder
     if not store_care.list_all_files(folder):

@@ -36,7 +36,7 @@ def run_verify(argv: Sequence[str]) -> int:
         given = parser.parse_args(list(argv))
     except SystemExit as end:
         return EXIT_USAGE if end.code else EXIT_OK
-    if not given.run.startswith("run.dir="):
+    if not given.run.startswith("run.dir=") or given.run == "run.dir=":
         parser.print_usage(sys.stderr)
         return EXIT_USAGE
     return run_program(

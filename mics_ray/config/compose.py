@@ -12,7 +12,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
 from mics_ray.config.open_mappings import UnknownEntry, apply_overrides, split_overrides
@@ -86,7 +86,7 @@ def _compose_checked(
         ) from None
     if not isinstance(config, schema):
         raise RefusedRun(f"{job}.yaml does not begin with the schema")
-    _refuse_unknown(config, composed)
+    _check_fields(config, composed)
     return config, composed
 
 
@@ -248,16 +248,20 @@ def _walk_leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, node
 
 
-def _refuse_unknown(node: Any, composed: Any, path: str = "") -> None:
-    """Fields that were forced in with ``+`` or ``++`` and that the schema does not have."""
+def _check_fields(node: Any, composed: Any, path: str = "") -> None:
+    """Refuse fields that were forced in with ``+`` or ``++`` and that the schema does not have, and required ones that
+    are blank: a folder ``""`` would be the one that the program was started in."""
     if isinstance(node, dict):
         for key, value in node.items():
             if is_dataclass(value):
-                _refuse_unknown(value, composed[key], f"{path}{key}.")
+                _check_fields(value, composed[key], f"{path}{key}.")
     elif is_dataclass(node):
-        known = [field.name for field in fields(node)]
+        known = {field.name: field.default for field in fields(node)}
         for key in composed:
             if key not in known and not (path == "" and key == "hydra"):
-                raise RefusedRun(f"unknown name {redact(f'{path}{key}')!r}{suggest_nearest(str(key), known)}")
-        for name in known:
-            _refuse_unknown(getattr(node, name), composed[name], f"{path}{name}.")
+                raise RefusedRun(f"unknown name {redact(f'{path}{key}')!r}{suggest_nearest(str(key), list(known))}")
+        for name, default in known.items():
+            value = getattr(node, name)
+            if default == MISSING and isinstance(value, str) and not value.strip():
+                raise RefusedRun(f"{redact(path + name)} is empty: give {redact(path + name)}=… a value")
+            _check_fields(value, composed[name], f"{path}{name}.")
