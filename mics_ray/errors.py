@@ -8,7 +8,7 @@ EXIT_STOPPED = 75
 EXIT_REFUSED = 78
 
 
-_STOPPING = ("quota", "outage", "silent", "budget")
+_STOPPING = ("quota", "outage", "silent", "restarts", "budget")
 _BY_KIND = dict.fromkeys(_STOPPING, EXIT_STOPPED) | {"disk": EXIT_CANNOT_WRITE}
 
 

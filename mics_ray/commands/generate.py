@@ -11,6 +11,7 @@ from rich.console import Console
 from mics_ray.assemble.locations import list_endpoints
 from mics_ray.command_line import JobCommand, run_job
 from mics_ray.config.schema import Config
+from mics_ray.core.display import make_printable
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, Stopped
 from mics_ray.replay.replay_config import compose_job
 
@@ -124,4 +125,6 @@ def _show_end(console: Console, job: "GenerationJob", end: "JobEnd", summary: Ma
 
     print_run_summary(console, job.folder, summary)
     if end.message:
-        console.print(end.message, style="yellow", markup=False)
+        # The last line, and where errors are looked for: a log of a cluster is read from its end.
+        last = Console(stderr=True, highlight=False, soft_wrap=True)
+        last.print(make_printable(end.message), style="yellow", markup=False)

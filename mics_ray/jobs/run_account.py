@@ -1,6 +1,7 @@
 """The closing account of a generation: what its folder holds, who took part, and whether its end can be trusted."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -47,7 +48,7 @@ def account_for_run(job: GenerationJob, end: JobEnd, simulated: bool) -> tuple[J
 
 
 def _add_participation(config: Config, earlier: Mapping[str, Any], end: JobEnd) -> dict[str, dict[str, Any]]:
-    """By model, its calls that were answered and lost over all starts of the run, and the last that was lost."""
+    """By model, its calls that were answered and lost (by reason) over all starts of the run, and the last lost one."""
     models = {}
     for name in list_models(config):
         before = earlier.get(name, {})
@@ -55,6 +56,7 @@ def _add_participation(config: Config, earlier: Mapping[str, Any], end: JobEnd) 
         models[name] = {
             "answered": before.get("answered", 0) + here.answered,
             "lost": before.get("lost", 0) + here.lost,
+            "lost_by_reason": dict(here.reasons + Counter(before.get("lost_by_reason", {}))),
             "last_lost": str(here.last) if here.last else before.get("last_lost"),
         }
     return models

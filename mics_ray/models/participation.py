@@ -1,5 +1,6 @@
 """Who takes part in a run: each model's calls that gave what its role is there for, and those that were lost."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
@@ -18,16 +19,24 @@ T = TypeVar("T")
 class Participation:
     """One model's calls, cached ones too.
 
-    ``answered`` counts continuations, texts or verdicts, ``last`` is the failure of the last lost call.
+    ``answered`` counts continuations, texts or verdicts, ``reasons`` the lost calls by the kind of their failure;
+    ``last`` is the failure of the last one.
     """
 
     answered: int = 0
     lost: int = 0
     last: Failure | None = None
+    reasons: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: "Participation") -> "Participation":
         """Both together."""
-        return Participation(self.answered + other.answered, self.lost + other.lost, other.last or self.last)
+        answered, lost = self.answered + other.answered, self.lost + other.lost
+        return Participation(answered, lost, other.last or self.last, self.reasons + other.reasons)
+
+    def count_lost(self, failure: Failure) -> None:
+        """A call was lost."""
+        self.lost, self.last = self.lost + 1, failure
+        self.reasons[failure.kind] += 1
 
     @property
     def silence(self) -> Failure | None:
@@ -61,7 +70,7 @@ class Attendance:
         try:
             answer = await call(*args, **kwargs)
         except LostCall as lost:
-            part.lost, part.last = part.lost + 1, lost.failure
+            part.count_lost(lost.failure)
             if part.silence is not None:
                 raise Refused(part.silence, name) from None
             raise

@@ -107,7 +107,8 @@ class Refused(Exception):
     """The provider refuses every call (bad key, unknown model, quota used up): the run stops and keeps what it has.
 
     ``failure.kind`` is ``auth``, ``unknown_model``, ``quota``, ``outage``, ``silent`` where a model's first calls were
-    all lost, ``budget`` where the next call does not fit into the run's, or ``disk`` where its replies cannot be kept.
+    all lost, ``restarts`` where what serves it ends again and again, ``budget`` where the next call does not fit into
+    the run's, or ``disk`` where its replies cannot be kept.
     ``entry`` is the model's name in the configuration, "" where it is not known.
     """
 

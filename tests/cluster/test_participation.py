@@ -52,13 +52,15 @@ def test_a_model_that_loses_all_of_its_first_calls_ends_the_run(tmp_path: Path, 
         provider.write_groups(tmp_path / "conf")
         done = generate(*arguments(tmp_path))
         assert done.returncode == 75, done.stderr
-        said = " ".join(done.stdout.split())
+        said = done.stderr.strip().splitlines()[-1]
         assert f"{entry} (model {model}, {provider.url}): silent: all of its first 20 calls were lost" in said
         asked = sum(call["model"] == model and not call["probe"] for call in provider.log)
         # Those that were under way when the twentieth was lost: four cases, at most 18 calls of a model each.
         assert 20 <= asked <= 20 + 4 * 18
     part = json.loads((tmp_path / "run/summary.json").read_text())["participation"][entry]
     assert part["answered"] == 0
+    assert part["lost_by_reason"] == {"bad_request": part["lost"]}
+    assert f"{entry} lost {part['lost']} bad_request" in done.stdout
     assert part["lost"] >= 20
 
 
@@ -101,7 +103,7 @@ def test_a_run_whose_cases_all_failed_says_so_at_every_start(tmp_path: Path) -> 
         for _ in range(2):
             done = generate(*arguments(tmp_path))
             assert done.returncode == 75, done.stderr
-            assert "all 1 cases that were searched failed" in " ".join(done.stdout.split())
+            assert "all 1 cases that were searched failed" in done.stderr.split("ended with exit code")[-1]
         provider.refuses = "(?!)"
         assert generate(*arguments(tmp_path, "retry_failed=true")).returncode == 0
     assert [row["outcome"] for row in rows(tmp_path / "run")] != ["failed"]

@@ -1,6 +1,6 @@
 """The end of a run on the screen: the account, one chain with its tree, where the files lie."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -55,7 +55,8 @@ def _outcomes_table(summary: Mapping[str, Any]) -> Table:
 def make_usage_table(summary: Mapping[str, Any]) -> Table:
     """What each model was asked, from a run's ``summary``."""
     title = "calls and tokens" + (" (simulated mentors and judge)" if summary["simulated"] else "")
-    table = Table(title=title, title_justify="left", collapse_padding=True)
+    table = Table(title=title, title_justify="left", caption_justify="left", collapse_padding=True)
+    table.caption = "\n".join(_describe_lost(summary["participation"])) or None
     table.add_column("model", no_wrap=True)
     lines = {
         name: used | {"lost": summary["participation"].get(name, {}).get("lost", 0)}
@@ -75,6 +76,14 @@ def make_usage_table(summary: Mapping[str, Any]) -> Table:
     table.add_section()
     table.add_row("all", *(_shorten_count(totals[key]) for key in shown), f"${summary['cost_usd']:.4f}")
     return table
+
+
+def _describe_lost(participation: Mapping[str, Any]) -> Iterator[str]:
+    """The lost calls of each model that lost some, by reason."""
+    for name, part in participation.items():
+        reasons = sorted(part.get("lost_by_reason", {}).items(), key=lambda pair: (-pair[1], pair[0]))
+        if reasons:
+            yield f"{name} lost {', '.join(f'{count:,} {reason}' for reason, count in reasons)}"
 
 
 def _shorten_count(count: int) -> str:

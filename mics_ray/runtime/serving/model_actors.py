@@ -29,7 +29,7 @@ from mics_ray.runtime.serving.placement import (
     usable_nodes,
 )
 from mics_ray.runtime.serving.replica import ModelReplica, ReplicaSpec, secret_names
-from mics_ray.runtime.serving.replica_state import ReplicaAnswer, ReplicaDown
+from mics_ray.runtime.serving.replica_state import ReplicaAnswer, ReplicaDown, StartFailed
 from mics_ray.runtime.serving.router import Router
 
 HEAD, NODE_ID = "node:__internal_head__", "ray.io/node-id"
@@ -217,8 +217,9 @@ async def _await_reply(reference: Any) -> Any:
         return await reference
     except RayError as error:
         cause = getattr(error, "cause", None)
-        # The text of any other may quote a prompt.
-        raise ReplicaDown(str(cause) if isinstance(cause, RefusedRun) else type(error).__name__) from None
+        if isinstance(cause, RefusedRun):
+            raise StartFailed(str(cause)) from None
+        raise ReplicaDown(type(error).__name__) from None  # its text may quote a prompt
 
 
 def connect_routers(replicas: Mapping[str, Sequence[Any]], pictures: PictureRefs) -> dict[str, Router]:

@@ -40,6 +40,8 @@ SUSPECT_DEATHS = 2
 """Deaths of the process, more likely a kill or a lost node, after which a request is asked alone."""
 REPLICA_DEATHS = SUSPECT_DEATHS + 2
 """Deaths of the process, two of them alone, after which a request is taken for their cause."""
+RESTARTS_IN_VAIN = 5
+"""Restarts of one replica without a reply of its model between them, after which no more is asked of the model."""
 ENGINE, ENGINE_DEAD, LEAVING, DOWN, POISON = "engine", "engine_dead", "leaving", "replica_down", "poison"
 
 ReplicaAnswer = Reply | LostCall
@@ -49,11 +51,15 @@ class ReplicaDown(Exception):
     """The replica's process is gone or being restarted; its calls may be made again."""
 
 
+class StartFailed(ReplicaDown):
+    """The replica's process is there, its engine did not start; the process is started again."""
+
+
 class Replica(Protocol):
     """One process that serves a model. Every method raises :class:`ReplicaDown`."""
 
     async def ready(self) -> None:
-        """Return when the replica takes calls."""
+        """Return when the replica takes calls. Raises :class:`StartFailed`, too."""
         ...
 
     async def generate(self, requests: Sequence[Request], pictures: Pictures | None) -> list[ReplicaAnswer]:
@@ -84,6 +90,8 @@ class ReplicaState:
     reserved: bool = False
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     restarts: int = 0
+    deaths_in_vain: int = 0
+    """Ends of its process since any replica of its model replied."""
     in_flight: int = 0
     last_alive: float = 0.0
     probe_lock: asyncio.Lock = field(default_factory=asyncio.Lock)

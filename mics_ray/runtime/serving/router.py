@@ -7,17 +7,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from mics_ray.models.chat import suspend_aware_clock
-from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
+from mics_ray.models.types import Failure, LostCall, Pictures, Refused, Reply, Request
 from mics_ray.runtime.serving.replica_state import (
     DOWN,
     ENGINE_DEAD,
     LEAVING,
+    RESTARTS_IN_VAIN,
     Replica,
     ReplicaAnswer,
     ReplicaDown,
     ReplicaLoad,
     ReplicaState,
     RoutedCall,
+    StartFailed,
     choose_replica,
     count_death,
     finish_call,
@@ -65,6 +67,7 @@ class Router:
         self._any_free = asyncio.Event()
         self._isolation = asyncio.Lock()  # suspects go one by one: each empties a replica that another one may fill
         self._queued = 0
+        self._refusal: Failure | None = None
 
     @property
     def queued(self) -> int:
@@ -99,6 +102,7 @@ class Router:
         """Answer, with what else is asked of the same prompt in this turn of the event loop in one call.
 
         Raises :class:`LostCall`; of its own kinds: ``replica_down`` and ``poison`` (engines died of this request).
+        Raises :class:`Refused` (``restarts``) where :data:`RESTARTS_IN_VAIN` restarts brought no reply.
         """
         loop = asyncio.get_running_loop()
         key = (case_id, request.pictures, request.text)
@@ -139,16 +143,19 @@ class Router:
         restarts = state.restarts  # before the call: its failure says nothing about a process that came after
         try:
             answers = await self._call_replica(state, [call.request for call in calls], pictures)
-        except ReplicaDown:
-            self._mark_down(state, restarts)
+        except ReplicaDown as down:
+            self._mark_down(state, restarts, str(down))
             for call in calls:
                 count_death(call)
             return
+        if any(isinstance(answer, Reply) and not answer.cached for answer in answers):
+            for one in self._replicas:
+                one.deaths_in_vain = 0
         for call, answer in zip(calls, answers, strict=True):
             settle_call(call, answer, state.number)
         # The process ends itself a moment later; calls until then would only be lost.
         if any(isinstance(answer, LostCall) and answer.failure.kind in (ENGINE_DEAD, LEAVING) for answer in answers):
-            self._mark_down(state, restarts)
+            self._mark_down(state, restarts, "its engine failed")
 
     @asynccontextmanager
     async def _share_replica(self, case_id: str, failed_at: Container[int | None]) -> AsyncIterator[ReplicaState]:
@@ -181,17 +188,21 @@ class Router:
     async def _wait_for_replica(self, case_id: str, failed_at: Container[int | None] = ()) -> ReplicaState:
         """The replica for the case, once one is free; one of ``failed_at`` only where no other is.
 
-        Raises :class:`LostCall` when none comes back in time.
+        Raises :class:`LostCall` when none comes back in time, :class:`Refused` when none is waited for any more.
         """
         try:
             async with suspend_aware_clock.AwakeTimeout(self._patience_s):
-                while not (
-                    live := [ReplicaLoad(state.number, state.in_flight) for state in self._replicas if is_free(state)]
-                ):
+                while not (live := self._list_free()):
                     await self._any_free.wait()
         except TimeoutError:
             raise LostCall(Failure(DOWN, f"no replica came back in {self._patience_s:g} s")) from None
         return self._replicas[choose_replica(case_id, [load for load in live if load.number not in failed_at] or live)]
+
+    def _list_free(self) -> list[ReplicaLoad]:
+        """The replicas that take calls. Raises :class:`Refused` where the model is given up."""
+        if self._refusal is not None:
+            raise Refused(self._refusal, self._name)
+        return [ReplicaLoad(state.number, state.in_flight) for state in self._replicas if is_free(state)]
 
     async def _call_replica(
         self, state: ReplicaState, requests: list[Request], pictures: Pictures | None
@@ -227,34 +238,47 @@ class Router:
             except TimeoutError:
                 log.warning("%s: replica %d is silent, probe included; replacing it", self._name, state.number)
                 await state.replica.replace()
-                self._mark_down(state, state.restarts)
-            except ReplicaDown:
-                self._mark_down(state, state.restarts)
+                self._mark_down(state, state.restarts, "it was silent, and replaced")
+            except ReplicaDown as down:
+                self._mark_down(state, state.restarts, str(down))
 
-    def _mark_down(self, state: ReplicaState, restarts: int) -> None:
+    def _mark_down(self, state: ReplicaState, restarts: int, why: str) -> None:
         """Send nothing to the replica until it is back; news of an earlier ``restarts`` says nothing about this one."""
         if not state.up or state.restarts != restarts:
             return
         state.up, state.restarts = False, restarts + 1
         self._update_any_free()
         log.warning("%s: replica %d is down, waiting for its restart", self._name, state.number)
+        self._count_death(state, why)
         self._spawn_task(self._wait_for_restart(state))
+
+    def _count_death(self, state: ReplicaState, why: str) -> None:
+        """A model of which a replica restarts and none replies is given up: its calls end the run."""
+        state.deaths_in_vain += 1
+        if state.deaths_in_vain > RESTARTS_IN_VAIN and self._refusal is None:
+            said = f"it was restarted {RESTARTS_IN_VAIN} times without a reply between, and ended again: {why}"
+            self._refusal = Failure("restarts", said)
+            log.error("%s: %s", self._name, said)
+            self._update_any_free()
 
     async def _wait_for_restart(self, state: ReplicaState) -> None:
         # Of a retired one nobody asks anything again; the fleet ends its process.
-        while not state.up and not state.retired:
+        while not state.up and not state.retired and self._refusal is None:
             try:
                 await state.replica.ready()
                 state.up, state.last_alive = True, suspend_aware_clock.awake_time()
+            except StartFailed as failed:
+                self._count_death(state, str(failed))
+                await asyncio.sleep(self._poll_s)
             except ReplicaDown:
                 await asyncio.sleep(self._poll_s)
-        if not state.retired:
+        if state.up and not state.retired:
             log.warning("%s: replica %d is back", self._name, state.number)
             self._update_any_free()
 
     def _update_any_free(self) -> None:
-        """Let calls wait while no replica takes any."""
-        if any(is_free(state) for state in self._replicas):
+        """Let calls wait while no replica takes any; where none is waited for any more they go on, to be refused."""
+        if self._refusal is not None or any(is_free(state) for state in self._replicas):
             self._any_free.set()
         else:
             self._any_free.clear()

@@ -1,6 +1,7 @@
 """Exit 0 means that everybody took part."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,12 @@ def test_a_model_that_never_answered_is_named(tmp_path: Path, name: str) -> None
 
 def test_what_an_earlier_start_heard_counts(tmp_path: Path) -> None:
     job = make_job(tmp_path, row("a"))
-    account_for_run(job, JobEnd(75, "stopped", 1.0, ALL), False)
-    end, summary = account_for_run(job, JobEnd(0, "", 1.0, {"ann": Participation(0, 2)}), False)
+    first = ALL | {"ann": Participation(3, 1, None, Counter(too_long=1))}
+    account_for_run(job, JobEnd(75, "stopped", 1.0, first), False)
+    later = Participation(0, 2, None, Counter(too_long=1, pictures=1))
+    end, summary = account_for_run(job, JobEnd(0, "", 1.0, {"ann": later}), False)
+    assert summary["participation"]["ann"]["lost_by_reason"] == {"too_long": 2, "pictures": 1}
+    assert summary["participation"]["bob"]["lost_by_reason"] == {}
     assert end.code == 0
     assert (summary["participation"]["ann"]["answered"], summary["participation"]["ann"]["lost"]) == (3, 3)
 

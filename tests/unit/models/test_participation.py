@@ -1,6 +1,7 @@
 """Who takes part: calls that were answered and lost, and models that nobody hears."""
 
 import pickle
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -81,7 +82,9 @@ async def test_one_answer_is_enough_to_be_asked_on() -> None:
     await lose_calls(attendance, SILENT_AFTER - 1)
     await attendance.count_call("m", answer)
     await lose_calls(attendance, 3 * SILENT_AFTER)
-    assert attendance.models["m"] == Participation(1, 4 * SILENT_AFTER - 1, Failure("bad_request", "400"))
+    assert attendance.models["m"] == Participation(
+        1, 4 * SILENT_AFTER - 1, Failure("bad_request", "400"), Counter(bad_request=4 * SILENT_AFTER - 1)
+    )
 
 
 @pytest.mark.parametrize("raised", [Refused(Failure("auth", "401"), "x"), KeyboardInterrupt()], ids=["refused", "stop"])
@@ -96,7 +99,9 @@ async def test_what_ends_the_run_is_no_call_of_the_model(raised: BaseException) 
 
 
 def test_workers_that_hear_nothing_are_enough_together() -> None:
-    half = {"m": Participation(0, 12, Failure("refused", "400")), "n": Participation(1, 90)}
+    lost = Counter(refused=11, timeout=1)
+    half = {"m": Participation(0, 12, Failure("refused", "400"), lost), "n": Participation(1, 90)}
+    assert add_participation([half, half])["m"].reasons == {"refused": 22, "timeout": 2}
     assert find_silent(half) is None
     found = find_silent(add_participation([half, half]))
     assert found is not None

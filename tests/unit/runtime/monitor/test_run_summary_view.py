@@ -28,6 +28,16 @@ def test_the_usage_table_shows_cached_and_reasoning_tokens_where_there_are_any()
     assert draw_headings(cached_tokens=640) == [*plain[:5], "in prefix cache", "out", "cost"]
 
 
+def test_lost_calls_stand_below_by_reason() -> None:
+    lost = {"small": {"lost": 12, "lost_by_reason": {"pictures": 2, "too_long": 10}}, "gpt": {"lost": 0}}
+    usage = dict.fromkeys(lost, asdict(Usage()))
+    summary = {"simulated": False, "usage": usage, "participation": lost, "cost_usd": 0.0}
+    screen = io.StringIO()
+    Console(file=screen, width=80).print(make_usage_table(summary))
+    assert "small lost 10 too_long, 2 pictures" in screen.getvalue()
+    assert "gpt lost" not in screen.getvalue()
+
+
 def test_no_count_of_the_usage_table_is_cut_off_on_eighty_columns() -> None:
     used = asdict(Usage(1_866, 706, 252_100, 23_588, 0.0, 75_200, 0))
     names = ["simulated_attending", "tiny_internvl", "judge"]
