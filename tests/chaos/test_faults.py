@@ -70,7 +70,7 @@ def test_an_exhausted_quota_ends_the_calls_within_a_second_and_the_run_goes_on_l
         provider.write_groups(tmp_path / "conf", **SETTINGS)
         stopped = run.to_end()
         assert stopped.returncode == 75, stopped.stderr
-        assert "quota" in stopped.stdout
+        assert "quota" in stopped.stderr.strip().splitlines()[-1]
         assert provider.first_refusal is not None
         assert provider.injected["quota"] > 0
         assert provider.times[-1] < provider.first_refusal + 5.0
