@@ -14,7 +14,8 @@ from train.export.report import REPORT
 
 _OF_AN_EXPORT = {
     "train.jsonl", "validation.jsonl", "images", "meta", "stages", "pairs", "rewards.jsonl",
-    "rewards_stepwise.jsonl", "chat.jsonl", "dataset_info.json", "dataset", REPORT, "report.md", "config.yaml",
+    "rewards_stepwise.jsonl", "rewards_human.jsonl", "chat.jsonl", "dataset_info.json", "dataset", REPORT, "report.md",
+    "config.yaml",
 }  # fmt: skip
 
 

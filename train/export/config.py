@@ -28,6 +28,13 @@ class LeakFilter(Enum):
     keep = "keep"
 
 
+class ReviewFilter(Enum):
+    """Which chains are kept for what people say of them (``mics review``): any, or those that they accept."""
+
+    any = "any"
+    accepted = "accepted"
+
+
 @dataclass
 class RunFolders:
     """The runs to export: one folder, or a list of them."""
@@ -46,6 +53,7 @@ class SelectionConfig:
     max_rounds: int | None = None
     mentors: list[str] | None = None  # only chains whose chosen steps all come from these
     leaks: LeakFilter = LeakFilter.scored  # closing steps, which no intern was scored on, may name the diagnosis
+    review: ReviewFilter = ReviewFilter.any  # accepted: by one reviewer at least, rejected by none
     pair_margin: int = 2  # of 6 votes: what the better step of a pair is ahead by, whatever lost votes would have been
     step_right: float = 0.5  # the score from which a step is right in the stepwise rewards, in [0, 1]
     deduplicate: bool = True  # by question and pictures; of equals the higher score stays

@@ -13,23 +13,25 @@ from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.private_files import make_private_folder
 from train.export.check import check_export_job, make_patient_finder
-from train.export.config import CHAINS, ExportJob
+from train.export.config import CHAINS, ExportJob, ReviewFilter
 from train.export.curriculum import VALIDATION, ExportPlace, make_meta_entry, write_meta, write_stages
 from train.export.forms.chat import DATASET_INFO, chat_records
 from train.export.forms.hub import write_dataset
 from train.export.forms.internvl import BadRecord, RecordChecker, to_record
 from train.export.forms.pairs import chain_pairs, count_pair_tokens, step_pairs, to_mpo_record
+from train.export.forms.reviewed import Rejected, find_rivals, human_rewards, reviewed_pairs
 from train.export.forms.rewards import reward_rows, stepwise_rows
 from train.export.jsonl import write_file, write_jsonl
 from train.export.pictures import PictureStore
 from train.export.report import build_report, count_reasons, write_export_report
 from train.export.runs import Run, open_runs
 from train.export.samples import Sample, split_samples, to_samples
-from train.export.select import Dropped, Kept, drop_duplicates, select_rows
+from train.export.select import Dropped, Kept, drop_duplicates, drop_unaccepted, select_rows
 from train.export.tokens import Ruler, make_ruler
 
 _LOCK = ".lock"
 _PAIRS = ("steps", "chains")
+_REVIEWED = "reviewed"
 
 
 def write_export(job: ExportJob) -> dict[str, Any]:
@@ -53,6 +55,7 @@ class _ExportWriter:
         self._pictures = PictureStore(place.folder, job.export.images)
         self._dropped: list[Dropped] = []
         self._long_pairs: dict[str, list[str]] = {}
+        self._rivals: dict[tuple[str, str], list[Rejected]] = {}
 
     def write_everything(self) -> dict[str, Any]:
         """Everything, the report last."""
@@ -79,6 +82,9 @@ class _ExportWriter:
             select_rows(self._runs, self._job.select, make_patient_finder(self._job.export.patient_pattern))
         )
         kept = [replace(one, pictures=self._export_pictures(one)) for one in selected]
+        self._rivals = find_rivals(kept)
+        if self._job.select.review is ReviewFilter.accepted:
+            kept = self._keep_and_count(drop_unaccepted(kept))
         if self._job.select.deduplicate:
             kept = self._keep_and_count(drop_duplicates(kept))
         samples, long = to_samples(kept, self._job.prompts, self._ruler)
@@ -124,6 +130,9 @@ class _ExportWriter:
         files["rewards.jsonl"] = write_jsonl(folder / "rewards.jsonl", reward_rows(training, self._job.prompts))
         stepwise = stepwise_rows(training, self._job.prompts, self._job.select.step_right)
         files["rewards_stepwise.jsonl"] = write_jsonl(folder / "rewards_stepwise.jsonl", stepwise)
+        if any(run.reviews.books for run in self._runs):
+            files |= self._write_pairs(_REVIEWED, training)
+            files["rewards_human.jsonl"] = write_jsonl(folder / "rewards_human.jsonl", human_rewards(training))
         files["chat.jsonl"] = write_jsonl(folder / "chat.jsonl", chat_records(training, self._job.prompts))
         write_file(folder / "dataset_info.json", json.dumps(DATASET_INFO, indent=1))
         return files
@@ -152,6 +161,8 @@ class _ExportWriter:
     def _find_pairs(self, name: str, samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:
         if name == "steps":
             return step_pairs(samples, self._job.prompts, self._job.select.pair_margin)
+        if name == _REVIEWED:
+            return reviewed_pairs(samples, self._rivals)
         return chain_pairs(samples, self._job.prompts)
 
     def _write_validation(self, samples: Sequence[Sample]) -> int:

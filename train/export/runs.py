@@ -11,6 +11,7 @@ from mics_ray.errors import RefusedRun
 from mics_ray.io.shards import ShardError, iter_rows, list_shards
 from mics_ray.models.pictures.windows import AUTO, View
 from mics_ray.private_files import read_json_object
+from mics_ray.review.marks.verdicts import NO_REVIEWS, RunReviews, read_reviews
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Run:
     intern_prompt: str
     finished: bool
     view: View = AUTO
+    reviews: RunReviews = NO_REVIEWS
 
     def iter_rows(self) -> Iterator[dict[str, Any]]:
         """All committed rows. Raises :class:`RefusedRun` for a damaged shard."""
@@ -64,6 +66,7 @@ def _open_run(folder: Path, name: str, image_root: str | None) -> Run:
         _intern_prompt(config),
         _is_finished(folder),
         read_recorded_view(config),
+        read_reviews(folder),
     )
 
 

@@ -12,6 +12,7 @@ from mics_ray.core.reading.text import format_chain
 from mics_ray.core.types import Case, Continuation
 from mics_ray.errors import RefusedRun
 from mics_ray.models.prompts import fill_intern_prompt
+from mics_ray.review.marks.verdicts import ChainVerdicts
 from train.export.select import Dropped, Kept, unite_patients
 from train.export.tokens import PLACEHOLDER, Ruler, make_trainer_safe
 
@@ -26,8 +27,8 @@ class Sample:
     ``id`` is unique over all runs: the case id, with the run's name behind it where two runs keep the same case id.
     ``prompt`` is what the model is asked, without picture placeholders; ``completion`` the chain. ``images`` are paths
     as exported: relative to the export, or absolute for a picture referenced where it lies. ``score`` is that of the
-    last chosen step, in [0, 1]. ``context`` is what interns were told beside the
-    question. ``nodes`` are the row's candidates of all attempts, raw as in the row schema, but
+    last chosen step, in [0, 1]. ``context`` is what interns were told beside the question. ``verdicts`` is what
+    reviewers say of the chain. ``nodes`` are the row's candidates of all attempts, raw as in the row schema, but
     without the votes' texts. ``tokens`` is the measured length.
     """
 
@@ -53,6 +54,7 @@ class Sample:
     context: str = ""
     context_names_answer: bool | None = None
     other_answers: tuple[str, ...] = ()
+    verdicts: ChainVerdicts | None = None
 
 
 Node = Mapping[str, Any]
@@ -149,6 +151,7 @@ def _make_sample(one: Kept, name: str, patient: str, prompts: PromptsConfig, rul
         nodes=tuple(row["nodes"]),
         config_digest=row["config_digest"],
         tokens=tokens,
+        verdicts=one.verdicts,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from mics_ray.config.compose import suggest_nearest
 from mics_ray.core.types import LeakVerdict
 from mics_ray.errors import RefusedRun
+from mics_ray.review.marks.verdicts import ChainVerdicts
 from train.export.config import LeakFilter, SelectionConfig
 from train.export.pictures import Picture
 from train.export.runs import Run
@@ -16,13 +17,17 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A row that was selected, with its pictures; ``score`` is that of the last chosen step, in [0, 1]."""
+    """A row that was selected, with its pictures; ``score`` is that of the last chosen step, in [0, 1].
+
+    ``verdicts`` is what reviewers say of its chain, ``None`` where nobody has marked it.
+    """
 
     run: Run
     row: Row
     patient: str
     score: float
     pictures: tuple[Picture, ...] = ()
+    verdicts: ChainVerdicts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ def _judge_row(run: Run, row: Row, config: SelectionConfig, patient: Callable[[s
         drop_vote_texts(_without_tainted_scores(row) if config.leaks is not LeakFilter.keep else row),
         person,
         score,
+        verdicts=run.reviews.sum_chain(row),
     )
 
 
@@ -136,15 +142,29 @@ def drop_vote_texts(row: Row) -> Row:
     return row | {"nodes": nodes}
 
 
+def drop_unaccepted(kept: Sequence[Kept]) -> Iterator[Kept | Dropped]:
+    """Chains that some reviewer accepts and none rejects stay."""
+    for one in kept:
+        said = one.verdicts
+        if said is not None and said.is_accepted:
+            yield one
+        elif said is None or not said.rejected:
+            yield Dropped(one.run.name, one.row["case_id"], "review", "not reviewed")
+        else:
+            detail = f"rejected by {said.rejected} of {said.rejected + said.accepted}"
+            yield Dropped(one.run.name, one.row["case_id"], "review", detail)
+
+
 def drop_duplicates(kept: Sequence[Kept]) -> Iterator[Kept | Dropped]:
-    """Of rows with the same question and the same pictures the best score stays, of equals the first."""
+    """Of rows with the same question and the same pictures the best stays: what people say goes before the score, of
+    equals the first."""
     best: dict[object, Kept] = {}
     for one in kept:
-        key = _duplicate_key(one)
-        if key not in best or one.score > best[key].score:
+        key = duplicate_key(one)
+        if key not in best or _rank_row(one) > _rank_row(best[key]):
             best[key] = one
     for one in kept:
-        winner = best[_duplicate_key(one)]
+        winner = best[duplicate_key(one)]
         if winner is one:
             yield one
         else:
@@ -152,7 +172,12 @@ def drop_duplicates(kept: Sequence[Kept]) -> Iterator[Kept | Dropped]:
             yield Dropped(one.run.name, one.row["case_id"], "duplicate", detail)
 
 
-def _duplicate_key(one: Kept) -> object:
+def _rank_row(one: Kept) -> tuple[int, float]:
+    said = one.verdicts
+    return (0 if said is None else said.is_accepted - said.is_rejected), one.score
+
+
+def duplicate_key(one: Kept) -> object:
     """The question whatever its case, spaces and closing mark, and the pixels of its pictures in any order."""
     question = " ".join(one.row["question"].casefold().split()).rstrip(" .:?!")
     return question, tuple(sorted(picture.digest for picture in one.pictures))

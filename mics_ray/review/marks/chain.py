@@ -29,9 +29,12 @@ def has_chain(row: Row) -> bool:
 
 
 def digest_chain(row: Row) -> str:
-    """What a mark is about, in 16 hex digits: question, gold answer, steps and final answer."""
+    """What a mark is about: question, gold answer, steps and final answer, as ``c`` and 16 hex digits.
+
+    The letter keeps a spreadsheet from taking it for a number.
+    """
     told = [row["question"], row["answer"], list(row["steps"]), row["final_answer"]]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    return f"c{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]}"
 
 
 def list_targets(row: Row) -> list[Target]:

@@ -37,7 +37,7 @@ def step_pairs(samples: Sequence[Sample], prompts: PromptsConfig, margin: int = 
             texts = [make_trainer_safe(format_steps(node["steps"], len(before) + 1)) for node in (best, worst)]
             ahead = worst["score"] < best["score"] and (not margin or _count_lead(best, worst) >= margin)
             if ahead and texts[0] != texts[1]:
-                record = _pair_record(
+                record = pair_record(
                     sample, f"{best['id']}-{worst['id']}", intern_question(sample, prompts, before), *texts
                 )
                 yield record | _pair_origin(best["score"], best["mentor"], worst)
@@ -55,7 +55,7 @@ def chain_pairs(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[d
             rejected = _complete_chain(sample, node)
             if rejected and rejected != sample.completion:
                 if node["score"] < sample.score:
-                    record = _pair_record(sample, str(node["id"]), sample.prompt, sample.completion, rejected)
+                    record = pair_record(sample, str(node["id"]), sample.prompt, sample.completion, rejected)
                     yield record | _pair_origin(sample.score, sample.mentors[-1], node)
                 break
 
@@ -112,7 +112,8 @@ def _complete_chain(sample: Sample, node: Node) -> str | None:
     return make_trainer_safe(format_chain(Continuation((*steps_down_to(sample, node["id"]), *rest.steps), rest.answer)))
 
 
-def _pair_record(sample: Sample, mark: str, prompt: str, chosen: str, rejected: str) -> dict[str, Any]:
+def pair_record(sample: Sample, mark: str, prompt: str, chosen: str, rejected: str) -> dict[str, Any]:
+    """A pair of ``sample`` in TRL's form; ``mark`` tells its pairs apart and holds no ``#``."""
     pictures = [{"type": "image"} for _ in sample.images]
     return {
         "id": f"{sample.id}#{mark}",
