@@ -16,6 +16,7 @@ from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.checkpoint import check_checkpoint
 from mics_ray.models.engine.conversation import mark_places
+from mics_ray.models.engine.start_failure import explain_failure
 from mics_ray.models.engine.vllm_engine import EngineDead, VllmEngine
 from mics_ray.models.engine.vllm_settings import engine_args, is_cpu_build
 from mics_ray.models.pictures.reading import PictureError, load_case_pictures
@@ -91,7 +92,7 @@ async def stream_answer(asked: PreparedQuestion) -> AsyncIterator[str]:
     try:
         engine = await VllmEngine.start(asked.config, on_gpu=not is_cpu_build())
     except (ValueError, RuntimeError, OSError) as error:
-        raise RefusedRun(f"{asked.config.model}: vLLM could not load it ({type(error).__name__}), see above") from None
+        raise RefusedRun(f"{asked.config.model}: {explain_failure(error, '')}; see above") from None
     try:
         async for part in engine.stream(asked.request, asked.pictures):
             yield part

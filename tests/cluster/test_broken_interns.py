@@ -1,6 +1,7 @@
 """An intern that cannot serve ends a run with one line that names it, its node and the cause, and nothing is paid."""
 
 import json
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 import mics_ray.local
 from tests.support.program import generate
-from tests.support.provider import Provider, write_cases
+from tests.support.provider import Provider, record, write_cases
 
 pytestmark = pytest.mark.cluster
 
@@ -76,3 +77,54 @@ def test_a_run_is_refused_before_a_mentor_is_asked(tmp_path: Path) -> None:
     assert f"bare on {socket.gethostname()}: {tmp_path}" in last_line(done.stderr)
     assert "no chat template" in last_line(done.stderr)
     assert f"see {tmp_path}/run/logs" in last_line(done.stderr)
+
+
+@pytest.mark.slow
+def test_an_engine_that_cannot_take_the_largest_cases_is_no_part_of_a_run(tmp_path: Path) -> None:
+    interns = {
+        "whole": {"model": "embedded:interns/qwen25vl", "max_model_len": 16384},
+        "short": {"model": "embedded:interns/internvl", "max_model_len": 1024},
+        "blind": {
+            "model": "embedded:interns/internvl",
+            "max_model_len": 16384,
+            "engine_kwargs": {"limit_mm_per_prompt": {"image": 1}},
+        },
+    }
+    with Provider() as provider:
+        given = arguments(tmp_path, provider, interns, f"data.image_root={INTERNS.parent}/cases/images")
+        cases = [record(f"case-{number:04}") for number in range(4)]
+        cases += [record("wide", tuple(f"phantom-00{number}.png" for number in (1, 2, 3))), record("long " * 3000)]
+        (tmp_path / "cases.jsonl").write_text("\n".join(cases) + "\n")
+        done = generate(*given)
+        assert done.returncode == 78, done.stderr
+        assert not provider.calls()
+    said, node = last_line(done.stderr), socket.gethostname()
+    assert said.startswith("refused: ")
+    assert re.search(rf"short on {node}: max_model_len 1,024 is below the \d,\d+ tokens of the prompt \(case", said)
+    limit = "3 pictures, the engine takes 1 (engine_kwargs.limit_mm_per_prompt) (case wide, 3 pictures)"
+    assert f"blind on {node}: {limit}" in said
+    assert "whole on" not in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (
+            {"max_model_len": 16384, "engine_kwargs": {"kv_cache_memory_bytes": 2**20}},
+            "the KV cache is too small for max_model_len 16,384: 0.02 GiB needed, 0.0 there; max_model_len 640 fits",
+        ),
+        ({"tensor_parallel": 3}, "tensor_parallel 3 does not divide the 4 attention heads"),
+        ({"max_model_len": 99999}, "max_model_len 99,999 is above what the model takes (16,384)"),
+    ],
+)
+def test_an_engine_that_does_not_start_says_why(tmp_path: Path, entry: dict[str, Any], words: str) -> None:
+    interns = {"broken": {"model": "embedded:interns/internvl", **entry}}
+    with Provider() as provider:
+        done = generate(*arguments(tmp_path, provider, interns))
+        assert done.returncode == 78, done.stderr
+        assert not provider.calls()
+    said = f"refused: broken on {socket.gethostname()}: {words}; see {tmp_path}/run/logs"
+    assert last_line(done.stderr) == said
+    output = (tmp_path / "run/logs/engine-broken-0.log").read_text()
+    assert "arg_utils.py" in output, "what vLLM wrote itself"

@@ -13,14 +13,14 @@ import ray
 from ray.exceptions import RayActorError
 
 from mics_ray.config.schema import InternDefaults
-from mics_ray.models.types import LostCall, Reply, Request
+from mics_ray.models.types import LostCall, Refused, Reply, Request
 from mics_ray.runtime.serving.model_actors import remote_replicas, start_replica
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 from mics_ray.runtime.serving.placement import ReplicaNeed
 from mics_ray.runtime.serving.replica import ReplicaFacts, ReplicaSpec, StartEngine
 from mics_ray.runtime.serving.replica_state import REPLICA_DEATHS
 from mics_ray.runtime.serving.router import Router
-from tests.support.slow_engine import DeadlyEngine, SickEngine, SlowEngine
+from tests.support.slow_engine import DeadlyEngine, OnceEngine, SickEngine, SlowEngine
 
 pytestmark = [pytest.mark.cluster, pytest.mark.chaos]
 
@@ -99,3 +99,17 @@ async def test_a_replica_that_fails_everything_is_replaced(start: Start, tmp_pat
     again = [router.route_request(f"case-{n}", request(n, "again"), None) for n in range(60)]
     assert all(isinstance(end, Reply) for end in await asyncio.wait_for(asyncio.gather(*again), timeout=90))
     assert all(isinstance(end, Reply) for end in ends), Counter(str(end) for end in ends)
+
+
+@pytest.mark.slow
+async def test_a_replica_whose_engine_does_not_start_again_is_given_up(start: Start, tmp_path: Path) -> None:
+    handle = start(OnceEngine.start, str(tmp_path / "was"))
+    router = Router(NAME, remote_replicas([handle], PictureRefs()))
+    assert (await router.route_request("case", request(1), None)).text
+    with pytest.raises(Refused) as refused:
+        await asyncio.wait_for(router.route_request("case", request(2, "poison"), None), timeout=240)
+    assert (refused.value.entry, refused.value.failure.kind) == (NAME, "restarts")
+    assert "restarted 5 times without a reply between" in refused.value.failure.message
+    assert "RuntimeError: No CUDA GPUs are available" in refused.value.failure.message
+    with pytest.raises(Refused):
+        await router.route_request("case", request(3), None)

@@ -61,6 +61,16 @@ class SickEngine(SlowEngine):
         return await super().complete(request, pictures)
 
 
+class OnceEngine(DeadlyEngine):
+    """Starts once, as on a GPU that falls off its bus later; the file ``config.model`` says that it has."""
+
+    @classmethod
+    async def start(cls, config: ModelConfig, on_gpu: bool) -> "OnceEngine":
+        if not _first(Path(config.model)):
+            raise RuntimeError("No CUDA GPUs are available")
+        return cls()
+
+
 def _first(mark: Path) -> bool:
     """Whether nobody has left this file yet."""
     first = not mark.exists()

@@ -8,6 +8,7 @@ import asyncio
 import importlib
 import itertools
 import os
+import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import cached_property
@@ -36,6 +37,7 @@ CHOICE_TOKENS = 16
 TEMPLATE_SETTINGS: dict[str, Any] = {"add_generation_prompt": True, "tokenize": False}
 TRANSFORMERS_TOP_K = 50
 """What `transformers` samples from where a model's generation_config does not say."""
+_PICTURE_LIMIT = re.compile(r"At most (\d+) image\(s\) may be provided")
 ATTEMPTS = 2
 """vLLM may fail one request to get its picture caches in step again, and expects it a second time."""
 
@@ -65,7 +67,8 @@ def choose_sampling_params(options: str, of_model: Mapping[str, Any]) -> dict[st
 def limit_new_tokens(prompt_tokens: int, max_tokens: int, max_model_len: int) -> int:
     """How many tokens may be generated, at most ``max_tokens``. Raises :class:`LostCall` when there is no room."""
     if prompt_tokens >= max_model_len:
-        raise LostCall(Failure("too_long", f"prompt of {prompt_tokens} tokens, the model takes {max_model_len}"))
+        said = f"max_model_len {max_model_len:,} is below the {prompt_tokens:,} tokens of the prompt"
+        raise LostCall(Failure("too_long", said))
     return min(max_tokens, max_model_len - prompt_tokens)
 
 
@@ -133,7 +136,10 @@ class VllmEngine:
         return cls(llm, adapter)
 
     async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
-        """Generate. Raises :class:`EngineDead`, and :class:`LostCall`: `pictures`, `too_long`, `prompt` or `engine`."""
+        """Generate. Raises :class:`EngineDead`, and :class:`LostCall`.
+
+        Its kinds: `pictures`, `picture_limit`, `too_long`, `prompt` and `engine`.
+        """
         from vllm.v1.engine.exceptions import EngineDeadError
 
         try:
@@ -175,7 +181,8 @@ class VllmEngine:
         from vllm.renderers.params import TokenizeParams
 
         images = await self._decode_pictures(pictures) if pictures else []
-        limit = TokenizeParams(max_total_tokens=self._llm.model_config.max_model_len, add_special_tokens=False)
+        # Without vLLM's own limit, which cuts the count of tokens short that a refusal should tell.
+        limit = TokenizeParams(max_total_tokens=None, add_special_tokens=False)
         try:
             _, (prompt,) = await self._llm.renderer.render_chat_async(
                 [build_conversation(request, images, self._picture_word())],
@@ -183,8 +190,10 @@ class VllmEngine:
                 limit,
             )
         except VLLMValidationError as error:
-            kind = "too_long" if error.parameter in ("input_text", "input_tokens") else "prompt"
-            raise LostCall(Failure(kind, f"vLLM refused the prompt over `{error.parameter}`")) from None
+            if allowed := _PICTURE_LIMIT.match(str(error)):
+                said = f"{len(images)} pictures, the engine takes {allowed[1]} (engine_kwargs.limit_mm_per_prompt)"
+                raise LostCall(Failure("picture_limit", said)) from None
+            raise LostCall(Failure("prompt", f"vLLM refused the prompt over `{error.parameter}`")) from None
         except (VLLMError, ValueError, TypeError, RuntimeError) as error:
             # Their messages may quote the prompt.
             kind = "pictures" if images else "prompt"

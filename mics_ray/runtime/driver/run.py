@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any
@@ -12,8 +13,10 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from mics_ray.assemble.locations import list_models
+from mics_ray.assemble.trial import Trial, build_trials
 from mics_ray.core.display import make_one_line
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, Stopped, find_exit_code
+from mics_ray.io.input_files import InputError
 from mics_ray.jobs.generation import GenerationJob, look_again
 from mics_ray.jobs.job_end import JobEnd, describe_refusal
 from mics_ray.jobs.stop_signal import StopSignal
@@ -29,6 +32,7 @@ from mics_ray.runtime.monitor.progress import Progress, Snapshot
 from mics_ray.runtime.serving.fleet import Fleet
 from mics_ray.runtime.serving.model_actors import start_replicas
 from mics_ray.runtime.serving.replica_policy import worker_count
+from mics_ray.runtime.serving.trial_requests import try_engines
 
 log = logging.getLogger(__name__)
 
@@ -106,15 +110,33 @@ class _Driver:
         self._wait_for([counts, *(endpoint.read_stats.remote() for endpoint in models.endpoints.values())])
         self._at_start = Counter(ray.get(counts)["outcomes"])
         # Waited for last: engines load for minutes, and an actor that cannot start at all should be known before.
-        engines = [replica.ready.remote() for handles in models.replicas.values() for replica in handles]
+        engines = {replica.ready.remote(): name for name, handles in models.replicas.items() for replica in handles}
         if engines:
             self._progress.show_phase(f"loading {len(engines)} engine(s): {', '.join(models.replicas)}")
-            try:
-                self._wait_for(engines)
-            except RayError as error:
-                if self._head.confirm_lost():
-                    raise HeadLost(self._head.message) from None
-                raise RefusedRun(f"{_describe_error(error)}; see {logs}") from None
+            trials = self._build_trials()  # while they load
+            self._wait_for_engines(engines, logs)
+            self._progress.show_phase("asking each engine for an answer to the largest cases")
+            try_engines(trials, models.replicas, self._look_up)
+
+    def _build_trials(self) -> list[Trial]:
+        try:
+            return build_trials(self._job.config, self._job.iter_pending())
+        except InputError as error:
+            raise RefusedRun(str(error)) from None
+
+    def _wait_for_engines(self, engines: Mapping[Any, str], logs: str) -> None:
+        """Wait for ``engines``, entries by the reply that is waited for. Raises :class:`RefusedRun`."""
+        left = list(engines)
+        while left:
+            done, left = ray.wait(left, timeout=POLL_S)
+            for one in done:
+                try:
+                    ray.get(one)
+                except RayError as error:
+                    if self._head.confirm_lost():
+                        raise HeadLost(self._head.message) from None
+                    raise RefusedRun(f"{_describe_error(error, engines[one])}; see {logs}") from None
+            self._look_up()
 
     def search_cases(self) -> JobEnd:
         """Assign spans to the workers until every record has its row."""
@@ -275,8 +297,12 @@ class _Driver:
         while refs:
             done, refs = ray.wait(refs, num_returns=len(refs), timeout=POLL_S)
             ray.get(done)
-            self._write_heartbeat()
-            self._check_stop()
+            self._look_up()
+
+    def _look_up(self) -> None:
+        """What is done meanwhile wherever the driver waits. Raises where a stop was requested or the head is lost."""
+        self._write_heartbeat()
+        self._check_stop()
 
     def _check_stop(self) -> None:
         """Raises where a stop was requested or the head is lost."""
@@ -289,10 +315,10 @@ class _Driver:
             self._heartbeat.write_if_due()
 
 
-def _describe_error(error: RayError) -> str:
+def _describe_error(error: RayError, entry: str) -> str:
     """What went wrong while engines load, when no text of a case is near."""
     cause = getattr(error, "cause", None) or error
     if isinstance(cause, RefusedRun):
         return str(cause)
     said = str(cause).strip().partition("\n")[0]
-    return make_one_line(f"a model's engine did not start ({type(cause).__name__}: {said[:200]})")
+    return make_one_line(f"{entry}: its engine did not start ({type(cause).__name__}: {said[:200]})")

@@ -2,9 +2,12 @@
 
 import json
 import logging
+import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,40 @@ def log_into_folder(folder: Path, name: str) -> None:
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     logger.propagate = False  # the root logger is Ray's and the libraries': ours would be printed, too
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """Where the output of this process and of those that it starts goes; ``begun`` is where its own begins."""
+
+    path: Path
+    begun: int
+
+    def read(self, most: int = 1_000_000) -> str:
+        """What was written since, its first ``most`` bytes: the first of several errors is the cause of the others."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.begun)
+                return file.read(most).decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+
+def write_output_into(folder: Path, name: str) -> OutputFile:
+    """Send what this process and those it starts write (descriptors 1 and 2) to ``folder/NAME.log``."""
+    make_private_folder(folder)
+    path = folder / f"{name}.log"
+    # Descriptors and not `sys.stderr`: an engine's core is a process of its own, and C++ writes as well.
+    target = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        begun = os.fstat(target).st_size
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor in (1, 2):
+            os.dup2(target, descriptor)
+    finally:
+        os.close(target)
+    return OutputFile(path, begun)
 
 
 class _OneLine(logging.Formatter):

@@ -14,13 +14,13 @@ import ray
 from ray.exceptions import RayError
 
 from mics_ray.config.schema import ModelConfig
-from mics_ray.core.display import make_one_line
 from mics_ray.errors import RefusedRun
+from mics_ray.models.engine.start_failure import explain_failure
 from mics_ray.models.engine.vllm_engine import EngineDead, VllmEngine
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.types import Failure, LostCall, Model, Pictures, Reply, Request
 from mics_ray.runtime.monitor import metrics
-from mics_ray.runtime.monitor.logs import log_into_folder
+from mics_ray.runtime.monitor.logs import OutputFile, log_into_folder, write_output_into
 from mics_ray.runtime.serving.replica_state import ENGINE, ENGINE_DEAD, LEAVING, ReplicaAnswer
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,6 @@ KEPT_PICTURES = 256
 """Cases whose pictures a process keeps at hand; a case's requests come within minutes of each other."""
 FAILURES_IN_A_ROW = 3
 """After so many engine failures without a reply between them a replica replaces itself."""
-SAID = 1000
-"""Characters of what is told of an engine that did not start."""
 EXIT_DELAY_S = 0.5
 """Time for replies to leave before the process exits."""
 _SECRET_ENDINGS = ("_API_KEY", "_TOKEN", "_SECRET", "_SECRET_KEY", "_SECRET_ACCESS_KEY", "_PASSWORD")
@@ -88,8 +86,10 @@ class ModelReplica:
         # Blank already, by the actor's runtime_env; gone, so that no library takes an empty key for one.
         for name in secret_names(os.environ):
             del os.environ[name]
+        self._output: OutputFile | None = None
         if spec.log_folder:
             log_into_folder(Path(spec.log_folder), f"replica-{spec.name}-{spec.number}")
+            self._output = write_output_into(Path(spec.log_folder), f"engine-{spec.name}-{spec.number}")
         self._spec = spec
         self._engine: asyncio.Task[ReplicaEngine] | None = None
         self._pictures: OrderedDict[str, asyncio.Future[Pictures]] = OrderedDict()
@@ -132,6 +132,23 @@ class ModelReplica:
             self._count_answer(answer)
         return answers
 
+    async def try_request(
+        self, request: Request, pictures: list["ray.ObjectRef[Pictures]"]
+    ) -> tuple[str, Failure | None]:
+        """Answer a request, past the kept replies: this machine's name, and why the engine cannot."""
+        engine, host = await self._await_engine(), socket.gethostname()
+        shown = await self._fetch_once(request.pictures, pictures[0]) if pictures else None
+        try:
+            await engine.complete(request, shown)
+        except EngineDead:
+            self._end_process("its engine is dead")
+            return host, Failure(ENGINE_DEAD, "the engine died")
+        except LostCall as lost:
+            return host, lost.failure
+        except Exception as error:  # its message may quote the prompt
+            return host, Failure(ENGINE, f"unexpected {type(error).__name__}")
+        return host, None
+
     async def _await_engine(self) -> ReplicaEngine:
         if self._engine is None:
             self._engine = asyncio.ensure_future(self._spec.start(self._spec.config, self._spec.on_gpu))
@@ -140,9 +157,9 @@ class ModelReplica:
         except Exception as error:
             self._end_process("its engine did not start", error)
             # No text of a case is near while an engine starts.
-            said = str(error) if isinstance(error, RefusedRun) else f"{type(error).__name__}: {error}"
-            place = f"{self._spec.name} on {socket.gethostname()}"
-            raise RefusedRun(make_one_line(f"{place}: {said}")[:SAID]) from None
+            written = self._output.read() if self._output else ""
+            said = str(error) if isinstance(error, RefusedRun) else explain_failure(error, written)
+            raise RefusedRun(f"{self._spec.name} on {socket.gethostname()}: {said}") from None
 
     async def _fetch_once(self, digest: str, reference: "ray.ObjectRef[Pictures]") -> Pictures:
         """Fetch a case's pictures once for all its requests."""

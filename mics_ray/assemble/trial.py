@@ -1,0 +1,120 @@
+"""The requests that each engine answers before a run: the largest cases, as their searches will ask."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from mics_ray.assemble.case_search import PicturedCase, load_pictures
+from mics_ray.assemble.locations import list_endpoints, list_served, locate_images
+from mics_ray.assemble.panel import PanelBuilder
+from mics_ray.config.context import read_context
+from mics_ray.config.schema import Config
+from mics_ray.core.context import ask_question, show_context
+from mics_ray.core.display import make_one_line
+from mics_ray.core.frames import label_frames
+from mics_ray.core.types import Case, Failure, LostCall
+from mics_ray.io.cases import RecordPlace
+from mics_ray.io.scan import PlacedRecord
+from mics_ray.models.roles import UsageMeter
+from mics_ray.models.types import Pictures, Reply, Request
+
+LOOKED_AT = 100_000
+"""Records among which the largest are looked for; the others are longer than these at the price of a lost call."""
+EACH = 2
+"""Cases with the most pictures, and with the longest text: one of them may be odd in itself."""
+NEW_TOKENS = 4
+"""Of a reply to a trial request."""
+SHOWN = 80
+"""Characters of a case's id."""
+_Found = tuple[RecordPlace, Case]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A request to ``entry`` as the search of a case begins with it."""
+
+    entry: str
+    case_id: str
+    request: Request
+    pictures: Pictures | None
+
+    def describe_case(self) -> str:
+        """Which case, and how many pictures it shows."""
+        count = len(self.pictures.files) if self.pictures else 0
+        return f"case {make_one_line(self.case_id)[:SHOWN]}, {count} picture{'' if count == 1 else 's'}"
+
+
+def build_trials(config: Config, records: Iterable[PlacedRecord]) -> list[Trial]:
+    """Trial requests of every model that is served here, from the largest cases among ``records``.
+
+    Raises :class:`mics_ray.io.cases.InputError`.
+    """
+    if not list_served(config):
+        return []
+    root, trials = locate_images(config), list[Trial]()
+    for place, case in choose_largest(config, islice(records, LOOKED_AT)):
+        pictured = load_pictures(config, root, place, case)
+        if isinstance(pictured, PicturedCase):  # what cannot be shown becomes a row that says so
+            trials += asyncio.run(_record_requests(config, pictured))
+    return trials
+
+
+def choose_largest(config: Config, records: Iterable[PlacedRecord]) -> list[_Found]:
+    """The cases with the most pictures and those with the longest text, :data:`EACH` of each."""
+    context = read_context(config.data.context)
+
+    def count_pictures(found: _Found) -> tuple[int, int]:
+        return len(found[1].images), count_text(found)[0]
+
+    def count_text(found: _Found) -> tuple[int, int]:
+        return len(ask_question(show_context(found[1], context))), len(found[1].images)
+
+    largest, longest = list[_Found](), list[_Found]()
+    for place, case in records:
+        if isinstance(case, Case):
+            _keep_largest(largest, (place, case), count_pictures)
+            _keep_largest(longest, (place, case), count_text)
+    by_id = {found[1].id: found for found in [*largest, *longest]}
+    return list(by_id.values())
+
+
+def _keep_largest(kept: list[_Found], new: _Found, size: Callable[[_Found], tuple[int, int]]) -> None:
+    if len(kept) < EACH or size(new) > size(kept[-1]):
+        kept.append(new)
+        kept.sort(key=size, reverse=True)
+        del kept[EACH:]
+
+
+@dataclass(slots=True)
+class _Recorder:
+    """A model that keeps what it is asked and answers nothing."""
+
+    asked: list[tuple[Request, Pictures | None]]
+
+    async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
+        self.asked.append((request, pictures))
+        raise LostCall(Failure("recorded", "a trial request"))
+
+
+async def _record_requests(config: Config, pictured: PicturedCase) -> Iterator[Trial]:
+    """What the roles ask of the models that are served here, by the roles' own code."""
+    case = label_frames(show_context(pictured.case, read_context(config.data.context)))
+    asked: list[tuple[Request, Pictures | None]] = []
+    models = dict.fromkeys([*list_served(config), *list_endpoints(config)], _Recorder(asked))
+    panel = PanelBuilder(config, models).build_panel(pictured.mentor, pictured.intern, UsageMeter())
+    for mentor in panel.mentors.values():
+        with suppress(LostCall):
+            await mentor.propose(case, (), config.seed)
+    for intern in panel.interns.values():
+        with suppress(LostCall):
+            await intern.finish(case, (), panel.temperatures[0], config.seed)
+    with suppress(LostCall):
+        await panel.judge.compare(case, case.answer, config.seed)
+    served = list_served(config)
+    return (
+        Trial(request.entry, case.id, replace(request, max_tokens=NEW_TOKENS), pictures)
+        for request, pictures in asked
+        if request.entry in served
+    )
