@@ -2,12 +2,11 @@
 
 ``python -m benchmarks.plan``, from the project's folder.
 
-Every run has a provider of its own with the latencies of `latency_server.py` times ``--slower``, so that they, and not
-this machine's cores, decide. The error is (predicted - measured) / measured of the search phase.
+Every run has a provider of its own with the latencies of `harness/provider.py` times ``--slower``, so that they, and
+not this machine's cores, decide. The error is (predicted - measured) / measured of the search phase.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import subprocess
@@ -22,7 +21,8 @@ import ray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import latency_server, speed
+from benchmarks.harness.provider import LATENCY_S, serve_provider
+from benchmarks.harness.runs import write_cases, write_groups
 from mics_ray.assemble.locations import JUDGE
 from mics_ray.config.compose import compose_job
 from mics_ray.plan.config import PlanJob
@@ -54,17 +54,6 @@ def start_ray() -> Iterator[str]:
     ray.shutdown()
 
 
-@contextmanager
-def serve_provider(slower: float) -> Iterator[str]:
-    """The simulated provider's address for a while."""
-    command = [sys.executable, "-m", "benchmarks.plan", "--serve", "--slower", str(slower)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        assert server.stdin is not None
-        yield json.loads(server.stdout.readline())["url"]
-        server.stdin.close()
-
-
 def job_arguments(folder: Path, window: int, extra: list[str]) -> list[str]:
     """What `generate.py` and the plan have in common."""
     groups = ["mentors=bench", "interns=bench", "judge=bench"]
@@ -73,8 +62,9 @@ def job_arguments(folder: Path, window: int, extra: list[str]) -> list[str]:
 
 def run_timed(address: str, folder: Path, name: str, window: int, slower: float, extra: list[str]) -> dict[str, Any]:
     """One run's summary."""
-    with serve_provider(slower) as url:
-        speed.write_groups(folder / "conf", url)
+    latency_s = {kind: seconds * slower for kind, seconds in LATENCY_S.items()}
+    with serve_provider(latency_s=latency_s) as provider:
+        write_groups(folder / "conf", provider.url)
         command = [sys.executable, str(ROOT / "scripts/generate.py"), "--config-dir", str(folder / "conf")]
         command += [
             *job_arguments(folder, window, extra),
@@ -100,7 +90,7 @@ def measure_runs(options: argparse.Namespace) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name, start_ray() as address:
         folder = Path(name)
-        speed.write_cases(folder / "cases.jsonl", options.cases)
+        write_cases(folder / "cases.jsonl", options.cases)
         summary = run_timed(address, folder, "recorded", options.window, options.slower, [])
         # Half the pace of the recorded run, as a quota of each minute.
         pace = 60 / summary["search_seconds"] / 2
@@ -126,12 +116,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=40)
     parser.add_argument("--window", type=int, default=10)
     parser.add_argument("--slower", type=float, default=10.0)
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        latency_server.LATENCY_S = {kind: seconds * options.slower for kind, seconds in speed.SECONDS.items()}
-        asyncio.run(latency_server.main(0))
-        return
     found = measure_runs(options)
     table = Table("run", "predicted s", "measured s", "error")
     for one in found:

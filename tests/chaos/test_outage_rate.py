@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from benchmarks.latency_server import compose_reply
+from benchmarks.harness.provider import compose_reply
 from mics_ray.assemble.case_search import run_case
 from mics_ray.assemble.locations import group_by_provider, list_endpoints
 from mics_ray.assemble.panel import PanelBuilder, build_strategy

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from aiohttp import web
 
-from benchmarks.latency_server import prompt_text
+from benchmarks.harness.provider import prompt_text
 from tests.support.program import generate, rows
 from tests.support.provider import Provider, write_cases
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from aiohttp import web
 
-from benchmarks.latency_server import prompt_text
+from benchmarks.harness.provider import prompt_text
 from tests.support.provider import Provider
 
 Act = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]

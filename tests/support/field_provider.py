@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from benchmarks.latency_server import prompt_text
+from benchmarks.harness.provider import prompt_text
 from tests.support.dressed_provider import DressedProvider
 from tests.support.faulty_provider import FaultyProvider
 

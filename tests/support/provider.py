@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from benchmarks.latency_server import compose_reply, prompt_text
+from benchmarks.harness.provider import compose_reply, prompt_text
 
 
 @dataclass
