@@ -14,7 +14,8 @@ SAID = "The whole search in one process without Ray: it is bound by that process
 def measure_figures(setting: Setting) -> Iterator[Figure]:
     """Pairs of runs, one right after the other."""
     cases = setting.choose(60, 10)
-    kept, plain = [], []
+    kept: list[Spent] = []
+    plain: list[Spent] = []
     for number in range(setting.runs):
         # Each first in turn: what the machine does meanwhile falls on both.
         for evidence in (True, False) if number % 2 else (False, True):
