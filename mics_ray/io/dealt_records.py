@@ -4,8 +4,11 @@ import pickle
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from mics_ray.core.display import make_one_line
-from mics_ray.io.index.ids import IdSet
+from mics_ray.io.index.ids import Hashes, IdSet
 from mics_ray.io.readers import Raw
 from mics_ray.io.records import RecordPlace, Rejection, reject_duplicate
 from mics_ray.io.scan import Part, PlacedRecord, Scan, find_raw_id, parse_raw, read_raw_part
@@ -40,6 +43,22 @@ class LeftOut:
     hashed: int
     part: int
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRecords:
+    """Consecutive records that all bring an id whose row is there, as an index says; nobody read them.
+
+    One element of each array for a record: as in :class:`LeftOut`.
+    """
+
+    hashes: Hashes
+    parts: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+
+
+ReadRecord = PackedRecord | LeftOut | KnownRecords
+"""What comes of the input: a record, or many that need no work unless they are duplicates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +119,7 @@ def pack_record(placed: PlacedRecord) -> PackedRecord:
 
 
 def deal_records(
-    records: Iterable[PackedRecord | LeftOut], done: Container[str], parts: Sequence[Part] = ()
+    records: Iterable[ReadRecord], done: Container[str], parts: Sequence[Part] = ()
 ) -> Iterator[DealtSpan]:
     """The records that are not done, in their order, which decides who is the duplicate of whom.
 
@@ -131,10 +150,10 @@ def read_pending(scan: Scan, done: Container[str]) -> Iterator[PlacedRecord]:
 
 
 def _number_records(
-    records: Iterable[PackedRecord | LeftOut], done: Container[str], parts: Sequence[Part]
+    records: Iterable[ReadRecord], done: Container[str], parts: Sequence[Part]
 ) -> Iterator[DealtRecord]:
     seen, again = IdSet(), _SecondReading(parts)
-    for record in records:
+    for record in _find_duplicates(records, seen):
         if isinstance(record, PackedRecord):
             duplicate = not seen.add(record.id)
             case_id = record.own_id if duplicate else record.id
@@ -142,6 +161,20 @@ def _number_records(
                 yield DealtRecord(case_id, duplicate, record.packed, duplicate or record.rejected)
         elif not seen.add_hash(record.hashed) and (own_id := again.name_record(record)) not in done:
             yield DealtRecord(own_id, True, again.pack_again(record), True)
+
+
+def _find_duplicates(records: Iterable[ReadRecord], seen: IdSet) -> Iterator[PackedRecord | LeftOut]:
+    """All but known records whose id no earlier record has brought; the ids of those are ``seen`` then."""
+    for record in records:
+        if not isinstance(record, KnownRecords):
+            yield record
+            continue
+        first = np.zeros(len(record.hashes), bool)
+        first[np.unique(record.hashes, return_index=True)[1]] = True
+        first &= ~seen.has_hashes(record.hashes)
+        seen.add_hashes(record.hashes[first])
+        for at in np.flatnonzero(~first).tolist():
+            yield LeftOut(int(record.hashes[at]), int(record.parts[at]), int(record.positions[at]))
 
 
 class _SecondReading:

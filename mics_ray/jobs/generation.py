@@ -15,6 +15,7 @@ from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import EXAMPLES, InputError, RecordPlace, Survey, survey_cases
 from mics_ray.io.dealt_records import read_pending
 from mics_ray.io.index.ids import IdSet
+from mics_ray.io.index.input_index import INDEX, InputIndex
 from mics_ray.io.results.failed_rows import set_failed_rows_aside, unfailed_ids
 from mics_ray.io.rows import Stamp
 from mics_ray.io.scan import PlacedRecord, Scan, look_for_pictures, scan_cases
@@ -54,6 +55,10 @@ class GenerationJob:
     def records(self) -> int:
         """How many records the input has."""
         return self.scan.records
+
+    def open_index(self) -> InputIndex:
+        """What earlier starts have noted of the input."""
+        return InputIndex(self.folder.root / INDEX, self.scan, self.stamp.code_version)
 
     def iter_pending(self) -> Iterator[PlacedRecord]:
         """The records without a row, read in this process. Raises ``InputError``."""

@@ -15,6 +15,7 @@ from mics_ray.io import scan
 from mics_ray.io.cases import RecordPlace, Rejection
 from mics_ray.io.dealt_records import read_pending
 from mics_ray.io.index.ids import IdSet
+from mics_ray.io.index.input_index import InputIndex
 from mics_ray.io.scan import scan_cases
 from mics_ray.runtime.driver.dataset import CaseStream
 from tests.support.object_store import ENVIRONMENT, serve_objects
@@ -47,10 +48,18 @@ def test_records_come_out_in_order_however_many_parts_are_read_at_a_time(
     # Readers take no share of the processors: those may all be promised to models.
     holder = ray.remote(lambda: time.sleep(600)).options(num_cpus=ray.cluster_resources()["CPU"]).remote()
     try:
-        stream = CaseStream(given.parts, done)
-        assert take_all(stream) == list(read_pending(given, done))
+        # Read by Ray Data, all of them and then those that the first reading has noted as not done.
+        for _ in range(2):
+            stream = CaseStream(given.parts, done, InputIndex(tmp_path / "index", given, "1"))
+            assert take_all(stream) == list(read_pending(given, done))
+            stream.close()
     finally:
         ray.cancel(holder, force=True)
+    done = IdSet(placed[1].id for placed in list(read_pending(given, ()))[:-1])
+    index = InputIndex(tmp_path / "index", given, "1")
+    assert list(index.find_done(done)) == list(range(len(given.parts) - 1))
+    stream = CaseStream(given.parts, done, index)
+    assert take_all(stream) == list(read_pending(given, done))
     stream.close()
 
 

@@ -51,6 +51,13 @@ class IdSet:
         self._sorted = array("Q", np.union1d(self.sort_hashes(), hashes).astype(np.uint64).tobytes())
         self._more = set()
 
+    def has_hashes(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
+        """Of each, whether it is one of the set's."""
+        found = np.isin(hashes, np.frombuffer(self._sorted, np.uint64)) if self._sorted else np.zeros(len(hashes), bool)
+        if self._more:
+            found |= np.fromiter((hashed in self._more for hashed in hashes.tolist()), bool, len(hashes))
+        return found
+
     def sort_hashes(self) -> Hashes:
         """The hashes in ascending order: what many processes can share, where each would build a set of its own."""
         known = np.frombuffer(self._sorted, np.uint64) if self._sorted else np.empty(0, np.uint64)

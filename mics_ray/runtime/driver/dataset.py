@@ -6,7 +6,7 @@ lost; so the driver deals them, and keeps what it dealt until it has its rows.
 """
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from queue import Empty, Full, Queue
@@ -19,10 +19,11 @@ from ray.data.block import BlockMetadata
 from ray.exceptions import RayTaskError
 
 from mics_ray.errors import RefusedRun
-from mics_ray.io.dealt_records import DealtSpan, LeftOut, PackedRecord, RejectedCount, deal_records
+from mics_ray.io.dealt_records import DealtSpan, ReadRecord, RejectedCount, deal_records
 from mics_ray.io.index.ids import IdSet, SortedHashes
+from mics_ray.io.index.input_index import InputIndex, PartCollector
 from mics_ray.io.input_files import InputError
-from mics_ray.io.packed_blocks import pack_part, unpack_block
+from mics_ray.io.packed_blocks import join_blocks, pack_part
 from mics_ray.io.scan import Part
 
 READERS = 4
@@ -38,9 +39,10 @@ POLL_S = 0.5
 class CaseSource(Datasource):  # type: ignore[misc] # Ray has no types here
     """The parts of the input, a read task each; blocks have the columns of :mod:`mics_ray.io.packed_blocks`."""
 
-    def __init__(self, parts: Sequence[Part], done: IdSet) -> None:
+    def __init__(self, parts: Mapping[int, Part], done: IdSet) -> None:
+        """``parts`` by their numbers, in their order."""
         super().__init__()
-        self._parts = tuple(parts)
+        self._parts = parts
         # Once for all tasks: a set of a million ids in each would cost more than its part.
         self._done = ray.put(done.sort_hashes())
 
@@ -53,19 +55,19 @@ class CaseSource(Datasource):  # type: ignore[misc] # Ray has no types here
     ) -> list[ReadTask]:
         """One for each part, whatever parallelism Ray Data proposes: a part is what can be read by itself."""
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(partial(_pack_part, part, n, self._done), unknown) for n, part in enumerate(self._parts)]
+        return [ReadTask(partial(_pack_part, part, n, self._done), unknown) for n, part in self._parts.items()]
 
 
 class CaseStream:
     """The spans of a run as they come out of Ray Data, taken by a thread, so that the driver never waits for a file."""
 
-    def __init__(self, parts: Sequence[Part], done: IdSet) -> None:
-        """Begin to read ``parts``, leaving out the ids in ``done``."""
+    def __init__(self, parts: Sequence[Part], done: IdSet, index: InputIndex | None = None) -> None:
+        """Begin to read ``parts`` but for the ids in ``done`` and the parts that hold no other, as ``index`` knows."""
         self._ready: Queue[DealtSpan] = Queue(SPANS_READ_AHEAD)
         self._read_all, self._stop = Event(), Event()
         self._error: BaseException | None = None
         self._rejected = RejectedCount()
-        self._thread = Thread(target=self._read, args=(parts, done), name="cases", daemon=True)
+        self._thread = Thread(target=self._read, args=(parts, done, index), name="cases", daemon=True)
         self._thread.start()
 
     @property
@@ -95,10 +97,10 @@ class CaseStream:
         self._stop.set()
         self._thread.join(10 * POLL_S)
 
-    def _read(self, parts: Sequence[Part], done: IdSet) -> None:
+    def _read(self, parts: Sequence[Part], done: IdSet, index: InputIndex | None) -> None:
         try:
             # The generator's end is the end of what Ray Data still does.
-            with closing(iter_packed(parts, done)) as records:
+            with closing(iter_records(parts, done, index)) as records:
                 for span in deal_records(records, done, parts):
                     self._rejected.add_span(span)
                     if not self._hand_over(span):
@@ -123,8 +125,18 @@ class CaseStream:
         return False
 
 
-def iter_packed(parts: Sequence[Part], done: IdSet) -> Generator[PackedRecord | LeftOut, None, None]:
-    """The records of all parts in their order, read by Ray Data; those in ``done`` are not parsed."""
+def iter_records(
+    parts: Sequence[Part], done: IdSet, index: InputIndex | None = None
+) -> Generator[ReadRecord, None, None]:
+    """The records of all parts in their order, read by Ray Data; those in ``done`` are not parsed, and the parts that
+    the index knows to be done not read."""
+    known = {} if index is None else index.find_done(done)
+    left = {number: part for number, part in enumerate(parts) if number not in known}
+    blocks = _read_blocks(left, done) if left else iter(())
+    yield from join_blocks(blocks, known, len(parts), PartCollector(index))
+
+
+def _read_blocks(parts: Mapping[int, Part], done: IdSet) -> Iterator[Any]:
     context = ray.data.DataContext.get_current().copy()
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # it would tell of a Dataset that is none of the user's
     context.enable_progress_bars = False
@@ -136,12 +148,7 @@ def iter_packed(parts: Sequence[Part], done: IdSet) -> Generator[PackedRecord | 
         dataset = ray.data.read_datasource(
             CaseSource(parts, done), num_cpus=0, concurrency=min(READERS, len(parts)), override_num_blocks=len(parts)
         )
-    return _iter_blocks(dataset)
-
-
-def _iter_blocks(dataset: Any) -> Generator[PackedRecord | LeftOut, None, None]:
-    for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
-        yield from unpack_block(block)
+    return iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1))
 
 
 def _pack_part(part: Part, number: int, done: Any) -> Iterator[Any]:

@@ -105,7 +105,7 @@ class _Driver:
         window = min(config.window, job.pending)
         count = config.ray.workers or worker_count(ray.cluster_resources().get("CPU", 1.0), window)
         self._workers = WorkerPool(job, count, window, logs)
-        self._workers.queue_parts(job.scan.parts, job.done)
+        self._workers.queue_pending(job)
         counts = writer.read_counts.remote()
         self._wait_for([counts, *(endpoint.read_stats.remote() for endpoint in models.endpoints.values())])
         self._at_start = Counter(ray.get(counts)["outcomes"])
@@ -158,7 +158,7 @@ class _Driver:
                 return self.end_run(EXIT_OK, "")
             if left >= before:
                 return self._give_up(left)
-            self._pool.queue_parts(self._job.scan.parts, self._job.done)
+            self._pool.queue_pending(self._job)
 
     def _search_spans(self) -> JobEnd | None:
         """Assign spans until each one is searched; returns the end where the run has to end early."""

@@ -3,7 +3,6 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -14,8 +13,6 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from mics_ray.errors import RefusedRun
-from mics_ray.io.index.ids import IdSet
-from mics_ray.io.scan import Part
 from mics_ray.io.shards import ShardError, read_committed
 from mics_ray.jobs.generation import GenerationJob
 from mics_ray.models.participation import Participation, add_participation
@@ -86,10 +83,10 @@ class WorkerPool:
         """For how long no worker has been there."""
         return time.monotonic() - self._last_up if len(self._down) == len(self.actors) else 0.0
 
-    def queue_parts(self, parts: Sequence[Part], done: IdSet) -> None:
-        """Assign the records of these parts that are not done; Ray Data begins to read them at once."""
+    def queue_pending(self, job: GenerationJob) -> None:
+        """Assign the records of a job that are not done; Ray Data begins to read them at once."""
         self.close()
-        self._stream = CaseStream(parts, done)
+        self._stream = CaseStream(job.scan.parts, job.done, job.open_index())
         self._queue = SpanQueue(self._stream, len(self.actors))
 
     def assign_and_wait(self, handles: ActorHandles, wait_s: float) -> None:
@@ -190,7 +187,7 @@ class WorkerPool:
     @property
     def _spans(self) -> SpanQueue:
         if self._queue is None:
-            raise RuntimeError("queue_parts() first")
+            raise RuntimeError("queue_pending() first")
         return self._queue
 
     def _probe_lost(self) -> None:
