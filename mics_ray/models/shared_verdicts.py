@@ -17,19 +17,19 @@ class SharedVerdicts:
     """
 
     judge: Judge
-    _first: dict[str, asyncio.Future[Judgement | None]] = field(default_factory=dict)
-    """By answer: the verdict of the first vote that asks; ``None`` where its call was lost."""
+    _first: dict[tuple[Case, str], asyncio.Future[Judgement | None]] = field(default_factory=dict)
+    """By case, as the judge is shown it, and answer: the first verdict; ``None`` where its call was lost."""
 
     async def compare(self, case: Case, answer: str, seed: int) -> Judgement:
         """See :class:`mics_ray.core.ports.Judge`."""
-        if (first := self._first.get(answer)) is None:
+        if (first := self._first.get((case, answer))) is None:
             return await self._ask_first(case, answer, seed)
         # Not awaited itself: a vote that is cancelled would cancel it for the others.
         await asyncio.wait([first])
         return first.result() or await self.judge.compare(case, answer, seed)
 
     async def _ask_first(self, case: Case, answer: str, seed: int) -> Judgement:
-        first = self._first[answer] = asyncio.get_running_loop().create_future()
+        first = self._first[case, answer] = asyncio.get_running_loop().create_future()
         judged = None
         try:
             judged = await self.judge.compare(case, answer, seed)

@@ -58,6 +58,15 @@ async def test_each_answer_is_asked_about_once_and_each_vote_has_its_verdict() -
     assert [one.verdict.value for one in found] == ["right", "wrong", "right", "wrong", "wrong"]
 
 
+async def test_another_question_has_verdicts_of_its_own() -> None:
+    """A judge may be shown an item without its options, and the whole of it for another purpose."""
+    judge, asked = HeldJudge(), (CASE, replace(CASE, question="And below?"), CASE)
+    judge.let.set()
+    shared = SharedVerdicts(judge)
+    await asyncio.gather(*(shared.compare(case, "gold", 0) for case in asked))
+    assert len(judge.asked) == 2
+
+
 async def test_a_lost_call_is_one_votes_own() -> None:
     judge = HeldJudge(lost=(0, 2))
     votes = start(judge, "gold", "gold", "gold", "gold")
