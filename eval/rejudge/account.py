@@ -49,6 +49,8 @@ class Account:
     rounds: int = 0
     votes: int = 0
     not_reproduced: int = 0
+    undecided: int = 0
+    """Rounds that votes would decide which the run did not ask for (``search.adaptive``)."""
     unknown: Counter[str] = field(default_factory=Counter)
     flips: Counter[str] = field(default_factory=Counter)
     flipped: dict[str, list[str]] = field(default_factory=dict)
@@ -83,6 +85,7 @@ class Account:
             "other_step": sum(one["to_mentor"] is not None and one["from_mentor"] is not None
                               and one["to"] != one["from"] for one in self.changed),
             "not_reproduced": self.not_reproduced,
+            "undecided": self.undecided,
             "changed": self.changed,
         }  # fmt: skip
 
@@ -102,8 +105,10 @@ class Account:
             self.rounds += 1
             # The next round says what the run chose. Where this code chooses otherwise on the run's own verdicts, the
             # other judge has no part in it: such a round is counted apart.
-            if number < before.rounds and old.chosen != before.round_nodes(number + 1)[0].parent:
+            if old is None or (number < before.rounds and old.chosen != before.round_nodes(number + 1)[0].parent):
                 self.not_reproduced += 1
+            elif new is None:
+                self.undecided += 1
             elif old != new:
                 place = {"case_id": before.case_id, "attempt": attempt, "round": number}
                 one = {"from": old.chosen, "from_mentor": _mentor_of(before, old.chosen), "from_end": old.end}

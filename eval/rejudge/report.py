@@ -43,6 +43,11 @@ def render_rejudgement(report: Mapping[str, Any]) -> str:
     ]
     if report["not_reproduced"]:
         lines += [f"{report['not_reproduced']} rounds are left out: this code does not choose as the run did.", ""]
+    if report["undecided"]:
+        left = (
+            f"{report['undecided']} rounds are open: votes that the run did not ask for (search.adaptive) would decide."
+        )
+        lines += [left, ""]
     lines += ["| case | attempt | round | chosen | would be |", "|---|---|---|---|---|"]
     for one in report["changed"][:EXAMPLES]:
         before, after = _format_move(one, "from"), _format_move(one, "to")

@@ -10,7 +10,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mics_ray.assemble.panel import build_strategy
 from mics_ray.config.schema import PromptsConfig, SearchConfig
-from mics_ray.core.ports import Expand, Strategy
+from mics_ray.core.adaptive import plan_votes
+from mics_ray.core.ports import Complete, Expand, Strategy
 from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Verdict, Vote
 from mics_ray.errors import RefusedRun
@@ -67,13 +68,20 @@ def replace_verdicts(tree: SearchTree, verdicts: Mapping[str, Verdict]) -> Searc
     return replace(tree, nodes=tuple(replace(node, votes=_replace_votes(node, verdicts)) for node in tree.nodes))
 
 
-def find_choice(policy: Strategy, tree: SearchTree, number: int) -> Choice:
-    """What the policy makes of round ``number`` when the search stands there."""
+def find_choice(policy: Strategy, tree: SearchTree, number: int) -> Choice | None:
+    """What the policy makes of round ``number`` when the search stands there.
+
+    ``None`` where votes that the run did not ask for would decide.
+    """
     move = policy.next_move(replace(tree, nodes=tuple(node for node in tree.nodes if node.round <= number)))
+    siblings = tree.round_nodes(number)
+    in_chain = {node.mentor for node in tree.path_to(siblings[0].parent)}
+    if isinstance(move, Complete) or plan_votes(siblings, in_chain):
+        return None
     if isinstance(move, Expand):
         return Choice(move.parent)
     # A search may stop with the leaf of an earlier round; then it chose nothing in this one.
-    level = {node.id for node in tree.round_nodes(number)}
+    level = {node.id for node in siblings}
     return Choice(move.leaf if move.leaf in level else None, move.outcome.value)
 
 

@@ -49,7 +49,8 @@ class PanelBuilder:
         asked = judge if judge.model.template.temperature else SharedVerdicts(judge)
         temperatures = tuple(config.search.intern_temperatures)
         leak_judge = judge if config.leaks.judge else None
-        return Panel(mentors, interns, asked, temperatures, leak_judge, config.search.match_gold)
+        search = config.search
+        return Panel(mentors, interns, asked, temperatures, leak_judge, search.match_gold, search.adaptive)
 
     def _bind_model(self, name: str, template: Request, pictures: Pictures | None, meter: UsageMeter) -> BoundModel:
         if not self._find_entry(name).sees_pictures:

@@ -37,8 +37,9 @@ def build_identity(config: Config, data_sha256: str) -> dict[str, Any]:
     if view["search"]["intern_sampling"] is None:
         # As runs were made that did not know it: they go on.
         del view["search"]["intern_sampling"]
-    if not config.search.match_gold:
-        del view["search"]["match_gold"]
+    for name in ("match_gold", "adaptive"):
+        if not view["search"][name]:
+            del view["search"][name]
     for name in ("window", "frames"):
         if str(view["pictures"][name]) == "auto":
             del view["pictures"][name]

@@ -130,6 +130,7 @@ class SearchConfig:
     competitiveness: Competitiveness = Competitiveness.product
     restarts: int = 1  # searches after a dead end or a failed one
     quality_control: bool = True  # False: every kept chain is graded `keep`
+    adaptive: bool = False  # votes that cannot change the choice are not asked for
     match_gold: bool = False  # an answer that is the gold answer word for word is right without asking the judge
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mics_ray.core.ports import Expand, Move, Stop
+from mics_ray.core.ports import Complete, Expand, Move, Stop
 from mics_ray.core.seeds import draw_one
 from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Outcome
@@ -28,6 +28,12 @@ def choose_best(tree: SearchTree, scored: Sequence[tuple[float, Node]]) -> Node:
     """The candidate of the highest value; equals by :func:`break_tie`."""
     top = max(value for value, _ in scored)
     return break_tie(tree, [node for value, node in scored if value == top])
+
+
+def _list_unasked(tree: SearchTree, winners: Sequence[Node]) -> tuple[int, ...]:
+    """Candidates of the winners' mentors with unasked votes, where there is something to tell apart by their scores."""
+    mentors = {winner.mentor for winner in winners}
+    return tuple(node.id for node in tree.nodes if node.mentor in mentors and node.unasked) if len(winners) > 1 else ()
 
 
 def stop_at_zeros(level: Sequence[Node], leaf: int | None, candidate: str) -> Stop:
@@ -62,6 +68,8 @@ class Mics:
         # Before the depth check: a full score in the last round is solved, not merely as deep as allowed.
         winners = [node for node in scored if node.solved]
         if winners:
+            if unasked := _list_unasked(tree, winners):
+                return Complete(unasked)
             winner = choose_best(tree, [(self._rate_mentor(tree, node.mentor), node) for node in winners])
             return Stop(Outcome.SOLVED, winner.id, f"every known vote right in round {tree.rounds}")
         if not any(node.score for node in scored):

@@ -45,7 +45,9 @@ class Panel:
     """Everybody who takes part in a search; names and order are those of the configuration.
 
     ``leak_judge`` is asked about the steps of a case that keeps a chain; ``None``: nobody is. ``match_gold``: an answer
-    that is the gold answer word for word is right, and the judge is not asked.
+    that is the gold answer word for word is right, and the judge is not asked. ``adaptive``: votes that cannot change
+    what :class:`~mics_ray.core.mics.Mics` and :class:`~mics_ray.core.best_of_n.BestOfN` choose are not asked for; see
+    :mod:`mics_ray.core.adaptive`.
     """
 
     mentors: Mapping[str, Mentor]
@@ -54,6 +56,7 @@ class Panel:
     temperatures: Sequence[float]
     leak_judge: LeakJudge | None = None
     match_gold: bool = False
+    adaptive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,14 @@ class Stop:
     reason: str
 
 
-Move = Expand | Stop
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Take the unasked votes of ``nodes``, closed ones: their scores decide what comes next."""
+
+    nodes: tuple[int, ...]
+
+
+Move = Expand | Complete | Stop
 
 
 class Strategy(Protocol):

@@ -1,14 +1,12 @@
 """The only loop that talks to models: expand, score, select, stop, and search dead ends again."""
 
-import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
+from mics_ray.core.adaptive import list_first_votes, plan_votes
 from mics_ray.core.mics import NO_STEP
-from mics_ray.core.ports import Expand, Panel, Stop, Strategy
-from mics_ray.core.reading.words import matches_gold
-from mics_ray.core.seeds import attempt_seed, intern_seed, judge_seed, mentor_seed
+from mics_ray.core.ports import Complete, Expand, Panel, Stop, Strategy
+from mics_ray.core.seeds import attempt_seed, mentor_seed
 from mics_ray.core.tree import Node, SearchTree, grade_quality
 from mics_ray.core.types import (
     KEPT_OUTCOMES,
@@ -19,11 +17,8 @@ from mics_ray.core.types import (
     LostCall,
     Outcome,
     Quality,
-    Verdict,
-    Vote,
 )
-
-T = TypeVar("T")
+from mics_ray.core.votes import list_votes, run_together, take_votes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +66,14 @@ async def run_search(case: Case, strategy: Strategy, panel: Panel, tree: SearchT
         move = strategy.next_move(tree)
         if isinstance(move, Stop):
             return tree, move
-        tree = tree.add_round(
-            await _run_together([_make_candidate(case, panel, tree, move, mentor) for mentor in move.mentors])
-        )
+        if isinstance(move, Complete):
+            nodes = [tree.nodes[number] for number in move.nodes]
+            tree = tree.replace_nodes(
+                await run_together(take_votes(case, panel, tree, node, range(len(node.votes))) for node in nodes)
+            )
+            continue
+        level = await run_together(_make_candidate(case, panel, tree, move, mentor) for mentor in move.mentors)
+        tree = tree.add_round(await _settle_round(case, panel, tree, level))
 
 
 def _build_chain(tree: SearchTree, leaf: int | None) -> Continuation:
@@ -85,7 +85,6 @@ def _build_chain(tree: SearchTree, leaf: int | None) -> Continuation:
 async def _make_candidate(case: Case, panel: Panel, tree: SearchTree, move: Expand, mentor: str) -> Node:
     """One mentor's next step with the votes on it; a lost call becomes a node without votes."""
     node = Node(id=-1, parent=move.parent, round=tree.rounds + 1, mentor=mentor)
-    prefix = tree.prefix_to(move.parent)
     try:
         written = await _request_continuation(case, panel, tree, move, mentor)
     except LostCall as lost:
@@ -94,7 +93,19 @@ async def _make_candidate(case: Case, panel: Panel, tree: SearchTree, move: Expa
     # The rest still holds the mentor's final answer, although there is nothing for interns to vote on.
     if not steps:
         return replace(node, rest=rest, failure=Failure(NO_STEP, "nothing left before the final answer"))
-    return replace(node, steps=steps, rest=rest, votes=await _collect_votes(case, panel, tree.seed, prefix + steps))
+    node = replace(node, steps=steps, rest=rest, votes=list_votes(panel))
+    every = range(len(node.votes))
+    return await take_votes(case, panel, tree, node, list_first_votes(len(every)) if panel.adaptive else every)
+
+
+async def _settle_round(case: Case, panel: Panel, tree: SearchTree, level: Sequence[Node]) -> Sequence[Node]:
+    """The candidates with the votes that decide the round; there is nothing to do where they have all."""
+    in_chain = {node.mentor for node in tree.path_to(level[0].parent)}
+    while plan := plan_votes(level, in_chain):
+        level = await run_together(
+            take_votes(case, panel, tree, node, plan.get(place, ())) for place, node in enumerate(level)
+        )
+    return level
 
 
 async def _request_continuation(case: Case, panel: Panel, tree: SearchTree, move: Expand, mentor: str) -> Continuation:
@@ -104,47 +115,3 @@ async def _request_continuation(case: Case, panel: Panel, tree: SearchTree, move
         return tree.nodes[move.parent].rest
     prefix = tree.prefix_to(move.parent)
     return await panel.mentors[mentor].propose(case, prefix, mentor_seed(tree.seed, case.id, mentor, prefix))
-
-
-async def _collect_votes(case: Case, panel: Panel, seed: int, prefix: tuple[str, ...]) -> tuple[Vote, ...]:
-    """Every intern's vote on ``prefix`` at every temperature, all at once."""
-    return tuple(
-        await _run_together(
-            _take_vote(case, panel, seed, prefix, name, t) for name in panel.interns for t in panel.temperatures
-        )
-    )
-
-
-async def _take_vote(
-    case: Case, panel: Panel, seed: int, prefix: tuple[str, ...], intern: str, temperature: float
-) -> Vote:
-    """One vote; the judge is asked as soon as the answer exists, and a lost call leaves the verdict unknown.
-
-    A text without an answer is wrong: the steps did not lead the intern to one. Where the panel matches answers, one
-    that is the gold answer is right, and no judge is asked.
-    """
-    vote = Vote(intern, temperature)
-    try:
-        draw = intern_seed(seed, case.id, intern, temperature, prefix)
-        # The judge's seed comes from this one, so that a replay finds both calls from the vote alone.
-        done = await panel.interns[intern].finish(case, prefix, temperature, draw)
-        # Kept before the judge is asked, so that the evidence outlives a lost verdict.
-        vote = replace(vote, text=done.text, answer=done.answer)
-    except LostCall as lost:
-        return replace(vote, text=lost.text, failure=lost.failure)
-    if not done.answer:
-        return replace(vote, verdict=Verdict.WRONG, failure=done.failure)
-    if panel.match_gold and matches_gold(done.answer, case.golds):
-        return replace(vote, verdict=Verdict.RIGHT)
-    try:
-        judged = await panel.judge.compare(case, done.answer, judge_seed(draw))
-    except LostCall as lost:
-        return replace(vote, judge_reply=lost.text, failure=lost.failure)
-    return replace(vote, verdict=judged.verdict, judge_reply=judged.reply)
-
-
-async def _run_together(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
-    """Run everything at once, results in order; the first error cancels the rest."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one) for one in work]
-    return [task.result() for task in tasks]

@@ -32,28 +32,47 @@ class Node:
 
     @property
     def score(self) -> float | None:
-        """MICS-Score: right votes / known votes, in [0, 1]; ``None`` for a failed candidate."""
-        if not self._known or self._known < QUORUM * len(self.votes):
+        """MICS-Score: right votes / known votes, in [0, 1].
+
+        ``None`` for a failed candidate, and for one with unasked votes: of a part of the votes there is no score.
+        """
+        if not self.known or not self.has_quorum or self.unasked:
             return None
-        return self._right / self._known
+        return self.right / self.known
 
     @property
     def rank(self) -> float:
         """What candidates are compared by: right votes / all votes, so that an unknown vote counts as not right."""
-        return self._right / len(self.votes) if self.votes else 0.0
+        return self.right / len(self.votes) if self.votes else 0.0
 
     @property
     def solved(self) -> bool:
         """Whether every known vote is right and nearly all are known: three right of three known are no proof."""
-        return self.score == 1 and self._known >= PROOF * len(self.votes)
+        return self.score == 1 and self.known >= PROOF * len(self.votes)
 
     @property
-    def _known(self) -> int:
-        return sum(vote.verdict is not Verdict.UNKNOWN for vote in self.votes)
+    def has_quorum(self) -> bool:
+        """Whether enough votes are known for a score."""
+        return self.known >= QUORUM * len(self.votes)
 
     @property
-    def _right(self) -> int:
-        return sum(vote.verdict is Verdict.RIGHT for vote in self.votes)
+    def known(self) -> int:
+        """Votes with a verdict."""
+        return self.right + self.count_votes(Verdict.WRONG)
+
+    @property
+    def right(self) -> int:
+        """Right votes."""
+        return self.count_votes(Verdict.RIGHT)
+
+    @property
+    def unasked(self) -> int:
+        """Votes that nobody was asked for."""
+        return self.count_votes(Verdict.UNASKED)
+
+    def count_votes(self, verdict: Verdict) -> int:
+        """How many votes have this verdict."""
+        return sum(vote.verdict is verdict for vote in self.votes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +87,11 @@ class SearchTree:
         """The tree with one more closed round; ids are given here, in the order of ``nodes``."""
         numbered = tuple(replace(node, id=len(self.nodes) + i) for i, node in enumerate(nodes))
         return replace(self, nodes=self.nodes + numbered)
+
+    def replace_nodes(self, nodes: Iterable[Node]) -> "SearchTree":
+        """The tree with ``nodes`` in the places of those that have their ids."""
+        new = {node.id: node for node in nodes}
+        return replace(self, nodes=tuple(new.get(node.id, node) for node in self.nodes))
 
     @property
     def rounds(self) -> int:

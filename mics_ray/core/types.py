@@ -5,11 +5,15 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What the judge said of one intern's answer; ``UNKNOWN`` when a call was lost on the way."""
+    """What the judge said of one intern's answer; ``UNKNOWN`` when a call was lost on the way.
+
+    ``UNASKED`` is neither right nor wrong nor lost: nobody was asked, because the vote could not change the choice.
+    """
 
     RIGHT = "right"
     WRONG = "wrong"
     UNKNOWN = "unknown"
+    UNASKED = "unasked"
 
 
 class Outcome(StrEnum):

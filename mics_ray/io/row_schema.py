@@ -35,6 +35,7 @@ _NODE = pa.struct(
         ("steps", _TEXTS),
         ("rest", pa.string()),
         ("score", pa.float64()),
+        ("unasked", pa.int32()),
         ("chosen", pa.bool_()),
         ("leaks", _TEXTS),
         ("leak_checks", pa.list_(_CHECK)),
@@ -88,6 +89,8 @@ SCHEMA = pa.schema(
 )
 """Columns of a row. Null only where it means something: no parent, no score, no failure, not looked at.
 
+``unasked`` of a node counts its votes that were left out (``search.adaptive``); a node with any has no score.
+
 ``leaks`` are those of the chain (steps numbered from 1), ``leaks`` of a node the kinds in its own steps; see
 :mod:`mics_ray.core.leaks`. ``leak_checks`` is what the judge said of the same steps, empty where it was not asked.
 """
@@ -100,6 +103,7 @@ BEFORE: Mapping[str, object] = {
     "context_names_answer": None,
     "leak_checks": [],
     "nodes.leak_checks": [],
+    "nodes.unasked": 0,
 }
 """Fields that rows of version 2, or of an earlier version 3, do not have, by their path: what they are read as there.
 

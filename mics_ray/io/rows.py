@@ -129,6 +129,7 @@ def _make_node_row(tree: SearchTree, node: Node, attempt: int, shift: int) -> di
         "steps": node.steps,
         "rest": _format_rest(node.rest, before),
         "score": node.score,
+        "unasked": node.unasked,
         "failure": _text_or_none(node.failure),
         "votes": [_make_vote_row(vote) for vote in node.votes],
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mics_ray.config.schema import Config, StrategyKind
+from mics_ray.core.types import Verdict
 
 ASSUMED_ROUNDS = {1: 0.35, 2: 0.25, 3: 0.15, 4: 0.15, 5: 0.1}
 """Shares of cases by rounds, restarts included, where no run was recorded. Mean 2.4."""
@@ -35,7 +36,8 @@ def _shape_of_row(nodes: Sequence[Mapping[str, Any]]) -> Shape:
     for node in nodes:
         # A mentor whose candidate was chosen has written its chain to the end: the next step is there, unasked.
         goes_on = node["parent"] is not None and mentors[node["parent"]] == node["mentor"]
-        candidate = Candidate(None if goes_on else node["mentor"], tuple(vote["intern"] for vote in node["votes"]))
+        asked = tuple(vote["intern"] for vote in node["votes"] if vote["verdict"] != Verdict.UNASKED)
+        candidate = Candidate(None if goes_on else node["mentor"], asked)
         rounds.setdefault((node["attempt"], node["round"]), []).append(candidate)
     # Attempts follow one another: a restart is a search of its own.
     return tuple(tuple(rounds[key]) for key in sorted(rounds))

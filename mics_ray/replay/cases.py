@@ -9,7 +9,7 @@ from mics_ray.assemble.case_search import failed_result, load_pictures, run_case
 from mics_ray.assemble.locations import JUDGE, locate_images
 from mics_ray.assemble.panel import PanelBuilder, build_strategy, find_room
 from mics_ray.config.schema import Config
-from mics_ray.core.ports import Move, Strategy
+from mics_ray.core.ports import Complete, Move, Strategy
 from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Case
 from mics_ray.io.cases import RecordPlace, Rejection, Span, read_places
@@ -51,9 +51,10 @@ class _Watched:
 
     def next_move(self, tree: SearchTree) -> Move:
         """See :class:`mics_ray.core.ports.Strategy`."""
+        move = self.of.next_move(tree)
         # By the seed, which is another one in each attempt: its place among the keys is the attempt's number.
-        self.rounds[tree.seed] = tree.rounds + 1
-        return self.of.next_move(tree)
+        self.rounds[tree.seed] = tree.rounds + (not isinstance(move, Complete))
+        return move
 
 
 class Replayer:

@@ -12,7 +12,8 @@ from mics_ray.io.shards import iter_rows
 from mics_ray.replay.lost_calls import LostCalls, find_lost_calls
 
 NOT_CANONICAL = {
-    "usage", "seconds", "config_digest", "code_version", "schema_version", "leaks", "context_names_answer"
+    "usage", "seconds", "config_digest", "code_version", "schema_version", "leaks", "context_names_answer",
+    "unasked",
 }  # fmt: skip
 """Columns, and fields of nodes, that say how a row was made and at what cost, or that follow from the others."""
 EXAMPLES = 10

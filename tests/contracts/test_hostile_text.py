@@ -151,7 +151,7 @@ def test_the_report_of_another_judge_is_harmless(text: str) -> None:
         "agreement": {"answers": 1, "equal": 1.0, "kappa": None, "low": None, "high": None, "interval": "none"},
         "usage": {"cost_usd": 0.0, "calls": 1, "cached_calls": 0},
         "flips": {"right_to_wrong": {"votes": 1, "cases": [text]}},
-        "changed_rounds": 1, "rounds": 1, "changed_cases": 1, "other_step": 0, "not_reproduced": 0,
+        "changed_rounds": 1, "rounds": 1, "changed_cases": 1, "other_step": 0, "undecided": 0, "not_reproduced": 0,
         "changed": [moved | {"to_end": "dead_end"}],
     }  # fmt: skip
     assert_tables_hold(render_rejudgement(report))

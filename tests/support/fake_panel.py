@@ -8,7 +8,7 @@ from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Continuation, Failure, Verdict, Vote
 from mics_ray.testing import MENTORS, MentorScript, ScriptedPanel, make_lost_call
 
-VERDICTS = {"r": Verdict.RIGHT, "w": Verdict.WRONG, "?": Verdict.UNKNOWN}
+VERDICTS = {"r": Verdict.RIGHT, "w": Verdict.WRONG, "?": Verdict.UNKNOWN, ".": Verdict.UNASKED}
 
 
 def chancy(seed: int, loss: float = 0.0) -> ScriptedPanel:
@@ -38,7 +38,7 @@ def chancy(seed: int, loss: float = 0.0) -> ScriptedPanel:
 
 
 def votes(pattern: str) -> tuple[Vote, ...]:
-    """Votes from letters: r right, w wrong, ? unknown."""
+    """Votes from letters: r right, w wrong, ? unknown, a point unasked."""
     return tuple(Vote(f"intern{i}", 0.3, verdict=VERDICTS[letter]) for i, letter in enumerate(pattern))
 
 

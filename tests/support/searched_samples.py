@@ -43,6 +43,7 @@ def node(
         "steps": steps,
         "rest": rest,
         "score": votes.count("r") / known if known else None,
+        "unasked": 0,
         "chosen": chosen,
         "leaks": [],
         "leak_checks": [],

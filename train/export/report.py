@@ -44,6 +44,7 @@ def build_report(
             *_run_notes(job, runs),
             *_leak_notes(job, kept),
             *_context_notes(kept),
+            *_vote_notes(kept),
             *_pair_notes(found["long_pairs"]),
             *found["notes"],
         ],
@@ -119,6 +120,13 @@ def _context_notes(kept: Sequence[Sample]) -> Iterator[str]:
     """Samples whose prompt holds the answer before any reasoning."""
     if named := sum(bool(sample.context_names_answer) for sample in kept):
         yield f"{named} samples have a context, such as the complaint, that names the diagnosis (context_names_answer)"
+
+
+def _vote_notes(kept: Sequence[Sample]) -> Iterator[str]:
+    """Candidates without a score because the search left votes out."""
+    if partial := sum(bool(node["unasked"]) for sample in kept for node in sample.nodes):
+        left = f"{partial} candidates have no score, since not all of their votes were asked for (search.adaptive)"
+        yield f"{left}; they are in no pair and no reward, and those that remain score higher than all would"
 
 
 def _pair_notes(long: Mapping[str, Sequence[str]]) -> Iterator[str]:

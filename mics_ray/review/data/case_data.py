@@ -20,7 +20,7 @@ PLAIN = (
 )  # fmt: skip
 """Columns that the page has as they are, texts of them printable."""
 _TAB = "    "
-_UNKNOWN, _RIGHT = Verdict.UNKNOWN.value, Verdict.RIGHT.value
+_UNKNOWN, _RIGHT, _WRONG = Verdict.UNKNOWN.value, Verdict.RIGHT.value, Verdict.WRONG.value
 
 
 def describe_case(
@@ -68,7 +68,6 @@ def _describe_attempt(nodes: Sequence[Row]) -> dict[str, Any]:
 
 def _describe_node(node: Row, place: tuple[float, int]) -> dict[str, Any]:
     verdicts = [vote["verdict"] for vote in node["votes"]]
-    unknown = verdicts.count(_UNKNOWN)
     return {
         "id": node["id"],
         "parent": node["parent"],
@@ -80,8 +79,9 @@ def _describe_node(node: Row, place: tuple[float, int]) -> dict[str, Any]:
         "rest": clean_text(node["rest"]),
         "score": node["score"],
         "right": verdicts.count(_RIGHT),
-        "known": len(verdicts) - unknown,
-        "unknown": unknown,
+        "known": verdicts.count(_RIGHT) + verdicts.count(_WRONG),
+        "unknown": verdicts.count(_UNKNOWN),
+        "unasked": node["unasked"],
         "chosen": node["chosen"],
         "leaks": list(node["leaks"]),
         "leak_checks": clean_value(node["leak_checks"]),

@@ -1,10 +1,14 @@
 """The charts of one run, from its tally. Each is left out where there is nothing to show."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mics_ray.core.types import Outcome, Quality, Verdict
 from mics_ray.review.data.chart import Chart, Series, count_series
 from mics_ray.review.data.tally import SCORE_BINS, RunTally
+
+OF_VOTES = ("score_by_round", "scores", "mentor_rises", "intern_rates", "verdicts")
+"""Charts that count votes or scores."""
 
 
 def list_charts(tally: RunTally) -> list[Chart]:
@@ -23,7 +27,18 @@ def list_charts(tally: RunTally) -> list[Chart]:
         _chart_leaks(tally),
         _chart_leaking_mentors(tally),
     ]
-    return [chart for chart in found if chart.places and chart.series]
+    return [_say_left_out(chart, tally) for chart in found if chart.places and chart.series]
+
+
+def _say_left_out(chart: Chart, tally: RunTally) -> Chart:
+    """The chart with what is not in it, where votes were left out: scores and shares of the rest are no fair sample."""
+    if not tally.partial or chart.name not in OF_VOTES:
+        return chart
+    told = (
+        f" Of {tally.partial} candidates not all votes were asked for (search.adaptive), because they could not be "
+        "chosen any more: they have no score, and the votes that were asked for are no fair sample."
+    )
+    return replace(chart, about=chart.about + told)
 
 
 def _chart_score_by_round(tally: RunTally) -> Chart:

@@ -59,6 +59,8 @@ class RunTally:
     mentor_failures: Counter[tuple[str, str]] = field(default_factory=Counter)
     candidates: Counter[str] = field(default_factory=Counter)
     flagged_candidates: Counter[str] = field(default_factory=Counter)
+    partial: int = 0
+    """Candidates with votes that were left out; they have no score."""
     leaks: Counter[str] = field(default_factory=Counter)
     """Kept chains with a leak of a kind; ``judge`` and ``judge, unknown`` are the leak judge's."""
     flagged: int = 0
@@ -103,6 +105,7 @@ class RunTally:
         self.flagged_candidates[mentor] += bool(node["leaks"])
         for vote in node["votes"]:
             self._add_vote(vote, number)
+        self.partial += bool(node["unasked"])
         if score is None:
             return
         self.scores[find_bin(score), node["chosen"]] += 1
@@ -118,11 +121,11 @@ class RunTally:
             self.vote_failures[vote["verdict"], Failure.parse(vote["failure"]).kind] += 1
 
     def count_verdicts(self) -> dict[str, int]:
-        """Votes by verdict."""
+        """Votes by verdict; those that were left out only where there are any."""
         found = Counter[str]()
         for (_, _, _, verdict), count in self.votes.items():
             found[verdict] += count
-        return {verdict.value: found[verdict] for verdict in Verdict}
+        return {one.value: found[one] for one in Verdict if found[one] or one is not Verdict.UNASKED}
 
 
 def find_bin(score: float) -> str:

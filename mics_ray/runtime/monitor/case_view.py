@@ -47,7 +47,9 @@ def _node_label(node: Mapping[str, Any]) -> Text:
     score = "no score" if node["score"] is None else f"{node['score']:.2f}"
     unknown = sum(vote["verdict"] == "unknown" for vote in node["votes"])
     # Without it, three right of three known would look like six of six.
-    doubt = f" ({unknown} of {len(node['votes'])} votes unknown)" if unknown else ""
+    left = {"unknown": unknown, "not asked for": node["unasked"]}
+    told = ", ".join(f"{count} of {len(node['votes'])} votes {what}" for what, count in left.items() if count)
+    doubt = f" ({told})" if told else ""
     mark = CHOSEN if node["chosen"] else " "
     leak = "! " if node["leaks"] or any(check["verdict"] == "leak" for check in node["leak_checks"]) else ""
     named = f"{mark} {score}{doubt}  {leak}{make_one_line(node['mentor'])}: "

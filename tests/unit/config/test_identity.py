@@ -47,6 +47,7 @@ def config() -> Config:
         ("search.restarts=0", "search.restarts"),
         ("search.quality_control=false", "search.quality_control"),
         ("search.match_gold=false", "search.match_gold"),
+        ("search.adaptive=true", "search.adaptive"),
         ("pictures.mentor_max_side=256", "pictures.mentor_max_side"),
     ],
 )

@@ -171,6 +171,20 @@ def test_a_vote_without_an_answer_keeps_its_verdict() -> None:
     assert [vote.verdict for vote in replaced] == [WRONG, UNKNOWN, WRONG, RIGHT]
 
 
+def test_a_round_that_votes_would_decide_which_the_run_did_not_ask_for_is_open() -> None:
+    """By the run's verdicts b could not win any more; by the other judge's it could."""
+    unasked = (Vote("i", 0.3, verdict=Verdict.UNASKED),) * 2
+    first = node(0, None, "a", "gold", "gold", "gold", "other")
+    second = node(1, None, "b", "other", "swap")
+    level = (first, replace(second, votes=second.votes + unasked))
+    account, same = Account(POLICY), {"gold": Said(RIGHT, "r"), "other": Said(WRONG, "r"), "swap": Said(WRONG, "r")}
+    account.count_case("c1", [SearchTree("c1", 1, level)], same)
+    assert (account.undecided, account.changed, account.votes) == (0, [], 6)
+    account.count_case("c1", [SearchTree("c1", 1, level)], same | {"swap": Said(RIGHT, "r")})
+    assert (account.undecided, account.changed) == (1, [])
+    assert account.as_json()["undecided"] == 1
+
+
 def test_the_same_verdicts_change_nothing() -> None:
     account = Account(POLICY)
     account.count_case(

@@ -47,7 +47,7 @@ def test_a_real_row_of_version_2_has_the_form_of_version_3_and_loses_nothing() -
             "context": "",
             "context_names_answer": None,
             "leak_checks": [],
-            "nodes": [node | {"leak_checks": []} for node in old["nodes"]],
+            "nodes": [node | {"leak_checks": [], "unasked": 0} for node in old["nodes"]],
         }
     assert sum(len(one["usage"]) for one in found) > 10
     assert {one["schema_version"] for one in found} == {2}, "who wrote it is told as it was"

@@ -46,7 +46,7 @@ def stretch(*names: str, most: int = 64) -> list[str]:
 
 
 def node(number: int, parent: int | None, mentor: str, level: int, attempt: int = 1, votes: int = 1) -> dict[str, Any]:
-    voted = [{"intern": "i"}] * votes
+    voted = [{"intern": "i", "verdict": "right"}] * votes + [{"intern": "i", "verdict": "unasked"}]
     return {"id": number, "parent": parent, "mentor": mentor, "round": level, "attempt": attempt, "votes": voted}
 
 

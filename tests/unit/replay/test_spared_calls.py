@@ -92,3 +92,38 @@ def test_shared_verdicts_are_those_that_each_vote_would_have_had(
 def test_a_run_with_shared_verdicts_and_lost_calls_is_replayed(tmp_path: Path) -> None:
     account = again(recorded_run(tmp_path, 2, loss=0.05))
     assert (account.exit_code, account.changed, account.comparison.same) == (EXIT_OK, [], 3)
+
+
+def count_left_out(run: Path) -> dict[str, list[int]]:
+    return {row["case_id"]: [node["unasked"] for node in row["nodes"]] for row in iter_rows(run / "results")}
+
+
+@pytest.mark.usefixtures("alike")
+def test_votes_that_were_left_out_are_left_out_again_and_where_all_are_wanted_the_record_ends(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path, 3, loss=0.05, more=["search.adaptive=true"])
+    left = count_left_out(run)
+    assert any(map(sum, left.values()))
+    account = again(run)
+    assert (account.exit_code, account.changed, account.comparison.same) == (EXIT_OK, [], 4)
+    assert count_left_out(account.folder) == left
+    whole = again(run, "search.adaptive=false")
+    assert whole.changed == ["search.adaptive: True -> (not there)"]
+    assert {end.model for end in whole.ends} in (
+        {"tiny_internvl"},
+        {"tiny_qwen25vl"},
+        {"tiny_internvl", "tiny_qwen25vl"},
+    )
+
+
+@pytest.mark.usefixtures("alike")
+def test_a_run_of_all_votes_is_replayed_with_fewer_and_chooses_the_same(tmp_path: Path) -> None:
+    run = recorded_run(tmp_path, 3, loss=0.05)
+    few = again(run, "search.adaptive=true")
+    assert (few.changed, list(few.ends)) == (["search.adaptive: (not there) -> True"], [])
+    names = ("outcome", "reason", "quality", "steps", "mentors", "rounds", "attempts")
+    chosen = [
+        {row["case_id"]: [row[name] for name in names] for row in iter_rows(folder / "results")}
+        for folder in (run, few.folder)
+    ]
+    assert chosen[0] == chosen[1]
+    assert any(map(sum, count_left_out(few.folder).values()))

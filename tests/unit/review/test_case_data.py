@@ -27,6 +27,13 @@ def test_votes_are_counted_and_candidates_placed() -> None:
     assert [node["column"] for node in attempt["nodes"]] == [0, 1]
 
 
+def test_a_candidate_with_unasked_votes_has_no_score() -> None:
+    found = describe_case(row(rounds=({"ann": "rrrw", "bob": "rw..", "cy": "?w.."},), chosen="a"))
+    _, bob, cy = found["attempts_drawn"][0]["nodes"]
+    assert (bob["right"], bob["known"], bob["unknown"], bob["unasked"], bob["score"]) == (1, 2, 0, 2, None)
+    assert (cy["right"], cy["known"], cy["unknown"], cy["unasked"], cy["score"]) == (0, 1, 1, 2, None)
+
+
 def test_attempts_are_drawn_one_by_one() -> None:
     one = row()
     again = [node | {"attempt": 2, "id": node["id"] + 4} for node in one["nodes"]]

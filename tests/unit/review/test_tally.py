@@ -65,6 +65,17 @@ def test_the_figures_of_two_cases() -> None:
     assert [line[-1] for line in found["intern_rates"]] == ["10", "8"]
 
 
+def test_votes_that_were_left_out_are_no_scores_and_are_told() -> None:
+    """Bob's candidates have no score, and every chart of scores or votes says that there are such."""
+    found = tabulate(part := row("a", rounds=({"ann": "rrww", "bob": "w..."}, {"ann": "rrrr", "bob": "ww.."})))
+    assert found["score_by_round"] == [["1", "0.500", "0.500", "1", "1"], ["2", "1.000", "1.000", "1", "1"]]
+    assert found["verdicts"] == [["right", "6"], ["wrong", "5"], ["unknown", "0"], ["unasked", "5"]]
+    tally = RunTally()
+    tally.add_row(part)
+    told = [chart.name for chart in list_charts(tally) if "2 candidates not all votes were asked for" in chart.about]
+    assert sorted(told) == ["intern_rates", "mentor_rises", "score_by_round", "scores", "verdicts"]
+
+
 def test_leaks_and_money_are_of_kept_chains() -> None:
     used = {"calls": 1, "cached_calls": 0, "prompt_tokens": 100, "completion_tokens": 20, "cached_tokens": 0,
             "reasoning_tokens": 0, "cost_usd": 0.5}  # fmt: skip

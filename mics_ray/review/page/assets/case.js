@@ -48,6 +48,7 @@ MICS.caseView = (() => {
   }
 
   function drawVote(vote) {
+    if (vote.verdict === "unasked") return make("p", { class: "vote" }, badge(vote.verdict), ` ${vote.intern}, temperature ${vote.temperature}`);
     const answer = vote.answer ? make("q", { dir: "auto" }, vote.answer) : make("em", {}, "no answer");
     const head = make("summary", {}, badge(vote.verdict), ` ${vote.intern}, temperature ${vote.temperature}: `, answer);
     const matched = vote.verdict === "right" && vote.answer && !vote.judge_reply;

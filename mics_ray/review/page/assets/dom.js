@@ -17,7 +17,7 @@ MICS.dom = (() => {
     document.getElementById("said").textContent = text;
   }
 
-  const SIGNS = { solved: "✓", depth: "↓", dead_end: "✕", failed: "?", rejected: "–", right: "✓", wrong: "✕", unknown: "?" };
+  const SIGNS = { solved: "✓", depth: "↓", dead_end: "✕", failed: "?", rejected: "–", right: "✓", wrong: "✕", unknown: "?", unasked: "·" };
 
   // A word with its sign, so that it is told apart without colour.
   function badge(word) {

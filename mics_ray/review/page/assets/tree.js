@@ -9,7 +9,9 @@ MICS.tree = (() => {
   function describe(node) {
     if (node.failure) return `${node.mentor}: no candidate, ${node.failure}`;
     const unknown = node.unknown ? `, ${node.unknown} unknown` : "";
-    return `${node.mentor}, score ${formatScore(node.score)}: ${node.right} of ${node.known} known votes right${unknown}`;
+    const score = node.unasked ? "no score" : `score ${formatScore(node.score)}`;
+    const unasked = node.unasked ? `, ${node.unasked} not asked for: it could not be chosen any more` : "";
+    return `${node.mentor}, ${score}: ${node.right} of ${node.known} known votes right${unknown}${unasked}`;
   }
 
   function label(node) {
@@ -21,7 +23,7 @@ MICS.tree = (() => {
 
   function drawVotes(node) {
     const strip = make("span", { class: "votes", "aria-hidden": "true" });
-    for (const vote of node.votes) strip.append(make("i", { class: `is-${vote.verdict}` }, { right: "✓", wrong: "✕", unknown: "?" }[vote.verdict]));
+    for (const vote of node.votes) strip.append(make("i", { class: `is-${vote.verdict}` }, { right: "✓", wrong: "✕", unknown: "?", unasked: "·" }[vote.verdict]));
     return strip;
   }
 

@@ -58,3 +58,17 @@ def test_the_chosen_path_and_no_other_candidate_has_the_sign() -> None:
     marked = [line.partition("* ")[2] for line in shown.splitlines() if "── * " in line]
     assert marked == ["1.00  b: step of b"]
     assert "* chosen" in shown
+
+
+def test_votes_that_are_unknown_or_left_out_are_told_beside_the_score() -> None:
+    part = tuple(Vote("i", 0.3, verdict=Verdict(word)) for word in ("right", "wrong", "unasked", "unasked"))
+    lost = tuple(Vote("i", 0.3, verdict=Verdict(word)) for word in ("right", "right", "wrong", "unknown"))
+    level = [Node(-1, None, 1, name, ("step",), votes=these) for name, these in (("a", part), ("b", lost))]
+    tree = SearchTree("c", 1).add_round(level)
+    shown = draw(
+        SearchResult(
+            Case("c", "What?", "gold"), Outcome.DEPTH, "why", Quality.FLAT, Continuation(("x",), "y"), 1, (tree,)
+        )
+    )
+    assert "no score (2 of 4 votes not asked for)  a: step" in shown
+    assert "0.67 (1 of 4 votes unknown)  b: step" in shown

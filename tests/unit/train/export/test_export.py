@@ -117,6 +117,17 @@ def test_leaks_are_left_out_and_told(tmp_path: Path) -> None:
     assert len(lines(tmp_path / "y/rewards.jsonl")) == 8
 
 
+def test_candidates_whose_votes_were_left_out_are_in_no_pair_and_no_reward_and_are_told(tmp_path: Path) -> None:
+    part = row("part", ({"ann": "rrww", "bob": "w..."}, {"ann": "rrrr", "bob": "ww.."}))
+    write_export(job(make_run(tmp_path / "run", [part]), tmp_path / "x"))
+    assert [one["id"] for one in lines(tmp_path / "x/rewards.jsonl")] == ["part#0", "part#2"]
+    assert len(lines(tmp_path / "x/rewards_stepwise.jsonl")) == 2
+    assert lines(tmp_path / "x/pairs/steps.jsonl") == []
+    assert [one["id"] for one in lines(tmp_path / "x/pairs/chains.jsonl")] == ["part#0"]
+    [note] = report(tmp_path / "x")["notes"]
+    assert note.startswith("2 candidates have no score")
+
+
 def test_no_medical_text_is_in_the_report(tmp_path: Path, run: Path) -> None:
     write_export(job(run, tmp_path / "x"))
     for name in ("report.json", "report.md"):
