@@ -38,12 +38,14 @@ class SlurmConfig:
     python: str | None = None  # None: the interpreter that submits
     nodes: int = 1
     gpus_per_node: int = 0
+    gpu_type: str | None = None  # SLURM's own name of them, of slices (MIG) too: h100, h100_1g.12gb; None: any
     cpus_per_node: int = 8
     memory: str | None = None  # per node, such as 128G; None: the partition's default
     time: str = "24:00:00"
     partition: str | None = None
     account: str | None = None
     qos: str | None = None
+    network: str | None = None  # of nodes with several addresses: an interface (ib0) or a subnet (10.1.0.0/16)
     signal_s: int = 120  # before the time limit the job is asked to stop; calls under way need about 20 s to end
     object_store_bytes: int = 1073741824  # of each node, for pictures of the open searches
     secrets_dir: str | None = None  # a folder of files, each named as the variable whose key it holds

@@ -112,7 +112,9 @@ async def wait_for_gpu_turn(config: ModelConfig, on_gpu: bool) -> AsyncIterator[
     if not on_gpu or config.gpus is None:
         yield
         return
-    name = f"mics-ray-{os.getuid()}-gpu-{os.environ.get('CUDA_VISIBLE_DEVICES', '')}.lock"
+    # A slice of a GPU may be named MIG-GPU-UUID/1/0.
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "").replace("/", "-")
+    name = f"mics-ray-{os.getuid()}-gpu-{gpu}.lock"
     path = os.path.join(tempfile.gettempdir(), name)
     held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:

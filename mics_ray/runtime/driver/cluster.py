@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
+from ray._common.utils import get_default_ray_temp_dir
 from ray._private import ray_constants, services
 
 from mics_ray.config.schema import RayConfig
@@ -15,6 +16,7 @@ from mics_ray.errors import RefusedRun
 from mics_ray.proxies import reach_directly
 from mics_ray.runtime.driver.gcs_check import refuse_unreachable
 from mics_ray.runtime.driver.head_watch import shutdown_ray
+from mics_ray.runtime.driver.session_folder import find_length_problem
 
 VERSIONS = re.compile(r"^ *((?:Ray|Python): \S+)$", re.M)
 """In the error of a Ray that is joined with other versions: the cluster's two, then ours."""
@@ -45,6 +47,8 @@ def _connect_ray(address: str | None) -> None:
     # Ray's own logs go to its session folder; ours have files of their own.
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
+        if problem := find_length_problem(get_default_ray_temp_dir()):
+            raise RefusedRun(f"RAY_TMPDIR, TMPDIR: {problem}; set RAY_TMPDIR to a shorter folder")
         try:
             ray.init("local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **common)
         except Exception as error:  # Ray has no type of its own for a start that takes too long

@@ -3,10 +3,11 @@
 import errno
 import getpass
 import os
+import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from mics_ray.config.keys import read_key
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.private_files import create_private, make_private_folder, write_private
+from mics_ray.submit import versions
 from mics_ray.submit.clusters import Preview, Say
 from mics_ray.submit.config import SlurmConfig
 from mics_ray.submit.job import SubmittedJob
@@ -22,6 +24,11 @@ from mics_ray.submit.slurm.sbatch import render_sbatch
 
 POLL_S = 2.0
 CHUNK = 1 << 20
+IN_A_JOB = {"SLURM_JOB_ID", "SLURM_JOBID"}
+OF_CLIENTS = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT"}
+"""How SLURM's programs find and greet their controller; inside a job as outside."""
+_OF_A_JOB = re.compile(r"SLURM|PMI|(CUDA|ROCR)_VISIBLE_DEVICES$|GPU_DEVICE_ORDINAL$|ZE_AFFINITY_MASK$")
+"""Variables that SLURM and its plugins set in a job; the last ones name its GPUs."""
 RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED")
 
 
@@ -38,6 +45,7 @@ class Slurm:
         folder = self._make_folder()
         self._check_keys(job)
         text = render_sbatch(self._config, job, self.base)
+        self._check_python()
         try:
             with RunLock(folder / f"{job.submission_id}.lock"):
                 if (ended := self._read_exit_code(job)) == EXIT_OK:
@@ -131,6 +139,23 @@ class Slurm:
                 where = f"in the environment nor in {folder}" if folder else "set; cluster.secrets_dir is not, either"
                 raise RefusedRun(f"{name}: the job needs this key, and it is not {where}")
 
+    def _check_python(self) -> None:
+        """Refuse another interpreter of the nodes that lacks this one's versions: they see the same one."""
+        python = self._config.python
+        if python is None:
+            return
+        question = f"import runpy; print(runpy.run_path({versions.__file__!r})['describe_versions']())"
+        try:
+            done = subprocess.run([python, "-c", question], capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise RefusedRun(f"cluster.python: {python} does not run here ({error.strerror})") from None
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise RefusedRun(f"cluster.python: {python} is no Python that could be asked: {said[:200]}")
+        theirs, ours = done.stdout.strip(), versions.describe_versions()
+        if theirs != ours:
+            raise RefusedRun(f"cluster.python: {python} has {theirs}, this machine {ours}; use the same on both")
+
     def _find_in_queue(self, job: SubmittedJob) -> tuple[str, str] | None:
         """The job's number and state while it is in the queue."""
         found = self._run_tool(
@@ -157,11 +182,21 @@ class Slurm:
     def _run_tool(self, program: str, *arguments: str) -> str:
         if shutil.which(program) is None:
             raise RefusedRun(f"{program}: no such program; submit from a machine of the SLURM cluster")
-        done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [program, *arguments], capture_output=True, text=True, check=False, env=clear_outer_job(os.environ)
+        )
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise RefusedRun(f"{program} failed: {said[:200]}")
         return done.stdout
+
+
+def clear_outer_job(environment: Mapping[str, str]) -> dict[str, str]:
+    """``environment`` without what SLURM told the job in which we are: sbatch hands it on, and srun, in the new job,
+    would take its sizes and its GPUs. The same where we are in none."""
+    if not environment.keys() & IN_A_JOB:
+        return dict(environment)
+    return {name: value for name, value in environment.items() if name in OF_CLIENTS or not _OF_A_JOB.match(name)}
 
 
 def follow_file(log: Path, seen: int, ended: Callable[[], bool]) -> None:

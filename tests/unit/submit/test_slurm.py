@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,44 @@ def test_ports_of_every_job_lie_below_those_of_the_kernel(job: SubmittedJob) -> 
     assert FIRST_PORT + BLOCKS * BLOCK_PORTS <= 32768
 
 
+def test_gpus_may_be_of_a_type_in_the_words_of_slurm(job: SubmittedJob) -> None:
+    for kind in ("h100", "nvidia_h100_80gb_hbm3", "h100_1g.12gb"):
+        text = render_sbatch(SlurmConfig(dir="/s", gpus_per_node=2, gpu_type=kind), job, "/work")
+        assert options(text)["gpus-per-node"] == f"{kind}:2"
+        (step,) = [line for line in text.splitlines() if line.startswith("srun") and "gpus" in line]
+        assert f"--gpus-per-node={kind}:2 " in step
+        assert "--num-gpus=2 " in text
+    for kind, count in (("gpu:h100", 1), ("h100:2", 1), ("", 1), ("h100", 0)):
+        with pytest.raises(RefusedRun, match=r"cluster\.gpu_type: .*how many is cluster\.gpus_per_node"):
+            render_sbatch(SlurmConfig(dir="/s", gpus_per_node=count, gpu_type=kind), job, "/work")
+
+
+@pytest.mark.parametrize("network", ["ib0", "bond0.100", "10.1.0.0/16", "10.1.2.3/16"])
+def test_a_network_is_asked_of_every_node(job: SubmittedJob, tmp_path: Path, network: str) -> None:
+    text = render_sbatch(SlurmConfig(dir="/s", network=network, nodes=3), job, "/work")
+    assert f"network={network}" in text.splitlines()
+    assert '--node-ip-address="$own"' in text
+    (tmp_path / "job").write_text(text)
+    assert subprocess.run(["bash", "-n", str(tmp_path / "job")], capture_output=True, check=False).stderr == b""
+    assert "node_address" not in render_sbatch(SlurmConfig(dir="/s"), job, "/work")
+
+
+@pytest.mark.parametrize("network", ["10.1.0.0/33", "fd00::/8", "an-interface-too-long", "ib0/1", "ib 0"])
+def test_what_is_no_network_is_refused(job: SubmittedJob, network: str) -> None:
+    with pytest.raises(RefusedRun, match=r"cluster\.network"):
+        render_sbatch(SlurmConfig(dir="/s", network=network), job, "/work")
+
+
+def test_a_scratch_folder_that_leaves_no_room_for_sockets_is_refused(job: SubmittedJob) -> None:
+    """107 bytes are all that a socket's path may have; letters of two bytes count twice."""
+    fits, long = "/" + 29 * "s", "/" + 30 * "s"
+    assert render_sbatch(SlurmConfig(dir="/s", scratch=fits, nodes=10), job, "/work")
+    for scratch, nodes in ((long, 10), (fits, 11), ("/" + 15 * "ü", 1)):
+        with pytest.raises(RefusedRun, match=r"cluster\.scratch: .* is too long: .* bytes, 43 is the most") as refused:
+            render_sbatch(SlurmConfig(dir="/s", scratch=scratch, nodes=nodes), job, "/work")
+        assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize("value", ["x\n#SBATCH --uid=0", "$(reboot)", "a b", "x;y", "'"])
 def test_settings_cannot_become_shell(job: SubmittedJob, value: str) -> None:
     with pytest.raises(RefusedRun, match=r"cluster\.partition"):
@@ -71,13 +110,19 @@ class Queue:
     def __init__(self, folder: Path) -> None:
         self.queue, self.calls_file = folder / "queue", folder / "calls"
         self.queue.write_text("")
-        for name, does in {"squeue": f"cat {self.queue}", "sbatch": "echo 41", "scancel": "true"}.items():
+        sbatch = f"env > {folder}/environment; echo 41"
+        for name, does in {"squeue": f"cat {self.queue}", "sbatch": sbatch, "scancel": "true"}.items():
             (folder / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {self.calls_file}\n{does}\n')
             (folder / name).chmod(0o755)
 
     def calls(self, name: str) -> list[str]:
         lines = self.calls_file.read_text().splitlines() if self.calls_file.exists() else []
         return [line for line in lines if line.startswith(name)]
+
+    def environment(self) -> dict[str, str]:
+        """What sbatch was run with."""
+        text = (self.calls_file.parent / "environment").read_text()
+        return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
 @pytest.fixture
@@ -245,3 +290,68 @@ def test_two_submissions_at_a_time_are_one(queue: Queue, job: SubmittedJob, tmp_
     with RunLock(tmp_path / f"jobs/{job.submission_id}.lock"), pytest.raises(RefusedRun, match="just being submitted"):
         Slurm(SlurmConfig(dir=str(tmp_path / "jobs")), lambda _: None).submit(job, detach=True)
     assert queue.calls("sbatch") == []
+
+
+OUTER = {
+    "SLURM_JOB_ID": "7", "SLURM_MEM_PER_CPU": "2048", "SLURM_CPUS_PER_TASK": "3", "SLURMD_NODENAME": "n1",
+    "SLURM_EXPORT_ENV": "NONE", "PMI_RANK": "0", "PMIX_NAMESPACE": "x", "CUDA_VISIBLE_DEVICES": "MIG-a",
+    "GPU_DEVICE_ORDINAL": "0",
+}  # fmt: skip
+
+
+def test_a_job_that_is_submitted_from_within_another_takes_nothing_of_it(
+    queue: Queue, job: SubmittedJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {"SLURM_CONF": "/etc/s.conf", "SBATCH_ACCOUNT": "a", "OPENAI_API_KEY": "k", "CUDA_HOME": "/cuda"}
+    for name, value in (OUTER | kept).items():
+        monkeypatch.setenv(name, value)
+    Slurm(SlurmConfig(dir=str(tmp_path / "jobs")), lambda _: None).submit(job, detach=True)
+    handed = queue.environment()
+    assert OUTER.keys().isdisjoint(handed)
+    assert kept.items() <= handed.items()
+    assert os.environ["SLURM_JOB_ID"] == "7", "this process stays in its job"
+
+
+def test_outside_a_job_the_environment_is_the_user_s(
+    queue: Queue, job: SubmittedJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SLURM_JOB_ID", "SLURM_JOBID"):
+        monkeypatch.delenv(name, raising=False)
+    own = {"SLURM_CPU_BIND": "none", "CUDA_VISIBLE_DEVICES": "1"}
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    Slurm(SlurmConfig(dir=str(tmp_path / "jobs")), lambda _: None).submit(job, detach=True)
+    assert own.items() <= queue.environment().items()
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (
+            "#!/bin/sh\necho 'Python 3.9, Ray 2.9.3'",
+            r"has Python 3\.9, Ray 2\.9\.3, this machine Python 3.*; use the same",
+        ),
+        (
+            "#!/bin/sh\necho 'no module named runpy' >&2; exit 1",
+            "is no Python that could be asked: no module named runpy",
+        ),
+        ("neither", r"does not run here \(Exec format error\)"),
+        (None, r"does not run here \(No such file or directory\)"),
+    ],
+)
+def test_another_python_of_the_nodes_is_asked_for_its_versions(
+    queue: Queue, job: SubmittedJob, tmp_path: Path, program: str | None, said: str
+) -> None:
+    python = tmp_path / "python"
+    if program is not None:
+        python.write_text(program)
+        python.chmod(0o755)
+    config = SlurmConfig(dir=str(tmp_path / "jobs"), python=str(python))
+    with pytest.raises(RefusedRun, match=rf"^cluster\.python: {python} {said}"):
+        Slurm(config, lambda _: None).submit(job, detach=True)
+    assert queue.calls("sbatch") == []
+
+
+def test_this_python_by_its_path_is_taken(queue: Queue, job: SubmittedJob, tmp_path: Path) -> None:
+    config = SlurmConfig(dir=str(tmp_path / "jobs"), python=sys.executable)
+    assert Slurm(config, lambda _: None).submit(job, detach=True) == 0

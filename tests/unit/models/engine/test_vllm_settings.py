@@ -86,11 +86,21 @@ def test_only_an_engine_of_several_machines_listens_beyond_loopback() -> None:
     assert "VLLM_HOST_IP" not in engine_environment(several, on_gpu=True)
 
 
-@pytest.mark.parametrize(("gpus", "on_gpu", "most"), [(0.4, True, 1), (None, True, 3), (0.4, False, 3)])
+@pytest.mark.parametrize(
+    ("gpus", "on_gpu", "visible", "most"),
+    [
+        (0.4, True, "0", 1),
+        (None, True, "0", 3),
+        (0.4, False, "0", 3),
+        (0.4, True, "MIG-5b3f9f4c-1f0e-5d1e-8d4e-0d6a2b1c9e77", 1),
+        (0.4, True, "MIG-GPU-5b3f9f4c-1f0e-5d1e-8d4e-0d6a2b1c9e77/1/0", 1),
+    ],
+)
 async def test_engines_that_share_a_gpu_start_one_after_another(
-    gpus: float | None, on_gpu: bool, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gpus: float | None, on_gpu: bool, visible: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     starting, seen = 0, []
 
     async def start() -> None:

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 import ray
 from ray._private import services
+from ray._private.utils import validate_socket_filepath
 
 from mics_ray.config.schema import RayConfig
 from mics_ray.errors import RefusedRun
 from mics_ray.runtime.driver import cluster as module
 from mics_ray.runtime.driver.cluster import join_cluster
+from mics_ray.runtime.driver.session_folder import LONGEST_SOCKET, SESSION, find_length_problem
 
 
 @pytest.mark.parametrize(
@@ -47,3 +49,29 @@ def test_a_ray_of_this_machine_has_no_process_that_looks_for_its_cloud(
     if alone:
         assert during[0](False, raise_on_failure=False) == (None, None)
     assert services.start_api_server is before
+
+
+def test_a_temporary_folder_that_leaves_no_room_for_sockets_is_refused_before_ray_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(ray, "init", lambda *_, **__: started.append(1))
+    monkeypatch.setattr(module, "shutdown_ray", lambda: None)
+    monkeypatch.setenv("RAY_TMPDIR", "/" + 39 * "t")
+    said = r"^RAY_TMPDIR, TMPDIR: /t+/ray has 44 bytes, 43 is the most .*; set RAY_TMPDIR to a shorter folder$"
+    with pytest.raises(RefusedRun, match=said), join_cluster(RayConfig()):
+        pass
+    assert started == []
+    monkeypatch.setenv("RAY_TMPDIR", "/" + 38 * "t")
+    with join_cluster(RayConfig()):
+        assert started == [1]
+
+
+def test_the_room_is_what_ray_s_own_sockets_take() -> None:
+    """The longest path that is let through is the longest that Ray takes."""
+    longest = "/" + (LONGEST_SOCKET - len(SESSION) - 1) * "f"
+    assert find_length_problem(longest) == ""
+    validate_socket_filepath(longest + SESSION)
+    assert find_length_problem(longest + "f")
+    with pytest.raises(OSError, match="107 bytes"):
+        validate_socket_filepath(longest + "f" + SESSION)
