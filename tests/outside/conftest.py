@@ -36,10 +36,13 @@ JobRequeue=1
 MpiDefault=none
 SlurmdParameters=config_overrides
 KillWait=10
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={first} CPUs=4
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={second} CPUs=4
+GresTypes=gpu
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={first} CPUs=4 Gres=gpu:h100_1g.12gb:2
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={second} CPUs=4 Gres=gpu:h100_1g.12gb:2
 PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 """
+GRES = "NodeName=n1,n2 Name=gpu Type=h100_1g.12gb File={folder}/gpu[0-1]\n"
+"""Two pretended slices of a GPU on each node; SLURM wants a file for each."""
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +55,9 @@ def slurm() -> Iterator[None]:
     _munge(folder)
     (folder / "state").mkdir()
     (folder / "slurm.conf").write_text(_conf(folder))
+    (folder / "gres.conf").write_text(GRES.format(folder=folder))
+    for number in range(2):
+        (folder / f"gpu{number}").touch()
     started: list[subprocess.Popen[bytes]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
