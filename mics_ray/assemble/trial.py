@@ -13,7 +13,7 @@ from mics_ray.config.context import read_context
 from mics_ray.config.schema import Config
 from mics_ray.core.context import ask_question, show_context
 from mics_ray.core.display import make_one_line
-from mics_ray.core.frames import label_frames
+from mics_ray.core.frames import label_frames, split_address
 from mics_ray.core.types import Case, Failure, LostCall
 from mics_ray.io.cases import RecordPlace
 from mics_ray.io.scan import PlacedRecord
@@ -66,7 +66,7 @@ def choose_largest(config: Config, records: Iterable[PlacedRecord]) -> list[_Fou
     context = read_context(config.data.context)
 
     def count_pictures(found: _Found) -> tuple[int, int]:
-        return len(found[1].images), count_text(found)[0]
+        return _count_named(found[1]), count_text(found)[0]
 
     def count_text(found: _Found) -> tuple[int, int]:
         return len(ask_question(show_context(found[1], context))), len(found[1].images)
@@ -78,6 +78,12 @@ def choose_largest(config: Config, records: Iterable[PlacedRecord]) -> list[_Fou
             _keep_largest(longest, (place, case), count_text)
     by_id = {found[1].id: found for found in [*largest, *longest]}
     return list(by_id.values())
+
+
+def _count_named(case: Case) -> int:
+    """The pictures that a case's paths name: a path may name many frames of its file."""
+    named = (split_address(path)[1] for path in case.images)
+    return sum(len(frames.numbers) if frames else 1 for frames in named)
 
 
 def _keep_largest(kept: list[_Found], new: _Found, size: Callable[[_Found], tuple[int, int]]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import ray
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mics_ray.assemble.locations import list_served, resolve_embedded
@@ -25,7 +26,7 @@ def check_models(config: Config, wanted: Sequence[ReplicaNeed], on_gpu: bool) ->
     nodes, by_node = cluster_nodes(), defaultdict[str, dict[str, ModelConfig]](dict)
     for need in wanted:
         entry = list_served(config)[need.entry]
-        for node in _list_nodes(need, wanted, nodes, on_gpu):
+        for node in list_serving_nodes(need, wanted, nodes, on_gpu):
             by_node[node.id][need.entry] = replace(entry, model=resolve_embedded(entry.model))
     environment = build_environment(list_key_variables(config))
     look = ray.remote(list_model_problems)
@@ -39,7 +40,11 @@ def check_models(config: Config, wanted: Sequence[ReplicaNeed], on_gpu: bool) ->
         ).remote(entries, on_gpu)
         for node, entries in by_node.items()
     ]
-    if problems := [problem for found in ray.get(asked) for problem in found]:
+    try:
+        problems = [problem for found in ray.get(asked) for problem in found]
+    except RayError as error:
+        raise RefusedRun(f"a node that would serve cannot be looked at ({type(error).__name__})") from None
+    if problems:
         raise RefusedRun("; ".join(problems))
     seen = {name for entries in by_node.values() for name in entries}
     return [need.entry for need in wanted if need.entry not in seen]
@@ -57,7 +62,7 @@ def list_model_problems(entries: Mapping[str, ModelConfig], on_gpu: bool) -> lis
     return problems
 
 
-def _list_nodes(
+def list_serving_nodes(
     need: ReplicaNeed, wanted: Sequence[ReplicaNeed], nodes: Sequence[ClusterNode], on_gpu: bool
 ) -> list[ClusterNode]:
     """Where replicas of ``need`` would run: their places where there is room, else every node that may hold them."""

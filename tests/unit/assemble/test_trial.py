@@ -40,6 +40,11 @@ def test_of_as_many_pictures_the_longer_text_counts(config: Config) -> None:
     assert [case.id for _, case in found] == ["c1", "c3"]
 
 
+def test_frames_that_a_path_names_are_pictures(config: Config) -> None:
+    volume = RecordPlace("cases.jsonl", "line", 9), Case("ct", "?", "gold", ("ct.dcm#10-40:5",))
+    assert [case.id for _, case in choose_largest(config, [placed(0, 9, 6), volume, placed(1, 8, 5)])][0] == "ct"
+
+
 def test_requests_are_those_of_a_search_for_each_model_that_is_served_here(config: Config) -> None:
     trials = build_trials(config, [placed(0, words=3, pictures=2)])
     assert [one.entry for one in trials] == list(config.interns)
