@@ -42,7 +42,8 @@ def test_of_as_many_pictures_the_longer_text_counts(config: Config) -> None:
 
 def test_frames_that_a_path_names_are_pictures(config: Config) -> None:
     volume = RecordPlace("cases.jsonl", "line", 9), Case("ct", "?", "gold", ("ct.dcm#10-40:5",))
-    assert [case.id for _, case in choose_largest(config, [placed(0, 9, 6), volume, placed(1, 8, 5)])][0] == "ct"
+    found = choose_largest(config, [placed(0, 9, 6), volume, placed(1, 8, 5)])
+    assert found[0][1].id == "ct"
 
 
 def test_requests_are_those_of_a_search_for_each_model_that_is_served_here(config: Config) -> None:
