@@ -40,6 +40,18 @@ def copy_intern(folder: Path, name: str = "internvl", without: str = "") -> Path
     return copy
 
 
+def make_text_model(folder: Path) -> Path:
+    """A tiny language model of a type whose files nobody looks at for a chat template, without one."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    shape = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "max_position_embeddings": 16384}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": 1520}
+    Qwen2ForCausalLM(Qwen2Config(**shape, **heads)).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(INTERNS / "internvl" / name, folder)
+    return folder
+
+
 def last_line(stderr: str) -> str:
     return stderr.strip().splitlines()[-1]
 
@@ -61,6 +73,7 @@ def test_preflight_names_what_the_nodes_lack(tmp_path: Path) -> None:
     assert f"bare on {node}: {bare}: no chat template (chat_template.jinja)" in said
     assert f"odd on {node}: " in said
     assert "processor_kwargs.max_pixels: not of the processor of internvl" in said
+    assert f"mute on {node}: the model has no chat template (chat_template.jinja)" in said
     assert "whole on" not in said
 
 
@@ -89,6 +102,7 @@ def test_an_engine_that_cannot_take_the_largest_cases_is_no_part_of_a_run(tmp_pa
             "max_model_len": 16384,
             "engine_kwargs": {"limit_mm_per_prompt": {"image": 1}},
         },
+        "mute": {"model": str(make_text_model(tmp_path / "text")), "sees_pictures": False},
     }
     with Provider() as provider:
         given = arguments(tmp_path, provider, interns, f"data.image_root={INTERNS.parent}/cases/images")

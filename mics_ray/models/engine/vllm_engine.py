@@ -178,6 +178,7 @@ class VllmEngine:
     async def _render_prompt(self, request: Request, pictures: Pictures | None) -> Any:
         """The tokens and processed pictures of a request, its number of pictures checked."""
         from vllm.exceptions import VLLMError, VLLMValidationError
+        from vllm.renderers.chat_utils import ChatTemplateResolutionError
         from vllm.renderers.params import TokenizeParams
 
         images = await self._decode_pictures(pictures) if pictures else []
@@ -194,6 +195,9 @@ class VllmEngine:
                 said = f"{len(images)} pictures, the engine takes {allowed[1]} (engine_kwargs.limit_mm_per_prompt)"
                 raise LostCall(Failure("picture_limit", said)) from None
             raise LostCall(Failure("prompt", f"vLLM refused the prompt over `{error.parameter}`")) from None
+        except ChatTemplateResolutionError:
+            said = "the model has no chat template (chat_template.jinja); save the processor beside it"
+            raise LostCall(Failure("prompt", said)) from None
         except (VLLMError, ValueError, TypeError, RuntimeError) as error:
             # Their messages may quote the prompt.
             kind = "pictures" if images else "prompt"
