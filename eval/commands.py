@@ -92,7 +92,7 @@ def compose_infer(overrides: Sequence[str], config_dir: Path | None) -> InferJob
     if plain is None or _QUOTED.fullmatch(plain):
         return compose_job("infer", InferJob, overrides, config_dir)
     others = [one for one in overrides if not one.startswith("question=")]
-    job = compose_job("infer", InferJob, [*others, "question=''"], config_dir)
+    job = compose_job("infer", InferJob, [*others, "question=PLACEHOLDER"], config_dir)  # an empty one is refused
     job.question = plain
     return job
 
