@@ -109,7 +109,7 @@ def test_places_and_pictures_that_are_not_as_many_are_refused(films: list[str]) 
         (["images=[no-such.png]"], "images: picture 'no-such.png': no such file"),
         (["images=[/no/folder/a.png]"], "no such file in /no/folder"),
         (["model=/no/model"], "/no/model: no such folder"),
-        (["question='  '"], "question: empty"),
+        (["question='  '"], "question is empty: give question=…"),
         (["serve.adapter=/no/adapter"], "/no/adapter: no LoRA adapter"),
         (["serve.engine=endpoint"], "serve.engine"),
         (["serve.temperature=0.5"], "serve.temperature: the question's is `temperature`"),
