@@ -1,25 +1,21 @@
 """The files of the page: the chains that a reviewer is given, in the form of a report's cases."""
 
-import json
 import shutil
-import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
 from mics_ray.core.display import make_one_line
-from mics_ray.errors import RefusedRun
 from mics_ray.private_files import make_private_folder
 from mics_ray.review.case_notes import CaseNotes, read_case_notes
+from mics_ray.review.chosen import Choice, choose_rows
 from mics_ray.review.data.chunks import LIST_ENTRIES, CaseChunks
-from mics_ray.review.marks.chain import has_chain, list_targets
+from mics_ray.review.marks.chain import list_targets
 from mics_ray.review.marks.mark import Target
 from mics_ray.review.marks.reviewers import find_folder
-from mics_ray.review.marks.sample import Order, choose_chains
 from mics_ray.review.page.build import REVIEW_SCRIPTS, PageContent, build_review_page, list_assets
 from mics_ray.review.page.pictures import PictureFiles
 from mics_ray.review.report_folder import batch_rows, make_writer, write_assets, write_text
@@ -29,15 +25,6 @@ from mics_ray.runtime.monitor.progress import Progress
 
 LARGE = 500
 """Chains from which on it is told how far the page is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Which chains: the order, how many at most, the seed of the draw."""
-
-    order: Order
-    size: int
-    seed: int
 
 
 @contextmanager
@@ -61,31 +48,14 @@ def write_pages(
     Cases of ``marked``, which the reviewer has marked already, are among them whatever is chosen. Raises
     :class:`RefusedRun` where the run keeps no chain, ``OSError``.
     """
-    chosen = choose_chains(run.iter_rows(), choice.order, choice.size, choice.seed)
-    packed = _pack_rows(run, {*chosen, *marked})
-    order = [case_id for case_id in dict.fromkeys([*chosen, *sorted(marked)]) if case_id in packed]
-    if not order:
-        raise RefusedRun(f"run.dir: {run.folder} keeps no chain; there is nothing to review")
+    chosen = choose_rows(run, choice, marked)
     chunks = CaseChunks("a", make_writer(folder))
     pictures = PictureFiles(folder, run.find_pictures(), run.read_view())
     with read_case_notes((run.config.get("data") or {}).get("cases"), folder / "notes.sqlite") as notes:
-        targets = _write_cases(_unpack_rows(packed, order), len(order), chunks, pictures, notes)
+        targets = _write_cases(chosen.iter_rows(), len(chosen.order), chunks, pictures, notes)
     write_assets(folder, list_assets(REVIEW_SCRIPTS))
     write_text(folder / PAGE, build_review_page(_describe_page(run, reviewer, chunks, notes.problem)))
     return targets
-
-
-def _pack_rows(run: RunSource, wanted: Collection[str]) -> dict[str, bytes]:
-    """The rows of these cases that keep a chain, a quarter of their size: they come in the run's order."""
-    return {
-        row["case_id"]: zlib.compress(json.dumps(row).encode(), 1)
-        for row in run.iter_rows()
-        if row["case_id"] in wanted and has_chain(row)
-    }
-
-
-def _unpack_rows(packed: dict[str, bytes], order: Sequence[str]) -> Iterator[dict[str, Any]]:
-    return (json.loads(zlib.decompress(packed[case_id])) for case_id in order)
 
 
 def _write_cases(
