@@ -54,7 +54,9 @@ def compose_reply(kind: str, prompt: str, rng: random.Random, wordings: int = 10
         hard = hashlib.sha256(prompt.split("## Reasoning so far")[0].encode()).digest()[0] / 255
         right = rng.random() < RIGHT[min(known, 4)] * (1.3 - 0.6 * hard)
         # With the many wordings no two answers are alike, so no verdict can be saved by asking once.
-        return f"### The final answer is: {'right' if right else 'wrong'}, said in {rng.randrange(wordings)} words"
+        answer = "right" if right else "wrong"
+        said = f"{answer}, said in {rng.randrange(wordings)} words" if wordings > 1 else answer
+        return f"### The final answer is: {said}"
     return "Yes" if "## Answer to check\nright" in prompt else "No"
 
 

@@ -15,9 +15,10 @@ from benchmarks.harness.provider import ROOT, ProviderProcess
 
 LIMIT_S = 900.0
 """Of one run; one that hangs fails its benchmark."""
+LOOK_S = {False: 0.1, True: 1.0}
+"""Between two looks at CPU alone, and at memory and handles too."""
 AFTER_S = 0.5
 """Answers that were sent and not read yet, rows on their way to the disk: their CPU is the calls' too."""
-INTERNS = MENTORS = 3
 PATIENT = {"RAY_raylet_start_wait_time_s": "120", "RAY_USAGE_STATS_ENABLED": "0"}
 """Right after another run Ray may take longer to start than it gives itself."""
 
@@ -38,12 +39,12 @@ class Spent:
         return sum(spent for role, spent in self.cpu_s.items() if role not in ("provider", "harness"))
 
 
-def write_groups(folder: Path, url: str, **entry: Any) -> None:
-    """Group files for three mentors, three endpoint interns and a judge at ``url``; ``entry``: fields of each."""
-    common = {"base_url": url, **entry}
+def write_groups(folder: Path, url: str, only_one: bool = False) -> None:
+    """Group files for three mentors and three endpoint interns (or one of each) and a judge at ``url``."""
+    common, count = {"base_url": url}, 1 if only_one else 3
     blocks = {
-        "mentors": {f"mentor_{i}": {"model": f"mentor-{i}", **common} for i in range(MENTORS)},
-        "interns": {f"intern_{i}": {"engine": "endpoint", "model": f"intern-{i}", **common} for i in range(INTERNS)},
+        "mentors": {f"mentor_{i}": {"model": f"mentor-{i}", **common} for i in range(count)},
+        "interns": {f"intern_{i}": {"engine": "endpoint", "model": f"intern-{i}", **common} for i in range(count)},
         "judge": {"model": "judge-0", **common},
     }
     for name, block in blocks.items():
@@ -51,18 +52,19 @@ def write_groups(folder: Path, url: str, **entry: Any) -> None:
         (folder / name / "bench.yaml").write_text(json.dumps(block))
 
 
-def make_record(number: int) -> dict[str, Any]:
-    """A case without pictures."""
+def make_record(number: int, without_answer: bool = False) -> dict[str, Any]:
+    """A case without pictures; one without an answer is rejected."""
     question = {"role": "user", "content": f"**Question:** What does case {number} show?"}
     answer = {"role": "assistant", "content": "**Correct Answer:** right"}
-    return {"rid": f"case-{number:05}", "messages": [question, answer], "images": []}
+    said = [question] if without_answer else [question, answer]
+    return {"rid": f"case-{number:05}", "messages": said, "images": []}
 
 
-def write_cases(path: Path, count: int) -> None:
+def write_cases(path: Path, count: int, without_answer: bool = False) -> None:
     """``count`` cases without pictures."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        file.writelines(json.dumps(make_record(number)) + "\n" for number in range(count))
+        file.writelines(json.dumps(make_record(number, without_answer)) + "\n" for number in range(count))
 
 
 def generate_command(folder: Path, *overrides: str) -> list[str]:
@@ -73,14 +75,21 @@ def generate_command(folder: Path, *overrides: str) -> list[str]:
     ]  # fmt: skip
 
 
-def run_watched(command: Sequence[str], provider: ProviderProcess, detailed: bool = False) -> ProcessWatch:
+def run_watched(
+    command: Sequence[str],
+    provider: ProviderProcess,
+    detailed: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> ProcessWatch:
     """Run a command to its end; what it and the provider took, over time. Raises where it fails."""
     log = Path(f"/tmp/mics-bench-{provider.port}.log")
     roots = {os.getpid(): "harness", provider.pid: "provider"}
     with (
         log.open("w") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT, env=os.environ | PATIENT) as process,
-        ProcessWatch(roots | {process.pid: "driver"}, detailed=detailed) as watch,
+        subprocess.Popen(
+            command, stdout=output, stderr=output, cwd=ROOT, env=os.environ | PATIENT | dict(environment or {})
+        ) as process,
+        ProcessWatch(roots | {process.pid: "driver"}, LOOK_S[detailed], detailed) as watch,
     ):
         try:
             code = process.wait(LIMIT_S)

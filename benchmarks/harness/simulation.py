@@ -36,6 +36,7 @@ class SimulatedChat:
 
     slower: float = 1.0
     faults: float = 0.0
+    wordings: int = 10**9
     quotas: dict[str, float] = field(default_factory=dict)
     sent: dict[str, list[float]] = field(default_factory=dict)
     refused: list[float] = field(default_factory=list)
@@ -57,7 +58,7 @@ class SimulatedChat:
         if self._dice.random() < self.faults:
             return Fault(Action.AGAIN, Failure("server_error", "503"))
         self.busy_s[request.model] = self.busy_s.get(request.model, 0.0) + seconds
-        return Reply(compose_reply(kind, request.text, rng), "stop", len(request.text) // 4, 20)
+        return Reply(compose_reply(kind, request.text, rng, self.wordings), "stop", len(request.text) // 4, 20)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -82,11 +83,15 @@ class Played:
     seconds: float
     cases_s: tuple[float, ...]
     calls: Mapping[str, int]
+    chosen: Mapping[str, tuple[str, ...]]
+    """By case, the steps that were chosen."""
 
 
-def make_config(limits: Mapping[str, Mapping[str, float]], seed: int, url: str = "https://provider/v1") -> Config:
+def make_config(
+    limits: Mapping[str, Mapping[str, float]], seed: int, url: str = "https://provider/v1", *overrides: str
+) -> Config:
     """Three mentors, three endpoint interns and a judge of one provider; ``limits``: fields of entries by name."""
-    composed = compose_config(["experiment=demo", "run.dir=unused", f"seed={seed}"])
+    composed = compose_config(["experiment=demo", "run.dir=unused", f"seed={seed}", *overrides])
 
     def locate(name: str, model: str) -> dict[str, Any]:
         return {"model": model, "base_url": url, "max_tokens": 512, **limits.get(name, {})}
@@ -105,6 +110,7 @@ def make_config(limits: Mapping[str, Mapping[str, float]], seed: int, url: str =
 def play_job(config: Config, cases: int, window: int, chat: SimulatedChat) -> Played:
     """Search ``cases`` cases, ``window`` at a time."""
     done: list[float] = []
+    chosen: dict[str, tuple[str, ...]] = {}
     meter = UsageMeter()
 
     async def work() -> float:
@@ -120,7 +126,9 @@ def play_job(config: Config, cases: int, window: int, chat: SimulatedChat) -> Pl
             async with places:
                 began = loop.time()
                 case = Case(f"case-{number:05}", f"What does case {number} show?", "right")
-                await run_case(config, strategy, case, PanelBuilder(config, models).build_panel(None, None, meter))
+                panel = PanelBuilder(config, models).build_panel(None, None, meter)
+                result = await run_case(config, strategy, case, panel)
+                chosen[case.id] = () if result.chain is None else result.chain.steps
                 done.append(loop.time() - began)
 
         await asyncio.gather(*map(search_one, range(cases)))
@@ -128,4 +136,4 @@ def play_job(config: Config, cases: int, window: int, chat: SimulatedChat) -> Pl
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         seconds = runner.run(work())
-    return Played(chat, seconds, tuple(done), {name: used.calls for name, used in meter.usage.items()})
+    return Played(chat, seconds, tuple(done), {name: used.calls for name, used in meter.usage.items()}, chosen)

@@ -18,7 +18,10 @@ from benchmarks.harness.figures import Figure, Setting
 from benchmarks.harness.processes import list_family, read_processes
 from benchmarks.harness.results import ROOT, Results, describe_machine, read_results, today, write_results
 
-SUITE = ("makespan", "evidence", "speed", "peers")
+SUITE = (
+    "makespan", "quotas", "prefix_routing", "saved_calls", "evidence", "speed", "peers", "resume", "memory",
+    "weak_scaling",
+)  # fmt: skip
 PR_SET_CHILD_SUBREAPER = 36
 LIMIT_S = 600.0
 """Of one benchmark."""

@@ -1,0 +1,119 @@
+"""B7: a run that is killed half way and goes on, against straight ones; calls repeated; how the input is read again."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.harness.figures import Figure, Goal, Setting, current_load
+from benchmarks.harness.processes import list_family, read_processes
+from benchmarks.harness.provider import ROOT, ProviderProcess, serve_provider
+from benchmarks.harness.runs import (
+    PATIENT,
+    Spent,
+    generate_command,
+    measure_spent,
+    run_watched,
+    write_cases,
+    write_groups,
+)
+from benchmarks.input import read_input, write_jsonl
+from benchmarks.suite.speed import SEARCH_SECONDS, FigureMaker, search_cases
+from mics_ray.config.schema import RayConfig
+from mics_ray.io.index.ids import IdSet
+from mics_ray.runtime.driver.cluster import join_cluster
+
+POLL_S = 0.05
+SAID = (
+    "Killed with SIGKILL, all processes at once, when half of the calls of a straight run were made; then the same"
+    " command again. Seconds of search of both parts, first call to last; starts of Ray are left out on both sides."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A run in two parts: seconds with calls, calls made twice, the most that were under way, seconds to the first."""
+
+    spent: Spent
+    seconds: float
+    repeated: int
+    in_flight: int
+    first_s: float
+
+
+def measure_figures(setting: Setting) -> Iterator[Figure]:
+    """The straight runs are those of the speed benchmark, where it ran before this one with the same cases."""
+    cases = setting.choose(100, 16)
+    earlier = setting.earlier.get(("B3", SEARCH_SECONDS), ())
+    straight = list(earlier) or [
+        search_cases(setting.folder / f"straight-{n}", cases, n)[1] for n in range(setting.runs)
+    ]
+    calls = count_calls(setting, cases)
+    runs = [resume_run(setting.folder / f"killed-{n}", cases, n, calls // 2) for n in range(min(setting.runs, 3))]
+    figures = FigureMaker("B7", [run.spent for run in runs], SAID)
+    ratios = tuple(run.seconds / straight[n] for n, run in enumerate(runs))
+    yield figures.of_values("seconds of killed and resumed over straight", "", ratios, Goal("<=", 1.02))
+    shares = tuple(run.repeated / run.in_flight for run in runs)
+    yield figures.of_values("calls repeated over those in flight", "", shares, Goal("<=", 1))
+    yield figures.of_values("seconds from the command to its first call", "s", tuple(run.first_s for run in runs))
+    yield from measure_input(setting.folder, setting.choose(1_000_000, 20_000))
+
+
+def count_calls(setting: Setting, cases: int) -> int:
+    """About how many calls a straight run makes."""
+    a_case = setting.earlier.get(("B3", "model calls a case"), (120.0,))[0]
+    return round(a_case * cases)
+
+
+def resume_run(folder: Path, cases: int, seed: int, half: int) -> Resumed:
+    """Kill it at its ``half``-th call, then run it to its end."""
+    with serve_provider() as provider:
+        write_groups(folder / "conf", provider.url)
+        write_cases(folder / "cases.jsonl", cases)
+        command = generate_command(folder, f"window={cases}", f"seed={seed}")
+        first_part = kill_half_way(command, provider, half)
+        before, asked = provider.read_stats(), time.monotonic()
+        watch = run_watched(command, provider)
+        stats = provider.read_stats(times=True)
+    again = min(at for times in stats["times"].values() for at in times if at > asked)
+    seconds = first_part + stats["last"] - again
+    repeated, most = stats["repeated"] - before["repeated"], before["most_open"]
+    return Resumed(measure_spent(watch, stats | {"first": again}), seconds, repeated, most, again - asked)
+
+
+def kill_half_way(command: list[str], provider: ProviderProcess, half: int) -> float:
+    """Run until so many calls were made, then end every process of it; the seconds from its first call on."""
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT, env=os.environ | PATIENT
+    ) as process:
+        while sum((stats := provider.read_stats())["calls"].values()) < half:
+            if process.poll() is not None:
+                raise RuntimeError(f"the run ended with {process.returncode} before it was killed")
+            time.sleep(POLL_S)
+        ended = time.monotonic()
+        kill_family(process.pid)
+    first: float = stats["first"]
+    return ended - first
+
+
+def kill_family(pid: int) -> None:
+    """A process and all below it, at once."""
+    for member in list_family(dict(read_processes()), {pid: ""}):
+        os.kill(member, signal.SIGKILL)
+
+
+def measure_input(folder: Path, records: int) -> Iterator[Figure]:
+    """Read an input whose records have their row but for the last, as a run does that goes on."""
+    file, done = folder / "many.jsonl", IdSet(f"case-{number}" for number in range(records - 1))
+    write_jsonl(file, records)
+    with join_cluster(RayConfig()):
+        found = dict(read_input(file, done))
+    file.unlink()
+    said = f"One reading by Ray Data, {records:,} records of 2 kB: all but the last have their row."
+    for name, goal in (("first record, s", Goal("<=", 10)), ("driver, peak MB", None)):
+        what, _, unit = name.rpartition(" ")
+        label = f"{records:,} cases done: {what.rstrip(',')}"
+        yield Figure("B7", label, unit, (float(found[name]),), goal, said, load=(current_load(),))
