@@ -20,7 +20,7 @@ from benchmarks.harness.results import ROOT, Results, describe_machine, read_res
 
 SUITE = (
     "makespan", "quotas", "prefix_routing", "saved_calls", "evidence", "speed", "peers", "resume", "memory",
-    "weak_scaling",
+    "weak_scaling", "prefix_engine",
 )  # fmt: skip
 PR_SET_CHILD_SUBREAPER = 36
 LIMIT_S = 600.0
