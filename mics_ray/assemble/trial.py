@@ -1,7 +1,7 @@
 """The requests that each engine answers before a run: the largest cases, as their searches will ask."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -29,6 +29,7 @@ NEW_TOKENS = 4
 SHOWN = 80
 """Characters of a case's id."""
 _Found = tuple[RecordPlace, Case]
+_Sized = tuple[int, int, _Found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +65,13 @@ def build_trials(config: Config, records: Iterable[PlacedRecord]) -> list[Trial]
 def choose_largest(config: Config, records: Iterable[PlacedRecord]) -> list[_Found]:
     """The cases with the most pictures and those with the longest text, :data:`EACH` of each."""
     context = read_context(config.data.context)
-
-    def count_pictures(found: _Found) -> tuple[int, int]:
-        return _count_named(found[1]), count_text(found)[0]
-
-    def count_text(found: _Found) -> tuple[int, int]:
-        return len(ask_question(show_context(found[1], context))), len(found[1].images)
-
-    largest, longest = list[_Found](), list[_Found]()
+    largest, longest = list[_Sized](), list[_Sized]()
     for place, case in records:
         if isinstance(case, Case):
-            _keep_largest(largest, (place, case), count_pictures)
-            _keep_largest(longest, (place, case), count_text)
-    by_id = {found[1].id: found for found in [*largest, *longest]}
+            pictures, text = _count_named(case), len(ask_question(show_context(case, context)))
+            _keep_largest(largest, (pictures, text, (place, case)))
+            _keep_largest(longest, (text, pictures, (place, case)))
+    by_id = {found[1].id: found for *_, found in [*largest, *longest]}
     return list(by_id.values())
 
 
@@ -86,10 +81,10 @@ def _count_named(case: Case) -> int:
     return sum(len(frames.numbers) if frames else 1 for frames in named)
 
 
-def _keep_largest(kept: list[_Found], new: _Found, size: Callable[[_Found], tuple[int, int]]) -> None:
-    if len(kept) < EACH or size(new) > size(kept[-1]):
+def _keep_largest(kept: list[_Sized], new: _Sized) -> None:
+    if len(kept) < EACH or new[:2] > kept[-1][:2]:
         kept.append(new)
-        kept.sort(key=size, reverse=True)
+        kept.sort(key=lambda sized: sized[:2], reverse=True)
         del kept[EACH:]
 
 
