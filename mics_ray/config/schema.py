@@ -80,6 +80,7 @@ class ModelConfig:
     tensor_parallel: int = 1  # GPUs of one node that share a stage of the model
     pipeline_parallel: int = 1  # stages, each on one node
     gpus: float | None = None  # of one GPU, for a small model; None: whole ones
+    accelerator: str | None = None  # of its GPUs, by Ray's name: H100, A100, L4; None: any
     max_model_len: int | None = None
     trust_remote_code: bool = False  # only with a full commit hash as revision
     engine_kwargs: dict[str, Any] = field(default_factory=dict)  # vLLM's AsyncEngineArgs, by name

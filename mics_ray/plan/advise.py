@@ -68,7 +68,10 @@ def _least_one(plan: PlanConfig) -> dict[str, float]:
 def list_nodes(plan: PlanConfig) -> list[ClusterNode]:
     """The nodes that the plan names, numbered through."""
     sizes = [machine for machine in plan.nodes for _ in range(machine.count)]
-    return [ClusterNode(f"n{number}", size.gpus, size.cpus, f"n{number}") for number, size in enumerate(sizes, 1)]
+    return [
+        ClusterNode(f"n{number}", size.gpus, size.cpus, f"n{number}", False, tuple(filter(None, [size.accelerator])))
+        for number, size in enumerate(sizes, 1)
+    ]
 
 
 def refuse_what_does_not_fit(job: PlanJob, nodes: Sequence[ClusterNode], on_gpu: bool) -> None:

@@ -12,6 +12,7 @@ class NodeSize:
     gpus: float = 0.0
     cpus: float = 1.0
     count: int = 1
+    accelerator: str | None = None  # Ray's name of its GPUs: H100, A100, L4
 
 
 @dataclass

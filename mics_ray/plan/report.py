@@ -24,7 +24,8 @@ def _place_table(plan: JobPlan, nodes: Sequence[ClusterNode]) -> Table:
     for need in plan.wanted:
         where = Counter("+".join(node.name for node in spot.nodes) for spot in plan.spots if spot.entry == need.entry)
         places = ", ".join(f"{name} ({count})" for name, count in where.items()) if need.gpus else "any, on the CPU"
-        table.add_row(need.entry, str(need.replicas), f"{need.gpus * need.stages:g}", places)
+        each = f"{need.gpus * need.stages:g} {need.accelerator or ''}".strip()
+        table.add_row(need.entry, str(need.replicas), each, places)
     return table
 
 

@@ -66,6 +66,7 @@ class KuberayConfig:
     gpu_resource: str = "nvidia.com/gpu"
     nodes: dict[str, str] = field(default_factory=dict)  # labels of the nodes that pods may go to
     gpu_nodes: dict[str, str] = field(default_factory=dict)  # those of GPU pods, besides
+    accelerators: dict[str, dict[str, str]] = field(default_factory=dict)  # an entry's `accelerator` -> labels of nodes
     tolerations: list[dict[str, Any]] = field(default_factory=list)  # of every pod, in Kubernetes' own words
     image_pull_secrets: list[str] = field(default_factory=list)  # names of Secrets for the image's registry
     service_account: str | None = None  # of every pod; None: the namespace's, and one that the operator makes
@@ -90,6 +91,7 @@ class MachineType:
     type: str = MISSING
     cpus: int = MISSING
     gpus: int = 0
+    accelerator: str | None = None  # Ray's name of its GPUs
 
 
 @dataclass

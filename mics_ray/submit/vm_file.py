@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mics_ray.errors import RefusedRun
-from mics_ray.runtime.serving.placement import ReplicaNeed
+from mics_ray.runtime.serving.placement import ACCELERATOR, ReplicaNeed
 from mics_ray.submit.config import NOTHING_TOLD, MachineType, VmConfig
 from mics_ray.submit.job import SubmittedJob
 
@@ -65,12 +65,14 @@ def count_machines(wanted: Iterable[ReplicaNeed], machines: Mapping[str, Machine
     """
     counts: dict[str, int] = {}
     for need in (need for need in wanted if need.gpus):
-        fitting = sorted((one.gpus, name) for name, one in machines.items() if one.gpus >= need.gpus)
+        right = {name: one for name, one in machines.items() if need.accelerator in (None, one.accelerator)}
+        fitting = sorted((one.gpus, name) for name, one in right.items() if one.gpus >= need.gpus)
         if not fitting:
-            biggest = max((one.gpus for one in machines.values()), default=0)
+            biggest = max((one.gpus for one in right.values()), default=0)
+            kind = f" of {need.accelerator}" if need.accelerator else ""
             raise RefusedRun(
-                f"cluster.aws, cluster.gcp: {need.entry} needs {need.gpus:g} GPUs on one machine, "
-                f"the biggest has {biggest}"
+                f"cluster.aws, cluster.gcp: {need.entry} needs {need.gpus:g} GPUs{kind} on one machine, "
+                f"the biggest{kind} has {biggest}"
             )
         gpus, name = fitting[0]
         counts[name] = counts.get(name, 0) + math.ceil(need.limit * need.stages / _stages_per_machine(need, gpus))
@@ -107,7 +109,9 @@ def _ray_start(config: VmConfig, *options: str) -> str:
 def _node_type(config: VmConfig, machine: MachineType, most: int) -> dict[str, Any]:
     spot = config.spot and bool(machine.gpus)
     made = _aws_node(config, machine, spot) if config.provider == "aws" else _gcp_node(config, machine, spot)
-    resources = {"CPU": machine.cpus, "GPU": machine.gpus} if machine.gpus else {"CPU": machine.cpus}
+    resources = {"CPU": machine.cpus} | ({"GPU": machine.gpus} if machine.gpus else {})
+    if machine.accelerator:
+        resources[f"{ACCELERATOR}{machine.accelerator}"] = 1
     return {"resources": resources, "min_workers": 0, "max_workers": most, "node_config": made}
 
 

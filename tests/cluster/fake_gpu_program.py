@@ -1,9 +1,11 @@
 """A Ray cluster that pretends to have GPUs, and replicas on it with a stand-in for the engine; prints what it saw.
 
-The head has one GPU, two nodes have two each. A program of its own, since a process can hold one cluster only.
+The head has one GPU, two nodes have two each, those of the second slices of an H100. A program of its own, since a
+process can hold one cluster only.
 """
 
 import json
+import os
 import tempfile
 from typing import Any
 
@@ -20,6 +22,10 @@ from mics_ray.runtime.serving.replica import ReplicaSpec
 INTERNS = {"wide": InternDefaults(model="w", tensor_parallel=2), "narrow": InternDefaults(model="n", replicas=2)}
 SHARED = {"shared": InternDefaults(model="s", replicas=2, gpus=0.5)}
 DEEP = {"deep": InternDefaults(model="d", pipeline_parallel=2)}
+NAMED = {"named": InternDefaults(model="n", accelerator="H100")}
+ABSENT = {"absent": InternDefaults(model="n", accelerator="B200")}
+SLICES = ["MIG-5b3f9f4c-1f0e-5d1e-8d4e-0d6a2b1c9e77", "MIG-GPU-5b3f9f4c-1f0e-5d1e-8d4e-0d6a2b1c9e78/1/0"]
+"""What SLURM puts into CUDA_VISIBLE_DEVICES where GPUs are cut into slices, in the form of either driver."""
 TOO_WIDE = {"huge": InternDefaults(model="h", tensor_parallel=3)}
 TOO_MANY = {"many": InternDefaults(model="m", replicas=5)}
 
@@ -60,6 +66,8 @@ def seen() -> dict[str, Any]:
     handles, first = started(INTERNS)
     for handle in handles:
         ray.kill(handle)
+    handles, third = started(NAMED)
+    ray.kill(handles[0])
     handles, second = started(SHARED)
     (deep,) = list_needs(DEEP, on_gpu=True)
     (spot,) = place_replicas([deep], nodes) or []
@@ -70,6 +78,9 @@ def seen() -> dict[str, Any]:
         "fits": find_placement_problems(list_needs(INTERNS, on_gpu=True), nodes),
         "replicas": first,
         "shared": second,
+        "named": third,
+        "H100": [node.id for node in nodes if node.accelerators == ("H100",)],
+        "absent": find_placement_problems(list_needs(ABSENT, on_gpu=True), nodes),
         "stages": list(placement_group_table(group)["bundles_to_node_id"].values()),
         "too wide": find_placement_problems(list_needs(TOO_WIDE, on_gpu=True), cluster_nodes()),
         "too many": find_placement_problems(list_needs(TOO_MANY, on_gpu=True), cluster_nodes()),
@@ -81,8 +92,10 @@ if __name__ == "__main__":
         head = {"num_cpus": 1, "num_gpus": 1, "include_dashboard": False, "temp_dir": folder}
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
-            for _ in range(2):
-                cluster.add_node(num_cpus=4, num_gpus=2)
+            cluster.add_node(num_cpus=4, num_gpus=2)
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(SLICES)
+            cluster.add_node(num_cpus=4, num_gpus=2, resources={"accelerator_type:H100": 1})
+            del os.environ["CUDA_VISIBLE_DEVICES"]
             ray.init(cluster.address, log_to_driver=False)
             print(json.dumps(seen()))
         finally:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.fake_gpu_program import SLICES
+
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
@@ -33,7 +35,7 @@ def test_stub_replicas_on_pretended_gpus_never_share_one(seen: dict[str, Any]) -
 
 def test_a_stub_replica_of_tensor_parallel_2_has_two_pretended_gpus_of_one_node(seen: dict[str, Any]) -> None:
     ((_, visible),) = gpus(seen, "wide")
-    assert sorted(visible) == ["0", "1"]
+    assert sorted(visible) in (["0", "1"], SLICES)
     assert all(len(visible) == 1 for _, visible in gpus(seen, "narrow"))
 
 
@@ -53,6 +55,15 @@ def test_the_head_does_no_gpu_work_where_others_have_gpus(seen: dict[str, Any]) 
     nodes = [node for _, node, _ in seen["replicas"] + seen["shared"]] + seen["stages"]
     assert len(nodes) == 7
     assert seen["head"] not in nodes
+
+
+def test_an_intern_that_names_its_accelerator_is_on_a_node_that_has_it_and_sees_one_slice(seen: dict[str, Any]) -> None:
+    ((_, node, visible),) = seen["named"]
+    assert [node] == seen["H100"]
+    assert visible in SLICES
+    (problem,) = seen["absent"]
+    assert problem.startswith("absent needs 1 GPUs of B200 on one node: the cluster has 4 (")
+    assert "2 H100" in problem
 
 
 def test_two_small_stub_replicas_share_a_pretended_gpu(seen: dict[str, Any]) -> None:

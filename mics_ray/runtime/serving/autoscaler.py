@@ -4,8 +4,8 @@ A cluster states its groups of nodes to Ray itself (the cluster configuration in
 Ray's cluster launcher, which leaves its file on the head.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,27 @@ import yaml
 from ray._private.state import state
 from ray.autoscaler.sdk import request_resources
 
-from mics_ray.runtime.serving.placement import ClusterNode, ReplicaNeed
+from mics_ray.runtime.serving.placement import ClusterNode, ReplicaNeed, list_accelerators
 
 LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")
 UNLIMITED_NODES = 256
 """Nodes of a group without a limit."""
 
-Group = tuple[str, float, float, int]
-"""A kind of node: its name, GPUs and cores of one, and how many there may be."""
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A kind of node: its name, GPUs and cores of one, how many there may be, and Ray's names of the GPUs."""
+
+    name: str
+    gpus: float
+    cpus: float
+    most: int
+    accelerators: tuple[str, ...] = ()
+
+    def is_size_of(self, node: ClusterNode) -> bool:
+        """Whether ``node`` could be one of the group. A live one knows its GPUs' name, a group need not say it."""
+        same = (node.gpus, node.cpus) == (self.gpus, self.cpus)
+        return same and set(self.accelerators) <= set(node.accelerators)
 
 
 def find_addable_nodes(live: Sequence[ClusterNode]) -> list[ClusterNode]:
@@ -31,11 +44,18 @@ def find_addable_nodes(live: Sequence[ClusterNode]) -> list[ClusterNode]:
 def list_missing_nodes(groups: Sequence[Group], live: Sequence[ClusterNode]) -> list[ClusterNode]:
     """What is missing of each group; a live node is one of the group whose size it has."""
     # By size: Ray does not say which group a live node belongs to.
-    there = Counter((node.gpus, node.cpus) for node in live if not node.head)
+    there = {group: sum(group.is_size_of(node) for node in live if not node.head) for group in groups}
     return [
-        ClusterNode(f"{name} (by the autoscaler)", gpus, cpus, f"{name}-{number}")
-        for name, gpus, cpus, most in groups
-        for number in range(most - there[gpus, cpus])
+        ClusterNode(
+            f"{group.name} (by the autoscaler)",
+            group.gpus,
+            group.cpus,
+            f"{group.name}-{number}",
+            False,
+            group.accelerators,
+        )
+        for group in groups
+        for number in range(group.most - there[group])
     ]
 
 
@@ -60,7 +80,8 @@ def _read_cluster_config() -> list[Group]:
 
 
 def _parse_group(name: str, resources: Mapping[str, float], most: int) -> Group:
-    return name, float(resources.get("GPU", 0)), float(resources.get("CPU", 0)), UNLIMITED_NODES if most < 0 else most
+    gpus, cpus = float(resources.get("GPU", 0)), float(resources.get("CPU", 0))
+    return Group(name, gpus, cpus, UNLIMITED_NODES if most < 0 else most, list_accelerators(resources))
 
 
 def request_nodes(wanted: Sequence[ReplicaNeed]) -> None:
@@ -69,7 +90,10 @@ def request_nodes(wanted: Sequence[ReplicaNeed]) -> None:
     A later call replaces an earlier one.
     """
     bundles = [
-        {"GPU": need.gpus, "CPU": need.cpus} for need in wanted if need.gpus for _ in range(need.replicas * need.stages)
+        {"GPU": need.gpus, "CPU": need.cpus, **need.accelerator_bit}
+        for need in wanted
+        if need.gpus
+        for _ in range(need.replicas * need.stages)
     ]
     if bundles:  # an empty request would take back an earlier one
         request_resources(bundles=bundles)

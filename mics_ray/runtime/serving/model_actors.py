@@ -24,6 +24,7 @@ from mics_ray.runtime.serving.placement import (
     Placement,
     ReplicaNeed,
     find_placement_problems,
+    list_accelerators,
     list_needs,
     place_replicas,
     usable_nodes,
@@ -181,7 +182,8 @@ def free_nodes() -> list[ClusterNode]:
 
 def _parse_node(node: Mapping[str, Any], resources: Mapping[str, float]) -> ClusterNode:
     gpus, cpus = resources.get("GPU", 0.0), resources.get("CPU", 0.0)
-    return ClusterNode(node["NodeManagerHostname"], gpus, cpus, node["NodeID"], HEAD in node["Resources"])
+    kinds = list_accelerators(node["Resources"])
+    return ClusterNode(node["NodeManagerHostname"], gpus, cpus, node["NodeID"], HEAD in node["Resources"], kinds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from importlib import metadata
 from pathlib import Path
 
 from mics_ray.config.keys import DIRECTORY
-from mics_ray.runtime.serving.placement import ReplicaNeed
+from mics_ray.errors import RefusedRun
+from mics_ray.runtime.serving.placement import ACCELERATOR, ReplicaNeed
 from mics_ray.submit.config import KuberayConfig
 from mics_ray.submit.job import SubmittedJob
 from mics_ray.submit.kuberay.pods import (
@@ -40,6 +41,7 @@ class PodGroup:
     least: int
     most: int
     gpus: int
+    accelerator: str | None = None
 
 
 def worker_groups(wanted: Sequence[ReplicaNeed]) -> list[PodGroup]:
@@ -50,7 +52,8 @@ def worker_groups(wanted: Sequence[ReplicaNeed]) -> list[PodGroup]:
 def _pod_group(need: ReplicaNeed) -> PodGroup:
     together = max(1, int(1 / need.gpus + 1e-9)) if need.stages == 1 else 1
     least, most = (math.ceil(count * need.stages / together) for count in (need.replicas, need.limit))
-    return PodGroup(need.entry.lower().replace("_", "-").replace(".", "-"), least, most, math.ceil(need.gpus))
+    name = need.entry.lower().replace("_", "-").replace(".", "-")
+    return PodGroup(name, least, most, math.ceil(need.gpus), need.accelerator)
 
 
 def build_manifests(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]] = ()) -> list[Manifest]:
@@ -131,15 +134,30 @@ def _worker_group(config: KuberayConfig, group: PodGroup) -> Manifest:
     for bound in ("limits", "requests"):
         container["resources"][bound][config.gpu_resource] = str(group.gpus)
     # A GPU pod has no business with the Kubernetes API; the head's autoscaler has.
-    spec = build_pod(config, container, config.gpu_nodes) | {"automountServiceAccountToken": False}
+    nodes = {**config.gpu_nodes, **_find_accelerator_nodes(config, group)}
+    spec = build_pod(config, container, nodes) | {"automountServiceAccountToken": False}
     return {
         "groupName": group.name,
         "replicas": group.least,
         "minReplicas": group.least,
         "maxReplicas": group.most,
         "rayStartParams": {"num-gpus": str(group.gpus), **store_parameter(config)},
+        # For the autoscaler, which sees no pod of a group before it has made one.
+        **({"resources": {f"{ACCELERATOR}{group.accelerator}": "1"}} if group.accelerator else {}),
         "template": {"spec": spec},
     }
+
+
+def _find_accelerator_nodes(config: KuberayConfig, group: PodGroup) -> dict[str, str]:
+    """Labels of the nodes with the GPUs that the model asks for. Raises :class:`RefusedRun` where nobody says them."""
+    if group.accelerator is None:
+        return {}
+    if group.accelerator not in config.accelerators:
+        raise RefusedRun(
+            f"cluster.accelerators: {group.name} asks for {group.accelerator}; say which nodes have them: "
+            f"'cluster.accelerators={{{group.accelerator}: {{LABEL: VALUE}}}}'"
+        )
+    return config.accelerators[group.accelerator]
 
 
 def _config_map(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[str, Path]]) -> Manifest:

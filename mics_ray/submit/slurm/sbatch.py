@@ -81,7 +81,10 @@ def check_slurm(config: SlurmConfig, job: SubmittedJob) -> None:
         if getattr(config, name) < least:
             raise RefusedRun(f"cluster.{name}: {getattr(config, name)} is below {least}")
     _refuse_places(config)
-    machines = [ClusterNode(f"node {n + 1}", config.gpus_per_node, config.cpus_per_node) for n in range(config.nodes)]
+    # Which GPUs the nodes have only they can say, and do when the job starts.
+    kinds = tuple(need.accelerator for need in job.needs if need.accelerator)
+    gpus, cpus = config.gpus_per_node, config.cpus_per_node
+    machines = [ClusterNode(f"node {number}", gpus, cpus, "", False, kinds) for number in range(1, config.nodes + 1)]
     # Without GPUs the models run on CPUs and reserve nothing.
     if config.gpus_per_node and (problems := find_placement_problems(job.needs, machines)):
         raise RefusedRun(f"{'; '.join(problems)}; see cluster.nodes and cluster.gpus_per_node")

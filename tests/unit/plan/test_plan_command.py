@@ -44,6 +44,25 @@ def test_a_mentor_of_72b_and_a_judge_on_our_gpus_have_their_places_and_no_quota(
     )
 
 
+def test_a_plan_knows_nodes_of_several_kinds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    mixed = "plan.nodes=[{gpus:4,cpus:64,accelerator:H100},{gpus:4,cpus:64,accelerator:L4}]"
+    named = ["interns.internvl3_8b.accelerator=H100", "interns.qwen2_vl_7b.accelerator=L4"]
+    many = ["interns.internvl3_8b.replicas={min: 1, max: 9}"]
+    assert main([*PAPER, *named, *many, mixed]) == EXIT_OK
+    printed = capsys.readouterr().out
+    rows = {cells[0]: cells[1:] for line in printed.splitlines() if len(cells := re.findall(r"[^│┃\s]+", line)) >= 5}
+    assert rows["internvl3_8b"] == ["4", "1", "H100", "n1", "(4)"]
+    assert rows["qwen2_vl_7b"] == ["1", "1", "L4", "n2", "(1)"]
+    assert rows["qwen25_vl_7b"][:2] == ["1", "1"]
+    assert main([*PAPER, "interns.internvl3_8b.accelerator=B200", mixed]) == EXIT_REFUSED
+    assert "internvl3_8b needs 1 GPUs of B200 on one node: the cluster has 8 (4 H100, 4 L4)" in capsys.readouterr().err
+    assert main([*PAPER, *named]) == EXIT_REFUSED
+    assert "internvl3_8b asks for H100, and models run on CPUs here" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [

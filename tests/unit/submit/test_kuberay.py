@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ray.autoscaler._private.kuberay.autoscaling_config import _get_ray_resources_from_group_spec
 
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.runtime.serving.placement import ReplicaNeed
@@ -195,6 +196,34 @@ def test_what_a_cluster_asks_of_pods_stands_in_every_pod(standing: bool) -> None
         assert pod["nodeSelector"] == {"pool": "hospital", "nvidia.com/gpu.product": "NVIDIA-L40S"}
         assert pod["tolerations"][2]["key"] == "nvidia.com/gpu"
         assert pod["automountServiceAccountToken"] is False
+
+
+def test_an_intern_that_names_its_accelerator_has_pods_on_nodes_that_have_it() -> None:
+    labels = "cluster.accelerators={H100: {nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3}, L4: {pool: small}}"
+    named = described("interns.internvl3_8b.accelerator=H100", "interns.qwen2_vl_7b.accelerator=L4")
+    (made,) = build_manifests(configured(labels, "cluster.gpu_nodes={pool: gpu}"), named)
+    assert problems(made) == []
+    groups = {group["groupName"]: group for group in made["spec"]["rayClusterSpec"]["workerGroupSpecs"]}
+    nodes = {name: group["template"]["spec"]["nodeSelector"] for name, group in groups.items()}
+    assert nodes == {
+        "internvl3-8b": {"pool": "gpu", "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},
+        "qwen2-vl-7b": {"pool": "small"},
+        "qwen25-vl-7b": {"pool": "gpu"},
+    }
+    assert groups["internvl3-8b"]["resources"] == {"accelerator_type:H100": "1"}
+    assert "resources" not in groups["qwen25-vl-7b"]
+    with pytest.raises(RefusedRun, match=r"cluster\.accelerators: qwen2-vl-7b asks for L4; say which nodes have them"):
+        build_manifests(configured("cluster.accelerators={H100: {a: b}}"), named)
+
+
+def test_ray_s_autoscaler_reads_the_accelerator_of_a_group() -> None:
+    """In Ray's own words, from the very manifest."""
+    (made,) = build_manifests(
+        configured("cluster.accelerators={H100: {a: b}}"), described("interns.internvl3_8b.accelerator=H100")
+    )
+    (group,) = [one for one in made["spec"]["rayClusterSpec"]["workerGroupSpecs"] if one["groupName"] == "internvl3-8b"]
+    read = _get_ray_resources_from_group_spec(group, is_head=False)
+    assert {"CPU": 8, "GPU": 1, "accelerator_type:H100": 1}.items() <= read.items()
 
 
 def test_pods_say_nothing_that_no_setting_says() -> None:

@@ -235,6 +235,13 @@ def test_group_files_are_read_where_they_lie(tmp_path: Path) -> None:
     assert f"--config-dir {tmp_path} " in render_sbatch(SlurmConfig(dir="/s"), keyed, "/work")
 
 
+def test_which_gpus_the_nodes_have_is_left_to_them() -> None:
+    words = ["mentors=local", "judge=local", "interns=paper", "data.cases=c", "run.dir=r"]
+    named = describe_job([*words, "interns.internvl3_8b.accelerator=H100"], None, "/")
+    config = SlurmConfig(dir="/s", gpus_per_node=4, gpu_type="nvidia_h100_80gb_hbm3")
+    assert render_sbatch(config, named, "/")
+
+
 def test_interns_run_on_cpus_where_no_gpus_are_asked_for() -> None:
     words = ["mentors=local", "judge=local", "interns=paper", "data.cases=c", "run.dir=r"]
     assert "gpus-per-node" not in render_sbatch(SlurmConfig(dir="/s"), describe_job(words, None, "/"), "/")

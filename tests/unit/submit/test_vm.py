@@ -12,7 +12,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
-from mics_ray.runtime.serving.autoscaler import read_launcher_file
+from mics_ray.runtime.serving.autoscaler import Group, read_launcher_file
 from mics_ray.runtime.serving.placement import ReplicaNeed
 from mics_ray.submit.command import SubmitArguments, run_action
 from mics_ray.submit.config import MachineType, VmConfig, compose_cluster
@@ -99,18 +99,30 @@ def test_each_intern_goes_to_the_smallest_machine_that_holds_it() -> None:
         count_machines([ReplicaNeed("huge", 1, 16, 1.0)], machines)
 
 
+def test_an_intern_that_names_its_accelerator_goes_to_a_machine_that_has_it(tmp_path: Path) -> None:
+    machines = {
+        "old": MachineType("a", 8, 1, "T4"),
+        "new": MachineType("b", 48, 4, "H100"),
+        "any": MachineType("c", 8, 2),
+    }
+    named = ReplicaNeed("named", 2, 1, 1.0, accelerator="H100")
+    assert count_machines([named, ReplicaNeed("small", 1, 1, 1.0)], machines) == {"new": 1, "old": 1}
+    with pytest.raises(RefusedRun, match="wide needs 8 GPUs of T4 on one machine, the biggest of T4 has 1"):
+        count_machines([ReplicaNeed("wide", 1, 8, 1.0, accelerator="T4")], machines)
+
+
 def test_machines_follow_the_interns_in_the_same_configuration(tmp_path: Path) -> None:
     job = described("interns.internvl3_8b.tensor_parallel=4", "interns.qwen2_vl_7b.replicas={min: 1, max: 3}")
     types = build_cluster_file(config("gcp", tmp_path), job, "/token")["available_node_types"]
     assert {name: one["max_workers"] for name, one in types.items()} == {"head": 0, "gpu_1": 4, "gpu_4": 1}
-    assert types["gpu_4"]["resources"] == {"CPU": 48, "GPU": 4}
+    assert types["gpu_4"]["resources"] == {"CPU": 48, "GPU": 4, "accelerator_type:L4": 1}
     assert "GPU" not in types["head"]["resources"]
 
 
 def test_the_run_on_the_head_sees_what_the_autoscaler_can_add(tmp_path: Path) -> None:
     file = tmp_path / "ray_bootstrap_config.yaml"
     file.write_text(yaml.safe_dump(build_cluster_file(config("aws", tmp_path), described(), "/token")))
-    assert read_launcher_file(file) == [("gpu_1", 1, 8, 3)]
+    assert read_launcher_file(file) == [Group("gpu_1", 1, 8, 3, ("A10G",))]
 
 
 def test_the_cluster_asks_for_a_token_and_listens_inside_only(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Placement of replicas, without Ray."""
 
+import pytest
+
 from mics_ray.config.schema import Engine, InternDefaults
 from mics_ray.runtime.serving.placement import (
     ClusterNode,
@@ -201,3 +203,63 @@ def test_shares_that_fill_a_node_exactly_fit_whatever_floating_point_makes_of_th
 def test_a_share_goes_to_the_fullest_gpu_that_has_room() -> None:
     shares = [ReplicaNeed(f"of {share}", 1, share, 0) for share in (0.7, 0.6, 0.3, 0.2, 0.2)]
     assert find_placement_problems(shares, [ClusterNode("n1", 2, 4)]) == []
+
+
+MIXED = [
+    ClusterNode("n1", 8, 64, accelerators=("H100",)),
+    ClusterNode("n2", 4, 64, accelerators=("L4",)),
+    ClusterNode("n3", 4, 64),
+]
+
+
+def of(kind: str | None, count: int = 1, gpus: float = 1, stages: int = 1) -> ReplicaNeed:
+    return ReplicaNeed(f"on {kind}", count, gpus, 1, stages=stages, accelerator=kind)
+
+
+def test_an_intern_that_names_its_accelerator_goes_to_nodes_that_have_it() -> None:
+    assert names(place_replicas([of("H100", 2), of("L4"), of(None, 9)], MIXED)) == [
+        ("on H100", ["n1"]), ("on H100", ["n1"]), ("on L4", ["n2"]),
+        *[("on None", ["n2"])] * 3, *[("on None", ["n3"])] * 4, *[("on None", ["n1"])] * 2,
+    ]  # fmt: skip
+    (deep,) = place_replicas([of("L4", gpus=2, stages=2)], MIXED) or []
+    assert [node.name for node in deep.nodes] == ["n2", "n2"]
+    assert place_replicas([of("A100-80G", gpus=0.5)], [ClusterNode("n", 1, 1, accelerators=("A100", "A100-80G"))])
+
+
+def test_a_wide_intern_does_not_take_the_accelerator_that_another_names() -> None:
+    """Widest first would give it the only H100s; both fit."""
+    two = [ClusterNode("n1", 4, 64, accelerators=("H100",)), ClusterNode("n2", 4, 64, accelerators=("L4",))]
+    assert names(place_replicas([of(None, gpus=4), of("H100")], two)) == [("on None", ["n2"]), ("on H100", ["n1"])]
+
+
+THERE = "the cluster has 16 (8 H100, 4 L4, 4 of no name), the biggest node"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (of("B200"), f"on B200 needs 1 GPUs of B200 on one node: {THERE} of B200 (none) 0"),
+        (of("L4", gpus=8), f"on L4 needs 8 GPUs of L4 on one node: {THERE} of L4 (n2) 4"),
+        (
+            of("L4", 5),
+            "the models need 5 GPUs (on L4 5 x 1 of L4), each replica's on one node with a core to spare: "
+            f"{THERE} (n1) 8",
+        ),
+    ],
+)
+def test_an_accelerator_that_is_not_there_or_too_few_is_said_with_what_is_there(wanted: ReplicaNeed, said: str) -> None:
+    assert find_placement_problems([wanted], MIXED) == [said]
+
+
+def test_ray_is_told_the_accelerator_of_a_replica_and_of_each_bundle() -> None:
+    (need,) = list_needs({"a": InternDefaults(model="a", accelerator="H100")}, on_gpu=True)
+    assert need.ray_options == {"num_gpus": 1, "num_cpus": 1.0, "resources": {"accelerator_type:H100": 0.001}}
+    (deep,) = list_needs({"a": InternDefaults(model="a", accelerator="L4", pipeline_parallel=2)}, on_gpu=True)
+    assert deep.bundles == [{"GPU": 1.0, "CPU": 1.0, "accelerator_type:L4": 0.001}] * 2
+
+
+def test_an_accelerator_that_is_named_is_never_quietly_a_cpu() -> None:
+    wanted = list_needs({"a": InternDefaults(model="a", accelerator="H100")}, on_gpu=False)
+    assert find_placement_problems(wanted, [ClusterNode("n1", 0, 2)]) == [
+        "a asks for H100, and models run on CPUs here"
+    ]
