@@ -1,9 +1,11 @@
-"""Draw the pictures of the README and of docs/report.md: screenshots of a demo's report. Run by `make pictures`.
+"""Draw the pictures of the README, of docs/report.md and docs/review.md: screenshots of a demo. Run by `make pictures`.
 
 ``PYTHONPATH=. python scripts/docs/pictures.py [RUN]``; RUN is the folder of a finished demo, by default the newest.
 """
 
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from mics_ray.io.shards import iter_rows
 from mics_ray.review.report import make_report
 from mics_ray.review.run_source import open_source
 from tests.support.browser import CHROMIUM, file_address, open_page, start_browser
+from tests.support.review_server import start_review
 
 DOCS = Path(__file__).parents[2] / "docs"
 SMALL = {"width": 420, "height": 900}
@@ -44,7 +47,32 @@ def main(argv: Sequence[str]) -> int:
             ".node-panel h3",
             ".trees .card",
         )
+        take_review(browser, run, DOCS / "review")
     return EXIT_OK
+
+
+def take_review(browser: Any, run: Path, folder: Path) -> None:
+    """Take screenshots of the page on which chains are marked; its marks go to a copy of the run."""
+    folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as place:
+        copy = Path(place) / run.name
+        shutil.copytree(run, copy, ignore=shutil.ignore_patterns("report*", "cache", "reviews"))
+        with start_review(copy, "anna", "review.order=uncertainty") as server:
+            with open_page(browser, server.address, viewport=LARGE, color_scheme="light") as seen:
+                seen.wait_for("#review-place", "0 of")
+                seen.page.keyboard.press("r")
+                seen.wait_for("#review-place", "1 of")
+                seen.page.keyboard.press("w")
+                seen.wait_for("#review-place", "2 of")
+                seen.page.keyboard.press("k")
+                seen.page.keyboard.press("c")
+                seen.page.keyboard.type("I see no ring there.")
+                seen.page.keyboard.press("Escape")
+                seen.wait_for("#said", "comment kept")
+                seen.page.screenshot(path=folder / "page.png")
+                address = seen.page.url
+            take(browser, address, folder / "page_dark_narrow.png", SMALL, "dark", "#review-place")
+    print(folder / "page.png")
 
 
 def find_case(run: Path) -> str:
