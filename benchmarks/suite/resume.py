@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +103,8 @@ def kill_half_way(command: list[str], provider: ProviderProcess, half: int) -> f
 def kill_family(pid: int) -> None:
     """A process and all below it, at once."""
     for member in list_family(dict(read_processes()), {pid: ""}):
-        os.kill(member, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(member, signal.SIGKILL)
 
 
 def measure_input(folder: Path, records: int) -> Iterator[Figure]:

@@ -1,0 +1,60 @@
+"""What single benchmarks work out from what they saw."""
+
+import pytest
+
+from benchmarks.harness.processes import ProcessWatch, Sample, Track
+from benchmarks.harness.simulation import Played, SimulatedChat
+from benchmarks.suite.makespan import bound_seconds
+from benchmarks.suite.memory import APART, measure_growth
+from benchmarks.suite.prefix_routing import BLOCK, SimulatedReplica
+
+
+def grow(megabytes: float, handles: int) -> ProcessWatch:
+    """A worker that is busy from second 10 to 110 and grows evenly by so much in that time."""
+    watch = ProcessWatch({})
+    shares = [min(max((second - 10) / 100, 0.0), 1.0) for second in range(130)]
+    busy = [Sample(n, 100 * s, 50 + megabytes * s, 20 + round(handles * s), 8) for n, s in enumerate(shares)]
+    watch.tracks[(1, 0)] = Track("search worker", busy)
+    watch.tracks[(2, 0)] = Track("search worker", [Sample(0.0, 0.0, 999.0, 1, 1)])  # one that ended at once
+    return watch
+
+
+@pytest.mark.parametrize(("megabytes", "handles"), [(0.0, 0), (40.0, 0), (40.0, 200)])
+def test_growth_is_of_the_late_part_over_the_early_one(megabytes: float, handles: int) -> None:
+    grown = measure_growth(grow(megabytes, handles), "search worker")
+    assert grown.megabytes / APART == pytest.approx(megabytes, rel=0.06, abs=0.01)
+    assert grown.handles / APART == pytest.approx(handles, rel=0.06, abs=0.01)
+    assert grown.threads == 0
+
+
+def test_a_run_too_short_to_tell_is_an_error() -> None:
+    watch = ProcessWatch({})
+    watch.tracks[(1, 0)] = Track("search worker", [Sample(0.0, 0.0, 1.0, 1, 1), Sample(1.0, 1.0, 1.0, 1, 1)])
+    with pytest.raises(RuntimeError, match="too short"):
+        measure_growth(watch, "search worker")
+
+
+@pytest.mark.parametrize(
+    ("limits", "bound"),
+    [
+        ({}, 30.0),
+        ({"mentor_0": {"requests_per_minute": 60}}, 119.0),
+        ({"mentor_0": {"requests_per_minute": 60}, "judge": {"requests_per_minute": 600}}, 199.0),
+        ({"judge": {"max_in_flight": 4}}, 250.0),
+    ],
+)
+def test_the_bound_is_the_largest_of_quotas_places_and_the_longest_case(
+    limits: dict[str, dict[str, float]], bound: float
+) -> None:
+    chat = SimulatedChat(busy_s={"judge-0": 1000.0})
+    played = Played(chat, 300.0, (10.0, 30.0), {"mentor_0": 120, "judge": 2000}, {})
+    assert bound_seconds(played, limits, 30.0) == pytest.approx(bound)
+
+
+def test_a_replica_forgets_the_blocks_that_were_used_longest_ago() -> None:
+    prompts = {name: [f"{name}{n}" for n in range(2 * BLOCK + 3)] for name in "abc"}
+    replica = SimulatedReplica(room=4)
+    for name in "abacab":  # c takes b's place, b takes c's; a is asked for often enough
+        replica.count_prompt(prompts[name])
+    assert replica.served == 2 * BLOCK * 2
+    assert replica.sent == 6 * (2 * BLOCK + 3)
