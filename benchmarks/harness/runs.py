@@ -61,10 +61,12 @@ def make_record(number: int, without_answer: bool = False) -> dict[str, Any]:
 
 
 def write_cases(path: Path, count: int, without_answer: bool = False) -> None:
-    """``count`` cases without pictures."""
+    """``count`` cases without pictures; ``without_answer``: but for the first, since a run of rejected ones fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        file.writelines(json.dumps(make_record(number, without_answer)) + "\n" for number in range(count))
+        file.writelines(
+            json.dumps(make_record(number, without_answer and number > 0)) + "\n" for number in range(count)
+        )
 
 
 def generate_command(folder: Path, *overrides: str) -> list[str]:
