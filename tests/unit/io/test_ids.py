@@ -1,7 +1,10 @@
 import pickle
+import random
 import tracemalloc
 
-from mics_ray.io.index.ids import IdSet
+import numpy as np
+
+from mics_ray.io.index.ids import IdSet, hash_id
 
 
 def test_add_says_whether_the_id_was_unknown() -> None:
@@ -11,6 +14,23 @@ def test_add_says_whether_the_id_was_unknown() -> None:
     assert "c" not in ids
     assert 7 not in ids
     assert len(ids) == 3
+
+
+def test_many_hashes_at_a_time_are_as_one_after_the_other() -> None:
+    chance, one, many = random.Random(0), IdSet(), IdSet()
+    for size in (0, 1, 50, 3, 400, 2, 900, 0, 7):
+        hashes = np.array([hash_id(str(chance.randrange(900))) for _ in range(size)], np.uint64)
+        assert many.has_hashes(hashes).tolist() == [one.has_hashes(hashes[at : at + 1]).all() for at in range(size)]
+        for hashed in hashes.tolist():
+            one.add_hash(hashed)
+        many.add_hashes(hashes)
+        assert many.has_hashes(hashes).all()
+        assert len(many) == len(one)
+        assert many.sort_hashes().tolist() == one.sort_hashes().tolist()
+        assert [str(number) in many for number in range(900)] == [str(number) in one for number in range(900)]
+    again = pickle.loads(pickle.dumps(many))
+    assert not again.add_hash(int(hashes[0]))
+    assert again.add("another")
 
 
 def test_it_survives_pickling() -> None:
