@@ -9,11 +9,13 @@ from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.io import scan
+from mics_ray.io.index.shard_index import INDEX
 from mics_ray.io.records import Rejection, parse_record
 from mics_ray.io.rows import rejected_row
-from mics_ray.io.shards import ShardStore, list_shards
+from mics_ray.io.shards import ShardStore, list_shards, read_committed
 from mics_ray.jobs.generation import prepare_generation, uses_simulated_models
-from mics_ray.jobs.run_folder import RunFolder
+from mics_ray.jobs.lock import RunLock
+from mics_ray.jobs.run_folder import WRITER_LOCK, RunFolder
 from mics_ray.models.replies.ledger import Ledger
 from tests.support.damage import flip
 from tests.support.provider import record
@@ -61,6 +63,24 @@ def test_a_folder_without_rows_binds_nobody_and_one_with_rows_does(tmp_path: Pat
     with pytest.raises(RefusedRun, match="seed: 1 -> 2"), prepare_generation(config(tmp_path, "seed=2")):
         pass
     assert json.loads((tmp_path / "run/identity.json").read_text())["seed"] == 1
+
+
+def test_what_a_start_had_to_read_of_the_shards_is_noted_unless_their_writer_is_there(tmp_path: Path) -> None:
+    results = tmp_path / "run/results"
+    with prepare_generation(config(tmp_path)) as job:
+        ShardStore(results).commit([rejected_row(Rejection(1, "phantom-001", "for the test"), job.stamp)])
+    (results / INDEX).unlink()
+    with RunLock(results / WRITER_LOCK), prepare_generation(config(tmp_path)) as job:
+        assert job.pending == 31
+    assert not (results / INDEX).exists()
+    with prepare_generation(config(tmp_path)) as job:
+        assert job.pending == 31
+    assert read_committed(results).indexed
+    # What is refused leaves the folder as it was.
+    (results / INDEX).unlink()
+    with pytest.raises(RefusedRun), prepare_generation(config(tmp_path, "seed=1")):
+        pass
+    assert not (results / INDEX).exists()
 
 
 @pytest.mark.parametrize("left", [None, "", "{"])
