@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import nlargest
 from typing import Any
 
 from eval.chains import score_own_chain
@@ -13,8 +14,9 @@ from eval.rows import answer_row
 from eval.scoring.reading import Reading, read_reply
 from eval.scoring.rules import check_by_rule, make_judge_case, question_text
 from eval.types import Answered, ChainState, OwnChain
-from mics_ray.assemble.locations import JUDGE
+from mics_ray.assemble.locations import JUDGE, list_models, list_served
 from mics_ray.assemble.panel import PanelBuilder, build_intern_template
+from mics_ray.assemble.trial import EACH, RecordingModel, Trial, make_trial
 from mics_ray.core.frames import label_frames
 from mics_ray.core.ports import Judge
 from mics_ray.core.seeds import derive_seed
@@ -119,6 +121,31 @@ class Examiner:
         log.error("item %s failed: %s", question.id, type(leaf).__name__)
         failure = Failure("internal", f"{type(leaf).__name__}, see logs/")
         return Answered(question.item, question.benchmark, failure=failure)
+
+
+async def build_trials(work: Work) -> list[Trial]:
+    """What the model is asked of the items with the most pictures and the longest questions, if it is served here."""
+    if MODEL not in list_served(work.config):
+        return []
+    trials = []
+    for question in _choose_largest(work.pending):
+        asked: list[tuple[Request, Pictures | None]] = []
+        await Examiner(work, _record_into(work, asked)).answer_item(question)
+        trials += [make_trial(question.id, *one) for one in asked if one[0].entry == MODEL]
+    return trials
+
+
+def _record_into(work: Work, asked: list[tuple[Request, Pictures | None]]) -> ModelsFor:
+    models = dict.fromkeys(list_models(work.config), RecordingModel(asked))
+    return lambda _: models
+
+
+def _choose_largest(questions: Sequence[Question]) -> list[Question]:
+    sizes = [(len(one.item.images), len(question_text(one.item)) + len(one.item.context)) for one in questions]
+    places = range(len(questions))
+    widest = nlargest(EACH, places, key=lambda place: sizes[place])
+    longest = nlargest(EACH, places, key=lambda place: sizes[place][::-1])
+    return [questions[place] for place in dict.fromkeys([*widest, *longest])]
 
 
 async def _ask_and_check(

@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from eval.answer import Examiner
+from eval.answer import Examiner, build_trials
 from eval.answer_writer import AnswerWriter, Score
 from eval.bert_score import bert_scores
 from eval.prepare import Work
@@ -21,6 +21,7 @@ from mics_ray.runtime.monitor.progress import Progress
 from mics_ray.runtime.serving.model_actors import remote_replicas, start_replicas
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 from mics_ray.runtime.serving.replica_state import ReplicaDown
+from mics_ray.runtime.serving.trial_requests import try_engines
 
 
 def answer_pending(work: Work, progress: Progress, replicas: StartReplicas = start_replicas) -> JobEnd:
@@ -44,6 +45,8 @@ async def _answer_on_cluster(work: Work, progress: Progress, replicas: StartRepl
     try:
         progress.show_phase(f"loading {', '.join(actors.replicas) or 'no engine'}")
         await _wait_for_engines(actors, stop, str(work.folder.logs))
+        trials = await build_trials(work)
+        await asyncio.to_thread(try_engines, trials, actors.replicas, stop.raise_if_asked)
         progress.show_phase(f"asking {len(work.pending)} items")
         began = time.monotonic()
         await _answer_items(work, actors, answers, progress, stop)

@@ -89,12 +89,13 @@ def _keep_largest(kept: list[_Sized], new: _Sized) -> None:
 
 
 @dataclass(slots=True)
-class _Recorder:
+class RecordingModel:
     """A model that keeps what it is asked and answers nothing."""
 
     asked: list[tuple[Request, Pictures | None]]
 
     async def complete(self, request: Request, pictures: Pictures | None) -> Reply:
+        """Raises :class:`LostCall`."""
         self.asked.append((request, pictures))
         raise LostCall(Failure("recorded", "a trial request"))
 
@@ -103,7 +104,7 @@ async def _record_requests(config: Config, pictured: PicturedCase) -> Iterator[T
     """What the roles ask of the models that are served here, by the roles' own code."""
     case = label_frames(show_context(pictured.case, read_context(config.data.context)))
     asked: list[tuple[Request, Pictures | None]] = []
-    models = dict.fromkeys([*list_served(config), *list_endpoints(config)], _Recorder(asked))
+    models = dict.fromkeys([*list_served(config), *list_endpoints(config)], RecordingModel(asked))
     panel = PanelBuilder(config, models).build_panel(pictured.mentor, pictured.intern, UsageMeter())
     for mentor in panel.mentors.values():
         with suppress(LostCall):
@@ -114,8 +115,9 @@ async def _record_requests(config: Config, pictured: PicturedCase) -> Iterator[T
     with suppress(LostCall):
         await panel.judge.compare(case, case.answer, config.seed)
     served = list_served(config)
-    return (
-        Trial(request.entry, case.id, replace(request, max_tokens=NEW_TOKENS), pictures)
-        for request, pictures in asked
-        if request.entry in served
-    )
+    return (make_trial(case.id, *one) for one in asked if one[0].entry in served)
+
+
+def make_trial(case_id: str, request: Request, pictures: Pictures | None) -> Trial:
+    """A request as it was recorded, for a few words only."""
+    return Trial(request.entry, case_id, replace(request, max_tokens=NEW_TOKENS), pictures)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eval.answer import Examiner, first_error
+from eval.answer import Examiner, build_trials, first_error
 from eval.chains import find_leaks
 from eval.prepare import Question, Work, check_job, prepare_evaluation
 from eval.types import Item, Kind
@@ -236,6 +236,23 @@ async def test_an_error_of_ours_fails_one_item_and_shows_no_text(tmp_path: Path)
         model = Scripted(lambda request: KeyError("a patient's words"))
         made = await row(found, open_item(found), model=model, judge=model)
     assert (made["lenient"], made["failure"]) == ("unknown", "internal: KeyError, see logs/")
+
+
+async def test_engines_try_the_largest_items_as_they_will_be_asked(tmp_path: Path) -> None:
+    with work(tmp_path) as found:
+        wide = replace(open_item(found), benchmark="wide")
+        wide = replace(wide, item=replace(wide.item, images=wide.item.images * 3))
+        long = replace(open_item(found), benchmark="long")
+        long = replace(long, item=replace(long.item, question="Where? " * 400))
+        bad = replace(wide, benchmark="bad", item=replace(wide.item, images=("no.png",) * 9))
+        trials = await build_trials(replace(found, pending=[*found.pending, wide, long, bad]))
+    by_name = {trial.case_id.partition("/")[0]: trial for trial in trials}
+    assert set(by_name) >= {"wide", "long"}
+    assert "bad" not in by_name, "it has a row that says what is wrong"
+    assert {trial.entry for trial in trials} == {"model"}
+    assert by_name["wide"].pictures is not None
+    assert len(by_name["wide"].pictures.files) == 3 * len(open_item(found).item.images)
+    assert "Where? Where?" in by_name["long"].request.text
 
 
 async def test_a_refusing_judge_ends_the_evaluation(tmp_path: Path) -> None:
