@@ -69,5 +69,5 @@ def list_serving_nodes(
     if not on_gpu:
         return list(nodes)
     if (placements := place_replicas(wanted, nodes)) is None:
-        return usable_nodes(nodes)
+        return [node for node in usable_nodes(nodes) if node.can_hold(need)]
     return list({node.id: node for one in placements if one.entry == need.entry for node in one.nodes}.values())

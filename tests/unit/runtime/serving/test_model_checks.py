@@ -1,5 +1,7 @@
 """On which nodes the files of a model are looked at."""
 
+from dataclasses import replace
+
 from mics_ray.runtime.serving.model_checks import list_serving_nodes
 from mics_ray.runtime.serving.placement import ClusterNode, ReplicaNeed
 
@@ -27,4 +29,6 @@ def test_a_replica_that_needs_no_gpu_may_be_anywhere() -> None:
 
 def test_without_room_all_that_may_hold_it_are_looked_at() -> None:
     assert names(ReplicaNeed("many", 9, 2, 1.0), HEAD, SMALL, LARGE) == {"small", "large"}
+    h200 = ReplicaNeed("many", 9, 2, 1.0, accelerator="H200")
+    assert names(h200, HEAD, SMALL, replace(LARGE, accelerators=("H200",))) == {"large"}
     assert names(ReplicaNeed("one", 1, 1, 1.0), ClusterNode("boot", 0, 4, "b", True)) == set()
