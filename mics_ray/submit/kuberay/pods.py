@@ -58,7 +58,9 @@ def build_pod(config: KuberayConfig, container: Manifest, gpu_nodes: Mapping[str
         spec["nodeSelector"] = nodes
     tolerations = [dict(toleration) for toleration in config.tolerations]
     if gpu_nodes is not None:
-        tolerations.append({"key": config.gpu_resource, "operator": "Exists", "effect": "NoSchedule"})
+        # Nodes whose GPUs are cut into slices are tainted by the whole one's name.
+        names = dict.fromkeys(["nvidia.com/gpu", config.gpu_resource])
+        tolerations += [{"key": name, "operator": "Exists", "effect": "NoSchedule"} for name in names]
     if tolerations:
         spec["tolerations"] = tolerations
     add_mount(spec, container, "data", config.mount, {"persistentVolumeClaim": {"claimName": config.volume_claim}})

@@ -226,6 +226,17 @@ def test_ray_s_autoscaler_reads_the_accelerator_of_a_group() -> None:
     assert {"CPU": 8, "GPU": 1, "accelerator_type:H100": 1}.items() <= read.items()
 
 
+def test_slices_of_gpus_are_a_resource_of_their_own_name_and_still_gpus_for_ray() -> None:
+    (made,) = build_manifests(configured("cluster.gpu_resource=nvidia.com/mig-1g.12gb"), described())
+    assert problems(made) == []
+    group = made["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]
+    assert group["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/mig-1g.12gb"] == "1"
+    assert {"nvidia.com/gpu", "nvidia.com/mig-1g.12gb"} == {
+        one["key"] for one in group["template"]["spec"]["tolerations"]
+    }
+    assert _get_ray_resources_from_group_spec(group, is_head=False)["GPU"] == 1
+
+
 def test_pods_say_nothing_that_no_setting_says() -> None:
     head, *workers = pods(ray_job())
     assert {"imagePullSecrets", "serviceAccountName", "nodeSelector", "tolerations"}.isdisjoint(head)
