@@ -39,8 +39,8 @@ def prompt_text(body: dict[str, Any]) -> str:
     return content if isinstance(content, str) else "".join(p.get("text", "") for p in content)
 
 
-def compose_reply(kind: str, prompt: str, rng: random.Random, wordings: int = 10**9) -> str:
-    """What the simulated model says; an intern words its answer in one of ``wordings`` ways."""
+def compose_reply(kind: str, prompt: str, rng: random.Random) -> str:
+    """What the simulated model says."""
     if kind == "chat":
         return "### The final answer is: Yes"
     if kind == "mentor":
@@ -53,10 +53,8 @@ def compose_reply(kind: str, prompt: str, rng: random.Random, wordings: int = 10
         known = prompt.count("### Step ", prompt.rfind("## Reasoning so far"))
         hard = hashlib.sha256(prompt.split("## Reasoning so far")[0].encode()).digest()[0] / 255
         right = rng.random() < RIGHT[min(known, 4)] * (1.3 - 0.6 * hard)
-        # With the many wordings no two answers are alike, so no verdict can be saved by asking once.
-        answer = "right" if right else "wrong"
-        said = f"{answer}, said in {rng.randrange(wordings)} words" if wordings > 1 else answer
-        return f"### The final answer is: {said}"
+        # No two answers are worded alike, so no verdict can be saved by asking once.
+        return f"### The final answer is: {'right' if right else 'wrong'}, said in {rng.randrange(10**9)} words"
     return "Yes" if "## Answer to check\nright" in prompt else "No"
 
 
@@ -66,7 +64,6 @@ class Settings:
 
     latency_s: Mapping[str, float] = field(default_factory=lambda: dict(LATENCY_S))
     jitter: float = 0.5
-    wordings: int = 10**9
     faults: float = 0.0
     """Share of calls that end in a 503."""
     quotas: dict[str, float] = field(default_factory=dict)
@@ -113,7 +110,7 @@ class SimulatedProvider:
         if settings.faults and random.random() < settings.faults:
             self._counts["faults"] += 1
             return web.json_response({"error": {"message": "try again"}}, status=503)
-        text = compose_reply(kind, prompt, rng, settings.wordings)
+        text = compose_reply(kind, prompt, rng)
         tokens = len(prompt) // 4, len(text) // 4
         usage = {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)}
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}

@@ -36,7 +36,6 @@ class SimulatedChat:
 
     slower: float = 1.0
     faults: float = 0.0
-    wordings: int = 10**9
     quotas: dict[str, float] = field(default_factory=dict)
     sent: dict[str, list[float]] = field(default_factory=dict)
     refused: list[float] = field(default_factory=list)
@@ -58,7 +57,7 @@ class SimulatedChat:
         if self._dice.random() < self.faults:
             return Fault(Action.AGAIN, Failure("server_error", "503"))
         self.busy_s[request.model] = self.busy_s.get(request.model, 0.0) + seconds
-        return Reply(compose_reply(kind, request.text, rng, self.wordings), "stop", len(request.text) // 4, 20)
+        return Reply(compose_reply(kind, request.text, rng), "stop", len(request.text) // 4, 20)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -83,8 +82,6 @@ class Played:
     seconds: float
     cases_s: tuple[float, ...]
     calls: Mapping[str, int]
-    chosen: Mapping[str, tuple[str, ...]]
-    """By case, the steps that were chosen."""
 
 
 def make_config(
@@ -110,7 +107,6 @@ def make_config(
 def play_job(config: Config, cases: int, window: int, chat: SimulatedChat) -> Played:
     """Search ``cases`` cases, ``window`` at a time."""
     done: list[float] = []
-    chosen: dict[str, tuple[str, ...]] = {}
     meter = UsageMeter()
 
     async def work() -> float:
@@ -127,8 +123,7 @@ def play_job(config: Config, cases: int, window: int, chat: SimulatedChat) -> Pl
                 began = loop.time()
                 case = Case(f"case-{number:05}", f"What does case {number} show?", "right")
                 panel = PanelBuilder(config, models).build_panel(None, None, meter)
-                result = await run_case(config, strategy, case, panel)
-                chosen[case.id] = () if result.chain is None else result.chain.steps
+                await run_case(config, strategy, case, panel)
                 done.append(loop.time() - began)
 
         await asyncio.gather(*map(search_one, range(cases)))
@@ -136,4 +131,4 @@ def play_job(config: Config, cases: int, window: int, chat: SimulatedChat) -> Pl
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         seconds = runner.run(work())
-    return Played(chat, seconds, tuple(done), {name: used.calls for name, used in meter.usage.items()}, chosen)
+    return Played(chat, seconds, tuple(done), {name: used.calls for name, used in meter.usage.items()})

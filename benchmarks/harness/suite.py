@@ -19,7 +19,7 @@ from benchmarks.harness.processes import list_family, read_processes
 from benchmarks.harness.results import ROOT, Results, describe_machine, read_results, today, write_results
 
 SUITE = (
-    "makespan", "quotas", "prefix_routing", "saved_calls", "work_saved", "evidence", "speed", "peers", "resume",
+    "makespan", "quotas", "prefix_routing", "work_saved", "evidence", "speed", "peers", "resume",
     "memory", "weak_scaling", "prefix_engine",
 )  # fmt: skip
 PR_SET_CHILD_SUBREAPER = 36

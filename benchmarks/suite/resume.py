@@ -1,4 +1,4 @@
-"""B7: a run that is killed half way and goes on, against straight ones; calls repeated; how the input is read again."""
+"""B7: a run that is killed half way and goes on, against straight ones; calls repeated; starts over a large input."""
 
 import os
 import signal
@@ -21,11 +21,9 @@ from benchmarks.harness.runs import (
     write_cases,
     write_groups,
 )
-from benchmarks.input import read_input, write_jsonl
+from benchmarks.input import write_jsonl
+from benchmarks.starts import measure_starts
 from benchmarks.suite.speed import SEARCH_SECONDS, FigureMaker, search_cases
-from mics_ray.config.schema import RayConfig
-from mics_ray.io.index.ids import IdSet
-from mics_ray.runtime.driver.cluster import join_cluster
 
 POLL_S = 0.05
 SAID = (
@@ -60,7 +58,7 @@ def measure_figures(setting: Setting) -> Iterator[Figure]:
     shares = tuple(run.repeated / run.in_flight for run in runs)
     yield figures.of_values("calls repeated over those in flight", "", shares, Goal("<=", 1))
     yield figures.of_values("seconds from the command to its first call", "s", tuple(run.first_s for run in runs))
-    yield from measure_input(setting.folder, setting.choose(1_000_000, 20_000))
+    yield from tell_starts(setting.folder / "starts", setting.choose(1_000_000, 20_000))
 
 
 def count_calls(setting: Setting, cases: int) -> int:
@@ -107,15 +105,15 @@ def kill_family(pid: int) -> None:
             os.kill(member, signal.SIGKILL)
 
 
-def measure_input(folder: Path, records: int) -> Iterator[Figure]:
-    """Read an input whose records have their row but for the last, as a run does that goes on."""
-    file, done = folder / "many.jsonl", IdSet(f"case-{number}" for number in range(records - 1))
+def tell_starts(folder: Path, records: int) -> Iterator[Figure]:
+    """Starts over a large input: of a run whose records have their row but for the last."""
+    file = folder / "many.jsonl"
+    folder.mkdir()
     write_jsonl(file, records)
-    with join_cluster(RayConfig()):
-        found = dict(read_input(file, done))
-    file.unlink()
-    said = f"One reading by Ray Data, {records:,} records of 2 kB: all but the last have their row."
-    for name, goal in (("first record, s", Goal("<=", 10)), ("driver, peak MB", None)):
-        what, _, unit = name.rpartition(" ")
-        label = f"{records:,} cases done: {what.rstrip(',')}"
-        yield Figure("B7", label, unit, (float(found[name]),), goal, said, load=(current_load(),))
+    said = (
+        f"`benchmarks/starts.py`: one start each over {records:,} records of 2 kB; resumed: all but one have their row."
+    )
+    for name, value in measure_starts(folder, file, records):
+        what, _, unit = name.rpartition(", ")
+        goal = Goal("<=", 10) if what == "resumed: first call" else None
+        yield Figure("B7", f"{records:,} records, {what}", unit, (value,), goal, said, load=(current_load(),))

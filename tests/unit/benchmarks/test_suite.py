@@ -47,7 +47,7 @@ def test_the_bound_is_the_largest_of_quotas_places_and_the_longest_case(
     limits: dict[str, dict[str, float]], bound: float
 ) -> None:
     chat = SimulatedChat(busy_s={"judge-0": 1000.0})
-    played = Played(chat, 300.0, (10.0, 30.0), {"mentor_0": 120, "judge": 2000}, {})
+    played = Played(chat, 300.0, (10.0, 30.0), {"mentor_0": 120, "judge": 2000})
     assert bound_seconds(played, limits, 30.0) == pytest.approx(bound)
 
 
