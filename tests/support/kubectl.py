@@ -16,6 +16,7 @@ case "$*" in
   *"get pods"*) echo pod/head ;;
   *"get events"*) cat "$KUBE/events-${5##*=}" 2>/dev/null || { echo 'Error: events is forbidden' >&2; exit 1; } ;;
   *"job logs"*) echo 'the log'; cp "$KUBE/after" "$KUBE/rayjob" ;;
+  *"delete rayjob"*) [ ! -e "$KUBE/undeletable" ] || { echo 'Error: forbidden' >&2; exit 1; } ;;
   *apply*) echo 'rayjob created'; [ -e "$KUBE/running" ] && cp "$KUBE/running" "$KUBE/rayjob" || true ;;
 esac
 """

@@ -197,11 +197,15 @@ class Kuberay:
 
         Raises :class:`RefusedRun` unless the operator had begun it before: then something may have been paid.
         """
-        self._kubectl.run("delete", "rayjob", job.submission_id, "--wait=false")
+        how = "is taken back"
+        try:
+            self._kubectl.run("delete", "rayjob", job.submission_id, "--wait=false")
+        except RefusedRun as error:  # why it does not start is what is to be told
+            how = f"could not be taken back ({error})"
         if status.get("failed"):
-            self._say(f"{job.submission_id}: does not start again, and is taken back: {line}; the same command goes on")
+            self._say(f"{job.submission_id}: does not start again, and {how}: {line}; the same command goes on")
             return EXIT_STOPPED
-        raise RefusedRun(f"{job.submission_id}: does not start, and is taken back: {line}")
+        raise RefusedRun(f"{job.submission_id}: does not start, and {how}: {line}")
 
 
 def _exec_on_head(pod: str, action: str, job: SubmittedJob) -> list[str]:

@@ -161,6 +161,17 @@ def test_an_operator_that_does_not_look_is_not_waited_for_for_ever(tmp_path: Pat
         kuberay(tmp_path, []).submit(described(), detach=False)
 
 
+def test_why_a_job_does_not_start_is_told_where_it_cannot_be_taken_back(tmp_path: Path, kube: Path) -> None:
+    (kube / "undeletable").touch()
+    standing(kube, "rayjob", jobDeploymentStatus="Initializing")
+    write_list(kube, "pods", unschedulable("c-w", "no GPU is free"))
+    said = (
+        r"could not be taken back \(kubectl delete rayjob: Error: forbidden\): Initializing; pod c-w: Unschedulable: no"
+    )
+    with pytest.raises(RefusedRun, match=said):
+        kuberay(tmp_path, []).submit(described(), detach=False)
+
+
 def test_a_job_that_had_run_is_taken_back_with_75(tmp_path: Path, kube: Path) -> None:
     standing(kube, "rayjob", jobDeploymentStatus="Initializing", failed=1)
     said: list[str] = []
