@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from mics_ray.assemble.locations import list_models
+from mics_ray.assemble.locations import JUDGE, list_models
 from mics_ray.config.schema import Config
 from mics_ray.core.types import Outcome, Usage
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED
@@ -75,6 +75,9 @@ def find_doubts(config: Config, summary: Mapping[str, Any]) -> list[str]:
         doubts.append(f"all {searched} cases that were searched failed, their rows say why; {RETRY}")
     for name, entry in list_models(config).items():
         part, used = summary["participation"][name], summary["usage"][name]
+        # Where every answer was matched with the gold answer, there was nothing to ask the judge.
+        if name == JUDGE and config.search.match_gold and not part["lost"] and not used["calls"]:
+            continue
         # Rows of an earlier start that was killed are the only trace of its answers.
         if searched and not part["answered"] and (part["lost"] or not used["calls"]):
             last = f"; its last call: {part['last_lost']}" if part["last_lost"] else ""

@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mics_ray.config.schema import Config, InternDefaults, ModelConfig
+from mics_ray.config.schema import Config, InternDefaults, ModelConfig, SearchConfig
 from mics_ray.core.types import Failure
 from mics_ray.io.index.ids import IdSet
 from mics_ray.io.rows import Stamp
@@ -42,6 +43,16 @@ def test_a_run_in_which_everybody_took_part_ends_well(tmp_path: Path) -> None:
     assert (end.code, end.message, summary["doubts"]) == (0, "", [])
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
     assert list(summary["usage"]) == list(summary["participation"]) == ["ann", "bob", "small", "judge"]
+
+
+def test_a_judge_that_nobody_had_to_ask_is_no_doubt(tmp_path: Path) -> None:
+    """Every answer was the gold answer word for word."""
+    attendance = {name: part for name, part in ALL.items() if name != "judge"}
+    job = make_job(tmp_path, row("a"))
+    assert account_for_run(job, JobEnd(0, "", 1.0, attendance), False)[0].code == 75, "without the setting it is asked"
+    matching = replace(job, config=replace(job.config, search=SearchConfig(match_gold=True)))
+    end, summary = account_for_run(matching, JobEnd(0, "", 1.0, attendance), False)
+    assert (end.code, summary["doubts"]) == (0, [])
 
 
 @pytest.mark.parametrize("name", NAMES)
