@@ -17,8 +17,9 @@ from mics_ray.core.ports import Complete, Stop, Strategy
 from mics_ray.core.search import SearchResult, run_search, search_case
 from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Outcome, Quality, Verdict
-from mics_ray.testing import CASE, MENTORS, ScriptedPanel
+from mics_ray.testing import CASE, MENTORS, Call, ScriptedPanel
 from tests.support.fake_panel import chancy, tree_of
+from tests.support.virtual_loop import VirtualLoop
 
 POLICIES: dict[str, Strategy] = {
     "paper": Mics(MENTORS),
@@ -73,6 +74,20 @@ def test_cut_at_any_round_and_gone_on_with_it_is_the_same_tree(name: str, seed: 
     whole = go_on(SearchTree(CASE.id, seed))
     for rounds in range(whole.rounds + 1):
         assert go_on(replace(whole, nodes=tuple(one for one in whole.nodes if one.round <= rounds))) == whole
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds, loss=losses, order=st.integers(0, 100))
+def test_what_is_asked_does_not_depend_on_who_answers_first(seed: int, loss: float, order: int) -> None:
+    dice, held = random.Random(order), chancy(seed, loss)
+
+    async def hold(call: Call) -> None:
+        await asyncio.sleep(dice.random())
+
+    held.hold = hold
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        slow = search_case(CASE, POLICIES["paper"], replace(held.panel(), adaptive=True), seed, 1)
+        assert runner.run(slow) == search(chancy(seed, loss), POLICIES["paper"], seed, True)
 
 
 def leave_out(level: Sequence[Node], in_chain: set[str]) -> list[Node]:
