@@ -71,6 +71,10 @@ class Claim:
                 owner, sign = self._lease.owner, _read_sign(path)
             except LeaseSettingsMismatch as error:
                 raise ClaimHeld(str(error)) from None
+            if owner is not None and _is_zombie(owner):
+                if self._lease.owner == owner:  # nobody has taken it over meanwhile
+                    path.unlink(missing_ok=True)
+                continue
             tries += 1
             if owner is None or sign is None or owner.hostname == host_name():
                 if owner is not None and tries >= OWN_HOST_TRIES:  # it is alive: filelock takes over a dead one's
@@ -93,6 +97,17 @@ class Claim:
 
 def _describe_owner(owner: OwnerRecord) -> str:
     return f"process {owner.pid} on {owner.hostname.split('?')[0]}"
+
+
+def _is_zombie(owner: OwnerRecord) -> bool:
+    """Whether the holder has ended here and its parent has not asked for it, as in containers whose first process asks
+    for nobody: its number answers to signals still, so filelock takes it for alive."""
+    if owner.hostname != host_name():
+        return False
+    try:
+        return Path(f"/proc/{owner.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return False
 
 
 def _read_sign(path: Path) -> tuple[int, int, int] | None:

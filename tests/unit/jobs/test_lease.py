@@ -88,6 +88,18 @@ def test_a_killed_holder_of_this_host_is_recognised_without_waiting(tmp_path: Pa
     assert again.communicate(timeout=100) == ("held\n", "")  # not 600 s
 
 
+def test_a_killed_holder_that_its_parent_has_not_asked_for_is_recognised_too(tmp_path: Path) -> None:
+    """As in containers whose first process reaps nobody: its number still answers to signals."""
+    path, host = tmp_path / ".lock", Host(tmp_path, "a", "37")
+    with host.start(HOLD, path, "", 600) as first:
+        assert first.stdout
+        assert first.stdout.readline() == "held\n"
+        first.kill()
+        os.waitid(os.P_PID, first.pid, os.WEXITED | os.WNOWAIT)
+        again = host.start(HOLD, path, "", 600)
+        assert again.communicate(timeout=100) == ("held\n", "")
+
+
 def test_a_host_that_wakes_up_after_it_was_taken_for_dead_writes_nothing_more(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
     with Host(tmp_path, "a").start(HOLD, path, "host-a", LEASE_S) as first:
