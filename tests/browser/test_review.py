@@ -48,7 +48,7 @@ def test_five_cases_are_reviewed_by_keys_with_a_kill_of_the_server_in_between(br
         server.kill()
         # Nothing is taken for kept that is not.
         press("w")
-        seen.wait_for(".review .warnings", "NOT KEPT: the review program does not answer")
+        seen.wait_for("#review-warning", f"NOT KEPT (case {titles[2]}): the review program does not answer")
         seen.wait_for("#review-place", "1 of 3 steps marked here. 2 of 5")
     with start_review(run) as server, open_page(browser, server.address) as seen:
         # It goes on at the step after the last one that was kept.
@@ -97,6 +97,37 @@ def test_comments_and_undoing(browser: Any, run: Path) -> None:
         page.click('.mark-item[data-step="3"] button[data-verdict="unsure"]')
         seen.wait_for('.mark-item[data-step="3"] button[data-verdict="unsure"][aria-pressed="true"]')
         assert standing(run)[title, 3] == ("unsure", "")
+
+
+def test_a_comment_is_kept_where_one_goes_on_without_leaving_it(browser: Any, run: Path) -> None:
+    """And where it cannot be kept it is there again when one comes back."""
+    with start_review(run) as server, open_page(browser, server.address, silent=False) as seen:
+        page, comment = seen.page, '.mark-item[data-step="1"] textarea'
+        seen.wait_for("#review-place", "0 of 3")
+        title = page.inner_text("#case-title bdi")
+        page.keyboard.press("c")
+        page.keyboard.type("on the way")
+        page.click(".controls button:has-text('Next n')")
+        seen.wait_for("#place", "2 of 5")
+        assert not page.locator("#review-warning").is_visible()
+        assert standing(run)[title, 1] == (None, "on the way")
+        page.keyboard.press("c")
+        page.route("**/api/mark", lambda route: route.abort())
+        page.keyboard.type("in the dark")
+        page.keyboard.press("Escape")
+        seen.wait_for("#review-warning", "NOT KEPT")
+        page.click(".controls button:has-text('Next n')")
+        seen.wait_for("#place", "3 of 5")
+        assert page.locator("#review-warning").is_visible()
+        page.unroute("**/api/mark")
+        page.go_back()
+        seen.wait_for("#place", "2 of 5")
+        assert page.locator(comment).input_value() == "in the dark"
+        page.locator(comment).focus()
+        page.keyboard.press("Escape")
+        seen.wait_for("#said", "comment kept")
+        assert not page.locator("#review-warning").is_visible()
+        assert sorted(said for _, said in standing(run).values()) == ["in the dark", "on the way"]
 
 
 def test_two_windows_of_a_reviewer_do_not_overwrite_each_other_unseen(browser: Any, run: Path) -> None:

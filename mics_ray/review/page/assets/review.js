@@ -6,7 +6,8 @@ MICS.review = (() => {
   const { make, say } = MICS.dom;
   const STEP = [["right", "r", "✓"], ["wrong", "w", "✕"], ["unsure", "u", "?"]];
   const CHAIN = [["accept", "a", "✓"], ["reject", "x", "✕"]];
-  let shown = null; // {data, items, at, warning, place}
+  const drafts = new Map(); // comments of cases that were left before they could be kept
+  let shown = null; // {data, steps, items, at, place}
 
   const verdictsOf = (step) => (step ? STEP : CHAIN);
   const nameOf = (step) => (step ? `Step ${step}` : "The chain as a whole");
@@ -32,15 +33,15 @@ MICS.review = (() => {
   function draw(data) {
     const steps = [...data.steps.map((_, at) => at + 1), 0];
     const items = new Map(steps.map((step) => [step, drawItem(data, step)]));
-    const warning = make("p", { class: "warnings", role: "alert", hidden: true });
     const place = make("p", { class: "quiet", id: "review-place" });
     const button = (words, key, what) => make("button", { type: "button", "aria-keyshortcuts": key, onclick: () => act(what) }, `${words} `, make("kbd", {}, key));
     const chain = items.get(0).item;
     const box = make("section", { class: "card review", "aria-label": "Your review" },
-      make("h3", {}, "Your review"), place, warning,
+      make("h3", {}, "Your review"), place,
       make("ol", { class: "mark-list" }, ...steps.filter(Boolean).map((step) => items.get(step).item)), make("ul", { class: "mark-list whole" }, chain),
       make("div", { class: "controls" }, button("Undo the last mark", "z", undo), button("Next open chain", "g", goOn)));
-    shown = { data, steps, items, warning, place, at: steps[0] };
+    shown = { data, steps, items, place, at: steps[0] };
+    for (const [step, { comment }] of items) comment.value = drafts.get(nameDraft(step)) ?? marks.read(data.id, step).comment;
     const open = steps.find((step) => !marks.read(data.id, step).verdict);
     shown.at = open ?? steps[0];
     update();
@@ -56,9 +57,9 @@ MICS.review = (() => {
     for (const [step, { item, buttons, comment }] of items) {
       const { verdict, comment: kept } = marks.read(data.id, step);
       buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.verdict === verdict)));
-      if (!isDirty(step)) comment.value = kept;
+      if (comment.value === comment.dataset.kept) comment.value = kept;
       comment.dataset.kept = kept;
-      if (kept) comment.hidden = false;
+      if (kept || comment.value) comment.hidden = false;
       if (step === shown.at) item.setAttribute("aria-current", "step");
       else item.removeAttribute("aria-current");
     }
@@ -71,9 +72,11 @@ MICS.review = (() => {
     return `${done.toLocaleString("en")} of ${total.toLocaleString("en")} chains done.${done === total ? " Thank you: nothing is left." : ""}`;
   }
 
+  const nameDraft = (step) => `${shown.data.id}\n${step}`;
+
   const isDirty = (step) => {
     const { comment } = shown.items.get(step);
-    return comment.value !== (comment.dataset.kept ?? "");
+    return comment.value !== comment.dataset.kept;
   };
 
   function setPlace(step, focus = true) {
@@ -88,34 +91,35 @@ MICS.review = (() => {
   // One after the other, in the order of the keys; what fails is said and stays said until something is kept.
   function act(what) {
     return marks.inTurn(async () => {
+      const name = shown ? ` (case ${shown.data.name})` : "";
       try {
         await what();
       } catch (error) {
-        warn(`NOT KEPT: ${error.message}.`);
+        warn(`NOT KEPT${name}: ${error.message}.`);
       }
     });
   }
 
   function warn(text) {
-    const place = shown?.warning ?? document.getElementById("done");
+    const place = document.getElementById("review-warning");
     place.textContent = text;
     place.hidden = !text;
   }
 
-  function note(step, text) {
-    shown.items.get(step).note.textContent = text;
-  }
-
   const quote = (mark) => `${mark.verdict ?? "no verdict"}${mark.comment ? `, “${mark.comment}”` : ""}`;
 
-  // Sends a change; false where another window has marked this meanwhile, which is shown and not overwritten.
+  // Sends a change; false where another window has marked this meanwhile, which is shown and not overwritten, and where
+  // the reader has gone on to another case.
   async function send(step, change) {
-    const told = await marks.set(shown.data.id, step, change);
+    const here = shown;
+    const draft = nameDraft(step);
+    const told = await marks.set(here.data.id, step, change);
     warn("");
-    const now = marks.read(shown.data.id, step);
-    note(step, told.conflict ? `Not kept: another window of yours has marked this meanwhile (${quote(now)}). Mark again to replace that.` : "");
-    if (told.conflict) say(`${nameOf(step)} was marked in another window: ${quote(now)}`);
-    return !told.conflict;
+    const now = marks.read(here.data.id, step);
+    here.items.get(step).note.textContent = told.conflict ? `Not kept: another window of yours has marked this meanwhile (${quote(now)}). Mark again to replace that.` : "";
+    if (!told.conflict) drafts.delete(draft);
+    else if (shown !== here) warn(`NOT KEPT (case ${here.data.name}): another window of yours has marked this meanwhile (${quote(now)}).`);
+    return !told.conflict && shown === here;
   }
 
   async function mark(step, verdict) {
@@ -160,11 +164,12 @@ MICS.review = (() => {
     const last = marks.state.undo;
     if (!last) return say("nothing to undo");
     const told = await marks.undo();
-    warn(told.conflict ? "Not undone: another window has marked this meanwhile." : "");
+    warn(told.conflict ? "NOT UNDONE: another window of yours has marked this meanwhile." : "");
+    if (told.conflict) return null;
     say(`undone: the mark on ${nameOf(last.step ?? 0).toLowerCase()} of case ${last.case_id}`);
     if (shown && last.case_id === shown.data.id) {
       const { comment } = shown.items.get(last.step ?? 0);
-      comment.value = comment.dataset.kept ?? "";
+      comment.value = comment.dataset.kept;
       setPlace(last.step ?? 0);
     } else location.hash = `#case=${encodeURIComponent(last.case_id)}`;
     return null;
@@ -201,6 +206,8 @@ MICS.review = (() => {
   }
 
   function close() {
+    if (!shown) return;
+    for (const step of shown.steps.filter(isDirty)) drafts.set(nameDraft(step), shown.items.get(step).comment.value);
     shown = null;
   }
 
@@ -208,7 +215,7 @@ MICS.review = (() => {
   const open = (id) => marks.inTurn(() => marks.refresh(id));
 
   window.addEventListener("focus", () => { if (shown) act(() => marks.refresh(shown.data.id)); });
-  window.addEventListener("beforeunload", (event) => { if (shown && shown.steps.some(isDirty)) event.preventDefault(); });
+  window.addEventListener("beforeunload", (event) => { if (drafts.size || (shown && shown.steps.some(isDirty))) event.preventDefault(); });
 
   return { draw, start, open, close, press, focus: () => setPlace(shown.at) };
 })();
