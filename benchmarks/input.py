@@ -1,8 +1,9 @@
 """How the input is read: seconds to the first and to all records, and the memory of the driver and of the readers.
 
-``python -m benchmarks.input [RECORDS]`` writes JSONL of that many records (100,000 unless given) and Parquet of a tenth
-as many with a picture of 70 kB each, reads both through Ray Data as a run does, then the JSONL again as a run does
-whose rows are there but for the last.
+``python -m benchmarks.input [RECORDS [STARTED]]`` writes JSONL of that many records (100,000 unless given) and Parquet
+of a tenth as many with a picture of 70 kB each, reads both through Ray Data as a run does, then the JSONL again as a
+run does whose rows are there but for the last. Then it starts whole runs (:mod:`benchmarks.starts`) over STARTED
+records (a million unless given; 0: none), fresh and with all rows but the last.
 """
 
 import json
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 
+from benchmarks.starts import measure_starts
 from mics_ray.config.schema import RayConfig
 from mics_ray.io.index.ids import IdSet
 from mics_ray.io.scan import scan_cases
@@ -103,7 +105,13 @@ def main() -> None:
             print(f"{path.name}: {os.path.getsize(path) / 2**20:.0f} MB, {len(ids)} rows are there", flush=True)
             for name, figure in read_input(path, ids):
                 print(f"  {name}: {figure:.2f}" if isinstance(figure, float) else f"  {name}: {figure}", flush=True)
-        print(f"Ray {ray.__version__}, {os.cpu_count()} cores")
+    if started := int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000:
+        with tempfile.TemporaryDirectory() as folder:
+            write_jsonl(cases := Path(folder) / "cases.jsonl", started)
+            print(f"starts over {started} records, {os.path.getsize(cases) / 2**20:.0f} MB", flush=True)
+            for name, figure in measure_starts(Path(folder), cases, started):
+                print(f"  {name}: {figure:.2f}", flush=True)
+    print(f"Ray {ray.__version__}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":
