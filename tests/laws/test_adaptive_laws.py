@@ -43,7 +43,7 @@ def show_choices(result: SearchResult) -> list[object]:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(seed=seeds, loss=losses, interns=INTERNS, temperatures=TEMPERATURES)
 def test_the_choices_are_those_of_all_votes(
     name: str, seed: int, loss: float, interns: tuple[str, ...], temperatures: tuple[float, ...]
@@ -63,7 +63,7 @@ def test_the_choices_are_those_of_all_votes(
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=seeds, loss=losses)
 def test_cut_at_any_round_and_gone_on_with_it_is_the_same_tree(name: str, seed: int, loss: float) -> None:
     policy = POLICIES[name]
@@ -154,9 +154,9 @@ def test_no_vote_that_is_left_out_would_have_changed_a_search(seed: int) -> None
 def test_the_law_sees_a_bound_that_is_off_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A candidate that is left out a vote too early could have been chosen, or drawn, and some search shows it."""
     exact = adaptive._Round._count_missing
-    assert not [n for n in range(300) if differ(PLAYED[0], n)]
+    assert not [n for n in range(80) if differ(PLAYED[0], n)]
     monkeypatch.setattr(adaptive._Round, "_count_missing", lambda round, node: exact(round, node) - 1)
-    assert [n for n in range(300) if differ(PLAYED[0], n)]
+    assert [n for n in range(80) if differ(PLAYED[0], n)]
 
 
 def test_the_searches_of_the_law_end_in_every_way_and_leave_votes_out() -> None:
