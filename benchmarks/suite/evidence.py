@@ -13,7 +13,7 @@ SAID = "The whole search in one process without Ray: it is bound by that process
 
 def measure_figures(setting: Setting) -> Iterator[Figure]:
     """Pairs of runs, one right after the other."""
-    cases = setting.choose(60, 10)
+    cases = setting.choose(40, 10)
     kept: list[Spent] = []
     plain: list[Spent] = []
     for number in range(setting.runs):

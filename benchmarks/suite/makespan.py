@@ -46,7 +46,7 @@ SCENARIOS = (
 
 def measure_figures(setting: Setting) -> Iterator[Figure]:
     """Each scenario without and with faults."""
-    cases = setting.choose(100, 24)
+    cases = setting.choose(60, 24)
     longest = [
         max(play_job(make_config({}, seed), cases, cases, SimulatedChat(SLOWER)).cases_s)
         for seed in range(setting.runs)

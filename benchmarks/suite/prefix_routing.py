@@ -104,7 +104,7 @@ class Routed:
 
 def measure_figures(setting: Setting) -> Iterator[Figure]:
     """Affinity at each number of replicas, without it at the largest, and with half the cache."""
-    cases = setting.choose(256, 48)
+    cases = setting.choose(160, 48)
     single = [route_cases(cases, 1, seed) for seed in range(setting.runs)]
     attainable = [one.share for one in single]
     yield make_figure("attainable share of prompt tokens", tuple(attainable), None)

@@ -36,7 +36,7 @@ class Kept:
 
 def measure_figures(setting: Setting) -> Iterator[Figure]:
     """Each quota for some minutes; then one that is halved on the way."""
-    minutes = setting.choose(10, 3)
+    minutes = setting.choose(5, 3)
     for quota in QUOTAS:
         runs = [keep_quota(quota, minutes, seed) for seed in range(setting.runs)]
         yield make_figure(f"used of {quota:,.0f} requests a minute", tuple(run.used for run in runs), Goal(">=", 0.97))

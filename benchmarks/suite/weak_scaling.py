@@ -18,7 +18,7 @@ from benchmarks.suite.speed import FigureMaker
 from tests.support.ray_nodes import RayNodes, ray_nodes
 
 NODES = 8
-WINDOW, CASES = 4, 12
+WINDOW, CASES = 4, 8
 """Open searches and cases for each node."""
 LATENCY_S = {"mentor": 4.0, "intern": 1.0, "judge": 1.0}
 RUNS = 3
