@@ -46,10 +46,10 @@ def list_tables(tally: ReviewTally) -> list[Table]:
     if not tally.steps and not tally.chains:
         return []
     return [
-        _tabulate_reviewers(tally),
+        *_tabulate_reviewers(tally),
         _tabulate_shares("Steps right, by mentor", "mentor", tally.steps, lambda one: one.mentor),
         _tabulate_shares("Steps right, by round", "round", tally.steps, lambda one: one.round),
-        _tabulate_scores(tally),
+        *_tabulate_scores(tally),
         _tabulate_agreement(tally),
     ]
 
@@ -60,23 +60,36 @@ def list_review_charts(tally: ReviewTally) -> list[Chart]:
     return [chart for chart in found if chart.places]
 
 
-def _tabulate_reviewers(tally: ReviewTally) -> Table:
-    rows = []
-    for name in sorted(tally.books):
-        steps = count_share(one for one in tally.steps if one.reviewer == name)
-        chains = count_share(one for one in tally.chains if one.reviewer == name)
-        rows.append([name, *_tell_share(steps), f"{chains.good:,}", f"{chains.bad:,}", *_tell_value(chains)])
+def _tabulate_reviewers(tally: ReviewTally) -> list[Table]:
     words = (
         "Shares are of right and wrong; unsure stands apart. They are of the chains that were marked: a sample gives "
         "rare scores a place each, and an order by uncertainty takes the chains first whose votes are split."
     )
     if tally.strangers:
         words += f" {tally.strangers:,} marks are of chains that the run does not hold (any more), and are left out."
-    head = ["reviewer", *_SHARE_HEAD, "accepted", "rejected", "share accepted", "95 % interval of chains"]
-    return Table("Review by people", words, head, rows)
+    names = sorted(tally.books)
+    steps = [count_share(one for one in tally.steps if one.reviewer == name) for name in names]
+    chains = [count_share(one for one in tally.chains if one.reviewer == name) for name in names]
+    return [
+        Table(
+            "Review by people: steps",
+            words,
+            ["reviewer", *_SHARE_HEAD],
+            [[name, *_tell_share(share)] for name, share in zip(names, steps, strict=True)],
+        ),
+        Table(
+            "Review by people: chains",
+            "Chains that a reviewer accepts as they stand.",
+            ["reviewer", "accepted", "rejected", "share accepted", "95 % interval"],
+            [
+                [name, f"{share.good:,}", f"{share.bad:,}", *_tell_value(share)]
+                for name, share in zip(names, chains, strict=True)
+            ],
+        ),
+    ]
 
 
-_SHARE_HEAD = ("steps right", "wrong", "unsure", "share right", "95 % interval")
+_SHARE_HEAD = ("right", "wrong", "unsure", "share right", "95 % interval")
 
 
 def _tell_share(share: Share) -> list[str]:
@@ -103,28 +116,23 @@ def _tabulate_shares(title: str, first: str, steps: Sequence[JudgedStep], read: 
     return Table(title, words, [first, *_SHARE_HEAD], rows)
 
 
-def _tabulate_scores(tally: ReviewTally) -> Table:
-    rows = []
-    for name in SCORE_BINS:
-        steps = count_share(_in_bin(tally.steps, name))
-        chains = count_share(_in_bin(tally.chains, name))
-        if steps.good + steps.bad + chains.good + chains.bad:
-            counts = [f"{steps.good + steps.bad:,}", *_tell_value(steps), f"{chains.good + chains.bad:,}"]
-            rows.append([name, *counts, *_tell_value(chains)])
-    words = (
-        "Is a score of 1 a good chain? Steps by the MICS-Score of their candidate, chains by that of their last scored "
-        "candidate. A step that all interns went on from to the gold answer may still be wrong for a reader."
-    )
-    head = [
-        "MICS-Score",
-        "steps",
-        "share right",
-        "95 % interval",
-        "chains",
-        "share accepted",
-        "95 % interval of chains",
+def _tabulate_scores(tally: ReviewTally) -> list[Table]:
+    steps = "Steps by the MICS-Score of their candidate. A step from which every intern got there may still be wrong."
+    chains = "Chains by the MICS-Score of their last scored candidate."
+    return [
+        Table("Steps by MICS-Score", steps, ["MICS-Score", *_SHARE_HEAD], _list_bins(tally.steps, _tell_share)),
+        Table(
+            "Chains by MICS-Score: is a score of 1 a good chain?",
+            chains,
+            ["MICS-Score", "accepted", "rejected", "share accepted", "95 % interval"],
+            _list_bins(tally.chains, lambda share: [f"{share.good:,}", f"{share.bad:,}", *_tell_value(share)]),
+        ),
     ]
-    return Table("MICS-Score and reviewers", words, head, rows)
+
+
+def _list_bins(marks: Sequence[T], tell: Callable[[Share], list[str]]) -> list[list[str]]:
+    known = {find_bin(one.score) for one in marks if one.score is not None}
+    return [[name, *tell(count_share(_in_bin(marks, name)))] for name in SCORE_BINS if name in known]
 
 
 def _in_bin(marks: Sequence[T], name: str) -> list[T]:
