@@ -131,8 +131,11 @@ def _tabulate_scores(tally: ReviewTally) -> list[Table]:
 
 
 def _list_bins(marks: Sequence[T], tell: Callable[[Share], list[str]]) -> list[list[str]]:
-    known = {find_bin(one.score) for one in marks if one.score is not None}
-    return [[name, *tell(count_share(_in_bin(marks, name)))] for name in SCORE_BINS if name in known]
+    rows = []
+    for name in SCORE_BINS:
+        if found := _in_bin(marks, name):
+            rows.append([name, *tell(count_share(found))])
+    return rows
 
 
 def _in_bin(marks: Sequence[T], name: str) -> list[T]:
