@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from mics_ray.intervals import Interval, accuracy_interval
 from mics_ray.review.data.chart import Chart, Series, format_value
@@ -11,7 +10,7 @@ from mics_ray.review.page.build import Table
 from mics_ray.review.summary.agreement import Agreement, compare_raters, group_ratings, measure_cohen
 from mics_ray.review.summary.collect import CLOSING, JudgedChain, JudgedStep, ReviewTally
 
-T = TypeVar("T", JudgedStep, JudgedChain)
+Judged = JudgedStep | JudgedChain
 GOOD, BAD = ("right", "accept"), ("wrong", "reject")
 JUDGE, PEOPLE = "judge", "reviewers"
 
@@ -31,7 +30,7 @@ class Share:
         return self.good / (self.good + self.bad) if self.good + self.bad else None
 
 
-def count_share(marks: Iterable[JudgedStep | JudgedChain]) -> Share:
+def count_share(marks: Iterable[Judged]) -> Share:
     """The share of steps right, or of chains accepted, with its 95 % interval; pictures are the clusters."""
     marks = list(marks)
     known = [one for one in marks if one.verdict in (*GOOD, *BAD)]
@@ -130,7 +129,7 @@ def _tabulate_scores(tally: ReviewTally) -> list[Table]:
     ]
 
 
-def _list_bins(marks: Sequence[T], tell: Callable[[Share], list[str]]) -> list[list[str]]:
+def _list_bins(marks: Sequence[Judged], tell: Callable[[Share], list[str]]) -> list[list[str]]:
     rows = []
     for name in SCORE_BINS:
         if found := _in_bin(marks, name):
@@ -138,7 +137,7 @@ def _list_bins(marks: Sequence[T], tell: Callable[[Share], list[str]]) -> list[l
     return rows
 
 
-def _in_bin(marks: Sequence[T], name: str) -> list[T]:
+def _in_bin(marks: Sequence[Judged], name: str) -> list[Judged]:
     return [one for one in marks if one.score is not None and find_bin(one.score) == name]
 
 
