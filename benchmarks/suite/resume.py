@@ -23,7 +23,7 @@ from benchmarks.harness.runs import (
 )
 from benchmarks.input import write_jsonl
 from benchmarks.starts import measure_starts
-from benchmarks.suite.speed import SEARCH_SECONDS, FigureMaker, search_cases
+from benchmarks.suite.speed import CALLS_SECONDS, FigureMaker, search_cases
 
 POLL_S = 0.05
 SAID = (
@@ -46,10 +46,10 @@ class Resumed:
 def measure_figures(setting: Setting) -> Iterator[Figure]:
     """The straight runs are those of the speed benchmark, where it ran before this one with the same cases."""
     cases = setting.choose(100, 16)
-    earlier = setting.earlier.get(("B3", SEARCH_SECONDS), ())
-    straight = list(earlier) or [
-        search_cases(setting.folder / f"straight-{n}", cases, n)[1] for n in range(setting.runs)
-    ]
+    earlier = setting.earlier.get(("B3", CALLS_SECONDS), ())
+    straight = list(earlier)
+    if not straight:
+        straight = [search_cases(setting.folder / f"straight-{n}", cases, n)[0].seconds for n in range(setting.runs)]
     calls = count_calls(setting, cases)
     runs = [resume_run(setting.folder / f"killed-{n}", cases, n, calls // 2) for n in range(min(setting.runs, 3))]
     figures = FigureMaker("B7", [run.spent for run in runs], SAID)
