@@ -18,6 +18,7 @@ from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.jobs.window import POLL_S, make_rows
 from mics_ray.runtime.driver.model_clients import DRAIN_S, ActorHandles, ModelClients, StartReplicas, start_models
 from mics_ray.runtime.monitor.progress import Progress
+from mics_ray.runtime.serving.fetching import fetch_models
 from mics_ray.runtime.serving.model_actors import remote_replicas, start_replicas
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 from mics_ray.runtime.serving.replica_state import ReplicaDown
@@ -40,7 +41,13 @@ def answer_pending(work: Work, progress: Progress, replicas: StartReplicas = sta
 async def _answer_on_cluster(work: Work, progress: Progress, replicas: StartReplicas, stop: StopSignal) -> JobEnd:
     began = time.monotonic()
     cache, logs = str(work.folder.cache.absolute()), str(work.folder.logs.absolute())
-    actors = start_models(work.config, cache, logs, replicas, proven=work.proven)
+    try:
+        # In a thread, beside which this loop stays open for signals.
+        shared, say = str(work.folder.root), progress.show_phase
+        config = await asyncio.to_thread(fetch_models, work.config, shared, stop.raise_if_asked, say)
+    except ENDS as error:
+        return describe_end(error, list_models(work.config), time.monotonic() - began)
+    actors = start_models(config, cache, logs, replicas, proven=work.proven)
     answers = AnswerWriter(ShardStore(work.folder.results, ANSWERS), _choose_scorer(work))
     try:
         progress.show_phase(f"loading {', '.join(actors.replicas) or 'no engine'}")

@@ -30,9 +30,10 @@ def answer_on_ray(work: "Work", progress: "Progress") -> "JobEnd":
         progress.show_phase("asking the judge for one word")
         proven = asyncio.run(probe_models(served))
         from eval.examine import answer_pending
+        from mics_ray.assemble.locations import needs_hub_token
         from mics_ray.runtime.driver.cluster import join_cluster
 
-        with join_cluster(served.ray):
+        with join_cluster(served.ray, needs_hub_token(served)):
             return answer_pending(work.use_config(served, proven), progress)
 
 

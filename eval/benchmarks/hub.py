@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mics_ray.config.keys import read_hub_token
 from mics_ray.errors import RefusedRun
 
 
@@ -17,7 +18,13 @@ def fetch_snapshot(hub: str, revision: str | None, patterns: Sequence[str]) -> P
     return Path(
         _reach_hub(
             hub,
-            lambda: snapshot_download(hub, repo_type="dataset", revision=revision, allow_patterns=list(patterns)),
+            lambda: snapshot_download(
+                hub,
+                repo_type="dataset",
+                revision=revision,
+                allow_patterns=list(patterns),
+                token=read_hub_token(),
+            ),
         )
     )
 

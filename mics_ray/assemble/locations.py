@@ -1,9 +1,12 @@
 """Where the parts of a configuration are: cases, pictures, files that the package carries, the providers of models."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from mics_ray.config.schema import Config, Engine, ModelConfig
+from mics_ray.config.keys import HUB_TOKENS, list_key_names
+from mics_ray.config.schema import Config, Engine, InternDefaults, ModelConfig
 from mics_ray.io.input_files import InputError, list_folders
 from mics_ray.io.storage import is_address
 
@@ -60,6 +63,25 @@ def list_endpoints(config: Config) -> dict[str, ModelConfig]:
 def list_served(config: Config) -> dict[str, ModelConfig]:
     """Every model that vLLM serves on machines of ours, of whatever role, by its entry name."""
     return {name: entry for name, entry in list_models(config).items() if entry.engine is Engine.vllm}
+
+
+def use_served(config: Config, entries: Mapping[str, ModelConfig]) -> Config:
+    """``config`` with ``entries`` in the place of those of their names."""
+    mentors = {name: entries.get(name, entry) for name, entry in config.mentors.items()}
+    interns = {name: entries.get(name, entry) for name, entry in config.interns.items()}
+    return replace(
+        config,
+        mentors=mentors,
+        interns=cast(dict[str, InternDefaults], interns),
+        judge=entries.get(JUDGE, config.judge),
+    )
+
+
+def needs_hub_token(config: Config) -> bool:
+    """Whether a job's processes need the hub's token: cases or pictures lie there, or it is an endpoint's key."""
+    given = [config.data.cases] if isinstance(config.data.cases, str) else config.data.cases
+    keys = {key for entry in list_endpoints(config).values() for key in list_key_names(entry)}
+    return bool(keys & {*HUB_TOKENS}) or any(str(item).startswith("hf://") for item in [*given, config.data.image_root])
 
 
 def group_by_provider(config: Config) -> dict[str, dict[str, ModelConfig]]:

@@ -1,7 +1,8 @@
 """The one place that keys are read from: the environment, or files that a cluster mounts. Standard library only."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ DIRECTORY = "MICS_SECRETS_DIR"
 
 HUB_TOKEN = "HF_TOKEN"  # a variable's name
 HUB_TOKENS = (HUB_TOKEN, "HUGGING_FACE_HUB_TOKEN")
-"""What the client of the hub takes its token from; only processes that fetch weights may have them."""
+"""What the client of the hub takes its token from; only processes that fetch from it may have them."""
+_held: dict[str, str] = {}
 
 
 def drop_hub_tokens() -> None:
@@ -22,9 +24,22 @@ def drop_hub_tokens() -> None:
         os.environ.pop(name, None)
 
 
+@contextmanager
+def hold_hub_token() -> Iterator[None]:
+    """While this lasts the hub's token is no part of the environment, whatever is started; `read_hub_token` has it."""
+    taken = {name: os.environ.pop(name) for name in HUB_TOKENS if name in os.environ}
+    _held.update(taken)
+    try:
+        yield
+    finally:
+        for name in taken:
+            os.environ[name] = _held.pop(name)
+
+
 def read_hub_token() -> str | None:
-    """The token for models of the hub: from the environment, or the mounted file ``HF_TOKEN``."""
-    return next(filter(None, map(read_key, HUB_TOKENS)), None)
+    """The token for the hub: the one that is held, of the environment, or in the mounted file ``HF_TOKEN``."""
+    held = (_held.get(name, "").strip() or read_key(name) for name in HUB_TOKENS)
+    return next(filter(None, held), None)
 
 
 def read_key(name: str) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from mics_ray.config.keys import HUB_TOKEN
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
 from mics_ray.private_files import make_private_folder, write_private
 from mics_ray.submit.clusters import Preview, Say, check_writable
@@ -127,11 +128,16 @@ class Vm:
                 f"cluster.secrets_dir: the job needs {', '.join(missing)}; name a folder with a file for each"
             )
 
+    def _has_hub_token(self) -> bool:
+        """The head fetches models of the hub for all machines."""
+        return self._keys_folder is not None and (self._keys_folder / HUB_TOKEN).is_file()
+
     def _launcher_steps(self, path: Path, job: SubmittedJob, action: list[str], own: bool) -> list[list[str]]:
         """The commands, in order; the last one is this program on the head, for which the cluster is there."""
         up = [["ray", "up", "--yes", str(path)]]
         # `rsync-up` reaches the head only.
-        if job.key_names:
+        keys = bool(job.key_names) or self._has_hub_token()
+        if keys:
             up.append(["ray", "rsync-up", str(path), f"{self._keys_folder}/", f"{SECRETS}/"])
         if own:
             up.append(["ray", "rsync-up", str(path), f"{_group_folder(path)}/", f"{GROUP_FILES}/"])
@@ -139,7 +145,7 @@ class Vm:
             "python", f"{CODE}/scripts/submit.py", *action, *(["--config-dir", GROUP_FILES] if own else []),
             "cluster=existing", f"cluster.address={JOBS}", f"cluster.token_file={TOKEN}",
             f"cluster.volume={self._config.volume}", f"cluster.stop_s={self._config.stop_s}",
-            *([f"cluster.secrets_dir={SECRETS}"] if job.key_names else []), "--", job.program, *job.overrides,
+            *([f"cluster.secrets_dir={SECRETS}"] if keys else []), "--", job.program, *job.overrides,
         ]  # fmt: skip
         return [*up, ["ray", "exec", str(path), shlex.join(words)]]
 

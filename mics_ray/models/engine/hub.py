@@ -40,21 +40,20 @@ def fetch_model(config: ModelConfig) -> ModelConfig:
     return config
 
 
-def fetch_weights(model: str, revision: str | None, with_code: bool = False, token: str | None = None) -> Path:
+def fetch_weights(model: str, revision: str | None, with_code: bool = False) -> Path:
     """The folder that holds all that serving ``model`` takes, fetched where it is not there.
 
-    Processes of one node that want the same model wait for each other. ``token``: where it is not in this process'
-    environment. Raises :class:`RefusedRun`.
+    Processes of one node that want the same model wait for each other. Raises :class:`RefusedRun`.
     """
     with _turn_on_node(model, revision):
-        return fetch_files(model, revision, (*WEIGHTS, *(CODE if with_code else ())), token)
+        return fetch_files(model, revision, (*WEIGHTS, *(CODE if with_code else ())))
 
 
-def fetch_files(model: str, revision: str | None, patterns: Sequence[str], token: str | None = None) -> Path:
+def fetch_files(model: str, revision: str | None, patterns: Sequence[str]) -> Path:
     """The folder with the files of ``model`` that ``patterns`` name. Raises :class:`RefusedRun`."""
     from huggingface_hub import get_token, snapshot_download
 
-    token = token or read_hub_token() or get_token()
+    token = read_hub_token() or get_token()
     _refuse_to_show(token)
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=list(patterns), token=token or False))

@@ -11,6 +11,7 @@ import ray
 from ray._common.utils import get_default_ray_temp_dir
 from ray._private import ray_constants, services
 
+from mics_ray.config.keys import HUB_TOKENS, hold_hub_token
 from mics_ray.config.schema import RayConfig
 from mics_ray.errors import RefusedRun
 from mics_ray.proxies import reach_directly
@@ -25,8 +26,10 @@ OBJECT_STORE_BYTES = 1 << 30
 
 
 @contextmanager
-def join_cluster(config: RayConfig) -> Iterator[None]:
+def join_cluster(config: RayConfig, needs_hub_token: bool = False) -> Iterator[None]:
     """A connected Ray for a while; one that was started here ends with it. Raises :class:`RefusedRun`.
+
+    Unless ``needs_hub_token`` the job's processes do not have the hub's token, but for those that fetch weights.
 
     A process that is connected already, as one with a Ray Dataset of its own, stays so.
     """
@@ -35,15 +38,18 @@ def join_cluster(config: RayConfig) -> Iterator[None]:
         return
     reach_directly()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
-    with _of_this_machine() if config.address is None else nullcontext():
-        _connect_ray(config.address)
+    with (
+        _of_this_machine() if config.address is None else nullcontext(),
+        nullcontext() if needs_hub_token else hold_hub_token(),
+    ):
+        _connect_ray(config.address, needs_hub_token)
         try:
             yield
         finally:
             shutdown_ray()
 
 
-def _connect_ray(address: str | None) -> None:
+def _connect_ray(address: str | None, needs_hub_token: bool) -> None:
     # Ray's own logs go to its session folder; ours have files of their own.
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
@@ -57,6 +63,8 @@ def _connect_ray(address: str | None) -> None:
             ) from None
         return
     refuse_unreachable(address)
+    if not needs_hub_token:  # a node's own token, with which its Ray was started
+        common["runtime_env"] = {"env_vars": dict.fromkeys(HUB_TOKENS, "")}
     try:
         ray.init(address, **common)
     except (ConnectionError, ValueError) as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-from mics_ray.config.keys import read_key, read_secret_headers
+from mics_ray.config.keys import drop_hub_tokens, read_key, read_secret_headers
 from mics_ray.config.schema import ModelConfig
 from mics_ray.core.types import Failure, LostCall
 from mics_ray.models.chat.endpoint import Endpoint
@@ -59,6 +59,7 @@ class EndpointActor:
         self._cache = ReplyStore(Path(cache_folder), name, limit, kin=ENDPOINT)
         self._ledger = Ledger(Path(cache_folder), name, budget_usd)
         key, headers = read_key(variable) if variable else None, read_secret_headers(entries)
+        drop_hub_tokens()
         self._endpoint = Endpoint(entries, key, self._cache, self._ledger, headers, proven)
         self._done: dict[str, asyncio.Queue[tuple[int, EndpointAnswer, str]]] = {}
         self._running: set[asyncio.Task[None]] = set()

@@ -12,8 +12,9 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
-from mics_ray.assemble.locations import list_models
+from mics_ray.assemble.locations import list_models, needs_hub_token
 from mics_ray.assemble.trial import Trial, build_trials
+from mics_ray.config.schema import Config
 from mics_ray.core.display import make_one_line
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, Stopped, find_exit_code
 from mics_ray.io.input_files import InputError
@@ -29,6 +30,7 @@ from mics_ray.runtime.driver.writer import start_writer
 from mics_ray.runtime.monitor.heartbeat import Heartbeat
 from mics_ray.runtime.monitor.latency import LATENCIES, merge_buckets
 from mics_ray.runtime.monitor.progress import Progress, Snapshot
+from mics_ray.runtime.serving.fetching import LostFetch, fetch_models
 from mics_ray.runtime.serving.fleet import Fleet
 from mics_ray.runtime.serving.model_actors import start_replicas
 from mics_ray.runtime.serving.replica_policy import worker_count
@@ -47,7 +49,7 @@ MAX_LOSSES_WITHOUT_ROW = 10
 
 def run(job: GenerationJob, progress: Progress) -> JobEnd:
     """Search every pending case of ``job``. Raises :class:`RefusedRun` when the cluster cannot hold the models."""
-    with join_cluster(job.config.ray):
+    with join_cluster(job.config.ray, needs_hub_token(job.config)):
         return search_job(job, progress)
 
 
@@ -99,6 +101,7 @@ class _Driver:
         cache, logs = str(job.folder.cache.absolute()), str(job.folder.logs.absolute())
         writer = start_writer(job.folder.results.absolute(), job.folder.logs.absolute())
         limits = config.budget_usd, config.cache.max_gb
+        config = self._fetch_models(config)
         models = start_models(config, cache, logs, replicas, *limits, proven=job.proven)
         self._handles = replace(models, writer=writer)
         self._fleet = Fleet(config, models.replicas, cache, logs)
@@ -137,6 +140,14 @@ class _Driver:
                         raise HeadLost(self._head.message) from None
                     raise RefusedRun(f"{_describe_error(error, engines[one])}; see {logs}") from None
             self._look_up()
+
+    def _fetch_models(self, config: Config) -> Config:
+        try:
+            return fetch_models(config, str(self._job.folder.root), self._look_up, self._progress.show_phase)
+        except LostFetch:
+            if self._head.confirm_lost():
+                raise HeadLost(self._head.message) from None
+            raise
 
     def search_cases(self) -> JobEnd:
         """Assign spans to the workers until every record has its row."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import ray
 
+from mics_ray.config.keys import drop_hub_tokens
 from mics_ray.io.shards import ShardStore
 from mics_ray.jobs.lock import wait_for_lock
 from mics_ray.jobs.row_writer import Row, RowWriter
@@ -22,6 +23,7 @@ class WriterActor:
     """
 
     def __init__(self, folder: str, log_folder: str) -> None:
+        drop_hub_tokens()
         self._folder = Path(folder)
         self._case_log = CaseLog(Path(log_folder))
         self._meters = metrics.RunMetrics(metrics.run_name(folder)).start()

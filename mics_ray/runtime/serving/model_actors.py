@@ -32,10 +32,10 @@ from mics_ray.runtime.serving.placement import (
 from mics_ray.runtime.serving.replica import ModelReplica, ReplicaSpec, secret_names
 from mics_ray.runtime.serving.replica_state import ReplicaAnswer, ReplicaDown, StartFailed
 from mics_ray.runtime.serving.router import Router
+from mics_ray.runtime.serving.weights import read_hub_variables
 
 HEAD, NODE_ID = "node:__internal_head__", "ray.io/node-id"
 """Ray's resource that only the head node has, and its label with a node's id."""
-HUB_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 MAX_CONCURRENCY = 1000
 """Calls that one replica holds open; the engine's own queue does the rest."""
 
@@ -131,12 +131,7 @@ def start_replica(
 def build_environment(secrets: Iterable[str]) -> dict[str, Any]:
     """Ray's ``runtime_env`` of processes that read or serve a model; ``secrets`` are variables they must not have."""
     # Blank from the start of the process; `ModelReplica` then removes them.
-    return {"env_vars": dict.fromkeys(secret_names(os.environ, secrets), "") | _hub_variables()}
-
-
-def _hub_variables() -> dict[str, str]:
-    """What this process was told of the hub of weights holds for replicas on other machines, too."""
-    return {name: os.environ[name] for name in HUB_VARIABLES if name in os.environ}
+    return {"env_vars": dict.fromkeys(secret_names(os.environ, secrets), "") | read_hub_variables()}
 
 
 def _scheduling_options(need: ReplicaNeed, placement: Placement | None, group: PlacementGroup | None) -> dict[str, Any]:

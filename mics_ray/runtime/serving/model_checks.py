@@ -13,9 +13,12 @@ from mics_ray.assemble.locations import list_served, resolve_embedded
 from mics_ray.config.schema import Config, ModelConfig
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.checkpoint import check_checkpoint
+from mics_ray.models.engine.hub import is_hub_id
 from mics_ray.models.engine.vllm_settings import engine_args
+from mics_ray.runtime.serving.fetching import choose_token
 from mics_ray.runtime.serving.model_actors import build_environment, cluster_nodes, list_key_variables
 from mics_ray.runtime.serving.placement import ClusterNode, ReplicaNeed, place_replicas, usable_nodes
+from mics_ray.runtime.serving.weights import Copy, start_fetch
 
 
 def check_models(config: Config, wanted: Sequence[ReplicaNeed], on_gpu: bool) -> list[str]:
@@ -23,6 +26,7 @@ def check_models(config: Config, wanted: Sequence[ReplicaNeed], on_gpu: bool) ->
 
     Returns the entries whose nodes are not there yet. Raises :class:`RefusedRun` that names entry, node and problem.
     """
+    _look_at_hub(config)
     nodes, by_node = cluster_nodes(), defaultdict[str, dict[str, ModelConfig]](dict)
     for need in wanted:
         entry = list_served(config)[need.entry]
@@ -50,12 +54,24 @@ def check_models(config: Config, wanted: Sequence[ReplicaNeed], on_gpu: bool) ->
     return [need.entry for need in wanted if need.entry not in seen]
 
 
+def _look_at_hub(config: Config) -> None:
+    """Look at the small files of models of the hub on this node, which is the one that begins to fetch them."""
+    own, token = ray.get_runtime_context().get_node_id(), choose_token(config)
+    entries = {name: entry for name, entry in list_served(config).items() if is_hub_id(entry.model)}
+    found: list[Copy] = ray.get([start_fetch(own, entry, whole=False, token=token) for entry in entries.values()])
+    if problems := [
+        f"{name} on {one.node}: {one.refusal}" for name, one in zip(entries, found, strict=True) if one.refusal
+    ]:
+        raise RefusedRun("; ".join(problems))
+
+
 def list_model_problems(entries: Mapping[str, ModelConfig], on_gpu: bool) -> list[str]:
     """Why this machine cannot serve some of ``entries``, as far as their files tell."""
     problems = []
     for name, entry in entries.items():
         try:
-            check_checkpoint(entry.model, entry.revision, entry.processor_kwargs)
+            if not is_hub_id(entry.model):
+                check_checkpoint(entry.model, entry.revision, entry.processor_kwargs)
             engine_args(entry, on_gpu)
         except (RefusedRun, ValueError) as error:
             problems.append(f"{name} on {socket.gethostname()}: {error}")

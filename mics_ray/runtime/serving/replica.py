@@ -22,6 +22,7 @@ from mics_ray.models.types import Failure, LostCall, Model, Pictures, Reply, Req
 from mics_ray.runtime.monitor import metrics
 from mics_ray.runtime.monitor.logs import OutputFile, log_into_folder, write_output_into
 from mics_ray.runtime.serving.replica_state import ENGINE, ENGINE_DEAD, LEAVING, ReplicaAnswer
+from mics_ray.runtime.serving.weights import locate_weights
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ class ModelReplica:
 
     async def _await_engine(self) -> ReplicaEngine:
         if self._engine is None:
-            self._engine = asyncio.ensure_future(self._spec.start(self._spec.config, self._spec.on_gpu))
+            self._engine = asyncio.ensure_future(self._start_engine())
         try:
             return await asyncio.shield(self._engine)  # one caller that gives up must not stop the loading for all
         except Exception as error:
@@ -160,6 +161,9 @@ class ModelReplica:
             written = self._output.read() if self._output else ""
             said = str(error) if isinstance(error, RefusedRun) else explain_failure(error, written)
             raise RefusedRun(f"{self._spec.name} on {socket.gethostname()}: {said}") from None
+
+    async def _start_engine(self) -> ReplicaEngine:
+        return await self._spec.start(await locate_weights(self._spec.config), self._spec.on_gpu)
 
     async def _fetch_once(self, digest: str, reference: "ray.ObjectRef[Pictures]") -> Pictures:
         """Fetch a case's pictures once for all its requests."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from mics_ray.config.keys import DIRECTORY
+from mics_ray.config.keys import DIRECTORY, HUB_TOKEN
 from mics_ray.errors import RefusedRun
 from mics_ray.runtime.serving.placement import ACCELERATOR, ReplicaNeed
 from mics_ray.submit.config import KuberayConfig
@@ -114,17 +114,27 @@ def _head_group(config: KuberayConfig, job: SubmittedJob, own: Sequence[tuple[st
     container = build_container(config, "ray-head", config.head_cpus, config.head_memory)
     container["ports"] = [{"name": name, "containerPort": port} for name, port in ports.items()]
     spec = build_pod(config, container)
-    if job.key_names:
-        items = [{"key": name, "path": name} for name in job.key_names]
+    if config.secret:
         container["env"].append({"name": DIRECTORY, "value": SECRETS})
-        source = {"secret": {"secretName": config.secret, "defaultMode": 0o440, "items": items}}
-        add_mount(spec, container, "keys", SECRETS, source)
+        add_mount(spec, container, "keys", SECRETS, _mount_keys(config.secret, job.key_names))
     if own:
         items = [{"key": _config_map_key(name), "path": name} for name, _ in own]
         source = {"configMap": {"name": _config_map_name(job), "items": items}}
         add_mount(spec, container, "group-files", f"{CODE}/submitted_conf", source)
     start = {"num-gpus": "0", "dashboard-host": "0.0.0.0", **store_parameter(config)}
     return {"serviceType": "ClusterIP", "rayStartParams": start, "template": {"spec": spec}}
+
+
+def _mount_keys(secret: str, names: Sequence[str]) -> Manifest:
+    """The job's keys as files, and the hub's token where the Secret holds one: the head fetches models for all."""
+    sources = [_secret_files(secret, names)] if names else []
+    if HUB_TOKEN not in names:
+        sources.append(_secret_files(secret, [HUB_TOKEN]) | {"optional": True})
+    return {"projected": {"defaultMode": 0o440, "sources": [{"secret": source} for source in sources]}}
+
+
+def _secret_files(secret: str, names: Sequence[str]) -> Manifest:
+    return {"name": secret, "items": [{"key": name, "path": name} for name in names]}
 
 
 def _worker_group(config: KuberayConfig, group: PodGroup) -> Manifest:

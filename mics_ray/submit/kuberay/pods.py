@@ -100,7 +100,7 @@ def build_container(config: KuberayConfig, name: str, cpus: int, memory: str) ->
 def add_mount(spec: Manifest, container: Manifest, name: str, path: str, source: Manifest) -> None:
     """Mount ``source`` in the container; secrets and configuration read-only."""
     spec["volumes"].append({"name": name, **source})
-    read_only = {"readOnly": True} if {"secret", "configMap"} & source.keys() else {}
+    read_only = {"readOnly": True} if {"projected", "configMap"} & source.keys() else {}
     container["volumeMounts"].append({"name": name, "mountPath": path, **read_only})
 
 

@@ -116,10 +116,13 @@ def test_the_head_does_no_gpu_work_and_the_cluster_scales_and_asks_for_a_token()
 
 def test_keys_are_mounted_in_the_head_only_and_by_reference() -> None:
     head, *workers = pods(ray_job())
-    (keys,) = [volume for volume in head["volumes"] if "secret" in volume]
-    assert keys["secret"]["secretName"] == "mics-keys"
-    assert {"key": "OPENAI_API_KEY", "path": "OPENAI_API_KEY"} in keys["secret"]["items"]
-    assert all("secret" not in volume for pod in workers for volume in pod["volumes"])
+    (volume,) = [volume for volume in head["volumes"] if "projected" in volume]
+    keys, token = (source["secret"] for source in volume["projected"]["sources"])
+    assert keys["name"] == token["name"] == "mics-keys"
+    assert {"key": "OPENAI_API_KEY", "path": "OPENAI_API_KEY"} in keys["items"]
+    assert "optional" not in keys
+    assert (token["items"], token["optional"]) == ([{"key": "HF_TOKEN", "path": "HF_TOKEN"}], True)
+    assert all("projected" not in volume for pod in workers for volume in pod["volumes"])
     assert all("SECRETS" not in variable["name"] for pod in workers for variable in pod["containers"][0]["env"])
     assert len(workers) == 3
 

@@ -221,6 +221,18 @@ def test_the_machines_come_up_the_keys_go_to_the_head_and_the_job_starts_there(
     assert "submit.py stop cluster=existing" in ray_tool.read_text().splitlines()[-1]
 
 
+@pytest.mark.parametrize("token", [True, False])
+def test_the_token_for_models_goes_to_the_head_where_there_is_one(tmp_path: Path, ray_tool: Path, token: bool) -> None:
+    (tmp_path / "keys").mkdir()
+    if token:
+        (tmp_path / "keys/HF_TOKEN").write_text(CANARY)
+    job = describe_job(["experiment=offline", "data.cases=cases.jsonl", "run.dir=runs/x"], None, "/shared")
+    assert Vm(config("aws", tmp_path), print).submit(job, detach=True) == EXIT_OK
+    said = ray_tool.read_text()
+    assert said.count("rsync-up") == said.count("cluster.secrets_dir=/home/mics/secrets") == int(token)
+    assert CANARY not in said
+
+
 @pytest.mark.parametrize(("step", "ending"), [("up", None), ("exec", EXIT_STOPPED)])
 def test_a_step_that_fails_ends_truthfully(
     tmp_path: Path, keys: Path, ray_tool: Path, step: str, ending: int | None

@@ -10,6 +10,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from mics_ray.assemble.locations import resolve_embedded
+from mics_ray.models.engine.hub import fetch_files
 from train.backends.peft.data import IGNORED
 from train.config import TrainConfig
 
@@ -25,9 +26,7 @@ def local_folder(model: str, revision: str | None) -> Path:
     folder = Path(resolve_embedded(model))
     if folder.is_dir():
         return folder
-    from huggingface_hub import snapshot_download
-
-    return Path(snapshot_download(model, revision=revision, allow_patterns=[*_OF_THE_BASE, "*.safetensors"]))
+    return fetch_files(model, revision, [*_OF_THE_BASE, "*.safetensors"])
 
 
 def load_processor(folder: Path) -> Any:
