@@ -18,6 +18,7 @@ from mics_ray.config.schema import Engine, ModelConfig
 from mics_ray.errors import RefusedRun
 from mics_ray.models.engine.checkpoint import check_checkpoint
 from mics_ray.models.engine.hub import fetch_model, fetch_weights, is_hub_id
+from mics_ray.runtime.serving.weights import _fetch_copy
 from tests.support.hub import COMMIT, Hub
 from tests.support.program import ROOT
 
@@ -92,6 +93,18 @@ def test_the_token_reaches_the_hub_and_is_gone_afterwards(
         assert gated.tokens == {f"Bearer {TOKEN}"}
     assert Path(config.model).is_dir()
     assert not set(HUB_TOKENS) & set(os.environ)
+
+
+def test_a_download_for_a_run_takes_the_token_that_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "")
+    entry = ModelConfig(model="owner/tiny", engine=Engine.vllm)
+    with Hub(TINY, TOKEN) as gated:
+        ask_at(gated.url, monkeypatch)
+        assert "gated on the hub" in _fetch_copy(entry, True, None).refusal
+        small = _fetch_copy(entry, False, TOKEN)
+        assert (small.refusal, Path(small.folder).name, gated.count_gets("model.safetensors")) == ("", COMMIT, 0)
+        assert _fetch_copy(entry, True, TOKEN) == small
+        assert gated.count_gets("model.safetensors") == 1
 
 
 @pytest.mark.parametrize(
