@@ -105,5 +105,6 @@ def test_nodes_with_their_own_disks_fetch_for_themselves(tmp_path: Path) -> None
             )
     assert done.returncode == 0, done.stderr
     assert hub.count_gets("model.safetensors") in (1, 2)  # as many as nodes that replicas came to
-    assert {kind for kind in looked.holding if kind.startswith("ray::")} <= {"ray::_fetch_copy"}
+    # Ray keeps idle processes ready with a node's environment; the job's own are started without its tokens.
+    assert {kind for kind in looked.holding if kind.startswith("ray::")} - {"ray::IDLE"} == {"ray::_fetch_copy"}
     assert {kind for kind in looked.seen if kind.startswith("ray::SearchWorker")}
