@@ -26,7 +26,6 @@ def check_models(config: Config, wanted: Sequence[ReplicaNeed], on_gpu: bool) ->
 
     Returns the entries whose nodes are not there yet. Raises :class:`RefusedRun` that names entry, node and problem.
     """
-    _look_at_hub(config)
     nodes, by_node = cluster_nodes(), defaultdict[str, dict[str, ModelConfig]](dict)
     for need in wanted:
         entry = list_served(config)[need.entry]
@@ -45,7 +44,7 @@ def check_models(config: Config, wanted: Sequence[ReplicaNeed], on_gpu: bool) ->
         for node, entries in by_node.items()
     ]
     try:
-        problems = [problem for found in ray.get(asked) for problem in found]
+        problems = [problem for found in ray.get(asked) for problem in found] + _look_at_hub(config, by_node)
     except RayError as error:
         raise RefusedRun(f"a node that would serve cannot be looked at ({type(error).__name__})") from None
     if problems:
@@ -54,15 +53,22 @@ def check_models(config: Config, wanted: Sequence[ReplicaNeed], on_gpu: bool) ->
     return [need.entry for need in wanted if need.entry not in seen]
 
 
-def _look_at_hub(config: Config) -> None:
-    """Look at the small files of models of the hub on this node, which is the one that begins to fetch them."""
+def _look_at_hub(config: Config, by_node: Mapping[str, Mapping[str, ModelConfig]]) -> list[str]:
+    """What is wrong with models of the hub, as far as their small files tell.
+
+    This node begins to fetch them; where it cannot, those that would serve them may have them, or fetch for themselves.
+    """
     own, token = ray.get_runtime_context().get_node_id(), choose_token(config)
-    entries = {name: entry for name, entry in list_served(config).items() if is_hub_id(entry.model)}
-    found: list[Copy] = ray.get([start_fetch(own, entry, whole=False, token=token) for entry in entries.values()])
-    if problems := [
-        f"{name} on {one.node}: {one.refusal}" for name, one in zip(entries, found, strict=True) if one.refusal
-    ]:
-        raise RefusedRun("; ".join(problems))
+    problems: list[str] = []
+    for name, entry in list_served(config).items():
+        if not is_hub_id(entry.model):
+            continue
+        nodes = [node for node, entries in by_node.items() if name in entries]
+        found: list[Copy] = ray.get([start_fetch(own, entry, whole=False, token=token)])
+        if found[0].refusal and nodes and own not in nodes:
+            found = ray.get([start_fetch(node, entry, whole=False) for node in nodes])
+        problems += [f"{name} on {one.node}: {one.refusal}" for one in found if one.refusal]
+    return problems
 
 
 def list_model_problems(entries: Mapping[str, ModelConfig], on_gpu: bool) -> list[str]:
