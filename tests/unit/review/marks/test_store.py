@@ -143,6 +143,8 @@ def test_a_mark_that_cannot_be_kept_changes_nothing(
             patch.setattr(os, "fsync" if failing == "fsync" else "write", fail)
             with pytest.raises(OSError, match="No space"):
                 store.set_mark(STEP, "wrong", "", 1)
+        # Nor does a reader, or a crash at this moment, find what was said not to be kept.
+        assert len(read_marks(find_file(tmp_path, "ann")).book.marks) == 1
         assert store.book.current[STEP].verdict == "right"
         store.set_mark(STEP, "unsure", "", 1)
     assert [mark.verdict for mark in read_marks(find_file(tmp_path, "ann")).book.marks] == ["right", "unsure"]
