@@ -4,13 +4,16 @@ import json
 import re
 import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import mics_ray.local
-from tests.support.program import generate
+from mics_ray.local.phantoms import write_cases as write_phantoms
+from tests.support.program import ROOT, generate
 from tests.support.provider import Provider, record, write_cases
 
 pytestmark = pytest.mark.cluster
@@ -73,7 +76,6 @@ def test_preflight_names_what_the_nodes_lack(tmp_path: Path) -> None:
     assert f"bare on {node}: {bare}: no chat template (chat_template.jinja)" in said
     assert f"odd on {node}: " in said
     assert "processor_kwargs.max_pixels: not of the processor of internvl" in said
-    assert f"mute on {node}: the model has no chat template (chat_template.jinja)" in said
     assert "whole on" not in said
 
 
@@ -115,8 +117,9 @@ def test_an_engine_that_cannot_take_the_largest_cases_is_no_part_of_a_run(tmp_pa
     said, node = last_line(done.stderr), socket.gethostname()
     assert said.startswith("refused: ")
     assert re.search(rf"short on {node}: max_model_len 1,024 is below the \d,\d+ tokens of the prompt \(case", said)
-    limit = "3 pictures, the engine takes 1 (engine_kwargs.limit_mm_per_prompt) (case wide, 3 pictures)"
+    limit = "3 picture(s), the engine takes 1 (engine_kwargs.limit_mm_per_prompt) (case wide, 3 pictures)"
     assert f"blind on {node}: {limit}" in said
+    assert f"mute on {node}: the model has no chat template (chat_template.jinja)" in said
     assert "whole on" not in said
 
 
@@ -142,3 +145,20 @@ def test_an_engine_that_does_not_start_says_why(tmp_path: Path, entry: dict[str,
     assert last_line(done.stderr) == said
     output = (tmp_path / "run/logs/engine-broken-0.log").read_text()
     assert "arg_utils.py" in output, "what vLLM wrote itself"
+
+
+@pytest.mark.slow
+def test_an_evaluation_is_refused_whose_engine_cannot_take_its_items(tmp_path: Path) -> None:
+    write_phantoms(tmp_path / "sets/phantom", 4, seed=77)
+    given = ["eval=phantom", "serve=tiny", "judge=local", "model=embedded:interns/internvl"]
+    given += [
+        f"eval.root={tmp_path}/sets",
+        f"eval.dir={tmp_path}/out",
+        "serve.engine_kwargs.limit_mm_per_prompt.image=0",
+    ]
+    program = [sys.executable, str(ROOT / "scripts/evaluate.py"), *given]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 78, done.stderr
+    said = f"refused: model on {socket.gethostname()}: 1 picture(s), the engine takes 0"
+    assert last_line(done.stderr).startswith(said), last_line(done.stderr)
+    assert "(case phantom/phantom-" in last_line(done.stderr)

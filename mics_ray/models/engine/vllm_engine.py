@@ -192,7 +192,7 @@ class VllmEngine:
             )
         except VLLMValidationError as error:
             if allowed := _PICTURE_LIMIT.match(str(error)):
-                said = f"{len(images)} pictures, the engine takes {allowed[1]} (engine_kwargs.limit_mm_per_prompt)"
+                said = f"{len(images)} picture(s), the engine takes {allowed[1]} (engine_kwargs.limit_mm_per_prompt)"
                 raise LostCall(Failure("picture_limit", said)) from None
             raise LostCall(Failure("prompt", f"vLLM refused the prompt over `{error.parameter}`")) from None
         except ChatTemplateResolutionError:
