@@ -55,6 +55,7 @@ def _review(given: dict[str, str]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     try:
         with open_store(run.folder, reviewer) as store, make_page_folder(run.folder, reviewer) as folder:
+            console.print(f"reading the chains of {run.folder} …", style="dim", markup=False)
             marked = {mark.case_id for mark in store.book.current.values() if mark.verdict or mark.comment}
             session = ReviewSession(store, write_pages(run, folder, reviewer, choice, marked))
             for line in _list_notes(session, store):
