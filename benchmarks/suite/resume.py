@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness.figures import Figure, Goal, Setting, current_load
-from benchmarks.harness.processes import list_family, read_processes
+from benchmarks.harness.processes import ProcessWatch, list_family, read_processes
 from benchmarks.harness.provider import ROOT, ProviderProcess, serve_provider
 from benchmarks.harness.runs import (
     PATIENT,
@@ -113,7 +113,11 @@ def tell_starts(folder: Path, records: int) -> Iterator[Figure]:
     said = (
         f"`benchmarks/starts.py`: one start each over {records:,} records of 2 kB; resumed: all but one have their row."
     )
-    for name, value in measure_starts(folder, file, records):
+    began = time.monotonic()
+    with ProcessWatch({os.getpid(): "harness"}, every_s=0.5) as watch:
+        found = list(measure_starts(folder, file, records))
+    others = watch.others_cores(began, time.monotonic())
+    for name, value in found:
         what, _, unit = name.rpartition(", ")
         goal = Goal("<=", 10) if what == "resumed: first call" else None
-        yield Figure("B7", f"{records:,} records, {what}", unit, (value,), goal, said, load=(current_load(),))
+        yield Figure("B7", f"{records:,} records, {what}", unit, (value,), goal, said, (others,), (current_load(),))
