@@ -1,6 +1,7 @@
 """Whatever a search held, its row comes back from the disk as it was handed in."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,17 +22,18 @@ TEXTS = st.lists(TEXT, max_size=3).map(tuple)
 FAILURE = st.none() | st.builds(Failure, TEXT, TEXT)
 FLOAT = st.floats(allow_nan=False)
 CHAIN = st.builds(Continuation, TEXTS, TEXT)
-VOTE = st.builds(Vote, TEXT, FLOAT, TEXT, TEXT, st.sampled_from(Verdict), TEXT, FAILURE)
+ASKED = [verdict for verdict in Verdict if verdict is not Verdict.UNASKED]
 COUNT = st.integers(0, 2**62)
 USAGE = st.dictionaries(st.sampled_from(["m", "j", "i"]), st.builds(Usage, *[COUNT] * 4, FLOAT, COUNT, COUNT))
 
 
 @st.composite
-def trees(draw: st.DrawFn) -> SearchTree:
+def trees(draw: st.DrawFn, verdicts: Sequence[Verdict]) -> SearchTree:
     """A tree of up to three rounds, each grown from any node of the round before."""
     tree, parent = SearchTree("c", 0), None
+    vote = st.builds(Vote, TEXT, FLOAT, TEXT, TEXT, st.sampled_from(verdicts), TEXT, FAILURE)
     for number in range(1, draw(st.integers(1, 3)) + 1):
-        fields = (TEXTS, CHAIN, st.lists(VOTE, max_size=3).map(tuple), FAILURE)
+        fields = (TEXTS, CHAIN, st.lists(vote, max_size=3).map(tuple), FAILURE)
         level = [Node(-1, parent, number, mentor, *map(draw, fields)) for mentor in ("a", "ä\0")]
         tree = tree.add_round(level)
         parent = draw(st.sampled_from(tree.round_nodes(number))).id
@@ -39,8 +41,8 @@ def trees(draw: st.DrawFn) -> SearchTree:
 
 
 @st.composite
-def results(draw: st.DrawFn) -> SearchResult:
-    attempts = tuple(draw(st.lists(trees(), min_size=1, max_size=2)))
+def results(draw: st.DrawFn, verdicts: Sequence[Verdict] = tuple(Verdict)) -> SearchResult:
+    attempts = tuple(draw(st.lists(trees(verdicts), min_size=1, max_size=2)))
     leaf = draw(st.none() | st.sampled_from([node.id for node in attempts[-1].nodes]))
     case = Case(draw(TEXT), draw(TEXT), draw(TEXT), draw(TEXTS))
     chain = draw(st.none() | CHAIN)
@@ -63,7 +65,7 @@ def test_round_trip(
         assert list(iter_rows(Path(folder))) == rows
 
 
-@given(result=results(), usage=USAGE)
+@given(result=results(ASKED), usage=USAGE)
 @settings(max_examples=40, deadline=None)
 def test_rows_of_version_2_are_read_as_those_of_version_3_without_what_they_did_not_keep(
     result: SearchResult, usage: dict[str, Usage]
