@@ -73,6 +73,7 @@ def environment(hub: Hub, folder: Path, ray_folder: Path) -> dict[str, str]:
     return {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "hub"), "RAY_TMPDIR": str(ray_folder)}
 
 
+@pytest.mark.slow
 def test_a_gated_model_is_fetched_once_by_what_alone_has_the_token(tmp_path: Path, ray_folder: Path) -> None:
     with Hub(TINY, TOKEN) as hub, Provider() as provider, Environments() as looked:
         words, env = arguments(tmp_path, provider), environment(hub, tmp_path, ray_folder)
@@ -94,6 +95,7 @@ def test_a_gated_model_is_fetched_once_by_what_alone_has_the_token(tmp_path: Pat
     assert TOKEN not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_nodes_with_their_own_disks_fetch_for_themselves(tmp_path: Path) -> None:
     with Hub(TINY, TOKEN) as hub, Provider() as provider, ray_nodes(HF_ENDPOINT=hub.url, HF_TOKEN=TOKEN) as nodes:
         for number in range(2):

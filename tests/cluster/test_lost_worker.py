@@ -74,6 +74,7 @@ class Kills(Progress):
         return named(os.getpid(), f"ray::{name}")
 
 
+@pytest.mark.slow
 def test_a_lost_worker_comes_back_while_the_other_goes_on_and_no_count_ever_falls(
     ray_cluster: None, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 INTERN = Path(mics_ray.local.__file__).parent / "interns/internvl"
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_tokens_are_drawn_as_asked_and_as_the_models_file_says(tmp_path: Path) -> None:
     folder = tmp_path / "intern"

@@ -58,6 +58,11 @@ class ReplicaFacts:
     gpus: str
 
 
+async def start_vllm(config: ModelConfig, on_gpu: bool) -> ReplicaEngine:
+    """Start vLLM's engine on weights that lie on this node. Raises :class:`RefusedRun`."""
+    return await VllmEngine.start(await locate_weights(config), on_gpu)
+
+
 @dataclass(frozen=True, slots=True)
 class ReplicaSpec:
     """Everything that an :class:`ModelReplica` is made from; without folders it keeps no replies and writes no log."""
@@ -68,7 +73,7 @@ class ReplicaSpec:
     on_gpu: bool
     cache_folder: str | None = None
     log_folder: str | None = None
-    start: StartEngine = VllmEngine.start
+    start: StartEngine = start_vllm
 
 
 def secret_names(environ: Iterable[str], configured: Iterable[str] = ()) -> list[str]:
@@ -152,7 +157,7 @@ class ModelReplica:
 
     async def _await_engine(self) -> ReplicaEngine:
         if self._engine is None:
-            self._engine = asyncio.ensure_future(self._start_engine())
+            self._engine = asyncio.ensure_future(self._spec.start(self._spec.config, self._spec.on_gpu))
         try:
             return await asyncio.shield(self._engine)  # one caller that gives up must not stop the loading for all
         except Exception as error:
@@ -161,9 +166,6 @@ class ModelReplica:
             written = self._output.read() if self._output else ""
             said = str(error) if isinstance(error, RefusedRun) else explain_failure(error, written)
             raise RefusedRun(f"{self._spec.name} on {socket.gethostname()}: {said}") from None
-
-    async def _start_engine(self) -> ReplicaEngine:
-        return await self._spec.start(await locate_weights(self._spec.config), self._spec.on_gpu)
 
     async def _fetch_once(self, digest: str, reference: "ray.ObjectRef[Pictures]") -> Pictures:
         """Fetch a case's pictures once for all its requests."""
