@@ -57,3 +57,13 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (OSError, IndexError):
         return False
+
+
+def until_ended(pid: int, timeout_s: float = 30) -> None:
+    """Poll until a process has ended. Raises ``TimeoutError`` with what it is and where it waits."""
+    try:
+        until(lambda: not alive(pid), timeout_s)
+    except TimeoutError:
+        folder = Path(f"/proc/{pid}")
+        facts = {name: (folder / name).read_text().replace("\0", " ") for name in ("stat", "wchan", "cmdline")}
+        raise TimeoutError(f"process {pid} has not ended: {facts}") from None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_internvl import alive, make_checkout
-from tests.support.processes import until
+from tests.support.processes import alive, until, until_ended
 from tests.support.program import ROOT
 from train.backends.internvl import nodes
 from train.backends.internvl.nodes import TrainerNode
@@ -114,8 +114,7 @@ def test_launchers_end_in_good_order_where_ray_kills_the_actor_or_its_child(node
     assert "SIGTERM" not in actor.stdout, "one child's end is not the other's"
     for log in logs:
         until(lambda log=log: log.read_text().endswith("SIGTERM\n"), 30)
-        pid = int(log.read_text().split()[0])
-        until(lambda pid=pid: not alive(pid), 30)
+        until_ended(int(log.read_text().split()[0]))
 
 
 def test_a_stop_reaches_the_launcher_once(node: TrainerNode, tmp_path: Path) -> None:
