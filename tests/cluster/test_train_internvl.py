@@ -17,9 +17,9 @@ import pytest
 from eval.rows import ANSWERS
 from mics_ray.io.shards import iter_rows
 from mics_ray.local.phantoms import write_cases
-from tests.support.fake_internvl import STEPS, alive, argument, calls, make_checkout, make_export, make_model
+from tests.support.fake_internvl import STEPS, argument, calls, make_checkout, make_export, make_model
 from tests.support.original_form import write_original_form
-from tests.support.processes import until
+from tests.support.processes import alive, until
 from tests.support.program import ROOT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]

@@ -6,7 +6,6 @@ upstream's does, and appends what it saw to ``calls.jsonl`` in the checkout. Two
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -174,12 +173,3 @@ def calls(checkout: Path) -> list[dict[str, Any]]:
 def argument(call: dict[str, Any], name: str) -> str:
     """The value of one argument of a trainer process."""
     return str(call["argv"][call["argv"].index(f"--{name}") + 1])
-
-
-def alive(pid: int) -> bool:
-    """Whether a process is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

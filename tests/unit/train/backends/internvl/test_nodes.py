@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_internvl import alive, make_checkout
-from tests.support.processes import alive, until, until_ended
+from tests.support.fake_internvl import make_checkout
+from tests.support.processes import until, until_ended
 from tests.support.program import ROOT
 from train.backends.internvl import nodes
 from train.backends.internvl.nodes import TrainerNode
@@ -77,7 +77,7 @@ def test_a_process_that_will_not_end_is_killed_with_what_it_started(
     child = int(node.read_log_tail()[0].split()[1])
     node.stop_process()
     assert node.poll_process() == -signal.SIGKILL
-    until(lambda: not alive(child) or Path(f"/proc/{child}/stat").read_text().split()[2] == "Z", 30)
+    until_ended(child)
 
 
 ACTOR = """
