@@ -44,7 +44,7 @@ class SimulatedChat:
     _dice: random.Random = field(default_factory=lambda: random.Random(0))
 
     async def attempt_call(self, request: Request, pictures: Pictures | None, timeout_s: float) -> Reply | Fault:
-        """See :class:`mics_ray.models.chat.client.ChatClient`."""
+        """See :class:`mics_ray.models.chat.client.Chat`."""
         now = asyncio.get_running_loop().time()
         if self._exceeds_quota(request.model, now):
             self.refused.append(now)
@@ -112,9 +112,7 @@ def play_job(config: Config, cases: int, window: int, chat: SimulatedChat) -> Pl
     async def work() -> float:
         models: dict[str, Model] = {}
         for entries in group_by_provider(config).values():
-            endpoint = Endpoint(entries, None, None)
-            endpoint._chat = chat  # type: ignore[assignment]
-            models |= dict.fromkeys(entries, endpoint)
+            models |= dict.fromkeys(entries, Endpoint(entries, None, None, chat=chat))
         loop, places = asyncio.get_running_loop(), asyncio.Semaphore(window)
         strategy = build_strategy(config.search, tuple(config.mentors))
 

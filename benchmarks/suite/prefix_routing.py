@@ -138,8 +138,7 @@ def route_cases(cases: int, count: int, seed: int, affinity: bool = True, room: 
 
     async def work() -> None:
         router = Router(INTERN, replicas)
-        endpoint = Endpoint({**config.mentors, "judge": config.judge}, None, None)
-        endpoint._chat = SimulatedChat(SLOWER)  # type: ignore[assignment]
+        endpoint = Endpoint({**config.mentors, "judge": config.judge}, None, None, chat=SimulatedChat(SLOWER))
         strategy, places = build_strategy(config.search, tuple(config.mentors)), asyncio.Semaphore(WINDOW)
         dice = random.Random(seed)
 

@@ -76,8 +76,7 @@ def ask_until(chat: SimulatedChat, quota: float, end: float, seed: int, halved: 
     waiting = round(quota / 6) + 8
 
     async def run() -> None:
-        endpoint = Endpoint({JUDGE: config.judge}, None, None)
-        endpoint._chat = chat  # type: ignore[assignment]
+        endpoint = Endpoint({JUDGE: config.judge}, None, None, chat=chat)
         loop = asyncio.get_running_loop()
         if halved is not None:
             loop.call_at(halved, chat.quotas.update, {MODEL: quota / 2})

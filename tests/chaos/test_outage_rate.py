@@ -102,8 +102,7 @@ def play(window: int, outage: bool) -> Played:
     async def work() -> None:
         models: dict[str, Model] = {}
         for address, entries in group_by_provider(made).items():
-            endpoint = Endpoint(entries, None, None)
-            endpoint._chat = stand_ins[address.split("/")[2]]  # type: ignore[assignment]
+            endpoint = Endpoint(entries, None, None, chat=stand_ins[address.split("/")[2]])
             models |= dict.fromkeys(entries, endpoint)
         assert set(models) == set(list_endpoints(made))
         slots, moves = asyncio.Semaphore(window), build_strategy(made.search, tuple(made.mentors))

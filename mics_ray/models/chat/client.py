@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mics_ray.core.display import make_one_line
 from mics_ray.models.chat import suspend_aware_clock
@@ -29,6 +29,18 @@ SHARED = 6  # so many characters in a row of a secret make a word unfit to be sh
 
 Headers = Mapping[str, Mapping[str, str]]
 """Headers by the name of the entry that they go with."""
+
+
+class Chat(Protocol):
+    """What an endpoint asks its provider through."""
+
+    async def attempt_call(self, request: Request, pictures: Pictures | None, timeout_s: float) -> Reply | Fault:
+        """Ask once, in at most ``timeout_s`` seconds; what goes wrong is a value."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is open."""
+        ...
 
 
 class ChatClient:

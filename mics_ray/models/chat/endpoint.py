@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from mics_ray.config.schema import ModelConfig
 from mics_ray.models.chat import suspend_aware_clock
 from mics_ray.models.chat.breaker import OUTAGE_KINDS, Breaker
-from mics_ray.models.chat.client import ChatClient, Headers
+from mics_ray.models.chat.client import Chat, ChatClient, Headers
 from mics_ray.models.chat.key_history import KeyHistory
 from mics_ray.models.chat.rate_limiter import RateLimiter, RateLimits
 from mics_ray.models.chat.retry import Action, Fault, RetryState
@@ -56,6 +56,16 @@ class _CallUnderWay:
     accounted: bool = False
 
 
+def make_client(entries: Mapping[str, ModelConfig], key: str | None, secret_headers: Headers | None) -> ChatClient:
+    """The client of entries that share an address. Raises :class:`ValueError` for a forbidden one."""
+    bounds = [config.max_in_flight for config in entries.values()]
+    connections = 0 if None in bounds else sum(bound for bound in bounds if bound)
+    headers = {name: config.headers for name, config in entries.items()}
+    allow_http = any(config.allow_http for config in entries.values())
+    address = next(iter(entries.values())).base_url or ""
+    return ChatClient(address, key, connections, headers, secret_headers, allow_http)
+
+
 class Endpoint:
     """Entries that share an address and a key. Lives in one event loop.
 
@@ -71,17 +81,15 @@ class Endpoint:
         ledger: Ledger | None = None,
         secret_headers: Headers | None = None,
         proven: bool = False,
+        chat: Chat | None = None,
     ) -> None:
         """``key`` is the secret itself, and so are the values of ``secret_headers``, by entry. ``proven``: the key has
-        had an answer before. Raises :class:`ValueError` for several addresses or a forbidden one.
+        had an answer before. ``chat``: the client to ask through; one of its own where it is left out. Raises
+        :class:`ValueError` for several addresses or a forbidden one.
         """
-        if len(addresses := {config.base_url for config in entries.values()}) != 1:
+        if len({config.base_url for config in entries.values()}) != 1:
             raise ValueError("the entries of an endpoint share one base_url")
-        bounds = [config.max_in_flight for config in entries.values()]
-        connections = 0 if None in bounds else sum(bound for bound in bounds if bound)
-        headers = {name: config.headers for name, config in entries.items()}
-        allow_http = any(config.allow_http for config in entries.values())
-        self._chat = ChatClient(addresses.pop() or "", key, connections, headers, secret_headers, allow_http)
+        self._chat = chat or make_client(entries, key, secret_headers)
         self._entries = {name: _EntryState(config) for name, config in entries.items()}
         self._cache = cache
         self._ledger = ledger

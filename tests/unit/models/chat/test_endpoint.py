@@ -399,8 +399,7 @@ def play(
     }
 
     async def run() -> float:
-        endpoint = Endpoint(entries, SECRET, None)
-        endpoint._chat = stand_in  # type: ignore[assignment]
+        endpoint = Endpoint(entries, SECRET, None, chat=stand_in)
         await main(endpoint)
         assert endpoint.read_counters()["m"]["in_flight"] == endpoint.read_counters()["m"]["waiting"] == 0
         return asyncio.get_running_loop().time()
