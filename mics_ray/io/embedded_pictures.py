@@ -5,7 +5,7 @@ without the bytes: ``FILE.parquet#ROW/NUMBER``, both from 1, is a picture's path
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -13,11 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mics_ray.core.display import make_storable
-from mics_ray.io.records import is_picture_key
-from mics_ray.io.records.keys import ID_FIELDS
+from mics_ray.io.records import is_picture_key, is_read_key
+from mics_ray.io.records.keys import ID_FIELDS, fold_key, names_picture
 
 BATCH_BYTES = 16 * 2**20
 """Of a picture column, about as much is in memory at a time; more where one page of the file holds more."""
+LOOKED_AT = 64
+"""Rows in whose texts paths of pictures are looked for."""
 _PLACE = re.compile(r"(.+\.parquet)#([1-9][0-9]{0,17})/([1-9][0-9]{0,8})", re.I | re.S)
 
 
@@ -48,16 +50,36 @@ def find_missed_pictures(schema: pa.Schema) -> list[str]:
     """Columns of Hugging Face pictures under names that are not read, in a file that names no pictures else."""
     if any(is_picture_key(name) for name in schema.names):
         return []
-    return [field.name for field in schema if _is_struct_of_bytes(field.type)]
+    return [field.name for field in schema if pa.types.is_struct(_inner(field.type)) and _holds_pictures(field.type)]
 
 
-def _is_struct_of_bytes(kind: pa.DataType) -> bool:
-    inner = kind.value_type if _is_list(kind) else kind
-    return bool(pa.types.is_struct(inner)) and _holds_pictures(inner)
+def list_unread_texts(schema: pa.Schema) -> list[str]:
+    """Columns of texts that are not read, in a file that names no pictures: they may hold paths of ones."""
+    if any(is_picture_key(name) for name in schema.names):
+        return []
+    return [field.name for field in schema if not is_read_key(field.name) and _is_text(_inner(field.type))]
+
+
+def find_missed_paths(rows: pa.Table | pa.RecordBatch) -> list[str]:
+    """Columns of :func:`list_unread_texts` with the path of a picture in one of the first :data:`LOOKED_AT` rows."""
+    first = rows.slice(0, LOOKED_AT)
+    return [
+        name
+        for name in list_unread_texts(first.schema)
+        if any(names_picture(value.as_py()) for value in first.column(name))
+    ]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _inner(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if _is_list(kind) else kind
 
 
 def _holds_pictures(kind: pa.DataType) -> bool:
-    inner = kind.value_type if _is_list(kind) else kind
+    inner = _inner(kind)
     if pa.types.is_struct(inner):
         return inner.get_field_index("bytes") >= 0 and _is_bytes(inner.field("bytes").type)
     return _is_bytes(inner)
@@ -101,12 +123,18 @@ def read_embedded(stream: BinaryIO, place: EmbeddedPicture) -> bytes | str:
 def read_row_id(stream: BinaryIO, place: EmbeddedPicture) -> str | None:
     """The id of the record that a picture stands in, if it has one. Raises what pyarrow raises on a damaged file."""
     with pq.ParquetFile(stream, pre_buffer=False, buffer_size=2**20) as file:
-        for name in (name for name in ID_FIELDS if name in file.schema_arrow.names):
+        for name in list_id_columns(file.schema_arrow.names):
             for first, values in _iter_near(file, name, place.row - 1):
                 at = place.row - 1 - first
                 if 0 <= at < len(values) and values[at].is_valid:
                     return make_storable(str(values[at].as_py()))
     return None
+
+
+def list_id_columns(names: Sequence[str]) -> list[str]:
+    """The columns that an id is read from, the first that has one first."""
+    exact = [name for name in ID_FIELDS if name in names]
+    return exact + [name for name in names if name not in exact and fold_key(name) in map(fold_key, ID_FIELDS)]
 
 
 def _iter_near(file: pq.ParquetFile, column: str, row: int) -> Iterator[tuple[int, pa.Array]]:

@@ -12,9 +12,12 @@ import pyarrow.parquet as pq
 
 from mics_ray.io.embedded_pictures import (
     BATCH_BYTES,
+    LOOKED_AT,
+    find_missed_paths,
     find_missed_pictures,
     find_picture_columns,
     list_leaves,
+    list_unread_texts,
     name_pictures,
 )
 from mics_ray.io.input_files import InputError, InputFile, open_input, open_stored
@@ -151,7 +154,7 @@ def read_parquet(file: InputFile, start: int, first: int) -> Iterator[Raw]:
             raise InputError(
                 f"{file.path}: the columns {', '.join(pictures)} all hold pictures; put them into one list"
             )
-        if missed := find_missed_pictures(parquet.schema_arrow):
+        if missed := _find_missed(parquet):
             raise InputError(f"{file.path}: the column {missed[0]!r} holds pictures; call it images, or leave it out")
         columns = [name for name in list_read_columns(parquet.schema_arrow) if name not in pictures]
         columns += [leaf for name in pictures for leaf in list_leaves(parquet, name)]
@@ -178,6 +181,13 @@ def list_read_columns(schema: pa.Schema) -> list[str]:
     pictures = find_picture_columns(schema)
     read = (name for name in schema.names if is_read_key(name))
     return [name for name in read if name in pictures or not (pictures and is_picture_key(name))]
+
+
+def _find_missed(parquet: pq.ParquetFile) -> list[str]:
+    """Columns of pictures, or paths of ones, under names that are not read."""
+    missed, texts = find_missed_pictures(parquet.schema_arrow), list_unread_texts(parquet.schema_arrow)
+    rows = next(parquet.iter_batches(LOOKED_AT, columns=texts), None) if texts else None
+    return missed or ([] if rows is None else find_missed_paths(rows))
 
 
 def find_parquet(file: InputFile) -> Iterator[Places]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from mics_ray.io.input_files import InputError, InputFile, read_head
 from mics_ray.io.json_list import find_json, read_json
 from mics_ray.io.readers import BOM, Places, Raw, find_jsonl, find_parquet, read_jsonl, read_parquet
-from mics_ray.io.records import ID_FIELDS
+from mics_ray.io.records import is_read_key
 
 # zip, zstd, bzip2, xz, UTF-16 LE/BE
 _FOREIGN = (b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"\xff\xfe", b"\xfe\xff")
@@ -93,8 +93,4 @@ def _read_head(path: str) -> bytes:
 def _begins_with_record(file: InputFile) -> bool:
     """Whether the first line alone is a record: JSON lines under another name."""
     raw = next(read_jsonl(file, 0, 1), None)
-    return (
-        raw is not None
-        and isinstance(raw.value, dict)
-        and not raw.value.keys().isdisjoint((*ID_FIELDS, "messages", "conversations", "question"))
-    )
+    return raw is not None and isinstance(raw.value, dict) and any(map(is_read_key, raw.value))

@@ -8,12 +8,13 @@ from typing import Any
 from mics_ray.core.display import make_storable
 from mics_ray.core.leaks.options import read_options
 from mics_ray.core.types import Case
-from mics_ray.io.records.keys import UnusableRecord, find_values
+from mics_ray.io.records.keys import UnusableRecord, find_option_mark, find_values
 
 MOST = 10
 """Options: as many as the leak guard knows letters of."""
 _LETTERS = "ABCDEFGHIJ"
-_OWN = re.compile(r"\s*[(\[]?([A-Za-z]|\d{1,2})\s*[.):\]]\s+(?=\S)")
+# "1.5 cm" and "C.diff" are texts, "B:cyst" is a marked one.
+_OWN = re.compile(r"\s*[(\[]?([A-Za-z](?=\s*[):\]]|\s*\.\s)|\d{1,2}(?=\s*[.):\]]\s))\s*[.):\]]\s*(?=\S)")
 _LINE = re.compile(r"([A-J]|\d{1,2})\. (\S.*)")
 _KEYS, _TEXTS = ("letter", "key", "label", "id"), ("content", "value", "text", "option")
 
@@ -23,10 +24,10 @@ def add_options(record: Mapping[str, Any], question: str, answers: Sequence[str]
 
     Raises :class:`UnusableRecord`, also for an answer that is none of the options.
     """
-    given = find_values(record, "options", "choices")
-    if not given or all(value in ([], {}) for _, value in given):
+    given = [value for _, value in find_values(record, "options", "choices")] + _gather_lettered(record)
+    if all(value in ([], {}) for value in given):
         return question, tuple(answers)
-    listed = [_read_list(value) for _, value in given]
+    listed = [_read_list(value) for value in given]
     if any(one != listed[0] for one in listed):
         raise UnusableRecord("two lists of options that differ, under several keys")
     options = listed[0]
@@ -75,6 +76,26 @@ def _split_last_lines(question: str) -> tuple[dict[str, str], str]:
         if line[1] in ("A", "1"):
             return dict(reversed(found)), "\n".join(stem)
     return {}, question
+
+
+def _gather_lettered(record: Mapping[str, Any]) -> list[dict[str, object]]:
+    """The options under keys of their own (``option_a``, ``option_b``, …), as one mapping, if there are two or more."""
+    given = [(mark, value) for key, value in record.items() if (mark := find_option_mark(key)) and not _is_blank(value)]
+    found = dict(sorted(given, key=lambda one: (len(one[0]), one[0])))
+    if any(found[mark] != value for mark, value in given):
+        raise UnusableRecord("two options of one letter that differ, under several keys")
+    if len(found) <= 1:
+        return []
+    # Tables of questions repeat the mark in the text: "B: Pneumonia".
+    owns = [_OWN.match(value) if isinstance(value, str) else None for value in found.values()]
+    if all(own and own[1].upper() == mark for own, mark in zip(owns, found, strict=True)):
+        return [{mark: own.string[own.end() :] for mark, own in zip(found, owns, strict=True) if own}]
+    return [found]
+
+
+def _is_blank(value: object) -> bool:
+    """Null, blank or NaN: what a table has where a question has fewer options than others."""
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
 
 
 def _read_list(value: object) -> dict[str, str]:

@@ -8,7 +8,15 @@ from typing import Any, TypeVar
 from mics_ray.core.display import make_storable
 from mics_ray.core.types import Case, Note
 from mics_ray.io.records.choices import add_options
-from mics_ray.io.records.keys import ID_FIELDS, NOTE_FIELDS, UnusableRecord, find_pictures, quote_text
+from mics_ray.io.records.keys import (
+    ID_FIELDS,
+    NOTE_FIELDS,
+    UnusableRecord,
+    find_missed_picture,
+    find_pictures,
+    find_value,
+    quote_text,
+)
 from mics_ray.io.records.turns import read_answers, read_picture_parts, read_question
 
 T = TypeVar("T")
@@ -112,7 +120,7 @@ def reject_duplicate(found: Case | Rejection, place: RecordPlace) -> Rejection:
 
 def _read_id(record: dict[str, Any], place: RecordPlace) -> str:
     """The first id field that is there and not null."""
-    value = next((record[name] for name in ID_FIELDS if record.get(name) is not None), None)
+    value = find_value(record, *ID_FIELDS)
     if value is None:
         raise UnusableRecord("no id")
     # bool is a subclass of int: true would become the id "True".
@@ -134,6 +142,8 @@ def _read_images(record: dict[str, Any]) -> tuple[str, ...]:
         found.append(tuple(parts))
     if any(paths != found[0] for paths in found):
         raise UnusableRecord("two places name different pictures; keep one of them")
+    if not found and (key := find_missed_picture(record)):
+        raise UnusableRecord(f"no pictures, but {quote_text(key)} names one: call it images, or leave it out")
     return found[0] if found else ()
 
 
@@ -172,7 +182,7 @@ def _read_notes(record: dict[str, Any]) -> tuple[Note, ...]:
     """The case notes in reading order; missing and empty ones are left out."""
     notes = []
     for label, name in NOTE_FIELDS:
-        value = record.get(name)
+        value = find_value(record, name)
         for item in value if isinstance(value, list) else [value]:
             if text := _clean_note(item, name):
                 notes.append(Note(label, text))

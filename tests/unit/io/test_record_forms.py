@@ -9,9 +9,12 @@ import pytest
 
 from mics_ray.assemble.case_pictures import CasePictures
 from mics_ray.core.leaks import Leak, LeakGuard
-from mics_ray.core.types import Case
+from mics_ray.core.types import Case, Note
 from mics_ray.io.cases import InputError, read_span, survey_cases
-from mics_ray.io.records import RecordPlace, Rejection, parse_record
+from mics_ray.io.dataset_file import write_records
+from mics_ray.io.embedded_pictures import EmbeddedPicture, read_row_id
+from mics_ray.io.records import RecordPlace, Rejection, is_read_key, parse_record
+from mics_ray.io.records.parse import find_id
 from mics_ray.io.records.unread import count_unread_keys, describe_unread
 
 PLACE = RecordPlace("some.jsonl", "line", 7)
@@ -74,6 +77,18 @@ READ = [
      case(ASKED, "B. Abscess", others=("C. C. difficile colitis",))),
     ({"question": "N?", "answer": 2, "options": {"1": "one", "2": "two"}}, case("N?\n1. one\n2. two", "2. two")),
     (FLAT | {"options": []}, case()),
+    *(({"question": "What?", "answer": "B", **given}, case(ASKED, "B. Abscess")) for given in (
+        {f"option_{mark.lower()}": text for mark, text in OPTIONS.items()},
+        {f"Choice {mark}": f" {mark}:{text} " for mark, text in reversed(OPTIONS.items())},
+        {f"op{mark.lower()}": text for mark, text in OPTIONS.items()} | {"opd": float("nan")},
+        OPTIONS | {"D": "", "E": None},
+        OPTIONS | {"options": OPTIONS, "option_a": "Cyst"},
+    )),
+    ({"question": "N?", "answer": "1.5 cm", "option1": "1.5 cm", "option2": "2.5 cm"},
+     case("N?\n1. 1.5 cm\n2. 2.5 cm", "1. 1.5 cm")),
+    (FLAT | {"A": "the only one"}, case()),
+    (FLAT | {"images": ["a.png"], "source": "b.png", "mask": {"path": "c.png"}}, WITH_PICTURE),
+    (FLAT | {"report": "as seen in\na.png", "doi": "10.1/a.pdf", "series": 3}, case()),
 ]  # fmt: skip
 
 
@@ -112,7 +127,15 @@ REFUSED = [
     ({"question": "Q?", "answer": "x", "options": ["x", None]}, "an option is not text"),
     ({"question": "Q?", "answer": "x", "options": "x, y"}, "neither a list nor a mapping"),
     ({"question": "Q?", "answer": "x", "options": ["x", "y"], "choices": ["x", "z"]}, "two lists of options"),
-]
+    ({"question": "Q?", "answer": "x", "options": ["x", "y"], "A": "x", "B": "z"}, "two lists of options"),
+    ({"question": "Q?", "answer": "x", "A": "x", "option_a": "z", "B": "y"}, "two options of one letter"),
+    ({"question": "Q?", "answer": "x", "A": "x", "C": "y"}, "not lettered"),
+    ({"question": "Q?", "answer": "z", "A": "x", "B": "y"}, "none of the options"),
+    *((FLAT | {"xray": value}, "no pictures, but 'xray' names one") for value in (
+        "scans/1.dcm", "CT.NII.GZ", "https://host/a.JPG", ["a.png", "b.png"], {"path": "a.png", "bytes": None},
+        [{"type": "image", "url": "a.webp"}], "data:image/png;base64,AA",
+    )),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("record", "reason"), REFUSED)
@@ -121,6 +144,18 @@ def test_refused(record: dict[str, Any], reason: str) -> None:
     assert isinstance(found, Rejection), found
     assert found.reason.startswith("some.jsonl, line 7: ")
     assert reason in found.reason
+
+
+def test_ids_and_notes_are_read_in_any_spelling_and_the_documented_one_comes_first() -> None:
+    place = RecordPlace("some.jsonl", "line", 7)
+    spelt = {"Case-ID": 5, "Age Label": "45 years", "CAPTION": "C.", "gender_label": None, **FLAT}
+    assert parse_record(spelt, place) == Case("5", "Q?", "A", (), (Note("Age", "45 years"), Note("Findings", "C.")))
+    assert find_id(spelt, place) == "5"
+    assert find_id(FLAT | {"ID": "x", "case_id": "y"}, place) == "y"
+    assert not {key for key in spelt if not is_read_key(key)}
+    found = parse_record(FLAT | {"ID": 1, "Id": 2}, place)
+    assert isinstance(found, Rejection)
+    assert found.reason.endswith("'ID' and 'Id' differ; keep one of them")
 
 
 def test_a_rejected_record_keeps_every_answer() -> None:
@@ -174,6 +209,27 @@ def test_a_parquet_column_of_pictures_under_another_name_is_refused_and_one_besi
         assert len([one for span in survey_cases(str(tmp_path / "some.parquet")).spans for one in read_span(span)]) == 1
     pq.write_table(pa.table(rest | {"digest": [b"no picture"]}), tmp_path / "some.parquet")
     survey_cases(str(tmp_path / "some.parquet"))
+
+
+@pytest.mark.parametrize("column", [[None, "scans/a.png"], [[], ["a.dcm", "b.dcm"]]])
+def test_a_column_of_paths_under_a_name_that_is_not_read_is_refused_in_a_file_and_in_a_dataset(
+    tmp_path: Path, column: list[object]
+) -> None:
+    rest = {"id": ["p", "q"], "question": ["Q?", "R?"], "answer": ["A", "B"]}
+    pq.write_table(pa.table(rest | {"title": ["t", "u"], "scan": column}), path := tmp_path / "some.parquet")
+    with pytest.raises(InputError, match=r"some.parquet: the column 'scan' holds pictures; call it images"):
+        survey_cases(str(path))
+    with pytest.raises(InputError, match="dataset: the column 'scan' holds pictures; call it images"):
+        write_records(tmp_path / "kept.parquet", [pa.table(rest | {"scan": column})])
+    beside = pa.table(rest | {"scan": column, "images": [["x.png"], ["y.png"]]})
+    assert write_records(tmp_path / "kept.parquet", [beside]) == len(column)
+
+
+def test_the_id_of_a_row_is_found_in_any_spelling(tmp_path: Path) -> None:
+    held = {"bytes": b"one", "path": "x.png"}
+    pq.write_table(pa.table({"Case ID": ["p"], "image": [held]}), path := tmp_path / "some.parquet")
+    with path.open("rb") as stream:
+        assert read_row_id(stream, EmbeddedPicture(path.name, 1, 1)) == "p"
 
 
 def test_keys_that_nothing_reads_are_counted_and_named(tmp_path: Path) -> None:
