@@ -1,38 +1,11 @@
 """What a router keeps of its replicas and of its calls, and what a failure means for a call. No Ray here."""
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
-
-SLACK = 16
-"""Requests that a replica may have in flight beyond twice the mean before its cases spill over."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaLoad:
-    """One live replica: its number among all replicas, and the requests it has in flight."""
-
-    number: int
-    in_flight: int
-
-
-def choose_replica(case_id: str, live: Sequence[ReplicaLoad]) -> int:
-    """The replica for a case, of at least one: always the same (rendezvous hashing) unless that one is overloaded."""
-    # By weight and not modulo the count: when a replica comes or goes only its own cases move.
-    ranked = sorted(live, key=lambda load: _hash_weight(case_id, load.number), reverse=True)
-    mean = sum(load.in_flight for load in live) / len(live)
-    if ranked[0].in_flight <= 2 * mean + SLACK:
-        return ranked[0].number
-    return min(ranked, key=lambda load: load.in_flight).number
-
-
-def _hash_weight(case_id: str, number: int) -> bytes:
-    return hashlib.blake2b(f"{number}:{case_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
 
 ENGINE_FAILURES = 2
 """Engine failures that a request may be part of, the second one alone; then it is taken for their cause."""

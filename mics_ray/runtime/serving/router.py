@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mics_ray.models.chat import suspend_aware_clock
 from mics_ray.models.types import Failure, LostCall, Pictures, Refused, Reply, Request
+from mics_ray.runtime.serving.case_homes import CaseHomes, ReplicaLoad
 from mics_ray.runtime.serving.replica_state import (
     DOWN,
     ENGINE_DEAD,
@@ -16,11 +17,9 @@ from mics_ray.runtime.serving.replica_state import (
     Replica,
     ReplicaAnswer,
     ReplicaDown,
-    ReplicaLoad,
     ReplicaState,
     RoutedCall,
     StartFailed,
-    choose_replica,
     count_death,
     finish_call,
     is_free,
@@ -62,6 +61,7 @@ class Router:
         self._name = name
         self._replicas = [ReplicaState(number, replica) for number, replica in enumerate(replicas)]
         self._patience_s, self._stall_s, self._probe_s, self._poll_s = patience_s, stall_s, probe_s, poll_s
+        self._homes = CaseHomes()
         self._gathering: dict[tuple[str, str, str], list[RoutedCall]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._any_free = asyncio.Event()
@@ -80,7 +80,7 @@ class Router:
         Returns when those that are left out have answered what they had been asked.
         """
         old = self._replicas
-        # Known by its place: a case's replica is chosen by number, and the prefix cache lies there.
+        # Known by its place: a case's home is a number, and its prefix is cached there.
         self._replicas = [
             old[number] if number < len(old) and old[number].replica == replica else ReplicaState(number, replica)
             for number, replica in enumerate(replicas)
@@ -129,10 +129,7 @@ class Router:
         try:
             while calls := [call for call in calls if not call.future.done()]:
                 suspects = any(call.suspect for call in calls)
-                failed_at = {call.failed_at for call in calls}
-                async with (
-                    self._isolate_replica(case_id) if suspects else self._share_replica(case_id, failed_at) as state
-                ):
+                async with self._isolate_replica(case_id) if suspects else self._share_replica(case_id, calls) as state:
                     await self._try_calls(state, calls, pictures)
         except Exception as error:  # any: a future that nobody sets is a caller that waits for ever
             for call in calls:
@@ -158,9 +155,9 @@ class Router:
             self._mark_down(state, restarts, "its engine failed")
 
     @asynccontextmanager
-    async def _share_replica(self, case_id: str, failed_at: Container[int | None]) -> AsyncIterator[ReplicaState]:
-        """A replica beside whatever else it serves."""
-        yield await self._wait_for_replica(case_id, failed_at)
+    async def _share_replica(self, case_id: str, calls: Sequence[RoutedCall]) -> AsyncIterator[ReplicaState]:
+        """A replica beside whatever else it serves; one where none of the calls has failed, if there is one."""
+        yield await self._wait_for_replica(case_id, {call.failed_at for call in calls}, len(calls))
 
     @asynccontextmanager
     async def _isolate_replica(self, case_id: str) -> AsyncIterator[ReplicaState]:
@@ -185,8 +182,10 @@ class Router:
             await state.idle.wait()
         return state.up and not state.retired
 
-    async def _wait_for_replica(self, case_id: str, failed_at: Container[int | None] = ()) -> ReplicaState:
-        """The replica for the case, once one is free; one of ``failed_at`` only where no other is.
+    async def _wait_for_replica(
+        self, case_id: str, failed_at: Container[int | None] = (), requests: int = 1
+    ) -> ReplicaState:
+        """The replica for requests of the case, once one is free; one of ``failed_at`` only where no other is.
 
         Raises :class:`LostCall` when none comes back in time, :class:`Refused` when none is waited for any more.
         """
@@ -196,7 +195,8 @@ class Router:
                     await self._any_free.wait()
         except TimeoutError:
             raise LostCall(Failure(DOWN, f"no replica came back in {self._patience_s:g} s")) from None
-        return self._replicas[choose_replica(case_id, [load for load in live if load.number not in failed_at] or live)]
+        others = [load for load in live if load.number not in failed_at]
+        return self._replicas[self._homes.choose_replica(case_id, others or live, requests)]
 
     def _list_free(self) -> list[ReplicaLoad]:
         """The replicas that take calls. Raises :class:`Refused` where the model is given up."""

@@ -7,15 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from mics_ray.models.types import Failure, LostCall, Pictures, Reply, Request
-from mics_ray.runtime.serving.replica_state import (
-    ENGINE_FAILURES,
-    REPLICA_DEATHS,
-    SLACK,
-    ReplicaAnswer,
-    ReplicaDown,
-    ReplicaLoad,
-    choose_replica,
-)
+from mics_ray.runtime.serving.case_homes import UNEVEN, CaseHomes, ReplicaLoad
+from mics_ray.runtime.serving.replica_state import ENGINE_FAILURES, REPLICA_DEATHS, ReplicaAnswer, ReplicaDown
 from mics_ray.runtime.serving.router import Router
 from tests.support.virtual_loop import VirtualLoop
 
@@ -28,6 +21,12 @@ def request(text: str = "q", temperature: float = 0.3) -> Request:
 
 async def answer(requests: Sequence[Request]) -> list[ReplicaAnswer]:
     return [Reply(f"{one.text}@{one.temperature}") for one in requests]
+
+
+def case_of(home: int, count: int = 2) -> str:
+    """A case whose replica is ``home`` of ``count`` idle ones that were given nothing yet."""
+    idle = [ReplicaLoad(number, 0) for number in range(count)]
+    return next(case for case in CASES if CaseHomes().choose_replica(case, idle) == home)
 
 
 class LocalReplica:
@@ -77,45 +76,6 @@ def failing(
 
 def dead_engine() -> LostCall:
     return LostCall(Failure("engine_dead", "the engine died"))
-
-
-class TestChoose:
-    def test_a_case_keeps_its_replica_and_cases_spread(self) -> None:
-        live = [ReplicaLoad(number, 0) for number in range(4)]
-        first = {case: choose_replica(case, live) for case in CASES}
-        assert first == {case: choose_replica(case, live[::-1]) for case in CASES}
-        assert min(Counter(first.values()).values()) > len(CASES) / 8
-
-    def test_only_the_cases_of_a_dead_replica_move(self) -> None:
-        live = [ReplicaLoad(number, 0) for number in range(4)]
-        before = {case: choose_replica(case, live) for case in CASES}
-        after = {case: choose_replica(case, live[:3]) for case in CASES}
-        assert all(after[case] == number for case, number in before.items() if number != 3)
-
-    def test_an_overloaded_replica_spills_to_the_least_loaded(self) -> None:
-        home = choose_replica("case", [ReplicaLoad(number, 0) for number in range(3)])
-        busy = {home: 200, (home + 1) % 3: 5, (home + 2) % 3: 1}
-        assert choose_replica("case", [ReplicaLoad(number, n) for number, n in busy.items()]) == (home + 2) % 3
-
-    def test_a_little_more_than_the_others_is_no_overload(self) -> None:
-        home = choose_replica("case", [ReplicaLoad(number, 0) for number in range(3)])
-        assert (
-            choose_replica("case", [ReplicaLoad(number, SLACK if number == home else 0) for number in range(3)]) == home
-        )
-
-    def test_overload_is_more_than_twice_the_mean_and_the_slack(self) -> None:
-        home = choose_replica("case", [ReplicaLoad(number, 0) for number in range(3)])
-        # Of three replicas of which two are idle twice the mean is two thirds, so the slack is the third that is left.
-        full = [ReplicaLoad(number, 3 * SLACK if number == home else 0) for number in range(3)]
-        over = [ReplicaLoad(number, 3 * SLACK + 1 if number == home else 0) for number in range(3)]
-        assert choose_replica("case", full) == home
-        assert choose_replica("case", over) != home
-
-    def test_the_only_replica_takes_everything(self) -> None:
-        assert choose_replica("case", [ReplicaLoad(2, 10_000)]) == 2
-
-    def test_any_id_has_a_place(self) -> None:
-        assert choose_replica("\ud800\x00", [ReplicaLoad(0, 0), ReplicaLoad(1, 0)]) in (0, 1)
 
 
 async def test_what_is_asked_of_one_prompt_in_one_turn_is_one_call() -> None:
@@ -394,11 +354,22 @@ async def test_an_unforeseen_error_is_not_swallowed() -> None:
 async def test_a_further_replica_takes_its_share_and_the_known_ones_keep_their_cases() -> None:
     first, second = LocalReplica(), LocalReplica()
     router = Router("tiny", [first])
+    known, fresh = CASES[:8], CASES[8:]
+    await asyncio.gather(*(router.route_request(case, request(case), None) for case in known))
     await router.update_replicas([first, second])
-    await asyncio.gather(*(router.route_request(case, request(case), None) for case in CASES))
-    homes = {case: choose_replica(case, [ReplicaLoad(0, 0), ReplicaLoad(1, 0)]) for case in CASES}
-    assert [call[0].text for call in first.calls] == [case for case in CASES if homes[case] == 0]
-    assert [call[0].text for call in second.calls] == [case for case in CASES if homes[case] == 1]
+    await asyncio.gather(*(router.route_request(case, request(case), None) for case in fresh))
+    await asyncio.gather(*(router.route_request(case, request(case), None) for case in known))
+    assert {call[0].text for call in second.calls} < set(fresh)
+    assert len(second.calls) == pytest.approx(len(fresh) / 2, abs=UNEVEN)
+
+
+async def test_fresh_cases_go_where_fewer_requests_went() -> None:
+    replicas = [LocalReplica(), LocalReplica()]
+    router = Router("tiny", replicas)
+    await asyncio.gather(*(router.route_request("many", request("q", t), None) for t in range(8)))
+    home = next(number for number, replica in enumerate(replicas) if replica.calls)
+    await asyncio.gather(*(router.route_request(case, request(case), None) for case in CASES[:8]))
+    assert [len(replicas[number].calls) for number in (home, 1 - home)] == [1, 8]
 
 
 async def test_a_retired_replica_answers_what_it_was_asked_and_is_asked_nothing_more() -> None:
@@ -411,7 +382,7 @@ async def test_a_retired_replica_answers_what_it_was_asked_and_is_asked_nothing_
 
     stays, goes = LocalReplica(), LocalReplica(slow)
     router = Router("tiny", [stays, goes])
-    case = next(case for case in CASES if choose_replica(case, [ReplicaLoad(0, 0), ReplicaLoad(1, 0)]) == 1)
+    case = case_of(1)
     under_way = asyncio.ensure_future(router.route_request(case, request("early"), None))
     await asked.wait()
     drained = asyncio.ensure_future(router.update_replicas([stays]))
@@ -435,7 +406,7 @@ async def test_a_retired_replica_that_dies_hands_its_calls_to_the_others() -> No
 
     stays, goes = LocalReplica(), LocalReplica(dying)
     router = Router("tiny", [stays, goes], poll_s=0.001)
-    case = next(case for case in CASES if choose_replica(case, [ReplicaLoad(0, 0), ReplicaLoad(1, 0)]) == 1)
+    case = case_of(1)
     under_way = asyncio.ensure_future(router.route_request(case, request(), None))
     await asked.wait()
     drained = asyncio.ensure_future(router.update_replicas([stays]))
@@ -472,11 +443,6 @@ class Held(Counted):
             self.back.clear()
             raise ReplicaDown
         return await answer(requests)
-
-
-def case_of(home: int, count: int = 2) -> str:
-    """A case whose replica is ``home`` of ``count`` idle ones."""
-    return next(case for case in CASES if choose_replica(case, [ReplicaLoad(n, 0) for n in range(count)]) == home)
 
 
 @pytest.mark.parametrize(
@@ -568,7 +534,7 @@ async def test_nothing_else_is_asked_of_a_replica_while_a_suspect_is_alone_there
     assert (await suspect, await beside) == (Reply("suspect@0.3"), Reply("beside@0.3"))
     assert [call[0].text for call in held.calls] == ["beside", "suspect"]
     held.release.set()
-    assert await router.route_request(case_of(1), request("after"), None) == Reply("after@0.3")
+    await asyncio.gather(*(router.route_request(f"fresh {number}", request("after"), None) for number in range(4)))
     assert held.calls[-1][0].text == "after", "the replica takes calls again"
 
 
