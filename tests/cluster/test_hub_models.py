@@ -3,15 +3,13 @@
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.support.hub import Hub
-from tests.support.processes import descendants
+from tests.support.processes import ProcessLooks
 from tests.support.program import ROOT, generate, rows
 from tests.support.provider import Provider, write_cases
 from tests.support.ray_nodes import ray_nodes
@@ -22,33 +20,23 @@ TOKEN = "hf_" + "Canary5b1f0c77e2"
 TINY = ROOT / "mics_ray/local/interns/internvl"
 INTERN = "{engine: vllm, model: owner/tiny, max_model_len: 2048, max_tokens: 16, replicas: 2}"
 
+NODES_OWN = {"ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent"}
+"""Ray starts these with a node's environment before there is a job; those of a job are started without its tokens."""
+
 
 class Environments:
-    """While it is entered, notes the kind (`ray::SearchWorker`, …) of each process of ours with the token, and all."""
+    """Notes the kind (`ray::SearchWorker`, …) of each process that it looks at, and of those with the token."""
 
     def __init__(self) -> None:
         self.holding: set[str] = set()
         self.seen: set[str] = set()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
 
-    def __enter__(self) -> "Environments":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._over.wait(0.05):
-            for pid in list(descendants(os.getpid())):
-                with suppress(OSError):
-                    folder = Path(f"/proc/{pid}")
-                    environment, words = (folder / "environ").read_bytes(), (folder / "cmdline").read_bytes()
-                    kind = words.replace(b"\0", b" ").strip().decode(errors="replace").split(" ")[0]
-                    self.seen.add(kind)
-                    self.holding |= {kind} if TOKEN.encode() in environment else set()
+    def look(self, folder: Path) -> None:
+        """See :class:`tests.support.processes.ProcessLooks`."""
+        environment, words = (folder / "environ").read_bytes(), (folder / "cmdline").read_bytes()
+        kind = words.replace(b"\0", b" ").strip().decode(errors="replace").split(" ")[0]
+        self.seen.add(kind)
+        self.holding |= {kind} if TOKEN.encode() in environment else set()
 
 
 @pytest.fixture
@@ -75,7 +63,8 @@ def environment(hub: Hub, folder: Path, ray_folder: Path) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_a_gated_model_is_fetched_once_by_what_alone_has_the_token(tmp_path: Path, ray_folder: Path) -> None:
-    with Hub(TINY, TOKEN) as hub, Provider() as provider, Environments() as looked:
+    looked = Environments()
+    with Hub(TINY, TOKEN) as hub, Provider() as provider, ProcessLooks(looked.look, os.getpid()):
         words, env = arguments(tmp_path, provider), environment(hub, tmp_path, ray_folder)
         refused = generate(*words, **env)
         assert refused.returncode == 78, refused.stderr
@@ -101,12 +90,13 @@ def test_nodes_with_their_own_disks_fetch_for_themselves(tmp_path: Path) -> None
         for number in range(2):
             nodes.environment["HF_HOME"] = str(tmp_path / f"hub-{number}")
             nodes.add(cpus=2) if number else nodes.start_head(cpus=1)
-        with Environments() as looked:
+        looked = Environments()
+        with ProcessLooks(looked.look, os.getpid()):
             done = generate(
                 *arguments(tmp_path, provider), f"ray.address={nodes.address}", **nodes.environment | {"HF_TOKEN": ""}
             )
     assert done.returncode == 0, done.stderr
     assert hub.count_gets("model.safetensors") in (1, 2)  # as many as nodes that replicas came to
-    # Ray keeps idle processes ready with a node's environment; the job's own are started without its tokens.
-    assert {kind for kind in looked.holding if kind.startswith("ray::")} - {"ray::IDLE"} == {"ray::_fetch_copy"}
+    holding = {kind for kind in looked.holding if kind.startswith("ray::")}
+    assert holding - NODES_OWN == {"ray::_fetch_copy"}
     assert {kind for kind in looked.seen if kind.startswith("ray::SearchWorker")}

@@ -7,14 +7,12 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import alive, descendants, kill, until
+from tests.support.processes import ProcessLooks, alive, descendants, kill, until
 from tests.support.program import command, generate, rows
 from tests.support.provider import Provider, record
 
@@ -40,29 +38,17 @@ def holding(folder: Path, canary: str) -> list[str]:
 
 
 class CommandLines:
-    """Looks at every command line of this machine while it is entered; ``holding`` are those with the key."""
+    """Of the processes that it looks at: command lines with the key, and how often a search worker was seen."""
 
     def __init__(self) -> None:
         self.holding: set[bytes] = set()
         self.workers = 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
 
-    def __enter__(self) -> "CommandLines":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._over.wait(0.1):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                with suppress(OSError):
-                    line = path.read_bytes()
-                    self.workers += line.startswith(b"ray::SearchWorker")
-                    self.holding |= {line} if KEY.encode() in line else set()
+    def look(self, folder: Path) -> None:
+        """See :class:`tests.support.processes.ProcessLooks`."""
+        line = (folder / "cmdline").read_bytes()
+        self.workers += line.startswith(b"ray::SearchWorker")
+        self.holding |= {line} if KEY.encode() in line else set()
 
 
 def arguments(folder: Path) -> list[str]:
@@ -80,7 +66,8 @@ def cases(tmp_path: Path) -> Path:
 
 
 def test_the_key_is_nowhere_and_medical_text_in_data_files_only(cases: Path, ray_folder: Path) -> None:
-    with Provider(key=KEY) as provider, CommandLines() as seen:
+    seen = CommandLines()
+    with Provider(key=KEY) as provider, ProcessLooks(seen.look):
         provider.write_groups(cases / "conf", key_env="TEST_PROVIDER_KEY")
         before = os.umask(0)
         try:

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -67,3 +69,30 @@ def until_ended(pid: int, timeout_s: float = 30) -> None:
         folder = Path(f"/proc/{pid}")
         facts = {name: (folder / name).read_text().replace("\0", " ") for name in ("stat", "wchan", "cmdline")}
         raise TimeoutError(f"process {pid} has not ended: {facts}") from None
+
+
+class ProcessLooks:
+    """While it is entered, calls ``look`` with the folder in ``/proc`` of each process, again and again.
+
+    ``below``: of the processes below this one only. One that ends meanwhile is passed over.
+    """
+
+    def __init__(self, look: Callable[[Path], None], below: int | None = None) -> None:
+        self._look, self._below = look, below
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look_on)
+
+    def __enter__(self) -> "ProcessLooks":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look_on(self) -> None:
+        while not self._over.wait(0.05):
+            found = Path("/proc").glob("[0-9]*")
+            for folder in found if self._below is None else [Path(f"/proc/{pid}") for pid in descendants(self._below)]:
+                with suppress(OSError):
+                    self._look(folder)
