@@ -25,7 +25,9 @@ from aiohttp import web
 
 ROOT = Path(__file__).resolve().parents[2]
 LATENCY_S = {"mentor": 0.4, "intern": 0.1, "judge": 0.1, "chat": 0.1}
-"""Means; each call takes between half and one and a half of its kind's."""
+"""Means."""
+JITTER = 0.5
+"""Of a latency, either way."""
 RIGHT = (0.25, 0.45, 0.6, 0.7, 0.8)
 """Chance of a right answer by number of steps in the prefix, on the average case."""
 WINDOW_S = 60.0
@@ -58,15 +60,42 @@ def compose_reply(kind: str, prompt: str, rng: random.Random) -> str:
     return "Yes" if "## Answer to check\nright" in prompt else "No"
 
 
+def draw_seconds(latency_s: float, jitter: float, rng: random.Random) -> float:
+    """How long a call takes: its kind's mean, more or less by at most ``jitter`` of it."""
+    return latency_s * rng.uniform(1 - jitter, 1 + jitter)
+
+
+@dataclass
+class QuotaWindows:
+    """``quotas``: requests in any ``window_s`` seconds by model; a model without one has none."""
+
+    quotas: dict[str, float] = field(default_factory=dict)
+    window_s: float = WINDOW_S
+    _served: dict[str, deque[float]] = field(default_factory=dict)
+
+    def admit_call(self, model: str, now: float) -> bool:
+        """Whether a call of this moment, in seconds, is served; then it counts."""
+        if (quota := self.quotas.get(model)) is None:
+            return True
+        served = self._served.setdefault(model, deque())
+        while served and served[0] <= now - self.window_s:
+            served.popleft()
+        if len(served) >= quota:
+            return False
+        served.append(now)
+        return True
+
+
 @dataclass
 class Settings:
-    """How the provider behaves. ``quotas``: requests in any 60 s by model; ``jitter``: of a latency, either way."""
+    """How the provider behaves. ``quotas`` and ``window_s``: see :class:`QuotaWindows`."""
 
     latency_s: Mapping[str, float] = field(default_factory=lambda: dict(LATENCY_S))
-    jitter: float = 0.5
+    jitter: float = JITTER
     faults: float = 0.0
     """Share of calls that end in a 503."""
     quotas: dict[str, float] = field(default_factory=dict)
+    window_s: float = WINDOW_S
 
 
 class SimulatedProvider:
@@ -74,7 +103,7 @@ class SimulatedProvider:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._windows: dict[str, deque[float]] = {}
+        self._windows = QuotaWindows(settings.quotas, settings.window_s)
         self._seen: set[bytes] = set()
         self._served: dict[str, list[float]] = {}
         self._refused: dict[str, list[float]] = {}
@@ -89,7 +118,7 @@ class SimulatedProvider:
         if not body["messages"]:  # some clients ask so, to read the limits in the headers
             return web.json_response({"error": {"message": "no messages"}}, status=400)
         model, prompt, now = body["model"], prompt_text(body), time.monotonic()
-        if self._exceeds_quota(model, now):
+        if not self._windows.admit_call(model, now):
             self._refused.setdefault(model, []).append(now)
             return web.json_response({"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "1"})
         if not prompt.startswith(PROBE):
@@ -105,7 +134,7 @@ class SimulatedProvider:
     async def _answer_later(self, model: str, prompt: str, body: dict[str, Any]) -> web.Response:
         kind, settings = model.split("-")[0], self._settings
         rng = random.Random(f"{body.get('seed')}{body.get('temperature')}{prompt}")
-        await asyncio.sleep(settings.latency_s[kind] * rng.uniform(1 - settings.jitter, 1 + settings.jitter))
+        await asyncio.sleep(draw_seconds(settings.latency_s[kind], settings.jitter, rng))
         # Not by the request: the same one asked again is a chance of its own.
         if settings.faults and random.random() < settings.faults:
             self._counts["faults"] += 1
@@ -123,17 +152,6 @@ class SimulatedProvider:
         self._counts["repeated"] += digest in self._seen
         self._seen.add(digest)
 
-    def _exceeds_quota(self, model: str, now: float) -> bool:
-        if (quota := self._settings.quotas.get(model)) is None:
-            return False
-        window = self._windows.setdefault(model, deque())
-        while window and window[0] <= now - WINDOW_S:
-            window.popleft()
-        if len(window) >= quota:
-            return True
-        window.append(now)
-        return False
-
     async def tell_stats(self, request: web.Request) -> web.Response:
         """What came in so far; ``times`` only where asked for."""
         times = sorted(at for served in self._served.values() for at in served)
@@ -147,7 +165,7 @@ class SimulatedProvider:
 
     async def change_quotas(self, request: web.Request) -> web.Response:
         """Other quotas from here on."""
-        self._settings.quotas.update(await request.json())
+        self._windows.quotas.update(await request.json())
         return web.json_response({"at": time.monotonic()})
 
 

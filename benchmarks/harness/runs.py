@@ -4,14 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.figures import current_load
+from benchmarks.harness.figures import Figure, Goal, current_load
 from benchmarks.harness.processes import ProcessWatch
-from benchmarks.harness.provider import ROOT, ProviderProcess
+from benchmarks.harness.provider import ROOT, ProviderProcess, serve_provider
 
 LIMIT_S = 900.0
 """Of one run; one that hangs fails its benchmark."""
@@ -77,6 +77,38 @@ def generate_command(folder: Path, *overrides: str) -> list[str]:
     ]  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class SearchedRun:
+    """A whole run: what was spent, the seconds of its search by its own account, what the provider counted."""
+
+    spent: Spent
+    seconds: float
+    stats: Mapping[str, Any]
+
+
+def prepare_run(folder: Path, url: str, cases: int, *overrides: str, window: int = 0) -> list[str]:
+    """The command of a run of so many cases, with its files in ``folder``; ``window`` 0: all at a time."""
+    write_groups(folder / "conf", url)
+    write_cases(folder / "cases.jsonl", cases)
+    return generate_command(folder, f"window={window or cases}", *overrides)
+
+
+def search_cases(
+    folder: Path,
+    cases: int,
+    *overrides: str,
+    window: int = 0,
+    environment: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> SearchedRun:
+    """See :func:`prepare_run`: to its end, against a provider of its own; ``settings`` as the provider has them."""
+    with serve_provider(**settings) as provider:
+        command = prepare_run(folder, provider.url, cases, *overrides, window=window)
+        watch = run_watched(command, provider, environment=environment)
+        stats = provider.read_stats(times=True)
+    return SearchedRun(measure_spent(watch, stats), read_summary(folder)["search_seconds"], stats)
+
+
 def run_watched(
     command: Sequence[str],
     provider: ProviderProcess,
@@ -116,3 +148,19 @@ def read_summary(folder: Path) -> dict[str, Any]:
     """A run's own account."""
     summary: dict[str, Any] = json.loads((folder / "run/summary.json").read_text())
     return summary
+
+
+class FigureMaker:
+    """Makes figures of the same runs: they share the load, and what others did meanwhile."""
+
+    def __init__(self, key: str, runs: Sequence[Spent], said: str = "") -> None:
+        self._key, self._runs, self._said = key, runs, said
+
+    def make(self, name: str, unit: str, value: Callable[[Spent], float], goal: Goal | None = None) -> Figure:
+        """A figure of a value of each run."""
+        return self.of_values(name, unit, tuple(value(run) for run in self._runs), goal)
+
+    def of_values(self, name: str, unit: str, values: tuple[float, ...], goal: Goal | None = None) -> Figure:
+        """A figure of given values, one a run."""
+        others, load = tuple(run.others for run in self._runs), tuple(run.load for run in self._runs)
+        return Figure(self._key, name, unit, values, goal, self._said, others, load)

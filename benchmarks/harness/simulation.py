@@ -5,12 +5,11 @@ Minutes of pacing take as long as their computing. No Ray, no HTTP: what these c
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmarks.harness.provider import LATENCY_S, WINDOW_S, compose_reply
+from benchmarks.harness.provider import JITTER, LATENCY_S, QuotaWindows, compose_reply, draw_seconds
 from mics_ray.assemble.case_search import run_case
 from mics_ray.assemble.locations import JUDGE, group_by_provider
 from mics_ray.assemble.panel import PanelBuilder, build_strategy
@@ -29,29 +28,28 @@ HINT_S = 1.0
 
 @dataclass
 class SimulatedChat:
-    """The chat client of a provider. ``quotas``: requests in any 60 s that it serves, by model; none: all.
+    """The chat client of a provider.
 
     ``sent``: by model the moments of the calls that it served; ``refused``: those of its 429s.
     """
 
     slower: float = 1.0
     faults: float = 0.0
-    quotas: dict[str, float] = field(default_factory=dict)
+    windows: QuotaWindows = field(default_factory=QuotaWindows)
     sent: dict[str, list[float]] = field(default_factory=dict)
     refused: list[float] = field(default_factory=list)
     busy_s: dict[str, float] = field(default_factory=dict)
-    _windows: dict[str, deque[float]] = field(default_factory=dict)
     _dice: random.Random = field(default_factory=lambda: random.Random(0))
 
     async def attempt_call(self, request: Request, pictures: Pictures | None, timeout_s: float) -> Reply | Fault:
         """See :class:`mics_ray.models.chat.client.Chat`."""
         now = asyncio.get_running_loop().time()
-        if self._exceeds_quota(request.model, now):
+        if not self.windows.admit_call(request.model, now):
             self.refused.append(now)
             return Fault(Action.AGAIN, Failure("rate_limit", "429"), retry_after=HINT_S)
         rng = random.Random(f"{request.model}{request.seed}{request.temperature}{request.text}")
         kind = request.model.split("-")[0]
-        seconds = self.slower * LATENCY_S[kind] * rng.uniform(0.5, 1.5)
+        seconds = draw_seconds(self.slower * LATENCY_S[kind], JITTER, rng)
         self.sent.setdefault(request.model, []).append(now)
         await asyncio.sleep(seconds)
         if self._dice.random() < self.faults:
@@ -61,17 +59,6 @@ class SimulatedChat:
 
     async def close(self) -> None:
         """Nothing is open."""
-
-    def _exceeds_quota(self, model: str, now: float) -> bool:
-        if (quota := self.quotas.get(model)) is None:
-            return False
-        window = self._windows.setdefault(model, deque())
-        while window and window[0] <= now - WINDOW_S:
-            window.popleft()
-        if len(window) >= quota:
-            return True
-        window.append(now)
-        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 from benchmarks.harness.figures import Figure, Goal, Setting
 from benchmarks.harness.provider import serve_provider
-from benchmarks.harness.runs import Spent, measure_spent, run_watched
-from benchmarks.suite.speed import FigureMaker
+from benchmarks.harness.runs import FigureMaker, Spent, measure_spent, run_watched
 
 SAID = "The whole search in one process without Ray: it is bound by that process's CPU, so nothing hides what is added."
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.harness.figures import Figure, Setting
 from benchmarks.harness.provider import ROOT, ProviderProcess, serve_provider
-from benchmarks.harness.runs import Spent, measure_spent, run_watched, write_groups
-from benchmarks.suite.speed import PLAIN_LOOP, FigureMaker
+from benchmarks.harness.runs import FigureMaker, Spent, measure_spent, run_watched, write_groups
+from benchmarks.suite.speed import PLAIN_LOOP
 
 IN_FLIGHT = 256
 ALONE = 60

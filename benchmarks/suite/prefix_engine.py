@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.harness.figures import Figure, Goal, Setting
 from benchmarks.harness.provider import ROOT, serve_provider
-from benchmarks.harness.runs import Spent, measure_spent, read_summary, run_watched, write_groups
-from benchmarks.suite.speed import FigureMaker
+from benchmarks.harness.runs import FigureMaker, Spent, measure_spent, read_summary, run_watched, write_groups
 
 INTERN = "tiny"
 ENTRY = {"model": "embedded:interns/internvl", "max_model_len": 2048, "max_tokens": 32}

@@ -14,16 +14,16 @@ from benchmarks.harness.processes import ProcessWatch, list_family, read_process
 from benchmarks.harness.provider import ROOT, ProviderProcess, serve_provider
 from benchmarks.harness.runs import (
     PATIENT,
+    FigureMaker,
     Spent,
-    generate_command,
     measure_spent,
+    prepare_run,
     run_watched,
-    write_cases,
-    write_groups,
+    search_cases,
 )
 from benchmarks.input import write_jsonl
 from benchmarks.starts import measure_starts
-from benchmarks.suite.speed import CALLS_SECONDS, FigureMaker, search_cases
+from benchmarks.suite.speed import CALLS_SECONDS
 
 POLL_S = 0.05
 SAID = (
@@ -49,7 +49,10 @@ def measure_figures(setting: Setting) -> Iterator[Figure]:
     earlier = setting.earlier.get(("B3", CALLS_SECONDS), ())
     straight = list(earlier)
     if not straight:
-        straight = [search_cases(setting.folder / f"straight-{n}", cases, n)[0].seconds for n in range(setting.runs)]
+        straight = [
+            search_cases(setting.folder / f"straight-{n}", cases, f"seed={n}").spent.seconds
+            for n in range(setting.runs)
+        ]
     calls = count_calls(setting, cases)
     runs = [resume_run(setting.folder / f"killed-{n}", cases, n, calls // 2) for n in range(min(setting.runs, 3))]
     figures = FigureMaker("B7", [run.spent for run in runs], SAID)
@@ -70,9 +73,7 @@ def count_calls(setting: Setting, cases: int) -> int:
 def resume_run(folder: Path, cases: int, seed: int, half: int) -> Resumed:
     """Kill it at its ``half``-th call, then run it to its end."""
     with serve_provider() as provider:
-        write_groups(folder / "conf", provider.url)
-        write_cases(folder / "cases.jsonl", cases)
-        command = generate_command(folder, f"window={cases}", f"seed={seed}")
+        command = prepare_run(folder, provider.url, cases, f"seed={seed}")
         first_part = kill_half_way(command, provider, half)
         before, asked = provider.read_stats(), time.monotonic()
         watch = run_watched(command, provider)

@@ -1,21 +1,12 @@
 """B3 and B2 over Ray: 100 cases without quotas against the reference's one call in flight and a bare asyncio loop."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from tempfile import TemporaryDirectory
 
 from benchmarks.harness.figures import Figure, Goal, Setting
 from benchmarks.harness.provider import ROOT, serve_provider
-from benchmarks.harness.runs import (
-    Spent,
-    generate_command,
-    measure_spent,
-    read_summary,
-    run_watched,
-    write_cases,
-    write_groups,
-)
+from benchmarks.harness.runs import FigureMaker, SearchedRun, Spent, measure_spent, run_watched, search_cases
 
 REFERENCE_S = 16.5
 """The sequential reference, seconds a case at the provider's latencies (what its calls take one after another)."""
@@ -28,7 +19,7 @@ CALLS_SECONDS = "seconds from the first call to the last"
 def measure_figures(setting: Setting) -> Iterator[Figure]:
     """This project, then the loops that bound it from both sides."""
     cases = setting.choose(100, 16)
-    ours = [search_cases(setting.folder / f"ours-{seed}", cases, seed) for seed in range(setting.runs)]
+    ours = [search_cases(setting.folder / f"ours-{seed}", cases, f"seed={seed}") for seed in range(setting.runs)]
     yield from tell_search(ours, cases)
     # The loop that has nothing but the calls: what the machine and the client allow.
     bare = [run_loop(cases, ["--client", "aiohttp"]) for _ in range(setting.runs)]
@@ -41,9 +32,9 @@ def measure_figures(setting: Setting) -> Iterator[Figure]:
     yield figures.make("one call in flight, as the reference: calls a second", "calls/s", lambda s: s.calls / s.seconds)
 
 
-def tell_search(runs: Sequence[tuple[Spent, float, int]], cases: int) -> Iterator[Figure]:
-    """The figures of the runs of this project: what was spent, seconds of search, calls of interns."""
-    spent, seconds = [run[0] for run in runs], tuple(run[1] for run in runs)
+def tell_search(runs: Sequence[SearchedRun], cases: int) -> Iterator[Figure]:
+    """The figures of the runs of this project."""
+    spent, seconds = [run.spent for run in runs], tuple(run.seconds for run in runs)
     figures = FigureMaker("B3", spent)
     yield figures.of_values("seconds of search", "s", seconds)
     yield figures.make(CALLS_SECONDS, "s", lambda s: s.seconds)
@@ -65,35 +56,8 @@ def tell_search(runs: Sequence[tuple[Spent, float, int]], cases: int) -> Iterato
     yield FigureMaker("B2", spent).of_values("CPU for one evaluation, with Ray", "ms", votes, Goal("<=", 4))
 
 
-def search_cases(folder: Path, cases: int, seed: int, *overrides: str) -> tuple[Spent, float, int]:
-    """One run in a fresh folder: what was spent, the seconds of its search, calls repeated."""
-    with serve_provider() as provider:
-        write_groups(folder / "conf", provider.url)
-        write_cases(folder / "cases.jsonl", cases)
-        command = generate_command(folder, f"window={cases}", f"seed={seed}", *overrides)
-        watch = run_watched(command, provider)
-        stats = provider.read_stats()
-    return measure_spent(watch, stats), read_summary(folder)["search_seconds"], stats["repeated"]
-
-
 def run_loop(cases: int, options: Sequence[str]) -> Spent:
     """A plain loop's search of so many cases."""
     with serve_provider() as provider, TemporaryDirectory():
         command = [sys.executable, PLAIN_LOOP, provider.url, "search", str(cases), *options]
         return measure_spent(run_watched(command, provider), provider.read_stats())
-
-
-class FigureMaker:
-    """Makes figures of the same runs: they share the load, and what others did meanwhile."""
-
-    def __init__(self, key: str, runs: Sequence[Spent], said: str = "") -> None:
-        self._key, self._runs, self._said = key, runs, said
-
-    def make(self, name: str, unit: str, value: Callable[[Spent], float], goal: Goal | None = None) -> Figure:
-        """A figure of a value of each run."""
-        return self.of_values(name, unit, tuple(value(run) for run in self._runs), goal)
-
-    def of_values(self, name: str, unit: str, values: tuple[float, ...], goal: Goal | None = None) -> Figure:
-        """A figure of given values, one a run."""
-        others, load = tuple(run.others for run in self._runs), tuple(run.load for run in self._runs)
-        return Figure(self._key, name, unit, values, goal, self._said, others, load)

@@ -4,17 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.harness.figures import Figure, Goal, Setting
-from benchmarks.harness.provider import serve_provider
-from benchmarks.harness.runs import (
-    Spent,
-    generate_command,
-    measure_spent,
-    read_summary,
-    run_watched,
-    write_cases,
-    write_groups,
-)
-from benchmarks.suite.speed import FigureMaker
+from benchmarks.harness.runs import FigureMaker, SearchedRun, search_cases
 from tests.support.ray_nodes import RayNodes, ray_nodes
 
 NODES = 8
@@ -38,18 +28,16 @@ def measure_figures(setting: Setting) -> Iterator[Figure]:
         for _ in range(nodes - 1):
             cluster.add(cpus=2)
         many = [run_nodes(cluster, setting.folder / f"{nodes}-{number}", nodes) for number in range(runs)]
-    figures = FigureMaker("B6", [run[0] for run in many], SAID)
-    shares = tuple(one[1] / all_of_them[1] for one, all_of_them in zip(single, many, strict=True))
+    figures = FigureMaker("B6", [run.spent for run in many], SAID)
+    shares = tuple(one.seconds / all_of_them.seconds for one, all_of_them in zip(single, many, strict=True))
     yield figures.of_values(f"seconds of 1 node over those of {nodes} nodes", "", shares, Goal(">=", 0.95))
-    yield figures.of_values(f"seconds of search, {nodes} nodes", "s", tuple(run[1] for run in many))
+    yield figures.of_values(f"seconds of search, {nodes} nodes", "s", tuple(run.seconds for run in many))
 
 
-def run_nodes(cluster: RayNodes, folder: Path, nodes: int) -> tuple[Spent, float]:
-    """What was spent, and the seconds of its search."""
-    with serve_provider(latency_s=LATENCY_S, jitter=0.0) as provider:
-        write_groups(folder / "conf", provider.url)
-        write_cases(folder / "cases.jsonl", CASES * nodes)
-        options = ("search.max_rounds=1", "search.restarts=0", f"window={WINDOW * nodes}", f"ray.workers={nodes}")
-        command = generate_command(folder, *options, f"ray.address={cluster.address}")
-        watch = run_watched(command, provider, environment=cluster.environment)
-        return measure_spent(watch, provider.read_stats()), read_summary(folder)["search_seconds"]
+def run_nodes(cluster: RayNodes, folder: Path, nodes: int) -> SearchedRun:
+    """A run on so many nodes, a search worker for each."""
+    options = ("search.max_rounds=1", "search.restarts=0", f"ray.workers={nodes}", f"ray.address={cluster.address}")
+    return search_cases(
+        folder, CASES * nodes, *options, window=WINDOW * nodes, environment=cluster.environment,
+        latency_s=LATENCY_S, jitter=0.0,
+    )  # fmt: skip

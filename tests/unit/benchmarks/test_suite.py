@@ -7,6 +7,7 @@ from benchmarks.harness.simulation import Played, SimulatedChat
 from benchmarks.suite.makespan import bound_seconds
 from benchmarks.suite.memory import APART, measure_growth
 from benchmarks.suite.prefix_routing import BLOCK, SimulatedReplica
+from benchmarks.suite.quotas import share_used
 
 
 def grow(megabytes: float, handles: int) -> ProcessWatch:
@@ -49,6 +50,30 @@ def test_the_bound_is_the_largest_of_quotas_places_and_the_longest_case(
     chat = SimulatedChat(busy_s={"judge-0": 1000.0})
     played = Played(chat, 300.0, (10.0, 30.0), {"mentor_0": 120, "judge": 2000})
     assert bound_seconds(played, limits, 30.0) == pytest.approx(bound)
+
+
+@pytest.mark.parametrize(
+    ("limits", "bound"),
+    [
+        ({}, 30.0),
+        ({"mentor_0": {"requests_per_minute": 60}}, 119.0 + 4 + 1 + 1),
+        ({"intern_1": {"requests_per_minute": 60}}, 4 + 199.0 + 1 + 1),
+        ({"judge": {"requests_per_minute": 600}}, 4 + 1 + 199.0 + 1),
+        ({"judge": {"max_in_flight": 4}}, 4 + 1 + 250.0),
+    ],
+)
+def test_with_both_ends_the_bound_holds_what_comes_before_and_after(
+    limits: dict[str, dict[str, float]], bound: float
+) -> None:
+    chat = SimulatedChat(busy_s={"judge-0": 1000.0})
+    played = Played(chat, 300.0, (10.0, 30.0), {"mentor_0": 120, "intern_1": 200, "judge": 2000})
+    assert bound_seconds(played, limits, 30.0, ends=True) == pytest.approx(bound)
+
+
+def test_the_share_of_a_quota_is_that_of_the_middle_of_the_calls() -> None:
+    slow_start, drain = [0.0, 5.0], [200.0 + 7 * n for n in range(12)]
+    even = [10 + n / 2 for n in range(86)]  # 120 a minute
+    assert share_used([*drain, *slow_start, *even], 150.0) == pytest.approx(0.8, rel=0.01)
 
 
 def test_a_replica_forgets_the_blocks_that_were_used_longest_ago() -> None:
