@@ -16,6 +16,7 @@ from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.core.types import Case
 from mics_ray.io.rows import Stamp, result_row
 from mics_ray.io.shards import ShardStore
+from mics_ray.jobs.collector import spare_collector
 from mics_ray.jobs.row_writer import Row, RowWriter
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.jobs.window import make_rows
@@ -25,7 +26,8 @@ from mics_ray.models.roles import UsageMeter
 
 
 async def search_cases(url: str, cases: int, folder: Path, evidence: bool) -> None:
-    """All cases at a time."""
+    """All cases at a time, the collector of cycles as in a process of a run."""
+    spare_collector()
     config = make_config({}, 0, url)
     (entries,) = group_by_provider(config).values()
     store = ReplyStore(folder / "cache", "endpoint-0") if evidence else None

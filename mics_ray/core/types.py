@@ -1,6 +1,6 @@
 """What the search talks about: cases, votes, chains, outcomes. Everything is frozen and picklable."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -200,4 +200,13 @@ class Usage:
 
     def __add__(self, other: "Usage") -> "Usage":
         """Both together."""
-        return Usage(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        # Field by field, for every call adds one: `astuple`, which copies deeply, takes twenty times as long.
+        return Usage(
+            self.calls + other.calls,
+            self.cached_calls + other.cached_calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cost_usd + other.cost_usd,
+            self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+        )

@@ -71,10 +71,8 @@ class BoundModel:
 
     def ask(self, text: str, seed: int, temperature: float | None = None, *, more_room: bool = False) -> "Question":
         """A question that can be asked several times; ``more_room``: a cut reply is asked again with twice the room."""
-        template = replace(self.template, text=text, seed=seed)
-        if temperature is not None:
-            template = replace(template, temperature=temperature)
-        return Question(self, template, more_room)
+        warmth = self.template.temperature if temperature is None else temperature
+        return Question(self, replace(self.template, text=text, seed=seed, temperature=warmth), more_room)
 
 
 @dataclass(slots=True)

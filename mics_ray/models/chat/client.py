@@ -17,9 +17,7 @@ from mics_ray.models.chat.wire_format import PictureParts, encode_request, read_
 from mics_ray.models.types import Pictures, Reply, Request
 
 if TYPE_CHECKING:
-    import httpx2
-
-    from mics_ray.models.chat.sdk import SdkClient
+    from mics_ray.models.chat.sdk import Answer, SdkClient
 
 ERROR_CODE = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
 KEY_SAFE = re.compile(r"[\x21-\x7e]*")
@@ -101,17 +99,17 @@ class ChatClient:
             self._sdk = SdkClient(self._url, self._key, self._connections)
         return self._sdk
 
-    def _read_answer(self, answer: "httpx2.Response", request: Request) -> Reply | Fault:
-        body = answer.content
-        if answer.status_code == 200:
+    def _read_answer(self, answer: "Answer", request: Request) -> Reply | Fault:
+        body = answer.body
+        if answer.status == 200:
             outcome = parse_reply(body, request.max_tokens)
             return replace(outcome, said=self._clean_words(body)) if isinstance(outcome, Fault) else outcome
         error, headers = parse_error(body), answer.headers
         wait = parse_retry_after(headers)
-        if wait is None and answer.status_code == 429 and (error is None or error.wait_s is None):
+        if wait is None and answer.status == 429 and (error is None or error.wait_s is None):
             wait = parse_reset(headers)
         code = "" if error is None else self._sanitize_code(error.code, request)
-        return replace(classify_status(answer.status_code, error, wait, code), said=self._clean_words(body))
+        return replace(classify_status(answer.status, error, wait, code), said=self._clean_words(body))
 
     def _sanitize_code(self, code: str, request: Request) -> str:
         """The provider's error code, or "" where it may echo a secret or medical text."""

@@ -44,7 +44,8 @@ from mics_ray.private_files import make_private_folder
 
 log = logging.getLogger(__name__)
 
-BATCH_S = 0.002  # how long the first of a batch waits for others to share its disk sync
+BATCH_S = 0.01
+"""From one disk sync to the next, which what arrives meanwhile shares; a reply that comes alone waits for nothing."""
 LONG_LOG = 32_000
 """Replies of a log that is closed into a file."""
 LONG_LOG_BYTES = 2**27
@@ -178,8 +179,7 @@ class ReplyStore:
         return ReplyLog(draw_name(self._folder, self._name, LOG_SUFFIX))
 
     async def _flush_batches(self) -> None:
-        """Commit batch after batch: what arrives during one disk sync shares the next."""
-        await asyncio.sleep(BATCH_S)
+        """Commit batch after batch: what arrives until :data:`BATCH_S` after one disk sync shares the next."""
         while self._waiting:
             batch, self._waiting = self._waiting, []
             error: OSError | None = None
@@ -193,6 +193,7 @@ class ReplyStore:
                     stored.set_exception(error) if error else stored.set_result(None)
             if self._log is not None and (len(self._log) >= LONG_LOG or self._log.size >= LONG_LOG_BYTES):
                 self._retire_log()
+            await asyncio.sleep(BATCH_S)
 
     def _commit_rows(self, rows: list[Row]) -> None:
         """In the thread."""

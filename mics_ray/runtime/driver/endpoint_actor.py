@@ -4,7 +4,6 @@ One long poll returns everything that is done: a message between actors costs 1-
 """
 
 import asyncio
-import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import ray
 from mics_ray.config.keys import drop_hub_tokens, read_key, read_secret_headers
 from mics_ray.config.schema import ModelConfig
 from mics_ray.core.types import Failure, LostCall
+from mics_ray.jobs.collector import spare_collector
 from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.replies.ledger import Ledger
 from mics_ray.models.replies.reply_store import GB, ReplyStore
@@ -27,8 +27,6 @@ LINGER_S = 0.02  # ten messages' worth of CPU, and little beside a model's answe
 """How long a poll waits for more answers after the first."""
 ENDPOINT = "endpoint-"
 """Begins the names of all endpoints: which provider had which number in an earlier session is not known."""
-COLLECT_EVERY = (20_000, 50, 100)
-"""The collector's thresholds: at Python's own it takes an eighth of a call's CPU and finds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +50,7 @@ class EndpointActor:
         max_gb: float | None = None,
         proven: bool = False,
     ) -> None:
-        gc.freeze()
-        gc.set_threshold(*COLLECT_EVERY)
+        spare_collector()
         variable = next(iter(entries.values())).api_key_env  # one provider and key per actor, so any entry names it
         limit = None if max_gb is None else round(max_gb * GB)
         self._cache = ReplyStore(Path(cache_folder), name, limit, kin=ENDPOINT)

@@ -20,6 +20,7 @@ from mics_ray.io.cases import Rejection
 from mics_ray.io.dealt_records import DealtSpan
 from mics_ray.io.rows import Stamp, rejected_row, result_row
 from mics_ray.io.scan import PlacedRecord
+from mics_ray.jobs.collector import spare_collector
 from mics_ray.jobs.row_writer import Row
 from mics_ray.jobs.window import Window
 from mics_ray.models.participation import Attendance, Participation
@@ -54,6 +55,7 @@ class SearchWorker:
     """Searches the cases of its spans, ``window`` at a time, and sends each to the writer as exactly one row."""
 
     def __init__(self, number: int, config: Config, stamp: Stamp, window: int, log_folder: str) -> None:
+        spare_collector()
         log_into_folder(Path(log_folder), f"worker-{number}")
         self._number, self._config, self._stamp = number, config, stamp
         self._root = locate_images(config)

@@ -8,6 +8,7 @@ import ray
 
 from mics_ray.config.keys import drop_hub_tokens
 from mics_ray.io.shards import ShardStore
+from mics_ray.jobs.collector import spare_collector
 from mics_ray.jobs.lock import wait_for_lock
 from mics_ray.jobs.row_writer import Row, RowWriter
 from mics_ray.jobs.run_folder import LOCK_PATIENCE_S, WRITER_LOCK
@@ -23,6 +24,7 @@ class WriterActor:
     """
 
     def __init__(self, folder: str, log_folder: str) -> None:
+        spare_collector()
         drop_hub_tokens()
         self._folder = Path(folder)
         self._case_log = CaseLog(Path(log_folder))

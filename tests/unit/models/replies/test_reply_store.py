@@ -180,6 +180,16 @@ async def test_many_puts_share_a_disk_sync(tmp_path: Path, monkeypatch: pytest.M
     await cache.close()
 
 
+async def test_a_reply_that_comes_alone_waits_for_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reply_store, "BATCH_S", 3600)
+    store = ReplyStore(tmp_path, "one")
+    await asyncio.wait_for(store.store_reply(key(1), "m", REPLY), 60)
+    assert store._flusher is not None
+    store._flusher.cancel()
+    store._flusher = None
+    await store.close()
+
+
 async def test_a_cancelled_put_holds_nobody_up_and_is_stored_all_the_same(tmp_path: Path) -> None:
     cache = ReplyStore(tmp_path, "a")
     cancelled = asyncio.create_task(cache.store_reply(key(1), "m", REPLY))
