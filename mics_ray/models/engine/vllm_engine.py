@@ -100,6 +100,12 @@ class VllmEngine:
         """Those of them that came from the prefix cache."""
         self._decoded: OrderedDict[str, asyncio.Future[list[Any]]] = OrderedDict()
 
+    @property
+    def cache_tokens(self) -> int:
+        """Tokens that the prefix cache holds, those of requests under way included."""
+        cache = self._llm.vllm_config.cache_config
+        return int(cache.num_gpu_blocks or 0) * int(cache.block_size)
+
     @cached_property
     def _sampling_of_model(self) -> dict[str, Any]:
         found: dict[str, Any] = self._llm.model_config.get_diff_sampling_param()  # reads a file

@@ -60,7 +60,9 @@ class ReplicaFacts:
 
 async def start_vllm(config: ModelConfig, on_gpu: bool) -> ReplicaEngine:
     """Start vLLM's engine on weights that lie on this node. Raises :class:`RefusedRun`."""
-    return await VllmEngine.start(await locate_weights(config), on_gpu)
+    engine = await VllmEngine.start(await locate_weights(config), on_gpu)
+    log.info("%s: its prefix cache holds %d tokens", config.model, engine.cache_tokens)
+    return engine
 
 
 @dataclass(frozen=True, slots=True)

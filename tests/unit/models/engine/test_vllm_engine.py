@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from mics_ray.config.schema import InternDefaults
 from mics_ray.models.engine import vllm_engine
 from mics_ray.models.engine.conversation import PLACE, build_conversation
 from mics_ray.models.engine.vllm_engine import (
+    VllmEngine,
     check_picture_places,
     choose_sampling_params,
     choose_template_settings,
@@ -95,6 +97,11 @@ def test_a_reply_held_to_a_choice_is_asked_for_without_thoughts() -> None:
 )
 def test_tokens_are_drawn_as_the_request_says_or_as_the_model_does(told: Any, of_model: Any, used: Any) -> None:
     assert choose_sampling_params(encode_options(sampling=told), of_model) == used
+
+
+def test_the_prefix_cache_is_counted_in_tokens() -> None:
+    cache = SimpleNamespace(num_gpu_blocks=276, block_size=16)
+    assert VllmEngine(SimpleNamespace(vllm_config=SimpleNamespace(cache_config=cache))).cache_tokens == 4416
 
 
 def test_generation_is_cut_to_the_room_that_is_left() -> None:
