@@ -9,11 +9,10 @@ import asyncio
 import time
 from pathlib import Path
 
-from benchmarks.harness.simulation import make_config
+from benchmarks.harness.simulation import make_case, make_config
 from mics_ray.assemble.case_search import run_case
 from mics_ray.assemble.locations import group_by_provider
 from mics_ray.assemble.panel import PanelBuilder, build_strategy
-from mics_ray.core.types import Case
 from mics_ray.io.rows import Stamp, result_row
 from mics_ray.io.shards import ShardStore
 from mics_ray.jobs.collector import spare_collector
@@ -37,8 +36,7 @@ async def search_cases(url: str, cases: int, folder: Path, evidence: bool) -> No
 
     async def make_row(number: int) -> Row | None:
         began, meter = time.monotonic(), UsageMeter()
-        case = Case(f"case-{number:05}", f"What does case {number} show?", "right")
-        result = await run_case(config, strategy, case, panels.build_panel(None, None, meter))
+        result = await run_case(config, strategy, make_case(number), panels.build_panel(None, None, meter))
         return result_row(result, meter.usage, time.monotonic() - began, stamp) if evidence else None
 
     writer = RowWriter(ShardStore(folder / "results")) if evidence else None

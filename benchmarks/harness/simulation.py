@@ -91,6 +91,11 @@ def make_config(
     )
 
 
+def make_case(number: int, name: str = "case", gold: str = "right") -> Case:
+    """A case without pictures; its id begins with ``name``."""
+    return Case(f"{name}-{number:05}", f"What does case {number} show?", gold)
+
+
 def play_job(config: Config, cases: int, window: int, chat: SimulatedChat) -> Played:
     """Search ``cases`` cases, ``window`` at a time."""
     done: list[float] = []
@@ -106,9 +111,8 @@ def play_job(config: Config, cases: int, window: int, chat: SimulatedChat) -> Pl
         async def search_one(number: int) -> None:
             async with places:
                 began = loop.time()
-                case = Case(f"case-{number:05}", f"What does case {number} show?", "right")
                 panel = PanelBuilder(config, models).build_panel(None, None, meter)
-                await run_case(config, strategy, case, panel)
+                await run_case(config, strategy, make_case(number), panel)
                 done.append(loop.time() - began)
 
         await asyncio.gather(*map(search_one, range(cases)))

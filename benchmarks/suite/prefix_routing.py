@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from benchmarks.harness.figures import Figure, Goal, Setting, current_load
 from benchmarks.harness.provider import compose_reply
-from benchmarks.harness.simulation import SimulatedChat, make_config
+from benchmarks.harness.simulation import SimulatedChat, make_case, make_config
 from mics_ray.assemble.case_search import run_case
 from mics_ray.assemble.panel import PanelBuilder, build_strategy
-from mics_ray.core.types import Case
 from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.roles import UsageMeter
 from mics_ray.models.types import Model, Pictures, Reply, Request
@@ -164,12 +163,12 @@ def route_cases(
 
         async def search_one(number: int) -> None:
             async with places:
-                name = f"case-{seed}-{number:05}"
-                intern: Model = router.bind_case(name) if affinity else Scattered(router, dice)
+                case = make_case(number, f"case-{seed}")
+                intern: Model = router.bind_case(case.id) if affinity else Scattered(router, dice)
                 models = dict.fromkeys([*config.mentors, "judge"], endpoint) | {INTERN: intern}
-                shown = Pictures(name, (b"",) * PICTURES)
+                shown = Pictures(case.id, (b"",) * PICTURES)
                 panel = PanelBuilder(config, models).build_panel(shown, shown, UsageMeter())
-                await run_case(config, strategy, Case(name, f"What does case {number} show?", "right"), panel)
+                await run_case(config, strategy, case, panel)
 
         await asyncio.gather(*map(search_one, range(cases)))
         return asyncio.get_running_loop().time()

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 
 from benchmarks.harness.figures import Figure, Goal, Setting, current_load
 from benchmarks.harness.provider import compose_reply
-from benchmarks.harness.simulation import make_config
+from benchmarks.harness.simulation import make_case, make_config
 from mics_ray.assemble.case_search import run_case
 from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.config.schema import Config
 from mics_ray.core.search import SearchResult
-from mics_ray.core.types import Case, Usage
+from mics_ray.core.types import Usage
 from mics_ray.models.replies.pricing import CHARACTERS_PER_TOKEN
 from mics_ray.models.roles import UsageMeter
 from mics_ray.models.shared_verdicts import SharedVerdicts
@@ -126,8 +126,7 @@ async def _search_all(config: Config, cases: int, way: Way, model: Model) -> Sea
         panel = panels.build_panel(None, None, meter)
         if not way.share and isinstance(panel.judge, SharedVerdicts):
             panel = replace(panel, judge=panel.judge.judge)
-        case = Case(f"case-{number:05}", f"What does case {number} show?", GOLD)
-        results.append(await run_case(config, strategy, case, panel))
+        results.append(await run_case(config, strategy, make_case(number, gold=GOLD), panel))
     used: dict[str, Usage] = {}
     for name, one in meter.usage.items():
         used[name.split("_")[0]] = used.get(name.split("_")[0], Usage()) + one
