@@ -13,6 +13,8 @@ Hashes = npt.NDArray[np.uint64]
 
 _MERGED = 8
 """Hashes of which one comes to this many sorted ones, or more, are sorted in; fewer are kept beside them."""
+_BESIDE = 4096
+"""Hashes that are kept beside the sorted ones whatever their number: in a set each takes ten times the memory."""
 
 
 def hash_id(case_id: str) -> int:
@@ -40,7 +42,10 @@ class IdSet:
             return False
         before = len(self._more)
         self._more.add(hashed)
-        return len(self._more) > before
+        added = len(self._more) > before
+        if added and before >= max(_BESIDE, len(self._sorted) // _MERGED):
+            self._sorted, self._more = array("Q", self.sort_hashes().tobytes()), set()
+        return added
 
     def add_hashes(self, hashes: Hashes) -> None:
         """:meth:`add_hash` of many."""

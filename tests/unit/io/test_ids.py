@@ -50,3 +50,16 @@ def test_a_hundred_thousand_ids_fit_in_ten_megabytes_however_long_they_are() -> 
     tracemalloc.stop()
     assert len(ids) == 100_000
     assert peak < 10e6
+
+
+def test_what_is_added_one_by_one_takes_no_more_memory_than_what_is_added_together() -> None:
+    tracemalloc.start()
+    ids = IdSet()
+    assert all(ids.add(f"case-{number}") for number in range(50_000))
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert not ids.add("case-7")
+    assert len(ids) == 50_000
+    assert all(f"case-{number}" in ids for number in range(0, 50_000, 97))
+    assert "case-50000" not in ids
+    assert kept < 30 * 50_000, "bytes: 8 an id, and some that are not sorted in yet"
