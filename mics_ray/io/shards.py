@@ -95,6 +95,8 @@ class ShardStore:
     def __init__(self, folder: Path, kind: RowKind = CASES) -> None:
         """Create or take up the folder, without what a killed writer left. Raises :class:`ShardError`, ``OSError``."""
         self._folder, self._kind = folder, kind
+        # pyarrow loads pandas for its first table, 0.4 s: here, and not while others wait for a commit.
+        kind.to_table(())
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)  # rows hold medical text, and mkdir's mode would not change a folder that exists
         for leftover in folder.glob("part-*.tmp"):
