@@ -53,7 +53,7 @@ class Answer:
 
 
 class _WholeBody(httpx2.AsyncByteStream):
-    """A body that was read and decoded. The SDK passes it on: to read it again takes a twentieth of a call's CPU."""
+    """A body as it is sent, or as it was read and decoded; the SDK passes it on unread, for reading costs CPU."""
 
     def __init__(self, body: bytes) -> None:
         self.body = body
@@ -62,7 +62,7 @@ class _WholeBody(httpx2.AsyncByteStream):
 class _Transport(httpx2.AsyncBaseTransport):
     """Sends over aiohttp, and reads every body to its end, or to :data:`MAX_BODY`, before the SDK sees the answer.
 
-    The SDK's own transport over aiohttp makes each answer twice, bounds no body, and takes twice the CPU.
+    The SDK's own transport over aiohttp makes each answer twice, bounds no body, and takes two thirds more CPU.
     """
 
     def __init__(self, open_session: Callable[[], aiohttp.ClientSession], proxy: httpx2.Proxy | None = None) -> None:
@@ -74,11 +74,12 @@ class _Transport(httpx2.AsyncBaseTransport):
         """Send ``request``. Raises :class:`_UnreadableBody`, and what aiohttp raises before an answer."""
         if self._session is None:
             self._session = self._open_session()
+        assert isinstance(request.stream, _WholeBody)
         headers = [(name.decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw]
         asked = self._session.request(
             request.method,
             str(request.url),
-            data=request.content,
+            data=request.stream.body,
             headers=headers,
             allow_redirects=False,
             **self._through,
@@ -220,4 +221,4 @@ class SdkClient(AsyncOpenAI):
             sent = sent.copy()
             sent.update(headers)
         address = self._address.copy_merge_params(query) if query else self._address
-        return httpx2.Request("POST", address, headers=sent, content=body)
+        return httpx2.Request("POST", address, headers=sent, stream=_WholeBody(body))
