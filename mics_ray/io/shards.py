@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from mics_ray.core.display import make_one_line
 from mics_ray.io.index.ids import IdSet, hash_id
 from mics_ray.io.index.shard_index import ShardEntry, ShardIndex, ShardState, look_at_shard
-from mics_ray.io.results.earlier_rows import UnknownSchema, make_converter
+from mics_ray.io.results.earlier_rows import Convert, UnknownSchema, make_converter
 from mics_ray.io.row_schema import BEFORE, SCHEMA
 from mics_ray.private_files import replace_file, sync_folder
 
@@ -260,12 +260,33 @@ def iter_rows(folder: Path, columns: Sequence[str] | None = None, kind: RowKind 
 
 def read_shard(path: Path, columns: Sequence[str], kind: RowKind = CASES) -> Iterator[dict[str, Any]]:
     """The rows of one shard, a few at a time, page checksums verified. Raises :class:`ShardError`."""
-    for rows in _read_batches(path, list(columns), kind):
+    for rows in _read_batches(path, list(columns), kind, _list_rows):
         yield from rows
 
 
-def _read_batches(path: Path, columns: list[str], kind: RowKind) -> Iterator[list[dict[str, Any]]]:
-    """The rows of one shard in batches."""
+def read_keys(path: Path, kind: RowKind = CASES) -> Iterator[str]:
+    """The keys of one shard's rows; every column is decoded and validated, page checksums verified. Raises
+    :class:`ShardError`."""
+
+    def list_keys(batch: pa.RecordBatch, _: Convert | None) -> list[Any]:
+        # As Python values all columns would take thirty times as long, and show no more.
+        batch.validate(full=True)
+        keys: list[Any] = batch.column(kind.key).to_pylist()
+        return keys
+
+    for keys in _read_batches(path, kind.schema.names, kind, list_keys):
+        yield from keys
+
+
+def _list_rows(batch: pa.RecordBatch, convert: Convert | None) -> list[Any]:
+    rows: list[Any] = batch.to_pylist(maps_as_pydicts="strict")
+    return rows if convert is None else [convert(row) for row in rows]
+
+
+def _read_batches(
+    path: Path, columns: list[str], kind: RowKind, take: Callable[[pa.RecordBatch, Convert | None], list[Any]]
+) -> Iterator[list[Any]]:
+    """What ``take`` makes of one shard's rows, batch after batch, and of what brings them into the form of ``kind``."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
             schema = file.schema_arrow  # made anew at each look
@@ -275,8 +296,7 @@ def _read_batches(path: Path, columns: list[str], kind: RowKind) -> Iterator[lis
             # Threads cost more than they spare where one column of some rows is read.
             for batch in file.iter_batches(_BATCH, columns=present, use_threads=len(present) > 1):
                 missing -= batch.num_rows
-                rows = batch.to_pylist(maps_as_pydicts="strict")
-                yield rows if convert is None else [convert(row) for row in rows]
+                yield take(batch, convert)
             if missing:  # page headers have no checksum, and a damaged one can end the reading early
                 raise ShardError(path, f"damaged: its rows are not all there; {kind.remedy}")
     except UnknownSchema as unknown:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mics_ray.io.cases import read_span, survey_cases
 from mics_ray.io.index.ids import IdSet
 from mics_ray.io.input_files import CasesGiven
-from mics_ray.io.shards import CASES, RowKind, ShardError, list_shards, read_shard
+from mics_ray.io.scan import find_raw_id, read_raw_part, scan_cases
+from mics_ray.io.shards import CASES, RowKind, ShardError, list_shards, read_keys
 
 EXAMPLES = 10
 """Ids of each kind that are kept as examples."""
@@ -44,7 +44,7 @@ class ResultsCheck:
 
 
 def check_results(results: Path, cases: CasesGiven, kind: RowKind = CASES) -> ResultsCheck:
-    """Read every column of every shard of ``results``, then the input. Raises :class:`mics_ray.io.cases.InputError`."""
+    """Read the input, then every column of every shard of ``results``. Raises :class:`mics_ray.io.cases.InputError`."""
     asked = IdSet()
     for case_id in read_input_ids(cases):
         asked.add(case_id)
@@ -53,7 +53,7 @@ def check_results(results: Path, cases: CasesGiven, kind: RowKind = CASES) -> Re
     twice, unasked, missing, seen = IdExamples(0, []), IdExamples(0, []), IdExamples(0, []), IdSet()
     for path in list_shards(results):
         try:
-            found = [row[kind.key] for row in read_shard(path, kind.schema.names, kind)]
+            found = list(read_keys(path, kind))
         except ShardError as error:
             damaged[path] = error.problem
             continue
@@ -63,17 +63,20 @@ def check_results(results: Path, cases: CasesGiven, kind: RowKind = CASES) -> Re
                 twice.count_id(case_id)
             elif case_id not in asked:
                 unasked.count_id(case_id)
-    for case_id in read_input_ids(cases):
-        if case_id not in seen:
-            missing.count_id(case_id)
+    # Only what is missing has to be named.
+    if not seen.has_hashes(asked.sort_hashes()).all():
+        for case_id in read_input_ids(cases):
+            if case_id not in seen:
+                missing.count_id(case_id)
     return ResultsCheck(rows, damaged, twice, unasked, missing)
 
 
 def read_input_ids(cases: CasesGiven) -> Iterator[str]:
     """The ids of all records, rejected ones too. Raises :class:`mics_ray.io.cases.InputError`."""
-    for span in survey_cases(cases).spans:
-        for found in read_span(span):
-            yield found.id
+    seen = IdSet()
+    for place, raw in (placed for part in scan_cases(cases).parts for placed in read_raw_part(part)):
+        case_id = find_raw_id(raw, place)
+        yield case_id if seen.add(case_id) else place.own_id
 
 
 def set_shard_aside(path: Path) -> Path:
