@@ -16,7 +16,7 @@ from mics_ray.io.index.ids import IdSet, SortedHashes
 from mics_ray.io.index.input_index import INDEX as INPUT_INDEX
 from mics_ray.io.index.input_index import InputIndex, PartCollector
 from mics_ray.io.index.shard_index import INDEX as SHARD_INDEX
-from mics_ray.io.packed_blocks import join_blocks, pack_part
+from mics_ray.io.packed_blocks import join_pieces, read_pieces
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import Stamp, rejected_row
 from mics_ray.io.scan import scan_cases
@@ -49,6 +49,21 @@ def measure_starts(folder: Path, cases: Path, records: int) -> Iterator[tuple[st
         yield from _time_start(provider, folder, "resumed", cases, "run", last)
         sizes = [(run / RESULTS / SHARD_INDEX).stat().st_size, (run / INPUT_INDEX).stat().st_size]
         yield "both indexes, MB", sum(sizes) / 2**20
+        write_shards(run / RESULTS, records)
+        note_start(run, cases, records)
+        names = ("to the end, s", "CPU, s", "peak MB")
+        for name, figure in zip(names, run_measured(_make_command(folder, cases, "run")), strict=True):
+            yield f"finished: {name}", figure
+
+
+def run_measured(command: list[str]) -> tuple[float, float, float]:
+    """Seconds, seconds of CPU and the peak in MB of a command, each of its own process alone."""
+    began = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        # What is known of all children together would hide a small one behind a large one.
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    return time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def write_shards(folder: Path, rows: int) -> None:
@@ -69,8 +84,8 @@ def note_start(run: Path, cases: Path, rows: int) -> None:
     index = InputIndex(run / INPUT_INDEX, found, find_code_version())
     known, hashes = index.find_done(done), SortedHashes(done.sort_hashes())
     left = (number for number in range(len(found.parts)) if number not in known)
-    blocks = (block for number in left for block in pack_part(found.parts[number], number, hashes))
-    for _ in join_blocks(blocks, known, len(found.parts), PartCollector(index)):
+    pieces = (piece for number in left for piece in read_pieces(found.parts[number], number, hashes))
+    for _ in join_pieces(pieces, known, len(found.parts), PartCollector(index)):
         pass
 
 

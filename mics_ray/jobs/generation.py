@@ -13,9 +13,10 @@ from mics_ray.config.schema import Config
 from mics_ray.core.types import Case
 from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import EXAMPLES, InputError, RecordPlace, Survey, survey_cases
-from mics_ray.io.dealt_records import read_pending
-from mics_ray.io.index.ids import IdSet
-from mics_ray.io.index.input_index import INDEX, InputIndex
+from mics_ray.io.dealt_records import deal_records, read_pending
+from mics_ray.io.index.ids import IdSet, SortedHashes
+from mics_ray.io.index.input_index import INDEX, InputIndex, PartCollector
+from mics_ray.io.packed_blocks import join_pieces, read_pieces
 from mics_ray.io.results.failed_rows import set_failed_rows_aside, unfailed_ids
 from mics_ray.io.rows import Stamp
 from mics_ray.io.scan import PlacedRecord, Scan, look_for_pictures, scan_cases
@@ -124,7 +125,7 @@ def _build_job(config: Config, folder: RunFolder) -> GenerationJob:
             folder.refuse_other(view, "run.dir")
         if config.data.strict:
             _refuse_rejections(survey_cases(locate_cases(config), done, inspect_pictures), pictures)
-        pending = _count_pending(scan, done)
+        pending = _count_pending(scan, done, InputIndex(folder.root / INDEX, scan, find_code_version()))
     except (InputError, ShardError) as error:
         raise RefusedRun(str(error)) from None
     # Last: what is refused leaves the folder as it was.
@@ -143,11 +144,16 @@ def _note_committed(folder: RunFolder, found: Committed) -> None:
             keep_index(folder.results, found)
 
 
-def _count_pending(scan: Scan, done: IdSet) -> int:
-    """Rows are the input's, whose digest was compared; only a run that seems to be over is counted record by record."""
+def _count_pending(scan: Scan, done: IdSet, index: InputIndex) -> int:
+    """Rows are the input's, whose digest was compared; only a run that seems to be over is counted record by record,
+    but for the parts that the index knows to be done."""
     if len(done) < scan.records:
         return scan.records - len(done)
-    return sum(1 for _ in read_pending(scan, done))
+    known, hashes = index.find_done(done), SortedHashes(done.sort_hashes())
+    left = (number for number in range(len(scan.parts)) if number not in known)
+    pieces = (piece for number in left for piece in read_pieces(scan.parts[number], number, hashes))
+    records = join_pieces(pieces, known, len(scan.parts), PartCollector(index))
+    return sum(len(span.records) for span in deal_records(records, done, scan.parts))
 
 
 def _refuse_rejections(survey: Survey, pictures: Sequence[str]) -> None:

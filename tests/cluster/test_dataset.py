@@ -17,6 +17,7 @@ from mics_ray.io.dealt_records import read_pending
 from mics_ray.io.index.ids import IdSet
 from mics_ray.io.index.input_index import InputIndex
 from mics_ray.io.scan import scan_cases
+from mics_ray.runtime.driver import dataset
 from mics_ray.runtime.driver.dataset import CaseStream
 from tests.support.object_store import ENVIRONMENT, serve_objects
 from tests.support.program import generate, rows
@@ -48,7 +49,7 @@ def test_records_come_out_in_order_however_many_parts_are_read_at_a_time(
     # Readers take no share of the processors: those may all be promised to models.
     holder = ray.remote(lambda: time.sleep(600)).options(num_cpus=ray.cluster_resources()["CPU"]).remote()
     try:
-        # Read by Ray Data, all of them and then those that the first reading has noted as not done.
+        # The first part by the driver, the others by Ray Data: all, then those that were noted as not done.
         for _ in range(2):
             stream = CaseStream(given.parts, done, InputIndex(tmp_path / "index", given, "1"))
             assert take_all(stream) == list(read_pending(given, done))
@@ -63,11 +64,14 @@ def test_records_come_out_in_order_however_many_parts_are_read_at_a_time(
     stream.close()
 
 
+@pytest.mark.parametrize("by_driver", [True, False])
 def test_a_file_that_cannot_be_read_any_more_is_named_and_reading_can_be_left(
-    ray_cluster: None, tmp_path: Path
+    ray_cluster: None, tmp_path: Path, by_driver: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(dataset, "READ_HERE", 20_000 if by_driver else 19_999)
     (tmp_path / "a.jsonl").write_text("".join(f"{record(f'c{number}')}\n" for number in range(20_000)))
     given = scan_cases(tmp_path / "a.jsonl")
+    assert len(given.parts) == 1
     left = CaseStream(given.parts, IdSet())
     while left.take_span() is None:
         time.sleep(0.01)

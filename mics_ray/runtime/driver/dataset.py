@@ -1,21 +1,16 @@
-"""The Ray Dataset of cases: Ray Data reads and parses the input side by side, the driver takes records out in order.
+"""The records of the input as they come to the driver: a thread takes them out of Ray Data in their order.
 
-A datasource of our own: `read_json` fails where records differ in shape, `read_text` drops blank lines, neither tells
-where a record stands. `streaming_split` would share the records out by itself, but never serves a worker again that was
-lost; so the driver deals them, and keeps what it dealt until it has its rows.
+The driver reads the first part itself, and starts Ray Data when that is read: Ray Data's own actors and its first task
+take six seconds of CPU, for which the first call would wait, and an input of one part needs none of them.
+`streaming_split` would share the records out by itself, but never serves a worker again that was lost; so the driver
+deals them, and keeps what it dealt until it has its rows.
 """
 
-import logging
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from functools import partial
 from queue import Empty, Full, Queue
 from threading import Event, Thread
-from typing import Any
 
-import ray
-from ray.data import Datasource, ExecutionResources, ReadTask
-from ray.data.block import BlockMetadata
 from ray.exceptions import RayTaskError
 
 from mics_ray.errors import RefusedRun
@@ -23,39 +18,13 @@ from mics_ray.io.dealt_records import DealtSpan, ReadRecord, RejectedCount, deal
 from mics_ray.io.index.ids import IdSet, SortedHashes
 from mics_ray.io.index.input_index import InputIndex, PartCollector
 from mics_ray.io.input_files import InputError
-from mics_ray.io.packed_blocks import join_blocks, pack_part
+from mics_ray.io.packed_blocks import PartPiece, join_pieces, read_pieces, split_block
 from mics_ray.io.scan import Part
 
-READERS = 4
-"""Parts that are read at a time: parsing is far ahead of any search."""
-BLOCK_BYTES = 4 * 2**20
-"""Of a block in the object store, of which the driver has a few in memory."""
-AHEAD_BYTES = 256 * 2**20
-"""Of the object store that records read ahead may fill."""
 SPANS_READ_AHEAD = 8
+READ_HERE = 2**16
+"""Records of the first part at most for the driver to read it: a large gzipped file is one part."""
 POLL_S = 0.5
-
-
-class CaseSource(Datasource):  # type: ignore[misc] # Ray has no types here
-    """The parts of the input, a read task each; blocks have the columns of :mod:`mics_ray.io.packed_blocks`."""
-
-    def __init__(self, parts: Mapping[int, Part], done: IdSet) -> None:
-        """``parts`` by their numbers, in their order."""
-        super().__init__()
-        self._parts = parts
-        # Once for all tasks: a set of a million ids in each would cost more than its part.
-        self._done = ray.put(done.sort_hashes())
-
-    def estimate_inmemory_data_size(self) -> int | None:
-        """Unknown before it is read."""
-        return None
-
-    def get_read_tasks(
-        self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
-    ) -> list[ReadTask]:
-        """One for each part, whatever parallelism Ray Data proposes: a part is what can be read by itself."""
-        unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(partial(_pack_part, part, n, self._done), unknown) for n, part in self._parts.items()]
 
 
 class CaseStream:
@@ -128,29 +97,19 @@ class CaseStream:
 def iter_records(
     parts: Sequence[Part], done: IdSet, index: InputIndex | None = None
 ) -> Generator[ReadRecord, None, None]:
-    """The records of all parts in their order, read by Ray Data; those in ``done`` are not parsed, and the parts that
-    the index knows to be done not read."""
+    """The records of all parts in their order; those in ``done`` are not parsed, and the parts that the index knows to
+    be done not read."""
     known = {} if index is None else index.find_done(done)
     left = {number: part for number, part in enumerate(parts) if number not in known}
-    blocks = _read_blocks(left, done) if left else iter(())
-    yield from join_blocks(blocks, known, len(parts), PartCollector(index))
+    yield from join_pieces(_read_parts(left, done), known, len(parts), PartCollector(index))
 
 
-def _read_blocks(parts: Mapping[int, Part], done: IdSet) -> Iterator[Any]:
-    context = ray.data.DataContext.get_current().copy()
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it would tell of a Dataset that is none of the user's
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.target_max_block_size = BLOCK_BYTES
-    context.execution_options.preserve_order = True
-    context.execution_options.resource_limits = ExecutionResources.for_limits(object_store_memory=AHEAD_BYTES)
-    with ray.data.DataContext.current(context):
-        dataset = ray.data.read_datasource(
-            CaseSource(parts, done), num_cpus=0, concurrency=min(READERS, len(parts)), override_num_blocks=len(parts)
-        )
-    return iter(dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1))
+def _read_parts(parts: dict[int, Part], done: IdSet) -> Iterator[PartPiece]:
+    """The records of ``parts``, by their numbers: the first part read here, the others by Ray Data."""
+    if parts and (part := parts[first := min(parts)]).end - part.first <= READ_HERE:
+        yield from read_pieces(parts.pop(first), first, SortedHashes(done.sort_hashes()))
+    if parts:
+        from mics_ray.runtime.driver.case_source import read_blocks
 
-
-def _pack_part(part: Part, number: int, done: Any) -> Iterator[Any]:
-    """A read task."""
-    return pack_part(part, number, SortedHashes(ray.get(done)))
+        for block in read_blocks(parts, done):
+            yield from split_block(block)

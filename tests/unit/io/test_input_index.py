@@ -12,7 +12,7 @@ from mics_ray.io import packed_blocks, scan
 from mics_ray.io.dealt_records import deal_records, read_pending
 from mics_ray.io.index.ids import IdSet, SortedHashes
 from mics_ray.io.index.input_index import InputIndex, PartCollector
-from mics_ray.io.packed_blocks import join_blocks, pack_part
+from mics_ray.io.packed_blocks import PartPiece, join_pieces, pack_part, read_pieces, split_block
 from mics_ray.io.scan import PlacedRecord, Scan, scan_cases
 from tests.unit.io.test_cases import lines, record, write
 from tests.unit.io.test_scan import write_as
@@ -36,24 +36,28 @@ class Start:
         """With ``stop_in`` the start is killed within that part."""
         ids = IdSet(done)
         known = self._index.find_done(ids)
-        records = join_blocks(
-            self._read_blocks(set(known), ids, stop_in), known, len(self._scan.parts), PartCollector(self._index)
+        records = join_pieces(
+            self._read_parts(set(known), ids, stop_in), known, len(self._scan.parts), PartCollector(self._index)
         )
         try:
             return [one.unpack() for span in deal_records(records, ids, self._scan.parts) for one in span.records]
         except KeyboardInterrupt:
             return []
 
-    def _read_blocks(self, known: set[int], done: IdSet, stop_in: int) -> Iterable[Any]:
+    def _read_parts(self, known: set[int], done: IdSet, stop_in: int) -> Iterable[PartPiece]:
+        """Those of odd numbers as tables."""
         hashes = SortedHashes(done.sort_hashes())
         for number, part in enumerate(self._scan.parts):
             if number not in known:
                 self.read.append(number)
-                blocks = list(pack_part(part, number, hashes))
+                if number % 2:
+                    pieces = [one for block in pack_part(part, number, hashes) for one in split_block(block)]
+                else:
+                    pieces = list(read_pieces(part, number, hashes))
                 if number == stop_in:
-                    yield from blocks[:-1]
+                    yield from pieces[:-1]
                     raise KeyboardInterrupt
-                yield from blocks
+                yield from pieces
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.json", "x.parquet"])

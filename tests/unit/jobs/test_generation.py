@@ -1,6 +1,7 @@
 """What is settled before Ray starts: the folder, the configuration it belongs to, strictness."""
 
 import json
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from mics_ray.config.schema import Config
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.io import scan
 from mics_ray.io.index.shard_index import INDEX
+from mics_ray.io.packed_blocks import PartPiece
 from mics_ray.io.records import Rejection, parse_record
 from mics_ray.io.rows import rejected_row
 from mics_ray.io.shards import ShardStore, list_shards, read_committed
+from mics_ray.jobs import generation
 from mics_ray.jobs.generation import prepare_generation, uses_simulated_models
 from mics_ray.jobs.lock import RunLock
 from mics_ray.jobs.run_folder import WRITER_LOCK, RunFolder
@@ -81,6 +84,25 @@ def test_what_a_start_had_to_read_of_the_shards_is_noted_unless_their_writer_is_
     with pytest.raises(RefusedRun), prepare_generation(config(tmp_path, "seed=1")):
         pass
     assert not (results / INDEX).exists()
+
+
+def test_a_run_that_has_all_rows_is_read_once_to_count_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with prepare_generation(config(tmp_path)) as job:
+        ids = [found.id for _, found in job.iter_pending()]
+        ShardStore(job.folder.results).commit(
+            [rejected_row(Rejection(1, one, "for the test"), job.stamp) for one in ids]
+        )
+    looked, read = list[int](), generation.read_pieces
+
+    def read_and_note(part: scan.Part, number: int, done: Container[int]) -> Iterator[PartPiece]:
+        looked.append(number)
+        return read(part, number, done)
+
+    monkeypatch.setattr(generation, "read_pieces", read_and_note)
+    for _ in range(2):
+        with prepare_generation(config(tmp_path)) as again:
+            assert again.pending == 0
+    assert looked == [0]
 
 
 @pytest.mark.parametrize("left", [None, "", "{"])
