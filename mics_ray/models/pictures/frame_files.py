@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from mics_ray.core.frames import MAX_NAMED, Frames, split_address
-from mics_ray.models.pictures.dicom import DicomFile
 from mics_ray.models.pictures.file_formats import (
     NO_FILE,
     ConstantPicture,
@@ -16,7 +15,6 @@ from mics_ray.models.pictures.file_formats import (
     name_errors,
     open_picture,
 )
-from mics_ray.models.pictures.nifti import NiftiFile
 from mics_ray.models.pictures.plain_files import PlainFile
 from mics_ray.models.pictures.shown import FrameFile, Shown
 from mics_ray.models.pictures.windows import View
@@ -54,9 +52,16 @@ def read_one(root: PictureRoot, path: str, view: View) -> Shown:
 def open_frames(file: BinaryIO) -> FrameFile:
     """The reader of a file, by its content. Raises :class:`PictureDefect`, or anything on a damaged file."""
     kind = detect_kind(file)
+    # Loaded for the first such file: pydicom and nibabel take a second of CPU, and most processes of a run see none.
     if kind == "nifti":
+        from mics_ray.models.pictures.nifti import NiftiFile
+
         return NiftiFile(file)
-    return DicomFile(file) if kind == "dicom" else PlainFile(kind, file)
+    if kind == "dicom":
+        from mics_ray.models.pictures.dicom import DicomFile
+
+        return DicomFile(file)
+    return PlainFile(kind, file)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ One long poll returns everything that is done: a message between actors costs 1-
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +17,15 @@ from mics_ray.jobs.collector import spare_collector
 from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.replies.ledger import Ledger
 from mics_ray.models.replies.reply_store import GB, ReplyStore
-from mics_ray.models.types import Pictures, Refused, Reply, Request
+from mics_ray.models.types import Refused, Reply
 from mics_ray.runtime.driver.cluster import own_node
+from mics_ray.runtime.driver.remote_endpoint import EndpointAnswer, EndpointCall
 from mics_ray.runtime.monitor import metrics
 
-EndpointAnswer = Reply | Failure | Refused
 LINGER_S = 0.02  # ten messages' worth of CPU, and little beside a model's answer
 """How long a poll waits for more answers after the first."""
 ENDPOINT = "endpoint-"
 """Begins the names of all endpoints: which provider had which number in an earlier session is not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointCall:
-    """One request under way: ``ticket`` is unique per client; ``pictures`` lie in the object store."""
-
-    ticket: int
-    request: Request
-    pictures: "ray.ObjectRef[Pictures] | None"
 
 
 class EndpointActor:

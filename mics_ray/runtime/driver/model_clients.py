@@ -10,7 +10,6 @@ from mics_ray.assemble.locations import group_by_provider
 from mics_ray.config.schema import Config
 from mics_ray.models.replies.closing import tidy_folder
 from mics_ray.models.types import Model
-from mics_ray.runtime.driver.endpoint_actor import ENDPOINT, start_endpoint
 from mics_ray.runtime.driver.remote_endpoint import RemoteEndpoint
 from mics_ray.runtime.serving.model_actors import connect_routers, remote_replicas, start_replicas
 from mics_ray.runtime.serving.picture_refs import PictureRefs
@@ -46,6 +45,9 @@ def start_models(
 
     Raises :class:`~mics_ray.errors.RefusedRun` when the cluster cannot hold the replicas.
     """
+    # Here: a search worker connects to endpoints only, and their HTTP client takes half a second of CPU to load.
+    from mics_ray.runtime.driver.endpoint_actor import ENDPOINT, start_endpoint
+
     tidy_folder(Path(cache_folder))
     endpoints = {
         provider: start_endpoint(entries, cache_folder, f"{ENDPOINT}{number}", budget_usd, max_gb, provider in proven)

@@ -7,16 +7,28 @@ Calls travel in batches: what has gathered while the last message was under way 
 import asyncio
 import itertools
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
+import ray
 from ray.exceptions import RayActorError
 
+from mics_ray.core.types import Failure
 from mics_ray.models.types import LostCall, Pictures, Refused, Reply, Request
-from mics_ray.runtime.driver.endpoint_actor import EndpointAnswer, EndpointCall
 from mics_ray.runtime.serving.picture_refs import PictureRefs
 
 GATHER_S = 0.01
 """How long a message waits for more calls after the first: its own CPU is that of a call."""
+EndpointAnswer = Reply | Failure | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointCall:
+    """One request under way: ``ticket`` is unique per client; ``pictures`` lie in the object store."""
+
+    ticket: int
+    request: Request
+    pictures: "ray.ObjectRef[Pictures] | None"
 
 
 class RemoteEndpoint:

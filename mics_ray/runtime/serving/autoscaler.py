@@ -11,7 +11,6 @@ from typing import Any
 
 import yaml
 from ray._private.state import state
-from ray.autoscaler.sdk import request_resources
 
 from mics_ray.runtime.serving.placement import ClusterNode, ReplicaNeed, list_accelerators
 
@@ -96,9 +95,16 @@ def request_nodes(wanted: Sequence[ReplicaNeed]) -> None:
         for _ in range(need.replicas * need.stages)
     ]
     if bundles:  # an empty request would take back an earlier one
-        request_resources(bundles=bundles)
+        _request_resources(bundles)
 
 
 def cancel_request() -> None:
     """Take back what was asked for; the autoscaler ends nodes that stand idle."""
-    request_resources(bundles=[])
+    _request_resources([])
+
+
+def _request_resources(bundles: list[dict[str, float]]) -> None:
+    # Here: it loads the autoscaler, which most processes of a run never ask.
+    from ray.autoscaler.sdk import request_resources
+
+    request_resources(bundles=bundles)

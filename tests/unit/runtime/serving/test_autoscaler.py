@@ -82,7 +82,7 @@ def test_a_cluster_that_states_nothing_has_no_more_nodes(tmp_path: Path, monkeyp
 
 def test_rays_autoscaler_is_asked_for_every_stage_and_for_nothing_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(autoscaler, "request_resources", lambda bundles: asked.append(bundles))
+    monkeypatch.setattr(autoscaler, "_request_resources", lambda bundles: asked.append(bundles))
     on_cpu, small, deep = (
         ReplicaNeed("c", 3, 0, 1.0),
         ReplicaNeed("a", 2, 0.5, 1.0),
@@ -117,7 +117,7 @@ def test_nodes_of_a_named_accelerator_are_told_apart_and_asked_for(
     assert find_placement_problems([wanted], live)
     assert find_placement_problems([wanted], [*live, *more]) == []
     asked: list[object] = []
-    monkeypatch.setattr(autoscaler, "request_resources", lambda bundles: asked.extend(bundles))
+    monkeypatch.setattr(autoscaler, "_request_resources", lambda bundles: asked.extend(bundles))
     autoscaler.request_nodes([wanted])
     assert asked == [{"GPU": 2, "CPU": 1.0, "accelerator_type:H100": 0.001}] * 2
 
