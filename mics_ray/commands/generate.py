@@ -1,6 +1,7 @@
 """Search reasoning chains for medical cases: mentors propose steps, interns finish from them, a judge compares."""
 
 import asyncio
+import gc
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -18,10 +19,15 @@ from mics_ray.replay.replay_config import compose_job
 if TYPE_CHECKING:
     from mics_ray.jobs.generation import GenerationJob
     from mics_ray.jobs.job_end import JobEnd
+    from mics_ray.runtime.monitor.progress import Progress
+
+COLLECT_EVERY = (20_000, 50, 100)
+"""The collector's thresholds: at Python's own it takes a fifth of the CPU of loading libraries."""
 
 
 def run_generate(argv: Sequence[str]) -> int:
     """Compose, check, search; returns the exit code."""
+    gc.set_threshold(*COLLECT_EVERY)
     return run_job(argv, __doc__ or "", JobCommand("generate", Config, generate, "run.dir", _check, compose_job))
 
 
@@ -45,11 +51,10 @@ def generate(config: Config) -> int:
     _check(config)
     from mics_ray.assemble.entry_checks import list_warnings
     from mics_ray.io.shards import ShardError
-    from mics_ray.jobs.generation import begin_retry, prepare_generation, serve_simulated_models, uses_simulated_models
+    from mics_ray.jobs.generation import prepare_generation, uses_simulated_models
     from mics_ray.jobs.job_end import JobEnd
     from mics_ray.jobs.run_account import account_for_run
     from mics_ray.models.prompts import list_template_warnings
-    from mics_ray.runtime.driver.run import run
     from mics_ray.runtime.monitor.logs import log_into_folder
     from mics_ray.runtime.monitor.progress import Progress
 
@@ -64,14 +69,7 @@ def generate(config: Config) -> int:
         end = JobEnd(EXIT_OK, "")
         # A run with nothing left to do asks no model, so starting it again costs nothing.
         if job.pending:
-            with serve_simulated_models(job.config, job.folder) as served:
-                if asked := len(list_endpoints(served)):
-                    progress.show_phase(f"asking {asked} models for one word each, as the run will ask them")
-                proven = _probe_models(served, job)
-                job, retried = begin_retry(job)
-                if retried:
-                    progress.show_phase(f"{retried} failed rows are replaced; {job.folder.superseded} keeps them")
-                end = run(job.use_config(replace(served, retry_failed=False), proven), progress)
+            job, end = _search_pending(job, progress)
         try:
             end, summary = account_for_run(job, end, uses_simulated_models(config))
             progress.show_phase(f"ended with exit code {end.code} {end.message}")
@@ -80,6 +78,26 @@ def generate(config: Config) -> int:
             Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False)
             return end.code or EXIT_CANNOT_WRITE
     return end.code
+
+
+def _search_pending(job: "GenerationJob", progress: "Progress") -> "tuple[GenerationJob, JobEnd]":
+    """Search what has no row; the job without the failed rows that are searched again, and how it ended."""
+    from mics_ray.assemble.aside import run_aside
+    from mics_ray.assemble.locations import needs_hub_token
+    from mics_ray.jobs.generation import begin_retry, serve_simulated_models
+    from mics_ray.runtime.driver.cluster import join_cluster
+    from mics_ray.runtime.driver.run import search_job
+
+    with serve_simulated_models(job.config, job.folder) as served:
+        if asked := len(list_endpoints(served)):
+            progress.show_phase(f"asking {asked} models for one word each, as the run will ask them")
+        # Side by side: Ray's own processes take as long to start as the models to answer.
+        with run_aside(_probe_models(served, job)) as prove, join_cluster(served.ray, needs_hub_token(served)):
+            proven = prove()
+            job, retried = begin_retry(job)
+            if retried:
+                progress.show_phase(f"{retried} failed rows are replaced; {job.folder.superseded} keeps them")
+            return job, search_job(job.use_config(replace(served, retry_failed=False), proven), progress)
 
 
 def _replay_run(config: Config) -> int:
@@ -102,12 +120,12 @@ def _replay_run(config: Config) -> int:
     return account.exit_code
 
 
-def _probe_models(served: Config, job: "GenerationJob") -> frozenset[str]:
+async def _probe_models(served: Config, job: "GenerationJob") -> frozenset[str]:
     from mics_ray.assemble.probe import probe_models
     from mics_ray.models.replies.ledger import Ledger
 
     with closing(Ledger(job.folder.cache, "probe", served.budget_usd)) as ledger:
-        return asyncio.run(probe_models(served, ledger, job.shows_pictures()))
+        return await probe_models(served, ledger, job.shows_pictures())
 
 
 def _report_preflight(config: Config, job: "GenerationJob", console: Console) -> int:
@@ -115,7 +133,7 @@ def _report_preflight(config: Config, job: "GenerationJob", console: Console) ->
     from mics_ray.runtime.driver.preflight import print_report
 
     with serve_simulated_models(job.config, job.folder) as served:
-        _probe_models(served, job)
+        asyncio.run(_probe_models(served, job))
     print_report(console, job)
     return EXIT_OK
 

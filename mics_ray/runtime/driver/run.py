@@ -12,7 +12,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
-from mics_ray.assemble.locations import list_models, needs_hub_token
+from mics_ray.assemble.locations import list_models
 from mics_ray.assemble.trial import Trial, build_trials
 from mics_ray.config.schema import Config
 from mics_ray.core.display import make_one_line
@@ -22,7 +22,6 @@ from mics_ray.jobs.generation import GenerationJob, look_again
 from mics_ray.jobs.job_end import JobEnd, describe_refusal
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.models.participation import find_silent
-from mics_ray.runtime.driver.cluster import join_cluster
 from mics_ray.runtime.driver.head_watch import HeadLost, HeadWatch, abandon_ray, watch_head
 from mics_ray.runtime.driver.model_clients import DRAIN_S, ActorHandles, StartReplicas, start_models
 from mics_ray.runtime.driver.worker_pool import WorkerPool
@@ -47,14 +46,9 @@ MAX_LOSSES_WITHOUT_ROW = 10
 """Worker losses in a row without a committed row between them: a case or the machine kills workers every time."""
 
 
-def run(job: GenerationJob, progress: Progress) -> JobEnd:
-    """Search every pending case of ``job``. Raises :class:`RefusedRun` when the cluster cannot hold the models."""
-    with join_cluster(job.config.ray, needs_hub_token(job.config)):
-        return search_job(job, progress)
-
-
 def search_job(job: GenerationJob, progress: Progress, replicas: StartReplicas = start_replicas) -> JobEnd:
-    """:func:`run` in the Ray that this process is connected to; ``replicas`` gives their handles."""
+    """Search every pending case of ``job`` in the Ray that this process is connected to; ``replicas`` gives their
+    handles. Raises :class:`RefusedRun` when the cluster cannot hold the models."""
     stop = StopSignal()
     with stop.handle_signals(), watch_head() as head:
         driver = _Driver(job, progress, stop, head)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import ray
-from ray._private import services
+from ray._private import parameter, services
 from ray._private.utils import validate_socket_filepath
 
 from mics_ray.config.schema import RayConfig
@@ -35,20 +35,25 @@ def test_what_ray_raises_is_refused(
 
 
 @pytest.mark.parametrize(("address", "alone"), [(None, True), ("head:6379", False)])
-def test_a_ray_of_this_machine_has_no_process_that_looks_for_its_cloud(
+def test_a_ray_of_this_machine_has_no_process_that_looks_for_its_cloud_or_that_a_run_does_not_need(
     address: str | None, alone: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = services.start_api_server
+    before = services.start_api_server, parameter.RayParams
     during: list[Any] = []
-    monkeypatch.setattr(ray, "init", lambda *_, **__: during.append(services.start_api_server))
+
+    def init(*_: Any, **__: Any) -> None:
+        during.extend([services.start_api_server, parameter.RayParams()])
+
+    monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(module, "refuse_unreachable", lambda address: None)
     monkeypatch.setattr(module, "shutdown_ray", lambda: None)
     with join_cluster(RayConfig(address)):
         pass
-    assert (during[0] is not before) == alone
+    assert (during[0] is not before[0]) == alone
     if alone:
         assert during[0](False, raise_on_failure=False) == (None, None)
-    assert services.start_api_server is before
+    assert (during[1].no_monitor, during[1].include_log_monitor) == ((True, False) if alone else (False, None))
+    assert (services.start_api_server, parameter.RayParams) == before
 
 
 def test_a_temporary_folder_that_leaves_no_room_for_sockets_is_refused_before_ray_starts(
