@@ -14,6 +14,7 @@ from mics_ray.command_line import JobCommand, run_job
 from mics_ray.config.schema import Config
 from mics_ray.core.display import make_printable
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, Stopped
+from mics_ray.jobs.collector import THRESHOLDS
 from mics_ray.replay.replay_config import compose_job
 
 if TYPE_CHECKING:
@@ -21,13 +22,10 @@ if TYPE_CHECKING:
     from mics_ray.jobs.job_end import JobEnd
     from mics_ray.runtime.monitor.progress import Progress
 
-COLLECT_EVERY = (20_000, 50, 100)
-"""The collector's thresholds: at Python's own it takes a fifth of the CPU of loading libraries."""
-
 
 def run_generate(argv: Sequence[str]) -> int:
     """Compose, check, search; returns the exit code."""
-    gc.set_threshold(*COLLECT_EVERY)
+    gc.set_threshold(*THRESHOLDS)  # at Python's own the collector takes a fifth of the CPU of loading libraries
     return run_job(argv, __doc__ or "", JobCommand("generate", Config, generate, "run.dir", _check, compose_job))
 
 

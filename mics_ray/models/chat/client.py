@@ -41,6 +41,17 @@ class Chat(Protocol):
         ...
 
 
+def load_sdk() -> "type[SdkClient]":
+    """The client class of the SDK, which is loaded here: half a second of CPU that the first call takes otherwise."""
+    level = os.environ.pop("OPENAI_LOG", None)  # read at the SDK's import, which then writes into our terminal
+    try:
+        from mics_ray.models.chat.sdk import SdkClient
+    finally:
+        if level is not None:
+            os.environ["OPENAI_LOG"] = level
+    return SdkClient
+
+
 class ChatClient:
     """The connections to one address with one key. The key goes into the Authorization header and nowhere else."""
 
@@ -90,13 +101,7 @@ class ChatClient:
 
     def _open_sdk(self) -> "SdkClient":
         if self._sdk is None:  # its connections belong to the loop that runs, so the constructor cannot make it
-            level = os.environ.pop("OPENAI_LOG", None)  # read at the SDK's import, which then writes into our terminal
-            try:
-                from mics_ray.models.chat.sdk import SdkClient
-            finally:
-                if level is not None:
-                    os.environ["OPENAI_LOG"] = level
-            self._sdk = SdkClient(self._url, self._key, self._connections)
+            self._sdk = load_sdk()(self._url, self._key, self._connections)
         return self._sdk
 
     def _read_answer(self, answer: "Answer", request: Request) -> Reply | Fault:

@@ -14,6 +14,7 @@ from mics_ray.config.keys import drop_hub_tokens, read_key, read_secret_headers
 from mics_ray.config.schema import ModelConfig
 from mics_ray.core.types import Failure, LostCall
 from mics_ray.jobs.collector import spare_collector
+from mics_ray.models.chat.client import load_sdk
 from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.replies.ledger import Ledger
 from mics_ray.models.replies.reply_store import GB, ReplyStore
@@ -40,6 +41,7 @@ class EndpointActor:
         max_gb: float | None = None,
         proven: bool = False,
     ) -> None:
+        load_sdk()  # while the search workers start
         spare_collector()
         variable = next(iter(entries.values())).api_key_env  # one provider and key per actor, so any entry names it
         limit = None if max_gb is None else round(max_gb * GB)

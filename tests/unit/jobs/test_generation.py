@@ -11,7 +11,7 @@ from mics_ray.config.schema import Config
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.io import scan
 from mics_ray.io.index.shard_index import INDEX
-from mics_ray.io.packed_blocks import PartPiece
+from mics_ray.io.packed_blocks import PartPiece, read_pieces
 from mics_ray.io.records import Rejection, parse_record
 from mics_ray.io.rows import rejected_row
 from mics_ray.io.shards import ShardStore, list_shards, read_committed
@@ -92,11 +92,11 @@ def test_a_run_that_has_all_rows_is_read_once_to_count_them(tmp_path: Path, monk
         ShardStore(job.folder.results).commit(
             [rejected_row(Rejection(1, one, "for the test"), job.stamp) for one in ids]
         )
-    looked, read = list[int](), generation.read_pieces
+    looked = list[int]()
 
     def read_and_note(part: scan.Part, number: int, done: Container[int]) -> Iterator[PartPiece]:
         looked.append(number)
-        return read(part, number, done)
+        return read_pieces(part, number, done)
 
     monkeypatch.setattr(generation, "read_pieces", read_and_note)
     for _ in range(2):
