@@ -9,6 +9,8 @@ from mics_ray.jobs.stop_signal import StopSignal
 
 POLL_S = 0.25
 """Between two looks at how far a job is."""
+MOST_UNCOMMITTED = 512
+"""Rows of a window that wait for their commit, several shards: where the disk is behind, no more records begin."""
 
 Record = TypeVar("Record")
 
@@ -28,6 +30,7 @@ class Window(Generic[Record]):
     ) -> None:
         self._size, self._make_row, self._commit = size, make_row, commit
         self._places = asyncio.Semaphore(size)
+        self._uncommitted = asyncio.Semaphore(size + MOST_UNCOMMITTED)
         self._open: set[asyncio.Task[None]] = set()
         """Without their row yet: each has a place."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -37,16 +40,18 @@ class Window(Generic[Record]):
 
     async def begin_record(self, record: Record) -> "asyncio.Task[None] | None":
         """Begin a record as soon as there is a place; its task, or ``None`` where the window has ended meanwhile."""
+        await self._uncommitted.acquire()
         await self._places.acquire()
         if self.ended:
             self._places.release()
+            self._uncommitted.release()
             return None
         task = asyncio.create_task(self._run_record(record))
         self._open.add(task)
         self._tasks.add(task)
         # Here too: a task that is cancelled before its first step runs none of its code, and would keep its place.
         task.add_done_callback(self._free_place)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._forget_task)
         return task
 
     @property
@@ -86,6 +91,10 @@ class Window(Generic[Record]):
                 await self._commit(row)
         except Exception as error:
             self.end(error)
+
+    def _forget_task(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._uncommitted.release()
 
     def _free_place(self, task: "asyncio.Task[None]") -> None:
         if task in self._open:

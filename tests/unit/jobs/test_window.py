@@ -51,6 +51,31 @@ async def test_a_row_that_waits_for_its_commit_takes_no_place() -> None:
     await window.wait_for_commits()
 
 
+async def test_no_record_begins_while_too_many_rows_wait_for_their_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mics_ray.jobs.window.MOST_UNCOMMITTED", 3)
+    gates = [asyncio.Event() for _ in range(6)]
+
+    async def make(number: int) -> Row:
+        return {"id": number}
+
+    async def commit(row: Row) -> None:
+        await gates[row["id"]].wait()
+
+    window = Window(2, make, commit)
+    for number in range(5):
+        assert await window.begin_record(number) is not None
+    await window.wait_for_rows()
+    sixth = asyncio.create_task(window.begin_record(5))
+    await asyncio.wait([sixth], timeout=0.01)
+    assert not sixth.done()
+    gates[2].set()
+    assert await sixth is not None
+    beyond = asyncio.create_task(window.begin_record(6))
+    window.end()
+    assert await beyond is None, "an ended window lets those go that wait to begin"
+    await window.wait_for_commits()
+
+
 async def test_the_first_error_is_kept_and_gives_up_the_rest() -> None:
     cancelled = []
 
