@@ -34,8 +34,8 @@ SAID = (
     " nothing and is shared by all could serve is attainable. Load: prompt tokens of the whole run. Half the cache:"
     " room for half of the blocks of the open cases. A case comes back to its blocks every dozen seconds, when a cache"
     " that forgets what was used longest ago has often lost them; one that knew the future would serve 0.895 (one seed,"
-    " by hand). As many cases open as it holds: half the `window`; where replicas have no queue, as here, that costs the"
-    " seconds told."
+    " by hand). As many cases open as it holds: half the `window`; where replicas have no queue, as here, that costs"
+    " the seconds told."
 )
 
 
