@@ -46,7 +46,8 @@ class Troubled(Provider):
         answer = await super()._chat(request)
         assert isinstance(answer, web.Response)
         if answer.text and body["model"] == "mentor-2" and ENDING in answer.text:
-            if not self.ended:  # a mentor of which every call is lost ends the run
+            # A mentor of which every call is lost ends the run. The probe asks without a case.
+            if not self.ended and CANARY in json.dumps(body["messages"]):
                 self.ended = True
                 return answer
             cut = re.sub(f"{ENDING}.*", CANARY, json.loads(answer.text)["choices"][0]["message"]["content"])
