@@ -12,6 +12,10 @@ REFERENCE_S = 16.5
 """The sequential reference, seconds a case at the provider's latencies (what its calls take one after another)."""
 PROCESSES = ("endpoint actor", "search worker", "writer", "driver", "Ray's own", "other Ray workers", "provider")
 PLAIN_LOOP = str(ROOT / "benchmarks/peers/plain_loop.py")
+SAID = (
+    "Speed-ups count from the first call to the last, of this project and of the loop alike. The seconds of search begin"
+    " when the endpoints are there: a search worker is still loading then."
+)
 CALLS_SECONDS = "seconds from the first call to the last"
 """Another benchmark compares itself with these runs."""
 
@@ -35,11 +39,12 @@ def measure_figures(setting: Setting) -> Iterator[Figure]:
 def tell_search(runs: Sequence[SearchedRun], cases: int) -> Iterator[Figure]:
     """The figures of the runs of this project."""
     spent, seconds = [run.spent for run in runs], tuple(run.seconds for run in runs)
-    figures = FigureMaker("B3", spent)
+    figures = FigureMaker("B3", spent, SAID)
     yield figures.of_values("seconds of search", "s", seconds)
     yield figures.make(CALLS_SECONDS, "s", lambda s: s.seconds)
-    speed_up = tuple(REFERENCE_S * cases / one for one in seconds)
-    yield figures.of_values("speed-up over the reference", "x", speed_up, Goal(">=", 100))
+    yield figures.make("speed-up over the reference", "x", lambda s: REFERENCE_S * cases / s.seconds, Goal(">=", 100))
+    whole = tuple(REFERENCE_S * cases / one for one in seconds)
+    yield figures.of_values("speed-up over the reference by the seconds of search", "x", whole)
     yield figures.of_values("seconds a case", "s", tuple(one / cases for one in seconds))
     yield figures.make("model calls a case", "calls", lambda s: s.calls / cases)
     yield figures.make("calls a second", "calls/s", lambda s: s.calls / s.seconds)
