@@ -14,7 +14,7 @@ from benchmarks.harness.runs import FigureMaker, Spent, measure_spent, run_watch
 from benchmarks.suite.speed import PLAIN_LOOP
 
 IN_FLIGHT = 256
-ALONE = 60
+ALONE = 30
 """Calls of the one that makes them one after the other: 100 ms each."""
 PEERS = ROOT / "benchmarks/peers"
 CACHE = Path(os.environ.get("MICS_BENCH_CACHE", Path.home() / ".cache/mics-bench"))
@@ -36,7 +36,7 @@ class Asked:
 
 def measure_figures(setting: Setting) -> Iterator[Figure]:
     """Each program ``setting.runs`` times; one that cannot run is a figure without values that says why."""
-    asked = write_asked(setting.folder, setting.choose(2000, 200))
+    asked = write_asked(setting.folder, setting.choose(1500, 200))
     commands: dict[str, Command] = {
         THIS: lambda folder, provider: evaluate_command(folder, provider, asked),
         NAMES[1]: lambda _, provider: loop_command(provider, asked, "openai", IN_FLIGHT),
@@ -44,10 +44,10 @@ def measure_figures(setting: Setting) -> Iterator[Figure]:
         NAMES[3]: lambda folder, provider: curator_command(folder, provider, asked),
         NAMES[4]: lambda _, provider: loop_command(provider, asked, "aiohttp", IN_FLIGHT),
     }
-    for name, command in commands.items():
-        yield from measure_program(setting, name, command)
     few = write_asked(setting.folder / "few", ALONE)
     yield from measure_program(setting, REFERENCE, lambda _, provider: loop_command(provider, few, "openai", 1))
+    for name, command in commands.items():
+        yield from measure_program(setting, name, command)
 
 
 def measure_program(setting: Setting, name: str, command: Command) -> Iterator[Figure]:

@@ -26,7 +26,7 @@ SAID = (
     "Simulated time: the real endpoint with its limiter and retries, always more calls than the quota allows, latencies"
     " of 1 to 3 s, a provider that counts in any 60 s."
 )
-PROCESSES = (1, 4, 8)
+PROCESSES = (1, 8)
 SHARED = 6000.0
 """Requests a minute of the judge, for all search workers together."""
 COUNTED_S = 10.0
