@@ -51,7 +51,7 @@ def measure_starts(folder: Path, cases: Path, records: int) -> Iterator[tuple[st
         yield "both indexes, MB", sum(sizes) / 2**20
         write_shards(run / RESULTS, records)
         note_start(run, cases, records)
-        names = ("to the end, s", "CPU, s", "peak MB")
+        names = ("to the end, s", "CPU, s", "peak, MB")
         for name, figure in zip(names, run_measured(_make_command(folder, cases, "run")), strict=True):
             yield f"finished: {name}", figure
 
@@ -108,7 +108,7 @@ def _time_start(
         try:
             first = _await_call(provider, process, asked)
             yield f"{name}: first call, s", first - began
-            yield f"{name}: driver, peak MB", _read_peak_mb(process.pid)
+            yield f"{name}: driver's peak, MB", _read_peak_mb(process.pid)
         finally:
             for _ in range(2):
                 process.send_signal(signal.SIGINT)

@@ -61,7 +61,7 @@ def measure_figures(setting: Setting) -> Iterator[Figure]:
     shares = tuple(run.repeated / run.in_flight for run in runs)
     yield figures.of_values("calls repeated over those in flight", "", shares, Goal("<=", 1))
     yield figures.of_values("seconds from the command to its first call", "s", tuple(run.first_s for run in runs))
-    yield from tell_starts(setting.folder / "starts", setting.choose(250_000, 10_000))
+    yield from tell_starts(setting.folder / "starts", setting.choose(100_000, 10_000))
 
 
 def count_calls(setting: Setting, cases: int) -> int:

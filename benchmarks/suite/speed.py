@@ -13,8 +13,8 @@ REFERENCE_S = 16.5
 PROCESSES = ("endpoint actor", "search worker", "writer", "driver", "Ray's own", "other Ray workers", "provider")
 PLAIN_LOOP = str(ROOT / "benchmarks/peers/plain_loop.py")
 SAID = (
-    "Speed-ups count from the first call to the last, of this project and of the loop alike. The seconds of search begin"
-    " when the endpoints are there: a search worker is still loading then."
+    "Speed-ups count from the first call to the last, of this project and of the loop alike. The seconds of search"
+    " begin when the endpoints are there: a search worker is still loading then."
 )
 CALLS_SECONDS = "seconds from the first call to the last"
 """Another benchmark compares itself with these runs."""
