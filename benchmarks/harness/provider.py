@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 import random
+import re
 import sys
 import time
 from collections import Counter, deque
@@ -31,6 +32,8 @@ JITTER = 0.5
 RIGHT = (0.25, 0.45, 0.6, 0.7, 0.8)
 """Chance of a right answer by number of steps in the prefix, on the average case."""
 WINDOW_S = 60.0
+CASE = re.compile(r"What does (case \d+) show\?")
+"""The question of a benchmark's case, which each of its prompts holds."""
 PROBE = "Reply with the one word"
 """Begins what a run asks before it begins: not counted."""
 
@@ -109,6 +112,7 @@ class SimulatedProvider:
         self._refused: dict[str, list[float]] = {}
         self._counts: Counter[str] = Counter()
         self._open = self._most_open = 0
+        self._cases: dict[str, list[float]] = {}
         self._last = 0.0
 
     async def answer_chat(self, request: web.Request) -> web.Response:
@@ -130,6 +134,8 @@ class SimulatedProvider:
         finally:
             self._open -= 1
             self._last = time.monotonic()
+            if case := CASE.search(prompt):
+                self._cases.setdefault(case[1], [now, now])[1] = self._last
 
     async def _answer_later(self, model: str, prompt: str, body: dict[str, Any]) -> web.Response:
         kind, settings = model.split("-")[0], self._settings
@@ -153,7 +159,7 @@ class SimulatedProvider:
         self._seen.add(digest)
 
     async def tell_stats(self, request: web.Request) -> web.Response:
-        """What came in so far; ``times`` only where asked for."""
+        """What came in so far; only where asked for ``times``, and by case its first call and its last answer."""
         times = sorted(at for served in self._served.values() for at in served)
         told = {
             "calls": {model: len(served) for model, served in self._served.items()},
@@ -161,7 +167,8 @@ class SimulatedProvider:
             "repeated": self._counts["repeated"], "faults": self._counts["faults"], "most_open": self._most_open,
             "first": times[0] if times else 0.0, "last": self._last,
         }  # fmt: skip
-        return web.json_response(told | ({"times": self._served} if "times" in request.query else {}))
+        more = {"times": self._served, "cases": self._cases} if "times" in request.query else {}
+        return web.json_response(told | more)
 
     async def change_quotas(self, request: web.Request) -> web.Response:
         """Other quotas from here on."""

@@ -5,9 +5,10 @@ Minutes of pacing take as long as their computing. No Ray, no HTTP: what these c
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks.harness.provider import JITTER, LATENCY_S, QuotaWindows, compose_reply, draw_seconds
 from mics_ray.assemble.case_search import run_case
@@ -24,6 +25,16 @@ from tests.support.virtual_loop import VirtualLoop
 
 HINT_S = 1.0
 """What a refusal says to wait."""
+Result = TypeVar("Result")
+
+
+def play_seeds(play: Callable[[int], Result], runs: int) -> list[Result]:
+    """What ``play`` returns for each seed from 0, a core for each: how long simulated time takes changes no figure.
+
+    ``play`` is a function of a module, or a :func:`functools.partial` of one, since other processes call it.
+    """
+    with ProcessPoolExecutor() as pool:
+        return list(pool.map(play, range(runs)))
 
 
 @dataclass

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from benchmarks.harness.figures import Figure, Goal, Setting, current_load
 from benchmarks.harness.provider import JITTER, LATENCY_S
-from benchmarks.harness.simulation import Played, SimulatedChat, make_config, play_job
+from benchmarks.harness.simulation import Played, SimulatedChat, make_config, play_job, play_seeds
 from mics_ray.assemble.locations import JUDGE
 
 SLOWER = 20.0
@@ -43,6 +44,7 @@ def limit_all(**limits: float) -> Limits:
     return {name: {"requests_per_minute": limit} for name, limit in (entries | {JUDGE: limits["judge"]}).items()}
 
 
+UNLIMITED = Scenario("no limits", {})
 SCENARIOS = (
     Scenario("one mentor's quota binds", {"mentor_0": {"requests_per_minute": 20}}),
     Scenario("all quotas bind alike", limit_all(mentors=30, interns=225, judge=675)),
@@ -53,18 +55,15 @@ SCENARIOS = (
 def measure_figures(setting: Setting) -> Iterator[Figure]:
     """Each scenario without and with faults."""
     cases = setting.choose(60, 24)
-    longest = [
-        max(play_job(make_config({}, seed), cases, cases, SimulatedChat(SLOWER)).cases_s)
-        for seed in range(setting.runs)
-    ]
+    longest = [max(job.cases_s) for job in play_seeds(partial(play_scenario, UNLIMITED, cases), setting.runs)]
     for scenario in SCENARIOS:
-        jobs = [play_scenario(scenario, cases, seed) for seed in range(setting.runs)]
+        jobs = play_seeds(partial(play_scenario, scenario, cases), setting.runs)
         yield from tell_jobs(scenario, jobs, longest)
     for scenario in SCENARIOS:
-        jobs = [play_scenario(scenario, cases, seed, FAULTS) for seed in range(setting.runs)]
+        jobs = play_seeds(partial(play_scenario, scenario, cases, faults=FAULTS), setting.runs)
         ratios = over_bounds(scenario, jobs, longest)
         yield make_figure("B1", f"makespan over the bound: {scenario.label}, {FAULTS:.0%} faults", ratios, ("<=", 1.10))
-    many = [play_scenario(SCENARIOS[1], MORE * cases, seed) for seed in range(min(setting.runs, 2))]
+    many = play_seeds(partial(play_scenario, SCENARIOS[1], MORE * cases), min(setting.runs, 2))
     name = f"makespan over the bound: {SCENARIOS[1].label}, {MORE * cases} cases"
     yield make_figure("B1", name, over_bounds(SCENARIOS[1], many, longest), ("<=", 1.05))
 

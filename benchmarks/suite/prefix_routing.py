@@ -6,10 +6,11 @@ import random
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from benchmarks.harness.figures import Figure, Goal, Setting, current_load
 from benchmarks.harness.provider import compose_reply
-from benchmarks.harness.simulation import SimulatedChat, make_case, make_config
+from benchmarks.harness.simulation import SimulatedChat, make_case, make_config, play_seeds
 from mics_ray.assemble.case_search import run_case
 from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.models.chat.endpoint import Endpoint
@@ -111,11 +112,11 @@ class Routed:
 def measure_figures(setting: Setting) -> Iterator[Figure]:
     """Affinity at each number of replicas, without it at the largest, and with half the cache."""
     cases = setting.choose(160, 48)
-    single = [route_cases(cases, 1, seed) for seed in range(setting.runs)]
+    single = play_seeds(partial(route_cases, cases, 1), setting.runs)
     attainable = [one.share for one in single]
     yield make_figure("attainable share of prompt tokens", tuple(attainable), None)
     for count in REPLICAS[1:]:
-        runs = [route_cases(cases, count, seed) for seed in range(setting.runs)]
+        runs = play_seeds(partial(route_cases, cases, count), setting.runs)
         shares = tuple(run.share / most for run, most in zip(runs, attainable, strict=True))
         yield make_figure(f"of the attainable share, {count} replicas", shares, Goal(">=", 0.97))
         loads = tuple(run.imbalance for run in runs)
@@ -124,7 +125,7 @@ def measure_figures(setting: Setting) -> Iterator[Figure]:
     # Blocks of all cases by the share of them that is open, to each replica its part of half of that.
     room = [round(one.blocks * min(WINDOW, cases) / cases / most_replicas / 2) for one in single]
     yield from tell_half_cache(setting, cases, attainable, room)
-    random_ones = [route_cases(cases, most_replicas, seed, affinity=False) for seed in range(setting.runs)]
+    random_ones = play_seeds(partial(route_cases, cases, most_replicas, affinity=False), setting.runs)
     shares = tuple(run.share / most for run, most in zip(random_ones, attainable, strict=True))
     yield make_figure(f"of the attainable share, {most_replicas} replicas, without affinity", shares, None)
 
@@ -133,13 +134,14 @@ def tell_half_cache(setting: Setting, cases: int, attainable: Sequence[float], r
     """With ``room`` blocks a replica by seed: all cases open that there were before, and as many as the room holds."""
     count = REPLICAS[-1]
     name = f"of the attainable share, {count} replicas, half the cache"
-    pairs = [(route_cases(cases, count, seed, room=room[seed]), most) for seed, most in enumerate(attainable)]
-    yield make_figure(name, tuple(run.share / most for run, most in pairs), Goal(">=", 0.90))
+    full = play_seeds(partial(route_cases, cases, count, rooms=room), setting.runs)
+    shares = tuple(run.share / most for run, most in zip(full, attainable, strict=True))
+    yield make_figure(name, shares, Goal(">=", 0.90))
     window = min(WINDOW, cases) // 2
-    fewer = [route_cases(cases, count, seed, room=room[seed], window=window) for seed in range(setting.runs)]
+    fewer = play_seeds(partial(route_cases, cases, count, rooms=room, window=window), setting.runs)
     shares = tuple(run.share / most for run, most in zip(fewer, attainable, strict=True))
     yield make_figure(f"{name}, as many cases open as it holds", shares, Goal(">=", 0.90))
-    slower = tuple(run.seconds / pair[0].seconds for run, pair in zip(fewer, pairs, strict=True))
+    slower = tuple(run.seconds / other.seconds for run, other in zip(fewer, full, strict=True))
     yield make_figure("seconds with as many cases open as half the cache holds over those with all", slower, None)
 
 
@@ -149,12 +151,12 @@ def make_figure(name: str, values: tuple[float, ...], goal: Goal | None) -> Figu
 
 
 def route_cases(
-    cases: int, count: int, seed: int, affinity: bool = True, room: int = 0, window: int = WINDOW
+    cases: int, count: int, seed: int, affinity: bool = True, rooms: Sequence[int] = (), window: int = WINDOW
 ) -> Routed:
-    """Search the cases with one intern on so many replicas."""
+    """Search the cases with one intern on so many replicas; ``rooms`` of a replica by seed, none: no bound."""
     config = make_config({}, seed)
     config = replace(config, interns={INTERN: config.interns[INTERN]})
-    replicas = [SimulatedReplica(room) for _ in range(count)]
+    replicas = [SimulatedReplica(rooms[seed] if rooms else 0) for _ in range(count)]
 
     async def work() -> float:
         router = Router(INTERN, replicas)

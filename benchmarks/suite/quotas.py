@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.harness.figures import Figure, Goal, Setting, current_load
 from benchmarks.harness.provider import WINDOW_S, QuotaWindows
 from benchmarks.harness.runs import FigureMaker, search_cases
-from benchmarks.harness.simulation import SimulatedChat, make_config
+from benchmarks.harness.simulation import SimulatedChat, make_config, play_seeds
 from mics_ray.assemble.locations import JUDGE
 from mics_ray.io.cases import LEAST_SPAN
 from mics_ray.models.chat.endpoint import Endpoint
@@ -52,12 +53,12 @@ def measure_figures(setting: Setting) -> Iterator[Figure]:
     """Each quota for some minutes; then one that is halved on the way."""
     minutes = setting.choose(5, 3)
     for quota in QUOTAS:
-        runs = [keep_quota(quota, minutes, seed) for seed in range(setting.runs)]
+        runs = play_seeds(partial(keep_quota, quota, minutes), setting.runs)
         yield make_figure(f"used of {quota:,.0f} requests a minute", tuple(run.used for run in runs), Goal(">=", 0.97))
         yield make_figure(
             f"refused calls at {quota:,.0f} requests a minute", tuple(run.refused for run in runs), Goal("<=", 0.0)
         )
-    backs = tuple(measure_way_back(300.0, seed) for seed in range(setting.runs))
+    backs = tuple(play_seeds(partial(measure_way_back, 300.0), setting.runs))
     yield make_figure("seconds until a halved quota is used again", backs, Goal("<=", 60), "s")
     for count in PROCESSES[: setting.choose(3, 1)]:
         yield from ask_from_processes(setting.folder / f"workers-{count}", count)

@@ -83,12 +83,13 @@ def test_the_provider_keeps_its_quotas_and_tells_what_it_saw() -> None:
     with serve_provider(quotas={"judge-0": 2}, latency_s={"judge": 0.0, "chat": 0.0}) as provider:
         codes = [ask(provider.port, text) for text in ("Reply with the one word: ready.", "a", "a")]
         provider.change_quotas({"judge-0": 3})
-        codes += [ask(provider.port, "a"), ask(provider.port, "b", "chat-0")]
+        codes += [ask(provider.port, "a"), ask(provider.port, "What does case 7 show?", "chat-0")]
         stats = provider.read_stats(times=True)
     assert codes == [200, 200, 429, 200, 200]
     assert stats["calls"] == {"judge-0": 2, "chat-0": 1}
     assert (stats["refused"], stats["repeated"], stats["most_open"]) == ({"judge-0": 1}, 1, 1)
     assert stats["first"] == stats["times"]["judge-0"][0] < stats["last"]
+    assert stats["cases"] == {"case 7": [stats["times"]["chat-0"][0], stats["last"]]}
 
 
 @pytest.mark.heavy

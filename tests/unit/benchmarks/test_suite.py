@@ -8,6 +8,7 @@ from benchmarks.suite.makespan import bound_seconds
 from benchmarks.suite.memory import APART, measure_growth
 from benchmarks.suite.prefix_routing import BLOCK, SimulatedReplica
 from benchmarks.suite.quotas import share_used
+from benchmarks.suite.weak_scaling import PARTS, find_full, measure_rates
 
 
 def grow(megabytes: float, handles: int) -> ProcessWatch:
@@ -83,3 +84,21 @@ def test_a_replica_forgets_the_blocks_that_were_used_longest_ago() -> None:
         replica.count_prompt(prompts[name])
     assert replica.served == 2 * BLOCK * 2
     assert replica.sent == 6 * (2 * BLOCK + 3)
+
+
+def make_turns(delay_s: float, gap_s: float, turns: int = 8) -> list[tuple[float, float]]:
+    """Two workers with a place each, one ``delay_s`` after the other; a case takes 6 s, the next begins a gap later."""
+    starts = [begin + n * (6 + gap_s) for begin in (100.0, 100.0 + delay_s) for n in range(turns)]
+    return [(start, start + 6.0) for start in starts]
+
+
+@pytest.mark.parametrize(("delay_s", "gap_s"), [(0.0, 0.0), (3.0, 0.0), (8.5, 0.0), (3.0, 1.5), (14.0, 2.0)])
+def test_a_rate_is_that_of_the_stretch_in_which_every_worker_searches(delay_s: float, gap_s: float) -> None:
+    rates = measure_rates(make_turns(delay_s, gap_s), 2)
+    assert len(rates) == PARTS
+    assert sum(rates) / PARTS == pytest.approx(2 / (6 + gap_s), rel=0.06)
+
+
+def test_what_was_never_full_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="never open"):
+        find_full(make_turns(100.0, 0.0), 2)
