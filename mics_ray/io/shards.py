@@ -19,6 +19,7 @@ from mics_ray.core.display import make_one_line
 from mics_ray.io.index.ids import IdSet, hash_id
 from mics_ray.io.index.shard_index import ShardEntry, ShardIndex, ShardState, look_at_shard
 from mics_ray.io.results.earlier_rows import Convert, UnknownSchema, make_converter
+from mics_ray.io.results.python_rows import list_rows
 from mics_ray.io.row_schema import BEFORE, SCHEMA
 from mics_ray.private_files import replace_file, sync_folder
 
@@ -260,7 +261,7 @@ def iter_rows(folder: Path, columns: Sequence[str] | None = None, kind: RowKind 
 
 def read_shard(path: Path, columns: Sequence[str], kind: RowKind = CASES) -> Iterator[dict[str, Any]]:
     """The rows of one shard, a few at a time, page checksums verified. Raises :class:`ShardError`."""
-    for rows in _read_batches(path, list(columns), kind, _list_rows):
+    for rows in _read_batches(path, list(columns), kind, _list_converted):
         yield from rows
 
 
@@ -278,8 +279,8 @@ def read_keys(path: Path, kind: RowKind = CASES) -> Iterator[str]:
         yield from keys
 
 
-def _list_rows(batch: pa.RecordBatch, convert: Convert | None) -> list[Any]:
-    rows: list[Any] = batch.to_pylist(maps_as_pydicts="strict")
+def _list_converted(batch: pa.RecordBatch, convert: Convert | None) -> list[Any]:
+    rows = list_rows(batch)
     return rows if convert is None else [convert(row) for row in rows]
 
 

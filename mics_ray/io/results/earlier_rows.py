@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 Convert = Callable[[Any], Any]
-"""A value that is not null, as ``to_pylist(maps_as_pydicts="strict")`` gives it, in today's form."""
+"""A value that is not null, as :mod:`mics_ray.io.results.python_rows` gives it, in today's form."""
 
 
 class UnknownSchema(Exception):
