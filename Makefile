@@ -34,7 +34,7 @@ demo: env ## search the embedded phantom cases with simulated mentors and real t
 loop: env ## search, export, LoRA, evaluate, compare, all embedded: up to 20 minutes on 2 cores; SEEDS=3: three training seeds, twice as long
 	@$(BIN)/python scripts/loop.py --seeds $(SEEDS) --dir $(LOOP_DIR)
 
-test: env ## what one runs before every commit: all layers, of the Ray tests the main ones; 15 minutes
+test: env ## what one runs before every commit: all layers, of the Ray tests the main ones; 16 minutes
 	@$(BIN)/python -m tests.parts fast heavy / ray
 
 test-fast: env ## the layers that need no Ray and start no program: 3.5 minutes

@@ -10,6 +10,7 @@ import pytest
 from eval.rows import ANSWERS
 from mics_ray.config.compose import compose_config
 from mics_ray.core.reading.words import matches_gold
+from mics_ray.core.types import Verdict
 from mics_ray.io.rows import read_trees
 from mics_ray.io.shards import iter_rows
 from mics_ray.local.phantoms import write_cases
@@ -106,7 +107,7 @@ def test_the_same_judge_asked_again_says_the_same(searched: list[dict[str, Any]]
 
 
 def test_an_evaluation_is_judged_here_too(folder: Path) -> None:
-    write_cases(folder / "sets/phantom", 3, seed=9)
+    write_cases(folder / "sets/phantom", 6, seed=9)
     asked = ["eval=phantom", "serve=tiny", "judge=tiny", "model=embedded:interns/internvl"]
     places = [f"eval.root={folder}/sets", f"eval.dir={folder}/answers"]
     noted = folder / "evaluated"
@@ -116,5 +117,9 @@ def test_an_evaluation_is_judged_here_too(folder: Path) -> None:
     assert done.hosts <= HERE
     assert done.packets == 0
     answers = list(iter_rows(folder / "answers/results", kind=ANSWERS))
-    assert len(answers) == 3
-    assert {row["judge_reply"] for row in answers if row["parsed"]} <= {"Yes", "No"}
+    assert len(answers) == 6
+    # What is the gold answer word for word is right without the judge.
+    judged = [row["judge_reply"] for row in answers if row["parsed"] and row["lenient"] != Verdict.RIGHT.value]
+    assert judged
+    assert set(judged) == {"No"}
+    assert {row["judge_reply"] for row in answers if row["lenient"] == Verdict.RIGHT.value} <= {"Yes", ""}

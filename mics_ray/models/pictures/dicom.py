@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import get_decoder
 from pydicom.pixels.utils import as_pixel_options, pixel_array
-from pydicom.uid import UID, JPEGLossless, JPEGLosslessSV1, MPEGTransferSyntaxes, RLELossless
+from pydicom.uid import UID, JPEGBaseline8Bit, JPEGLossless, JPEGLosslessSV1, MPEGTransferSyntaxes, RLELossless
 
+from mics_ray.models.pictures.compressed_streams import read_stream_size, require_undamaged
 from mics_ray.models.pictures.dicom_header import PixelPlace, copy_elements, merge_groups, read_header, read_whole
 from mics_ray.models.pictures.dicom_view import show_pixels
 from mics_ray.models.pictures.file_formats import PictureDefect
 from mics_ray.models.pictures.shown import Shown, refuse_plane
-from mics_ray.models.pictures.stream_size import read_stream_size
 from mics_ray.models.pictures.windows import View
 
 _PLUGINS = ("pillow", "pydicom", "pyjpegls", "pylibjpeg")
@@ -96,6 +96,8 @@ def _decompress(data: Any, place: PixelPlace, file: BinaryIO, number: int, count
     size = read_stream_size(frame)
     if syntax != RLELossless and size is not None and size != (data.Columns, data.Rows):
         raise PictureDefect("the pixel data are of another size than the header")
+    if syntax == JPEGBaseline8Bit:
+        require_undamaged(frame)
     one = copy_elements(data)
     one.NumberOfFrames, one.PixelData = 1, encapsulate([frame])
     return _decode_apart(one, frame) if syntax in _LOSSLESS else _ask_plugins(one, syntax)

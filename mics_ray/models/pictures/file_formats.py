@@ -188,7 +188,7 @@ def _begins_like_dicom(head: bytes) -> bool:
         group, element, length = struct.unpack_from(f"{order}HHL", head)
         explicit = head[4:6].isalpha() and head[4:6].isupper()
         if group in (0, 2, 8) and element < 0x2000 and (explicit or length < len(head)):
-            return (group, element) != (0, 0) or length == 4
+            return bool(group != 0 or (element == 0 and length == 4))
     return False
 
 

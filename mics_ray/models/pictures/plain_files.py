@@ -19,6 +19,7 @@ from PIL import (
 )
 from PIL.ImageFile import ImageFile
 
+from mics_ray.models.pictures.compressed_streams import require_undamaged
 from mics_ray.models.pictures.file_formats import PictureDefect
 from mics_ray.models.pictures.shown import Shown, is_constant, refuse_plane
 from mics_ray.models.pictures.size_limits import HeaderReader, require_frames, require_size, walk_file
@@ -46,7 +47,7 @@ class PlainFile:
     first = 1
 
     def __init__(self, kind: str, file: BinaryIO) -> None:
-        self._kind = kind
+        self._kind, self._file = kind, file
         self.picture = open_header(kind, file)
         self.count = _count_frames(self.picture)
 
@@ -61,6 +62,8 @@ class PlainFile:
         if number > 1:
             picture.seek(number - 1)
             require_size(*picture.size)
+        if self._kind == "jpeg":
+            require_undamaged_file(picture, self._file)
         picture.load()
         upright = ImageOps.exif_transpose(picture)
         tiff = cast(TiffImagePlugin.TiffImageFile, picture) if self._kind == "tiff" else None
@@ -88,6 +91,12 @@ def open_header(kind: str, file: BinaryIO) -> ImageFile:
         require_frames(getattr(picture, "n_frames", 1))
     header.lift_limit()
     return picture
+
+
+def require_undamaged_file(picture: ImageFile, file: BinaryIO) -> None:
+    """Raises :class:`PictureDefect` for a JPEG whose data do not fit together; ``picture`` is its header."""
+    file.seek(0)
+    require_undamaged(file.read(), picture.mode == "CMYK")
 
 
 def _count_frames(picture: ImageFile) -> int:

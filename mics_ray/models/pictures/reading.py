@@ -21,7 +21,7 @@ from mics_ray.models.pictures.file_formats import (
     open_picture,
 )
 from mics_ray.models.pictures.frame_files import read_one, read_pictures
-from mics_ray.models.pictures.plain_files import READERS, open_header
+from mics_ray.models.pictures.plain_files import READERS, open_header, require_undamaged_file
 from mics_ray.models.pictures.shown import is_constant
 from mics_ray.models.pictures.windows import AUTO, View
 from mics_ray.models.types import Pictures
@@ -62,6 +62,7 @@ def _is_seen_in_small(root: PictureRoot, relative: str) -> bool:
         if detect_kind(file) != "jpeg":
             return False
         picture = open_header("jpeg", file)
+        require_undamaged_file(picture, file)
         picture.draft("L", (max(1, picture.width // 8), max(1, picture.height // 8)))
         picture.load()
         return not is_constant(picture)

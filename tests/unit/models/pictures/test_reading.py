@@ -328,6 +328,9 @@ def test_missing_empty_text(tmp_path: Path) -> None:
     assert "\\ud800" in refusal(tmp_path, "\ud800.png")
     for nothing in ("", " ", ".", "a\0.png"):
         assert "not a" in refusal(tmp_path, nothing)
+    for compression in (None, "tga_rle"):
+        colours().save(tmp_path / "a.tga", compression=compression)
+        assert "not a PNG, JPEG" in refusal(tmp_path, "a.tga")
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP", "GIF", "JPEG"])
@@ -338,6 +341,46 @@ def test_cut_files(tmp_path: Path, form: str, kept: float) -> None:
     whole = (tmp_path / "whole").read_bytes()
     (tmp_path / "cut").write_bytes(whole[: int(len(whole) * kept)])
     assert refusal(tmp_path, "cut").startswith("picture 'cut': ")
+
+
+def write_jpeg(mode: str, **options: Any) -> bytes:
+    """A picture of noise: its data fill all of the file."""
+    noise = np.random.default_rng(0).integers(0, 255, (4 * SIZE, 4 * SIZE, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).convert(mode).save(out, "JPEG", **options)
+    return out.getvalue()
+
+
+def damage_middle(jpeg: bytes) -> bytes:
+    """A block of a disk that was never written; what is before and after it is there."""
+    middle = len(jpeg) // 2
+    return jpeg[:middle] + bytes(2000) + jpeg[middle + 2000 :]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}], ids=str)
+def test_a_jpeg_that_is_damaged_in_its_middle_is_no_picture(tmp_path: Path, mode: str, options: dict[str, Any]) -> None:
+    (tmp_path / "whole.jpg").write_bytes(jpeg := write_jpeg(mode, **options))
+    assert reading.load_picture(tmp_path, "whole.jpg").size == (4 * SIZE, 4 * SIZE)
+    (tmp_path / "damaged.jpg").write_bytes(hurt := damage_middle(jpeg))
+    Image.open(io.BytesIO(hurt)).load()  # Pillow says nothing
+    assert "damaged (" in refusal(tmp_path, "damaged.jpg")
+
+
+def test_what_stands_around_the_data_of_a_jpeg_does_no_harm(tmp_path: Path) -> None:
+    jpeg = write_jpeg("RGB", comment=b"\xff\xff text", dpi=(72, 72))
+    for number, file in enumerate((jpeg + b"\0" * 100, jpeg + jpeg, jpeg[:2] + b"\xff\xfe\0\4ab" + jpeg[2:])):
+        (tmp_path / f"{number}.jpg").write_bytes(file)
+        assert_like(reading.load_picture(tmp_path, f"{number}.jpg"), Image.open(io.BytesIO(jpeg)))
+        assert reading.check_picture(tmp_path, f"{number}.jpg") == 1
+
+
+def test_a_dicom_frame_whose_jpeg_is_damaged_is_no_picture(tmp_path: Path) -> None:
+    grey = np.zeros((4 * SIZE, 4 * SIZE), np.uint8)
+    for name, jpeg in (("whole", write_jpeg("L")), ("damaged", damage_middle(write_jpeg("L")))):
+        dicom_file(tmp_path / f"{name}.dcm", grey, JPEGBaseline8Bit, PixelData=encapsulate([jpeg]))
+    assert reading.load_picture(tmp_path, "whole.dcm").size == (4 * SIZE, 4 * SIZE)
+    assert "damaged (" in refusal(tmp_path, "damaged.dcm")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -1,9 +1,15 @@
-"""The size that a compressed stream announces, before any decoder is let at it."""
+"""What a compressed stream says of itself: the size that it announces, and whether its data fit together."""
 
 import struct
 
+import simplejpeg
+
+from mics_ray.models.pictures.file_formats import PictureDefect
+
 _NO_FRAME_HEADER = {0xC4, 0xC8, 0xCC}  # tables, not frames
 _SOC_SIZ = b"\xff\x4f\xff\x51"
+_DOES_NOT_FIT = "Corrupt JPEG data:"
+"""How libjpeg's warnings of such data begin; others are of no harm to the picture."""
 
 
 def read_stream_size(stream: bytes) -> tuple[int, int] | None:
@@ -15,6 +21,18 @@ def read_stream_size(stream: bytes) -> tuple[int, int] | None:
         return None
     right, bottom, left, top = struct.unpack_from(">4L", stream, at + 8)
     return right - left, bottom - top
+
+
+def require_undamaged(jpeg: bytes, is_cmyk: bool = False) -> None:
+    """Raises :class:`PictureDefect` for a JPEG whose data do not fit: Pillow shows one half grey, and says nothing.
+
+    Decoded at an eighth of its size. What is cut short, or is no JPEG at all, Pillow refuses by itself.
+    """
+    try:
+        simplejpeg.decode_jpeg(jpeg, "CMYK" if is_cmyk else "GRAY", min_height=1, min_width=1, strict=True)
+    except ValueError as error:
+        if str(error).startswith(_DOES_NOT_FIT):
+            raise PictureDefect(f"damaged ({str(error).removeprefix(_DOES_NOT_FIT).strip()})") from None
 
 
 def _read_jpeg(stream: bytes) -> tuple[int, int] | None:
