@@ -20,7 +20,7 @@ from mics_ray.io.scan import PlacedRecord
 from mics_ray.models.roles import UsageMeter
 from mics_ray.models.types import Pictures, Reply, Request
 
-LOOKED_AT = 100_000
+LARGEST_AMONG = 100_000
 """Records among which the largest are looked for; the others are longer than these at the price of a lost call."""
 EACH = 2
 """Cases with the most pictures, and with the longest text: one of them may be odd in itself."""
@@ -55,7 +55,7 @@ def build_trials(config: Config, records: Iterable[PlacedRecord]) -> list[Trial]
     if not list_served(config):
         return []
     root, trials = locate_images(config), list[Trial]()
-    for place, case in choose_largest(config, islice(records, LOOKED_AT)):
+    for place, case in choose_largest(config, islice(records, LARGEST_AMONG)):
         pictured = load_pictures(config, root, place, case)
         if isinstance(pictured, PicturedCase):  # what cannot be shown becomes a row that says so
             trials += asyncio.run(_record_requests(config, pictured))

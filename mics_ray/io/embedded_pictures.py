@@ -18,7 +18,7 @@ from mics_ray.io.records.keys import ID_FIELDS, fold_key, names_picture
 
 BATCH_BYTES = 16 * 2**20
 """Of a picture column, about as much is in memory at a time; more where one page of the file holds more."""
-LOOKED_AT = 64
+ROWS_LOOKED_AT = 64
 """Rows in whose texts paths of pictures are looked for."""
 _PLACE = re.compile(r"(.+\.parquet)#([1-9][0-9]{0,17})/([1-9][0-9]{0,8})", re.I | re.S)
 
@@ -61,8 +61,8 @@ def list_unread_texts(schema: pa.Schema) -> list[str]:
 
 
 def find_missed_paths(rows: pa.Table | pa.RecordBatch) -> list[str]:
-    """Columns of :func:`list_unread_texts` with the path of a picture in one of the first :data:`LOOKED_AT` rows."""
-    first = rows.slice(0, LOOKED_AT)
+    """Columns of :func:`list_unread_texts` with the path of a picture in one of the first :data:`ROWS_LOOKED_AT` rows."""
+    first = rows.slice(0, ROWS_LOOKED_AT)
     return [
         name
         for name in list_unread_texts(first.schema)

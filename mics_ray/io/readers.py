@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from mics_ray.io.embedded_pictures import (
     BATCH_BYTES,
-    LOOKED_AT,
+    ROWS_LOOKED_AT,
     find_missed_paths,
     find_missed_pictures,
     find_picture_columns,
@@ -28,7 +28,8 @@ MAX_RECORD = 64 * 2**20
 
 BOM = b"\xef\xbb\xbf"
 _BATCH = 256  # rows held in memory at once; one may carry megabytes of text
-_CHUNK = 4 * 2**20
+_CHUNK = 2**20
+_WORD = 8
 _LINE_FEED = ord("\n")
 _BLANK = np.isin(np.arange(256), list(b" \t\n\r\x0b\x0c"))  # what bytes.strip() takes away
 
@@ -96,7 +97,7 @@ class _OpenLine:
         if not self._read and chunk.startswith(BOM):
             chunk = b" " * len(BOM) + chunk[len(BOM) :]
         data = np.frombuffer(chunk, np.uint8)
-        ends = np.flatnonzero(data == _LINE_FEED)
+        ends = _find_line_feeds(data)
         if not len(ends):
             self._go_on(chunk)
             return _NO_PLACES
@@ -122,6 +123,17 @@ class _OpenLine:
     def _go_on(self, rest: bytes) -> None:
         self._inked = self._inked or bool(rest.strip())
         self._read += len(rest)
+
+
+def _find_line_feeds(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Where in ``data`` they are."""
+    found = data == _LINE_FEED
+    # Eight bytes at a time, most of which hold none: half of the time that a look at each byte takes.
+    whole = len(data) // _WORD * _WORD
+    words = np.flatnonzero(found[:whole].view(np.uint64) != 0)
+    hits = np.flatnonzero(found[:whole].reshape(-1, _WORD)[words])
+    ends = words[hits // _WORD] * _WORD + hits % _WORD
+    return np.concatenate([ends, whole + np.flatnonzero(found[whole:])])
 
 
 def _split_lines(file: InputFile, start: int, first: int) -> Iterator[tuple[int, int, bytes | None]]:
@@ -186,7 +198,7 @@ def list_read_columns(schema: pa.Schema) -> list[str]:
 def _find_missed(parquet: pq.ParquetFile) -> list[str]:
     """Columns of pictures, or paths of ones, under names that are not read."""
     missed, texts = find_missed_pictures(parquet.schema_arrow), list_unread_texts(parquet.schema_arrow)
-    rows = next(parquet.iter_batches(LOOKED_AT, columns=texts), None) if texts else None
+    rows = next(parquet.iter_batches(ROWS_LOOKED_AT, columns=texts), None) if texts else None
     return missed or ([] if rows is None else find_missed_paths(rows))
 
 

@@ -66,7 +66,7 @@ def test_what_cannot_be_shown_is_no_trial(config: Config) -> None:
 
 
 def test_of_a_large_input_the_beginning_is_looked_at(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "LOOKED_AT", 10)
+    monkeypatch.setattr(trial, "LARGEST_AMONG", 10)
     records = iter([placed(number) for number in range(15)])
     build_trials(config, records)
     assert len(list(records)) == 5
