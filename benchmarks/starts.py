@@ -15,6 +15,7 @@ from mics_ray.config.identity import find_code_version
 from mics_ray.io.index.ids import IdSet, SortedHashes
 from mics_ray.io.index.input_index import INDEX as INPUT_INDEX
 from mics_ray.io.index.input_index import InputIndex, PartCollector
+from mics_ray.io.index.scan_note import NOTE
 from mics_ray.io.index.shard_index import INDEX as SHARD_INDEX
 from mics_ray.io.packed_blocks import join_pieces, read_pieces
 from mics_ray.io.records import Rejection
@@ -40,7 +41,7 @@ def measure_starts(folder: Path, cases: Path, records: int) -> Iterator[tuple[st
         yield from _time_start(provider, folder, "all records", cases, "run")
         run, last = folder / "run", f"does {records - 1} show"
         write_shards(run / RESULTS, records - 1)
-        for index in (run / INPUT_INDEX, run / RESULTS / SHARD_INDEX):
+        for index in (run / NOTE, run / INPUT_INDEX, run / RESULTS / SHARD_INDEX):
             index.unlink(missing_ok=True)
         yield from _time_start(provider, folder, "resumed, nothing noted", cases, "run", last)
         began = time.monotonic()

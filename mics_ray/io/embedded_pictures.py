@@ -61,7 +61,7 @@ def list_unread_texts(schema: pa.Schema) -> list[str]:
 
 
 def find_missed_paths(rows: pa.Table | pa.RecordBatch) -> list[str]:
-    """Columns of :func:`list_unread_texts` with the path of a picture in one of the first :data:`ROWS_LOOKED_AT` rows."""
+    """Columns of :func:`list_unread_texts` with the path of a picture in the first :data:`ROWS_LOOKED_AT` rows."""
     first = rows.slice(0, ROWS_LOOKED_AT)
     return [
         name

@@ -60,7 +60,11 @@ class Scan:
 
 def scan_cases(given: CasesGiven) -> Scan:
     """Count the records of all files and digest their bytes; none is parsed. Raises :class:`InputError`."""
-    files = find_input_files(given)
+    return scan_files(find_input_files(given))
+
+
+def scan_files(files: Sequence[InputFile]) -> Scan:
+    """:func:`scan_cases` of files that are found."""
     # Hashing lets other threads run, and reads what the count has just brought in, or the other way round.
     with ThreadPoolExecutor(1) as aside:
         hashed = aside.submit(hash_files, files)

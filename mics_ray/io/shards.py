@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mics_ray.core.display import make_one_line
+from mics_ray.io.index.file_state import FileState, read_file_state
 from mics_ray.io.index.ids import IdSet, hash_id
-from mics_ray.io.index.shard_index import ShardEntry, ShardIndex, ShardState, look_at_shard
+from mics_ray.io.index.shard_index import ShardEntry, ShardIndex
 from mics_ray.io.results.earlier_rows import Convert, UnknownSchema, make_converter
 from mics_ray.io.results.python_rows import list_rows
 from mics_ray.io.row_schema import BEFORE, SCHEMA
@@ -148,7 +149,7 @@ class ShardStore:
         return path
 
     def _note_shard(self, path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-        entry = _make_entry(self._kind, path, look_at_shard(path), rows)
+        entry = _make_entry(self._kind, path, read_file_state(path), rows)
         # Another object, for other threads may be reading the one that is there.
         self._counts = self._counts + Counter(entry.counts)
         try:
@@ -230,12 +231,12 @@ def _read_entries(kind: RowKind, shards: Sequence[Path]) -> list[ShardEntry]:
 
 def _read_entry(kind: RowKind, path: Path) -> ShardEntry:
     # Before it is read: what takes its place meanwhile is another file then.
-    state = look_at_shard(path)
+    state = read_file_state(path)
     columns = [kind.key, kind.counted] if kind.counted else [kind.key]
     return _make_entry(kind, path, state, list(read_shard(path, columns, kind)))
 
 
-def _make_entry(kind: RowKind, path: Path, state: ShardState, rows: Sequence[Mapping[str, Any]]) -> ShardEntry:
+def _make_entry(kind: RowKind, path: Path, state: FileState, rows: Sequence[Mapping[str, Any]]) -> ShardEntry:
     hashes = np.array([hash_id(row[kind.key]) for row in rows], np.uint64)
     counts = Counter(row[kind.counted] for row in rows) if kind.counted else {}
     return ShardEntry(path.name, state, hashes, dict(counts))

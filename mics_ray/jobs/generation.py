@@ -16,10 +16,11 @@ from mics_ray.io.cases import EXAMPLES, InputError, RecordPlace, Survey, survey_
 from mics_ray.io.dealt_records import deal_records, read_pending
 from mics_ray.io.index.ids import IdSet, SortedHashes
 from mics_ray.io.index.input_index import INDEX, InputIndex, PartCollector
+from mics_ray.io.index.scan_note import NOTE, ScanNote
 from mics_ray.io.packed_blocks import join_pieces, read_pieces
 from mics_ray.io.results.failed_rows import set_failed_rows_aside, unfailed_ids
 from mics_ray.io.rows import Stamp
-from mics_ray.io.scan import PlacedRecord, Scan, look_for_pictures, scan_cases
+from mics_ray.io.scan import PlacedRecord, Scan, look_for_pictures
 from mics_ray.io.shards import Committed, ShardError, keep_index, list_shards, read_committed
 from mics_ray.jobs.lock import LockHeld, wait_for_lock
 from mics_ray.jobs.run_folder import LOCK_PATIENCE_S, WRITER_LOCK, RunFolder, hold_folder
@@ -109,6 +110,8 @@ def look_again(job: GenerationJob) -> GenerationJob:
 
 def _build_job(config: Config, folder: RunFolder) -> GenerationJob:
     pictures: list[str] = []
+    version = find_code_version()
+    note = ScanNote(folder.root / NOTE, version)
 
     def inspect_pictures(place: RecordPlace, case: Case) -> None:
         if problem := find_picture_problem(placed, place, case):
@@ -118,21 +121,22 @@ def _build_job(config: Config, folder: RunFolder) -> GenerationJob:
         found = None if config.retry_failed else read_committed(folder.results)
         done = unfailed_ids(folder.results) if found is None else found.ids
         placed = replace(config, data=replace(config.data, image_root=str(locate_images(config))))
-        scan = scan_cases(locate_cases(config))
+        scan = note.scan_cases(locate_cases(config))
         view = build_identity(config, scan.sha256)
         # A folder without rows binds nobody: a first start that was refused may be corrected.
         if list_shards(folder.results):
             folder.refuse_other(view, "run.dir")
         if config.data.strict:
             _refuse_rejections(survey_cases(locate_cases(config), done, inspect_pictures), pictures)
-        pending = _count_pending(scan, done, InputIndex(folder.root / INDEX, scan, find_code_version()))
+        pending = _count_pending(scan, done, InputIndex(folder.root / INDEX, scan, version))
     except (InputError, ShardError) as error:
         raise RefusedRun(str(error)) from None
     # Last: what is refused leaves the folder as it was.
     if found is not None:
         _note_committed(folder, found)
+    note.keep()
     folder.write_identity(view, dump_yaml(config))
-    stamp = Stamp(config.seed, digest_identity(view), find_code_version())
+    stamp = Stamp(config.seed, digest_identity(view), version)
     return GenerationJob(placed, folder, scan, done, pending, stamp)
 
 

@@ -5,7 +5,6 @@ written then. A shard without one is read. So a lost, cut or foreign index costs
 """
 
 import json
-import os
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,15 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from mics_ray.io.index.entries import append_entry, read_entries, write_entries
+from mics_ray.io.index.file_state import FileState, read_file_state
 from mics_ray.io.index.ids import Hashes
 
 INDEX = ".index"
 """In the results' folder; who holds its writer lock may write it."""
 _FORMAT = b"mics shards 1 "
 _HEAD = struct.Struct("<QQQQII")  # state, bytes of the name, bytes of the counts
-
-ShardState = tuple[int, int, int, int]
-"""What tells a shard from any other of its name: size, time of the last change, of the inode's last change, inode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,7 @@ class ShardEntry:
     counted column stand in it."""
 
     name: str
-    state: ShardState
+    state: FileState
     hashes: Hashes
     counts: dict[str, int]
 
@@ -47,19 +44,10 @@ def unpack_entry(packed: bytes) -> ShardEntry:
     begin, end = _HEAD.size + name, _HEAD.size + name + counts
     return ShardEntry(
         packed[_HEAD.size : begin].decode(),
-        (state[0], state[1], state[2], state[3]),
+        FileState(*state),
         np.frombuffer(packed, "<u8", offset=end).astype(np.uint64, copy=False),
         json.loads(packed[begin:end]),
     )
-
-
-def look_at_shard(path: Path) -> ShardState:
-    """The state of a file; zeros, which no file has, where there is none."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return 0, 0, 0, 0
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +64,7 @@ class ShardIndex:
         fitting = {
             path.name: entry
             for path in shards
-            if (entry := entries.get(path.name)) and any(entry.state) and entry.state == look_at_shard(path)
+            if (entry := entries.get(path.name)) and any(entry.state) and entry.state == read_file_state(path)
         }
         return fitting, found.intact and len(fitting) == len(found.entries)
 
