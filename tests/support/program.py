@@ -20,7 +20,7 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, str(ROOT / "scripts/generate.py"), *arguments]
 
 
-def generate(*arguments: str, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
+def generate(*arguments: str, timeout: float = 900, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run to the end; output as text."""
     return subprocess.run(
         command(*arguments),
