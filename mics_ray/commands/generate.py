@@ -1,7 +1,6 @@
 """Search reasoning chains for medical cases: mentors propose steps, interns finish from them, a judge compares."""
 
 import asyncio
-import gc
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -14,7 +13,7 @@ from mics_ray.command_line import JobCommand, run_job
 from mics_ray.config.schema import Config
 from mics_ray.core.display import make_printable
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, Stopped
-from mics_ray.jobs.collector import THRESHOLDS
+from mics_ray.jobs.collector import spare_collector
 from mics_ray.replay.replay_config import compose_job
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 def run_generate(argv: Sequence[str]) -> int:
     """Compose, check, search; returns the exit code."""
-    gc.set_threshold(*THRESHOLDS)  # at Python's own the collector takes a fifth of the CPU of loading libraries
+    spare_collector()
     return run_job(argv, __doc__ or "", JobCommand("generate", Config, generate, "run.dir", _check, compose_job))
 
 
@@ -84,13 +83,14 @@ def _search_pending(job: "GenerationJob", progress: "Progress") -> "tuple[Genera
     from mics_ray.assemble.locations import needs_hub_token
     from mics_ray.jobs.generation import begin_retry, serve_simulated_models
     from mics_ray.runtime.driver.cluster import join_cluster
-    from mics_ray.runtime.driver.run import search_job
 
     with serve_simulated_models(job.config, job.folder) as served:
         if asked := len(list_endpoints(served)):
             progress.show_phase(f"asking {asked} models for one word each, as the run will ask them")
         # Side by side: Ray's own processes take as long to start as the models to answer.
         with run_aside(_probe_models(served, job)) as prove, join_cluster(served.ray, needs_hub_token(served)):
+            from mics_ray.runtime.driver.run import search_job  # while Ray's processes load and the models answer
+
             proven = prove()
             job, retried = begin_retry(job)
             if retried:

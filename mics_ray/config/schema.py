@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from omegaconf import MISSING
-
 from mics_ray.core.context import CONTEXT
+
+MISSING: Any = "???"
+"""OmegaConf's mark of a value that has to be given; without OmegaConf, which every actor would load for it."""
 
 
 class Engine(Enum):

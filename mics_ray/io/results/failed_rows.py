@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mics_ray.core.types import Outcome
@@ -28,6 +27,8 @@ def set_failed_rows_aside(results: Path, aside: Path) -> int:
     A crash on the way leaves every row in one of both or in both, and the next call ends what it began. The caller
     holds the folder's writer lock. Raises :class:`ShardError` and ``OSError``.
     """
+    import pyarrow.compute as pc  # a tenth of a second, for which every start would wait
+
     moved = 0
     for path in list_shards(results):
         table = _read_whole(path)

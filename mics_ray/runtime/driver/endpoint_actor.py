@@ -41,6 +41,7 @@ class EndpointActor:
         max_gb: float | None = None,
         proven: bool = False,
     ) -> None:
+        spare_collector()
         load_sdk()  # while the search workers start
         spare_collector()
         variable = next(iter(entries.values())).api_key_env  # one provider and key per actor, so any entry names it

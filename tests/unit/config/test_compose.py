@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import omegaconf
 import pytest
 import yaml
 from hydra.core.global_hydra import GlobalHydra
 
+from mics_ray.config import schema
 from mics_ray.config.compose import (
     compose_config,
     dump_yaml,
@@ -305,3 +307,7 @@ def test_the_program_refuses_before_it_loads_ray(arguments: list[str], code: int
 def test_whatever_hydra_raises_is_a_refusal(odd: str) -> None:
     """Names that no file can have, bytes of a command line that are no text, nesting without end."""
     refusal(DEMO, "run.dir=runs/x", odd)
+
+
+def test_what_has_to_be_given_is_marked_as_omegaconf_marks_it() -> None:
+    assert schema.MISSING == omegaconf.MISSING
