@@ -30,6 +30,7 @@ RESULTS = "results"
 _SHARD = re.compile(r"part-([0-9]{6,})\.parquet")
 # Files set aside (part-000003.parquet.damaged) count too, so that their numbers are never given again.
 _NUMBER = re.compile(r"part-([0-9]{6,})\.")
+_LEVELS = r"\.list\.[^.]+"
 _BATCH = 256
 _OPENED = 4  # shards at a time whose keys alone are read
 
@@ -261,7 +262,11 @@ def iter_rows(folder: Path, columns: Sequence[str] | None = None, kind: RowKind 
 
 
 def read_shard(path: Path, columns: Sequence[str], kind: RowKind = CASES) -> Iterator[dict[str, Any]]:
-    """The rows of one shard, a few at a time, page checksums verified. Raises :class:`ShardError`."""
+    """The rows of one shard, a few at a time, page checksums verified. Raises :class:`ShardError`.
+
+    Of a column of structs a part may be asked for by its path (``nodes.votes.verdict``), and the rest is not decoded;
+    rows of an earlier schema have the column as a whole.
+    """
     for rows in _read_batches(path, list(columns), kind, _list_converted):
         yield from rows
 
@@ -285,6 +290,14 @@ def _list_converted(batch: pa.RecordBatch, convert: Convert | None) -> list[Any]
     return rows if convert is None else [convert(row) for row in rows]
 
 
+def _list_leaves(file: pq.ParquetFile, columns: Sequence[str]) -> list[str]:
+    """The columns and parts of columns as Parquet names them, with the levels of lists."""
+    if all("." not in name for name in columns):
+        return list(columns)
+    paths = [file.schema.column(at).path for at in range(len(file.schema))]
+    return [path for path in paths if f"{re.sub(_LEVELS, '', path)}.".startswith(tuple(f"{one}." for one in columns))]
+
+
 def _read_batches(
     path: Path, columns: list[str], kind: RowKind, take: Callable[[pa.RecordBatch, Convert | None], list[Any]]
 ) -> Iterator[list[Any]]:
@@ -292,9 +305,10 @@ def _read_batches(
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
             schema = file.schema_arrow  # made anew at each look
-            convert = make_converter(schema, kind.schema, kind.before, columns)
+            whole = list(dict.fromkeys(name.partition(".")[0] for name in columns))
+            convert = make_converter(schema, kind.schema, kind.before, whole)
             missing = file.metadata.num_rows
-            present = [name for name in columns if name in schema.names]
+            present = [name for name in whole if name in schema.names] if convert else _list_leaves(file, columns)
             # Threads cost more than they spare where one column of some rows is read.
             for batch in file.iter_batches(_BATCH, columns=present, use_threads=len(present) > 1):
                 missing -= batch.num_rows

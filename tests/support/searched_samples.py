@@ -71,7 +71,6 @@ def sample(**changes: Any) -> Sample:
     whole = Sample(
         id="run/case-1",
         case_id="case-1",
-        patient="case-1",
         run="run",
         prompt=fill_intern_prompt(prompts(), Case("case-1", question, "", ("a.png",)), ()),
         question=question,
@@ -106,6 +105,6 @@ def samples() -> list[Sample]:
     one["nodes"] = (even[0], even[1] | {"score": 1.0})
     return [
         sample(),
-        sample(id="run/case-2", case_id="case-2", patient="case-2", images=(), **text),
-        sample(id="run/case-3", case_id="case-3", patient="case-3", outcome="depth", **one),
+        sample(id="run/case-2", case_id="case-2", images=(), **text),
+        sample(id="run/case-3", case_id="case-3", outcome="depth", **one),
     ]

@@ -21,6 +21,7 @@ from train.export.tokens import Ruler
 from train.stages import RESERVED
 
 VALIDATION = "validation"
+TRAIN = "train.jsonl"
 _SHOWN = 20  # problems of a file that a refusal lists
 
 
@@ -61,16 +62,18 @@ def check_stages(stages: Mapping[str, StageConfig]) -> None:
 
 
 def write_stages(
-    place: ExportPlace, stages: Mapping[str, StageConfig], records: list[dict[str, Any]], ruler: Ruler, seed: int
+    place: ExportPlace, stages: Mapping[str, StageConfig], chains: int, ruler: Ruler, seed: int
 ) -> Curriculum:
-    """Write the meta files, and the annotations of all data sets but the whole of our chains, which are ``records``.
+    """Write the meta files, and the annotations of all data sets but the whole of our chains.
+
+    These are the ``chains`` records of ``train.jsonl``, which is written before.
 
     A data set without a path, and a stage without data sets, is left out with a note. Raises :class:`RefusedRun`.
     """
     found = Curriculum()
     for name, stage in stages.items():
         entries = {
-            key: _write_data_set(place, f"{name}/{key}", one, records, ruler, seed)
+            key: _write_data_set(place, f"{name}/{key}", one, chains, ruler, seed)
             for key, one in stage.sets.items()
             if one.path is not None
         }
@@ -105,23 +108,26 @@ def make_meta_entry(root: Path, annotation: Path, length: int, repeat: int, conf
 
 
 def _write_data_set(
-    place: ExportPlace, name: str, config: DataSetConfig, records: list[dict[str, Any]], ruler: Ruler, seed: int
+    place: ExportPlace, name: str, config: DataSetConfig, chains: int, ruler: Ruler, seed: int
 ) -> dict[str, Any]:
     ours = config.path == CHAINS
     if ours and config.repeats >= 1:
-        return make_meta_entry(
-            place.final, place.final / "train.jsonl", len(records), int(config.repeats), ruler.config
-        )
+        return make_meta_entry(place.final, place.final / TRAIN, chains, int(config.repeats), ruler.config)
     path = Path(str(config.path))
     root = place.final if ours else Path(config.root or path.parent).absolute()
-    count = len(records) if ours else count_lines(path)
+    count = chains if ours else count_lines(path)
     if not count:
         raise RefusedRun(f"stages: the data set {path} is empty; leave it out")
-    source: Iterable[dict[str, Any]] = records if ours else read_data_set(path, RecordChecker(root, ruler))
+    source = _read_chains(place.folder / TRAIN) if ours else read_data_set(path, RecordChecker(root, ruler))
     wanted = draw_lines(count, config.repeats, seed, name) if config.repeats < 1 else None
     annotation = f"stages/{name}.jsonl"
     written = write_jsonl(place.folder / annotation, _select_records(source, wanted))
     return make_meta_entry(root, place.final / annotation, written, max(1, int(config.repeats)), ruler.config)
+
+
+def _read_chains(path: Path) -> Iterator[dict[str, Any]]:
+    """Our own records, which have passed the check."""
+    return (json.loads(line) for _, line in _iter_lines(path))
 
 
 def _select_records(source: Iterable[dict[str, Any]], wanted: set[int] | None) -> Iterator[dict[str, Any]]:

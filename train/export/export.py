@@ -1,37 +1,34 @@
 """An export job from end to end: read, select, measure, split, write, and only then replace an older export."""
 
-import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from mics_ray.config.compose import dump_yaml
 from mics_ray.errors import LockedRun, RefusedRun
 from mics_ray.jobs.lock import LockHeld, RunLock
 from mics_ray.private_files import make_private_folder
 from train.export.check import check_export_job, make_patient_finder
-from train.export.config import CHAINS, ExportJob, ReviewFilter
-from train.export.curriculum import VALIDATION, ExportPlace, make_meta_entry, write_meta, write_stages
-from train.export.forms.chat import DATASET_INFO, chat_records
-from train.export.forms.hub import write_dataset
-from train.export.forms.internvl import BadRecord, RecordChecker, to_record
-from train.export.forms.pairs import chain_pairs, count_pair_tokens, step_pairs, to_mpo_record
-from train.export.forms.reviewed import Rejected, find_rivals, human_rewards, reviewed_pairs
-from train.export.forms.rewards import reward_rows, stepwise_rows
-from train.export.jsonl import write_file, write_jsonl
-from train.export.pictures import PictureStore
-from train.export.report import build_report, count_reasons, write_export_report
+from train.export.config import ExportJob, ReviewFilter
+from train.export.curriculum import TRAIN, ExportPlace, write_stages
+from train.export.forms.hub import TRAIN as TRAINING
+from train.export.forms.hub import VALIDATION, DatasetWriter, open_dataset
+from train.export.forms.reviewed import Rivals, find_rivals
+from train.export.jsonl import write_file
+from train.export.pictures import Picture, PictureStore
+from train.export.report import SideTally, build_report, write_export_report
 from train.export.runs import Run, open_runs
-from train.export.samples import Sample, split_samples, to_samples
-from train.export.select import Dropped, Kept, drop_duplicates, drop_unaccepted, select_rows
+from train.export.samples import SAMPLE_COLUMNS, Sample, SampleMaker, measure_row
+from train.export.select import Dropped, Kept, Row, select_rows
+from train.export.selection import Selection, open_table
 from train.export.tokens import Ruler, make_ruler
+from train.export.writer import SampleWriter, list_files, open_files
 
 _LOCK = ".lock"
-_PAIRS = ("steps", "chains")
-_REVIEWED = "reviewed"
 
 
 def write_export(job: ExportJob) -> dict[str, Any]:
@@ -43,144 +40,115 @@ def write_export(job: ExportJob) -> dict[str, Any]:
     check_export_job(job)
     runs = open_runs(job.run.dir, job.image_root)
     measuring = make_ruler(job.length)
-    with _build_beside(Path(job.export.dir).absolute()) as place:
-        return _ExportWriter(job, runs, place, measuring).write_everything()
+    with _build_beside(Path(job.export.dir).absolute()) as place, open_table(place.folder / "rows.sqlite") as table:
+        return _ExportWriter(job, runs, place, measuring, table).write_everything()
 
 
 class _ExportWriter:
-    """One export being written into the folder of ``place``."""
+    """One export being written into the folder of ``place``; ``table`` holds what is decided over all rows."""
 
-    def __init__(self, job: ExportJob, runs: Sequence[Run], place: ExportPlace, measuring: Ruler) -> None:
+    def __init__(
+        self, job: ExportJob, runs: Sequence[Run], place: ExportPlace, measuring: Ruler, table: sqlite3.Connection
+    ) -> None:
         self._job, self._runs, self._place, self._ruler = job, runs, place, measuring
-        self._pictures = PictureStore(place.folder, job.export.images)
-        self._dropped: list[Dropped] = []
-        self._long_pairs: dict[str, list[str]] = {}
-        self._rivals: dict[tuple[str, str], list[Rejected]] = {}
+        self._selection = Selection(table)
+        self._pictures = PictureStore(place.folder, job.export.images, table)
 
     def write_everything(self) -> dict[str, Any]:
-        """Everything, the report last."""
-        samples = self._collect_samples()
-        sides = split_samples(samples, self._job.export.validation_share, self._job.seed)
-        if not sides[0]:
-            raise RefusedRun("export.validation_share: no sample is left to train on; give a smaller share")
+        """Everything, the report last. Rows are read twice, a few in memory at a time: to select, and to write."""
+        rivals = self._select()
+        used = self._selection.list_pictures()
         # Pictures are exported before the selection ends, since duplicates are found by their pixels.
-        used = {image for sample in samples for image in sample.images}
         self._pictures.drop_unused(used)
-        records = [self._make_record(sample) for sample in sides[0]]
-        files = self._write_forms(sides, records)
-        curriculum = write_stages(self._place, self._job.stages, records, self._ruler, self._job.seed)
-        found: dict[str, Any] = {"stages": curriculum.stages, "notes": curriculum.notes, "files": files}
-        found |= {"pictures": self._pictures.count_fates(used), "long_pairs": self._long_pairs}
-        report = build_report(self._job, self._runs, sides, self._dropped, found)
-        self._write_dataset(sides, report)
+        with open_dataset(self._place.folder / "dataset") as dataset:
+            writer, tally = self._write_samples(rivals, dataset)
+            writer.write_metas()
+            files = writer.count_records()
+            curriculum = write_stages(self._place, self._job.stages, files[TRAIN], self._ruler, self._job.seed)
+            found: dict[str, Any] = {"stages": curriculum.stages, "notes": curriculum.notes, "files": files}
+            found |= {"pictures": self._pictures.count_fates(used), "long_pairs": writer.long_pairs}
+            report = build_report(self._job, self._runs, self._selection, tally, found)
+            dataset.finish(_describe_dataset(self._job, report))
         write_file(self._place.folder / "config.yaml", dump_yaml(self._job))
-        write_export_report(self._place.folder, report)
+        write_export_report(self._place.folder, report, self._selection)
         return report
 
-    def _collect_samples(self) -> list[Sample]:
-        selected = self._keep_and_count(
-            select_rows(self._runs, self._job.select, make_patient_finder(self._job.export.patient_pattern))
-        )
-        kept = [replace(one, pictures=self._export_pictures(one)) for one in selected]
-        self._rivals = find_rivals(kept)
-        if self._job.select.review is ReviewFilter.accepted:
-            kept = self._keep_and_count(drop_unaccepted(kept))
-        if self._job.select.deduplicate:
-            kept = self._keep_and_count(drop_duplicates(kept))
-        samples, long = to_samples(kept, self._job.prompts, self._ruler)
-        self._dropped += long
-        if not samples:
-            reasons = ", ".join(f"{reason} {count}" for reason, count in count_reasons(self._dropped).items())
-            raise RefusedRun(f"the export would be empty: all {len(self._dropped)} rows are left out ({reasons})")
-        return samples
+    def _select(self) -> Rivals:
+        """Decide on every row; the chains that reviewers rejected."""
+        reviewed = self._collect_rows()
+        selection, select = self._selection, self._job.select
+        if select.review is ReviewFilter.accepted:
+            selection.drop_unaccepted()
+        if select.deduplicate:
+            selection.drop_duplicates()
+        selection.unite_patients()
+        selection.name_samples()
+        selection.drop_long(self._job.length.max_seq_length)
+        selection.check_names()
+        selection.split(self._job.export.validation_share, self._job.seed)
+        if not selection.count_side(False):
+            self._refuse_empty()
+        return find_rivals(reviewed)
 
-    def _keep_and_count(self, judged: Iterable[Kept | Dropped]) -> list[Kept]:
-        """The kept ones; the others go to the report."""
-        kept: list[Kept] = []
-        for one in judged:
-            if isinstance(one, Kept):
-                kept.append(one)
-            else:
-                self._dropped.append(one)
-        return kept
+    def _collect_rows(self) -> list[Kept]:
+        """Give every row to the selection; those that people accept or reject, of which there are few."""
+        reviewed = []
+        find_patient = make_patient_finder(self._job.export.patient_pattern)
+        for number, one in enumerate(select_rows(self._runs, self._job.select, find_patient)):
+            if isinstance(one, Dropped):
+                self._selection.drop_row(one)
+                continue
+            pictures = self._export_pictures(one.run, one.row)
+            kept = replace(one, pictures=pictures)
+            self._selection.keep_row(number, kept, measure_row(one.row, pictures, self._job.prompts, self._ruler))
+            if one.verdicts is not None and (one.verdicts.is_accepted or one.verdicts.is_rejected):
+                reviewed.append(kept)
+        return reviewed
 
-    def _export_pictures(self, one: Kept) -> tuple[Any, ...]:
-        case_id, run = one.row["case_id"], one.run
-        return tuple(self._pictures.export_picture(case_id, run.images, image, run.view) for image in one.row["images"])
+    def _refuse_empty(self) -> NoReturn:
+        if self._selection.count_side(True):
+            raise RefusedRun("export.validation_share: no sample is left to train on; give a smaller share")
+        dropped = self._selection.count_reasons()
+        reasons = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
+        raise RefusedRun(f"the export would be empty: all {sum(dropped.values())} rows are left out ({reasons})")
 
-    def _make_record(self, sample: Sample) -> dict[str, Any]:
-        """The record of a sample, which has passed the same check as other data sets."""
-        record = to_record(sample)
-        try:
-            RecordChecker(self._place.folder, self._ruler).check_record(record)
-        except BadRecord as bad:
-            raise RefusedRun(f"record {sample.id}: {bad}") from None
-        return record
+    def _export_pictures(self, run: Run, row: Row) -> tuple[Picture, ...]:
+        names = row["images"]
+        return tuple(self._pictures.export_picture(row["case_id"], run.images, name, run.view) for name in names)
 
-    def _write_forms(
-        self, sides: tuple[Sequence[Sample], Sequence[Sample]], records: Sequence[Mapping[str, Any]]
-    ) -> dict[str, int]:
-        """Write every form but the stages; records by file. All but the validation file are of the training side."""
-        folder, (training, validating) = self._place.folder, sides
-        files = {"train.jsonl": write_jsonl(folder / "train.jsonl", records)}
-        if validating:
-            files["validation.jsonl"] = self._write_validation(validating)
-        for name in _PAIRS:
-            files |= self._write_pairs(name, training)
-        files["rewards.jsonl"] = write_jsonl(folder / "rewards.jsonl", reward_rows(training, self._job.prompts))
-        stepwise = stepwise_rows(training, self._job.prompts, self._job.select.step_right)
-        files["rewards_stepwise.jsonl"] = write_jsonl(folder / "rewards_stepwise.jsonl", stepwise)
-        if any(run.reviews.books for run in self._runs):
-            files |= self._write_pairs(_REVIEWED, training)
-            files["rewards_human.jsonl"] = write_jsonl(folder / "rewards_human.jsonl", human_rewards(training))
-        files["chat.jsonl"] = write_jsonl(folder / "chat.jsonl", chat_records(training, self._job.prompts))
-        write_file(folder / "dataset_info.json", json.dumps(DATASET_INFO, indent=1))
-        return files
+    def _write_samples(self, rivals: Rivals, dataset: DatasetWriter) -> tuple[SampleWriter, SideTally]:
+        """Write the files that have a part of each sample."""
+        reviewed = any(run.reviews.books for run in self._runs)
+        names = list_files(self._selection.count_side(True) > 0, reviewed)
+        tallies = SideTally(), SideTally()
+        with open_files(self._place.folder, names) as files:
+            writer = SampleWriter(self._job, self._place, self._ruler, files, rivals)
+            for sample, validates in self._iter_samples():
+                tallies[validates].add_sample(sample)
+                writer.add_sample(sample, validates)
+                dataset.add_sample(VALIDATION if validates else TRAINING, sample)
+        return writer, tallies[False] + tallies[True]
 
-    def _write_pairs(self, name: str, samples: Sequence[Sample]) -> dict[str, int]:
-        """Pairs of a kind in TRL's and in MPO's form, with the meta of the latter; too long ones go to the report."""
-        by_id, limit = {sample.id: sample for sample in samples}, self._job.length.max_seq_length
-        fitting: list[dict[str, Any]] = []
-        long: list[dict[str, Any]] = []
-        for pair in self._find_pairs(name, samples):
-            # From the right: a case id may hold a # of its own.
-            tokens = count_pair_tokens(pair, by_id[pair["id"].rsplit("#", 1)[0]], self._ruler)
-            (fitting if tokens <= limit else long).append(pair)
-        self._long_pairs[name] = [pair["id"] for pair in long]
-        plain, mpo = f"pairs/{name}.jsonl", f"pairs/{name}_mpo.jsonl"
-        folder, final = self._place.folder, self._place.final
-        files = {
-            plain: write_jsonl(folder / plain, fitting),
-            mpo: write_jsonl(folder / mpo, map(to_mpo_record, fitting)),
-        }
-        if fitting:
-            entry = make_meta_entry(final, final / mpo, len(fitting), 1, self._job.length)
-            write_meta(self._place, f"{name}_mpo", {name: entry})
-        return files
+    def _iter_samples(self) -> Iterator[tuple[Sample, bool]]:
+        """The samples in the order of reading, each with whether it validates."""
+        maker = SampleMaker(self._job.prompts, self._job.select.leaks)
+        rows = enumerate((run, row) for run in self._runs for row in run.iter_rows(SAMPLE_COLUMNS))
+        for chosen in self._selection.iter_samples():
+            run, row = next(found for number, found in rows if number == chosen.number)
+            pictures = self._export_pictures(run, row)
+            yield maker.make_sample(run, row, pictures, chosen.name, chosen.tokens), chosen.validates
 
-    def _find_pairs(self, name: str, samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:
-        if name == "steps":
-            return step_pairs(samples, self._job.prompts, self._job.select.pair_margin)
-        if name == _REVIEWED:
-            return reviewed_pairs(samples, self._rivals)
-        return chain_pairs(samples, self._job.prompts)
 
-    def _write_validation(self, samples: Sequence[Sample]) -> int:
-        name, final = "validation.jsonl", self._place.final
-        count = write_jsonl(self._place.folder / name, map(self._make_record, samples))
-        write_meta(self._place, VALIDATION, {CHAINS: make_meta_entry(final, final / name, count, 1, self._job.length)})
-        return count
-
-    def _write_dataset(self, sides: tuple[Sequence[Sample], Sequence[Sample]], report: Mapping[str, Any]) -> None:
-        names = ("kept", "dropped", "outcome", "quality", "rounds")
-        card = {
-            "license": self._job.export.license,
-            "models": {run["name"]: run["models"] for run in report["runs"]},
-            "counts": {name: report[name] for name in names},
-            "config_digest": report["config_digest"],
-            "code_version": report["code_version"],
-        }
-        write_dataset(self._place.folder / "dataset", *sides, card)
+def _describe_dataset(job: ExportJob, report: Mapping[str, Any]) -> dict[str, Any]:
+    """What the data card says."""
+    names = ("kept", "dropped", "outcome", "quality", "rounds")
+    return {
+        "license": job.export.license,
+        "models": {run["name"]: run["models"] for run in report["runs"]},
+        "counts": {name: report[name] for name in names},
+        "config_digest": report["config_digest"],
+        "code_version": report["code_version"],
+    }
 
 
 @contextmanager

@@ -7,7 +7,10 @@ pixel for pixel as `mics_ray.models.pictures.reading` loads them. Names are dige
 
 import hashlib
 import io
-from dataclasses import dataclass, field
+import sqlite3
+from collections import Counter
+from collections.abc import Container
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -38,43 +41,57 @@ class Picture:
     fate: str
 
 
-@dataclass(slots=True)
 class PictureStore:
-    """Exports pictures into ``folder/images``, each once."""
+    """Exports pictures into ``folder/images``, each once; ``table`` remembers them, so that any number of them fits."""
 
-    folder: Path
-    mode: ImageMode
-    _made: dict[tuple[Path | str, str, View], Picture] = field(default_factory=dict)
+    def __init__(self, folder: Path, mode: ImageMode, table: sqlite3.Connection) -> None:
+        table.execute(
+            "CREATE TABLE pictures (place INTEGER, name TEXT, path TEXT, digest TEXT, width INTEGER, height INTEGER, "
+            "fate TEXT, PRIMARY KEY (place, name))"
+        )
+        self._folder, self._mode, self._table = folder, mode, table
+        self._places: dict[tuple[Path | str, View], int] = {}
 
     def export_picture(self, record: str, root: Path | str, relative: str, view: View = AUTO) -> Picture:
         """The picture ``relative`` under ``root`` as the run's models saw it. Raises :class:`RefusedRun`."""
-        key = (root, relative, view)
-        if key not in self._made:
-            try:
-                self._made[key] = self._load_and_write(root, relative, view)
-                owner = CasePictures(root).find_owner(relative)
-            except PictureError as error:
-                raise RefusedRun(
-                    f"record {record}: {error} (under {root}); put it back, or give its folder as image_root=…"
-                ) from None
-            # Pictures inside an input file are named by their row: in a file of other rows that is another case's.
-            if owner not in (None, record):
-                raise RefusedRun(
-                    f"record {record}: {relative} is the picture of another record; the file is not the one that was "
-                    f"searched (under {root}); put that back, or give its folder as image_root=…"
-                )
-        return self._made[key]
+        key = self._places.setdefault((root, view), len(self._places)), relative
+        known = "SELECT path, digest, width, height, fate FROM pictures WHERE place = ? AND name = ?"
+        for path, digest, width, height, fate in self._table.execute(known, key):
+            return Picture(path, digest, (width, height), fate)
+        made = self._make_picture(record, root, relative, view)
+        values = (*key, made.path, made.digest, *made.size, made.fate)
+        self._table.execute("INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        return made
 
-    def drop_unused(self, used: set[str]) -> None:
-        """Remove the written pictures that no record names."""
-        for picture in self._made.values():
-            if picture.fate != REFERENCED and picture.path not in used:
-                (self.folder / picture.path).unlink(missing_ok=True)
+    def drop_unused(self, used: Container[str]) -> None:
+        """Remove the written pictures whose paths are not among the ``used``."""
+        written = self._table.execute("SELECT DISTINCT path FROM pictures WHERE fate <> ?", (REFERENCED,))
+        for (path,) in written:
+            if path not in used:
+                (self._folder / path).unlink(missing_ok=True)
 
-    def count_fates(self, used: set[str]) -> dict[str, int]:
+    def count_fates(self, used: Container[str]) -> dict[str, int]:
         """How many of the ``used`` files were copied, referenced, re-encoded."""
-        found = {picture.path: picture.fate for picture in self._made.values() if picture.path in used}
-        return {fate: list(found.values()).count(fate) for fate in (COPIED, REFERENCED, RE_ENCODED)}
+        # Of a path that was made twice the last row is taken, which MAX chooses.
+        last = self._table.execute("SELECT path, fate, MAX(rowid) FROM pictures GROUP BY path")
+        counts = Counter(fate for path, fate, _ in last if path in used)
+        return {fate: counts[fate] for fate in (COPIED, REFERENCED, RE_ENCODED)}
+
+    def _make_picture(self, record: str, root: Path | str, relative: str, view: View) -> Picture:
+        try:
+            made = self._load_and_write(root, relative, view)
+            owner = CasePictures(root).find_owner(relative)
+        except PictureError as error:
+            raise RefusedRun(
+                f"record {record}: {error} (under {root}); put it back, or give its folder as image_root=…"
+            ) from None
+        # Pictures inside an input file are named by their row: in a file of other rows that is another case's.
+        if owner not in (None, record):
+            raise RefusedRun(
+                f"record {record}: {relative} is the picture of another record; the file is not the one that was "
+                f"searched (under {root}); put that back, or give its folder as image_root=…"
+            )
+        return made
 
     def _load_and_write(self, root: Path | str, relative: str, view: View) -> Picture:
         image = load_picture(CasePictures(root), relative, view)
@@ -84,7 +101,7 @@ class PictureStore:
             return Picture(self._write_file(_encode_png(image), "png"), digest, image.size, RE_ENCODED)
         source = (root / relative).resolve()
         ending = plain_file_ending(source, image)
-        if ending and self.mode is ImageMode.reference:
+        if ending and self._mode is ImageMode.reference:
             return Picture(str(source), digest, image.size, REFERENCED)
         if ending:
             return Picture(self._write_file(source.read_bytes(), ending), digest, image.size, COPIED)
@@ -94,8 +111,8 @@ class PictureStore:
         """Write a file under the digest of its bytes; the path is relative to the export."""
         name = hashlib.sha256(data).hexdigest()
         path = f"images/{name[:2]}/{name}.{ending}"
-        if not (self.folder / path).exists():
-            write_file(self.folder / path, data)
+        if not (self._folder / path).exists():
+            write_file(self._folder / path, data)
         return path
 
 

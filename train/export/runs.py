@@ -7,8 +7,10 @@ from typing import Any
 
 from mics_ray.assemble.locations import make_root, resolve_embedded
 from mics_ray.assemble.recorded_config import find_recorded_pictures, read_recorded_config, read_recorded_view
+from mics_ray.core.display import make_storable
 from mics_ray.errors import RefusedRun
-from mics_ray.io.shards import ShardError, iter_rows, list_shards
+from mics_ray.io.index.shard_index import ShardState, look_at_shard
+from mics_ray.io.shards import ShardError, list_shards, read_shard
 from mics_ray.models.pictures.windows import AUTO, View
 from mics_ray.private_files import read_json_object
 from mics_ray.review.marks.verdicts import NO_REVIEWS, RunReviews, read_reviews
@@ -16,7 +18,10 @@ from mics_ray.review.marks.verdicts import NO_REVIEWS, RunReviews, read_reviews
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run folder. ``name`` is unique among the runs of an export; ``finished`` whether every case has its row."""
+    """A run folder. ``name`` is unique among the runs of an export; ``finished`` whether every case has its row.
+
+    ``shards`` are the rows' files as they were when the export began, each with its state.
+    """
 
     name: str
     folder: Path
@@ -24,15 +29,22 @@ class Run:
     models: dict[str, Any]
     intern_prompt: str
     finished: bool
+    shards: Sequence[tuple[Path, ShardState]]
     view: View = AUTO
     reviews: RunReviews = NO_REVIEWS
 
-    def iter_rows(self) -> Iterator[dict[str, Any]]:
-        """All committed rows. Raises :class:`RefusedRun` for a damaged shard."""
-        try:
-            yield from iter_rows(self.folder / "results")
-        except ShardError as error:
-            raise RefusedRun(f"run.dir: {error}") from None
+    def iter_rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The rows, the same at every reading, with ``columns`` at least, see :func:`~mics_ray.io.shards.read_shard`.
+
+        Raises :class:`RefusedRun` for a shard that is damaged, or another than when the export began.
+        """
+        for path, state in self.shards:
+            if look_at_shard(path) != state:
+                raise RefusedRun(f"run.dir: {path} was changed while it was exported; export again")
+            try:
+                yield from read_shard(path, columns)
+            except ShardError as error:
+                raise RefusedRun(f"run.dir: {error}") from None
 
 
 def open_runs(given: object, image_root: str | None) -> list[Run]:
@@ -47,12 +59,13 @@ def open_runs(given: object, image_root: str | None) -> list[Run]:
 
 def _number_names(folders: Sequence[Path]) -> list[str]:
     """The folders' own names; where two are alike, numbered."""
-    names = [folder.resolve().name for folder in folders]
+    names = [make_storable(folder.resolve().name) for folder in folders]
     return [f"{name}-{at + 1}" if names.count(name) > 1 else name for at, name in enumerate(names)]
 
 
 def _open_run(folder: Path, name: str, image_root: str | None) -> Run:
-    if not list_shards(folder / "results"):
+    shards = [(path, look_at_shard(path)) for path in list_shards(folder / "results")]
+    if not shards:
         raise RefusedRun(f"run.dir: no results in {folder}; is it a run.dir of scripts/generate.py?")
     config = read_recorded_config(folder)
     images = make_root(resolve_embedded(image_root)) if image_root else find_recorded_pictures(config)
@@ -65,6 +78,7 @@ def _open_run(folder: Path, name: str, image_root: str | None) -> Run:
         _list_models(config),
         _intern_prompt(config),
         _is_finished(folder),
+        shards,
         read_recorded_view(config),
         read_reviews(folder),
     )

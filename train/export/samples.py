@@ -1,8 +1,6 @@
-"""The training sample that every form of an export is made from: its texts, the search tree that it carries as
-evidence, and its side of the split into training and validation, which the seed and the patients alone decide."""
+"""The training sample that every form of an export is made from: its texts, and the search tree that it carries as
+evidence."""
 
-import hashlib
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +8,23 @@ from typing import Any
 from mics_ray.config.schema import PromptsConfig
 from mics_ray.core.reading.text import format_chain
 from mics_ray.core.types import Case, Continuation
-from mics_ray.errors import RefusedRun
 from mics_ray.models.prompts import fill_intern_prompt
 from mics_ray.review.marks.verdicts import ChainVerdicts
-from train.export.select import Dropped, Kept, unite_patients
+from train.export.config import LeakFilter
+from train.export.pictures import Picture
+from train.export.runs import Run
+from train.export.select import COLUMNS, Row, clear_tainted_scores, last_score
 from train.export.tokens import PLACEHOLDER, Ruler, make_trainer_safe
 
 Turns = list[tuple[str, str]]
 """A conversation as (from, value), in the words of InternVL's records: system, human, gpt."""
+
+
+SAMPLE_COLUMNS = (
+    *COLUMNS, "other_answers", "context_names_answer", "config_digest", "nodes.id", "nodes.parent", "nodes.rest",
+    "nodes.unasked", "nodes.leaks", "nodes.leak_checks.verdict", "nodes.votes.verdict",
+)  # fmt: skip
+"""What a sample is made from, as :data:`~train.export.select.COLUMNS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,6 @@ class Sample:
 
     id: str
     case_id: str
-    patient: str
     run: str
     prompt: str
     question: str
@@ -92,95 +98,57 @@ def with_placeholders(sample: Sample, text: str) -> str:
     return "<image>\n" * len(sample.images) + text
 
 
-def to_samples(kept: Sequence[Kept], prompts: PromptsConfig, ruler: Ruler) -> tuple[list[Sample], list[Dropped]]:
-    """The samples of rows that fit the trainer's sequence, and the rows that are too long for it.
+def measure_row(row: Row, pictures: Sequence[Picture], prompts: PromptsConfig, ruler: Ruler) -> int:
+    """The tokens that a row takes as a sample."""
+    turns = make_turns(_make_prompt(row, prompts), _make_completion(row), len(pictures))
+    return ruler.count_tokens(turns, [picture.size for picture in pictures])
 
-    Raises :class:`RefusedRun` where two samples would have the same id.
-    """
-    found: list[Sample] = []
-    long: list[Dropped] = []
-    people = unite_patients(
-        [one.patient for one in kept], [[picture.digest for picture in one.pictures] for one in kept]
-    )
-    often = Counter(one.row["case_id"] for one in kept)
-    most = ruler.config.max_seq_length
-    for one, patient in zip(kept, people, strict=True):
-        case_id = one.row["case_id"]
-        sample = _make_sample(
-            one, f"{case_id}@{one.run.name}" if often[case_id] > 1 else case_id, patient, prompts, ruler
+
+@dataclass(frozen=True, slots=True)
+class SampleMaker:
+    """Makes samples of rows with :data:`SAMPLE_COLUMNS`."""
+
+    prompts: PromptsConfig
+    leaks: LeakFilter
+
+    def make_sample(self, run: Run, row: Row, pictures: Sequence[Picture], name: str, tokens: int) -> Sample:
+        """The sample ``name`` of a selected row, whose last chosen step has a score."""
+        score = last_score(row)
+        assert score is not None  # the selection leaves out rows without
+        if self.leaks is not LeakFilter.keep:
+            clear_tainted_scores(row)
+        return Sample(
+            id=name,
+            case_id=row["case_id"],
+            run=run.name,
+            prompt=_make_prompt(row, self.prompts),
+            question=make_trainer_safe(row["question"]),
+            context=make_trainer_safe(row["context"]),
+            context_names_answer=row["context_names_answer"],
+            answer=make_trainer_safe(row["answer"]),
+            other_answers=tuple(map(make_trainer_safe, row["other_answers"])),
+            steps=tuple(map(make_trainer_safe, row["steps"])),
+            final_answer=make_trainer_safe(row["final_answer"]),
+            completion=_make_completion(row),
+            images=tuple(picture.path for picture in pictures),
+            outcome=row["outcome"],
+            quality=row["quality"],
+            score=score,
+            rounds=row["rounds"],
+            mentors=tuple(row["mentors"]),
+            nodes=tuple(row["nodes"]),
+            config_digest=row["config_digest"],
+            tokens=tokens,
+            verdicts=run.reviews.sum_chain(row),
         )
-        if sample.tokens <= most:
-            found.append(sample)
-        else:
-            long.append(Dropped(one.run.name, case_id, "length", f"{sample.tokens} tokens, at most {most}"))
-    if twice := [name for name, count in Counter(sample.id for sample in found).items() if count > 1]:
-        raise RefusedRun(f"two samples would have the id {twice[0]}; rename a run folder, or export the runs apart")
-    return found, long
 
 
-def _make_sample(one: Kept, name: str, patient: str, prompts: PromptsConfig, ruler: Ruler) -> Sample:
-    row = one.row
-    steps, answer = tuple(map(make_trainer_safe, row["steps"])), make_trainer_safe(row["final_answer"])
+def _make_prompt(row: Row, prompts: PromptsConfig) -> str:
     # The gold answer is left out of the case, so that no template can put it into a prompt.
     case = Case(row["case_id"], row["question"], "", tuple(row["images"]), context=row["context"])
-    prompt = make_trainer_safe(fill_intern_prompt(prompts, case, ()))
-    completion = make_trainer_safe(format_chain(Continuation(steps, answer)))
-    tokens = ruler.count_tokens(
-        make_turns(prompt, completion, len(one.pictures)), [picture.size for picture in one.pictures]
-    )
-    return Sample(
-        id=name,
-        case_id=row["case_id"],
-        patient=patient,
-        run=one.run.name,
-        prompt=prompt,
-        question=make_trainer_safe(row["question"]),
-        context=make_trainer_safe(row["context"]),
-        context_names_answer=row["context_names_answer"],
-        answer=make_trainer_safe(row["answer"]),
-        other_answers=tuple(map(make_trainer_safe, row["other_answers"])),
-        steps=steps,
-        final_answer=answer,
-        completion=completion,
-        images=tuple(picture.path for picture in one.pictures),
-        outcome=row["outcome"],
-        quality=row["quality"],
-        score=one.score,
-        rounds=row["rounds"],
-        mentors=tuple(row["mentors"]),
-        nodes=tuple(row["nodes"]),
-        config_digest=row["config_digest"],
-        tokens=tokens,
-        verdicts=one.verdicts,
-    )
+    return make_trainer_safe(fill_intern_prompt(prompts, case, ()))
 
 
-def split_samples(samples: Sequence[Sample], share: float, seed: int) -> tuple[list[Sample], list[Sample]]:
-    """(training, validation): about ``share`` of the samples validate, and about that of each outcome and rounds.
-
-    No patient is on both sides.
-    """
-    groups: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        groups[sample.patient].append(sample)
-    wanted = {kind: share * count for kind, count in Counter(map(_stratum_of, samples)).items()}
-    total = round(share * len(samples))
-    chosen: set[str] = set()
-    # By a digest: patients keep their order among each other when cases are added.
-    for patient in sorted(groups, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest()):
-        counts = Counter(map(_stratum_of, groups[patient]))
-        after = {kind: wanted[kind] - count for kind, count in counts.items()}
-        left = total - len(groups[patient])
-        gain = abs(total) - abs(left) + sum(abs(wanted[kind]) - abs(after[kind]) for kind in counts)
-        if gain > 0:
-            chosen.add(patient)
-            wanted |= after
-            total = left
-    sides: tuple[list[Sample], list[Sample]] = ([], [])
-    for sample in samples:
-        sides[sample.patient in chosen].append(sample)
-    return sides
-
-
-def _stratum_of(sample: Sample) -> tuple[str, int]:
-    return sample.outcome, sample.rounds
+def _make_completion(row: Row) -> str:
+    steps = tuple(map(make_trainer_safe, row["steps"]))
+    return make_trainer_safe(format_chain(Continuation(steps, make_trainer_safe(row["final_answer"]))))

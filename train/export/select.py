@@ -1,5 +1,7 @@
-"""Which rows become samples: selection by what the search says, duplicates among what is left, each one's patient."""
+"""Which rows become samples, by what the search says of each, and which scores of their candidates are evidence."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +15,13 @@ from train.export.pictures import Picture
 from train.export.runs import Run
 
 Row = dict[str, Any]
+
+COLUMNS = (
+    "case_id", "question", "answer", "context", "images", "outcome", "quality", "steps", "final_answer", "leaks",
+    "leak_checks.step", "leak_checks.verdict", "rounds", "mentors", "attempts", "nodes.attempt", "nodes.round",
+    "nodes.mentor", "nodes.steps", "nodes.score", "nodes.chosen",
+)  # fmt: skip
+"""What the selection looks at, paths of fields for parts of a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +52,15 @@ class Dropped:
 def select_rows(
     runs: Sequence[Run], config: SelectionConfig, patient: Callable[[str], str | None]
 ) -> Iterator[Kept | Dropped]:
-    """Every row of the runs, kept or dropped, in their order; ``patient`` finds the patient in a case id.
+    """Every row of the runs, kept or dropped, in their order, with the columns :data:`COLUMNS`; ``patient`` finds the
+    patient in a case id.
 
     Raises :class:`RefusedRun` for a mentor that no row knows.
     """
     seen: set[str] = set()
     for run in runs:
-        for row in run.iter_rows():
-            seen |= {node["mentor"] for node in row["nodes"]}
+        for row in run.iter_rows(COLUMNS):
+            seen.update(node["mentor"] for node in row["nodes"])
             yield _judge_row(run, row, config, patient)
     for name in config.mentors or ():
         if name not in seen:
@@ -65,13 +75,7 @@ def _judge_row(run: Run, row: Row, config: SelectionConfig, patient: Callable[[s
         return Dropped(run.name, row["case_id"], "no chain", "no score")
     if person is None:
         return Dropped(run.name, row["case_id"], "patient", "export.patient_pattern finds none in the id")
-    return Kept(
-        run,
-        drop_vote_texts(_without_tainted_scores(row) if config.leaks is not LeakFilter.keep else row),
-        person,
-        score,
-        verdicts=run.reviews.sum_chain(row),
-    )
+    return Kept(run, row, person, score, verdicts=run.reviews.sum_chain(row))
 
 
 def _reason_to_drop(row: Row, score: float | None, config: SelectionConfig) -> tuple[str, str] | None:
@@ -114,13 +118,13 @@ def _list_doubts(place: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [check for check in place["leak_checks"] if check["verdict"] != LeakVerdict.CLEAN.value]
 
 
-def _without_tainted_scores(row: Row) -> Row:
-    """A row whose candidates have no score where they or what they go on from leak: such a score is no evidence."""
+def clear_tainted_scores(row: Row) -> None:
+    """Take the score from the candidates that leak or go on from ones that do: such a score is no evidence."""
     tainted: set[int] = set()
     for node in row["nodes"]:  # parents come before their children
         if is_leaking(node) or node["parent"] in tainted:
             tainted.add(node["id"])
-    return row | {"nodes": [{**node, "score": None} if node["id"] in tainted else node for node in row["nodes"]]}
+            node["score"] = None
 
 
 def last_score(row: Row) -> float | None:
@@ -135,69 +139,8 @@ def _chosen_nodes(row: Row) -> list[Mapping[str, Any]]:
     return [node for node in row["nodes"] if node["chosen"] and node["attempt"] == row["attempts"]]
 
 
-def drop_vote_texts(row: Row) -> Row:
-    """A row without the votes' texts, which are most of its size and no training data."""
-    slim = ("intern", "temperature", "verdict")
-    nodes = [node | {"votes": [{name: vote[name] for name in slim} for vote in node["votes"]]} for node in row["nodes"]]
-    return row | {"nodes": nodes}
-
-
-def drop_unaccepted(kept: Sequence[Kept]) -> Iterator[Kept | Dropped]:
-    """Chains that some reviewer accepts and none rejects stay."""
-    for one in kept:
-        said = one.verdicts
-        if said is not None and said.is_accepted:
-            yield one
-        elif said is None or not said.rejected:
-            yield Dropped(one.run.name, one.row["case_id"], "review", "not reviewed")
-        else:
-            detail = f"rejected by {said.rejected} of {said.rejected + said.accepted}"
-            yield Dropped(one.run.name, one.row["case_id"], "review", detail)
-
-
-def drop_duplicates(kept: Sequence[Kept]) -> Iterator[Kept | Dropped]:
-    """Of rows with the same question and the same pictures the best stays: what people say goes before the score, of
-    equals the first."""
-    best: dict[object, Kept] = {}
-    for one in kept:
-        key = duplicate_key(one)
-        if key not in best or _rank_row(one) > _rank_row(best[key]):
-            best[key] = one
-    for one in kept:
-        winner = best[duplicate_key(one)]
-        if winner is one:
-            yield one
-        else:
-            detail = f"of {winner.row['case_id']} in {winner.run.name}"
-            yield Dropped(one.run.name, one.row["case_id"], "duplicate", detail)
-
-
-def _rank_row(one: Kept) -> tuple[int, float]:
-    said = one.verdicts
-    return (0 if said is None else said.is_accepted - said.is_rejected), one.score
-
-
-def duplicate_key(one: Kept) -> object:
-    """The question whatever its case, spaces and closing mark, and the pixels of its pictures in any order."""
+def digest_content(one: Kept) -> bytes:
+    """What duplicates have in common: the question whatever its case, spaces and closing mark, and the pixels of its
+    pictures in any order."""
     question = " ".join(one.row["question"].casefold().split()).rstrip(" .:?!")
-    return question, tuple(sorted(picture.digest for picture in one.pictures))
-
-
-def unite_patients(ids: Sequence[str], pictures: Sequence[Sequence[str]]) -> list[str]:
-    """For each sample its patient: of those with the same id, or with a picture in common, all get the first id's name.
-
-    ``pictures``: digests for each sample.
-    """
-    leader: dict[str, str] = {}
-
-    def find_leader(name: str) -> str:
-        while leader.setdefault(name, name) != name:
-            leader[name] = leader[leader[name]]
-            name = leader[name]
-        return name
-
-    for patient, digests in zip(ids, pictures, strict=True):
-        for digest in digests:
-            one, other = sorted((find_leader(f"patient {patient}"), find_leader(f"picture {digest}")))
-            leader[other] = one  # "patient …" sorts before "picture …", so that a leader is a patient
-    return [find_leader(f"patient {patient}").removeprefix("patient ") for patient in ids]
+    return hashlib.sha256(json.dumps([question, sorted(picture.digest for picture in one.pictures)]).encode()).digest()

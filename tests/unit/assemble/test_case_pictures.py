@@ -12,9 +12,9 @@ from mics_ray.assemble.case_pictures import CasePictures
 from mics_ray.core.types import Case
 from mics_ray.io.cases import read_places, survey_cases
 from mics_ray.models.pictures.reading import PictureError, check_picture, load_picture
+from tests.support.picture_stores import open_store
 from tests.unit.io.test_cases import record
-from train.export.config import ImageMode
-from train.export.pictures import RE_ENCODED, PictureStore
+from train.export.pictures import RE_ENCODED
 
 PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 KINDS = {
@@ -94,8 +94,8 @@ def test_a_place_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_an_export_finds_them(tmp_path: Path) -> None:
     write_parquet(tmp_path / "x.parquet", [[{"bytes": png(7), "path": "a.png"}]], pa.list_(PICTURE))
-    (tmp_path / "out").mkdir()
-    made = PictureStore(tmp_path / "out", ImageMode.copy).export_picture("c0", tmp_path, "x.parquet#1/1")
+    with open_store(tmp_path / "out") as store:
+        made = store.export_picture("c0", tmp_path, "x.parquet#1/1")
     assert made.fate == RE_ENCODED
     with Image.open(tmp_path / "out" / made.path) as image:
         assert image.getpixel((0, 0)) == (7, 7, 7)

@@ -19,10 +19,10 @@ from mics_ray.io.storage import StorageError, locate_address, read_object
 from mics_ray.models.pictures.reading import PictureError, load_picture
 from tests.support.dicom_files import dicom_file
 from tests.support.object_store import ObjectStore, serve_objects
+from tests.support.picture_stores import open_store
 from tests.unit.io.test_cases import lines, record
 from tests.unit.io.test_input_files import ids
 from train.export.config import ImageMode
-from train.export.pictures import PictureStore
 
 pytestmark = pytest.mark.heavy
 
@@ -147,12 +147,12 @@ def test_names_of_objects_are_taken_as_they_are(store: ObjectStore, tmp_path: Pa
 
 def test_an_export_reads_pictures_from_an_object_store(store: ObjectStore, tmp_path: Path) -> None:
     store.put("export/1.png", picture(3))
-    (tmp_path / "images").mkdir()
-    made = PictureStore(tmp_path, ImageMode.reference).export_picture("a", store.make_address("export"), "1.png")
-    with Image.open(tmp_path / made.path) as image:
-        assert image.getpixel((0, 0)) == (3, 3, 3)
-    with pytest.raises(RefusedRun, match=r"record a: picture 'gone.png': no such file"):
-        PictureStore(tmp_path, ImageMode.copy).export_picture("a", store.make_address("export"), "gone.png")
+    with open_store(tmp_path, ImageMode.reference) as pictures:
+        made = pictures.export_picture("a", store.make_address("export"), "1.png")
+        with Image.open(tmp_path / made.path) as image:
+            assert image.getpixel((0, 0)) == (3, 3, 3)
+        with pytest.raises(RefusedRun, match=r"record a: picture 'gone.png': no such file"):
+            pictures.export_picture("a", store.make_address("export"), "gone.png")
 
 
 def test_a_connection_that_is_cut_midway_is_tried_again(store: ObjectStore) -> None:

@@ -4,7 +4,7 @@ Both want one ``<image>`` in the text for each of ``images``. LLaMA-Factory find
 which is the export; ms-swift in the folder it is started in, or in ``ROOT_IMAGE_DIR``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mics_ray.config.schema import PromptsConfig
@@ -21,7 +21,7 @@ DATASET_INFO: Mapping[str, Any] = {
 """``dataset_info.json`` of the export, by which LLaMA-Factory knows the file: ``dataset: mics_chains``."""
 
 
-def chat_records(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[dict[str, Any]]:
+def chat_records(samples: Iterable[Sample], prompts: PromptsConfig) -> Iterator[dict[str, Any]]:
     """One conversation a sample: what an intern is asked, and the kept chain.
 
     ``prompts`` is not needed: every form of an export has the same parameters.

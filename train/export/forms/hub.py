@@ -1,15 +1,20 @@
 """A folder for the Hugging Face hub: Parquet with the pictures inside, and a data card that says what it is."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
 
 from mics_ray.errors import RefusedRun
-from mics_ray.private_files import open_private
+from mics_ray.private_files import make_private_folder, open_private
 from train.export.samples import Sample
 
+TRAIN, VALIDATION = SPLITS = ("train", "validation")
+DATA = "data"
 _ROWS_A_FILE = 1000
 _ROWS_A_GROUP = 50  # so many samples' pictures are in memory at a time
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -41,44 +46,83 @@ clinical use.
 """
 
 
-def write_dataset(
-    folder: Path, train: Sequence[Sample], validation: Sequence[Sample], card: Mapping[str, object]
-) -> None:
-    """Write ``folder`` anew so that ``datasets.load_dataset(str(folder))`` loads its splits; an empty one is left out.
+@contextmanager
+def open_dataset(folder: Path) -> Iterator["DatasetWriter"]:
+    """A data set that is being written into the empty ``folder``; its files are closed when the block ends."""
+    make_private_folder(folder / DATA)
+    with ExitStack() as stack:
+        yield DatasetWriter(folder, stack)
 
-    Pictures are read from the export, the parent of ``folder``. ``card`` may have ``license``, ``models``, ``counts``
-    (mappings), ``config_digest`` and ``code_version``. Raises ``OSError``, and :class:`RefusedRun` for a picture gone.
+
+class DatasetWriter:
+    """Writes a folder so that ``datasets.load_dataset(str(folder))`` loads its splits; made by :func:`open_dataset`.
+
+    A split without samples is left out. Pictures are read from the export, the parent of ``folder``.
     """
-    data = folder / "data"
-    for place in (folder, data):
-        place.mkdir(parents=True, exist_ok=True)
-        # mkdir does not change the mode of a folder that is there already.
-        place.chmod(0o700)
-    for old in data.glob("*.parquet"):
-        old.unlink()
-    splits = {name: samples for name, samples in (("train", train), ("validation", validation)) if samples}
-    files = {name: _write_split(data, name, samples) for name, samples in splits.items()}
-    header = yaml.safe_dump(
-        _card_header(files, len(train) + len(validation), card), sort_keys=False, allow_unicode=True
-    )
-    with open(folder / "README.md", "w", encoding="utf-8", opener=open_private) as file:
-        file.write(f"---\n{header}---\n\n{_card_text(splits, card)}")
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder = folder
+        self._splits = {name: _SplitWriter(folder, name, stack.enter_context(ExitStack())) for name in SPLITS}
+
+    def add_sample(self, split: str, sample: Sample) -> None:
+        """Take a sample. Raises ``OSError``, and :class:`RefusedRun` for a picture that is gone."""
+        self._splits[split].add_sample(sample)
+
+    def finish(self, card: Mapping[str, object]) -> None:
+        """Write what is left, and the data card. Raises as :meth:`add_sample`.
+
+        ``card`` may have ``license``, ``models``, ``counts`` (mappings), ``config_digest`` and ``code_version``.
+        """
+        splits = {name: split for name, split in self._splits.items() if split.count}
+        files = {name: split.finish() for name, split in splits.items()}
+        counts = {name: split.count for name, split in splits.items()}
+        header = yaml.safe_dump(_card_header(files, sum(counts.values()), card), sort_keys=False, allow_unicode=True)
+        with open(self._folder / "README.md", "w", encoding="utf-8", opener=open_private) as file:
+            file.write(f"---\n{header}---\n\n{_card_text(counts, card)}")
 
 
-def _write_split(data: Path, split: str, samples: Sequence[Sample]) -> list[str]:
-    """The names of the split's files, relative to the data set."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+class _SplitWriter:
+    """Writes one split, a file after the other; ``stack`` holds the one that is open, ``count`` counts samples."""
 
-    schema, names = _make_schema(), []
-    for number, some in enumerate(_split_evenly(samples, _ROWS_A_FILE)):
-        path = data / f"{split}-{number:05d}.parquet"
-        with open(path, "wb", opener=open_private) as file, pq.ParquetWriter(file, schema) as writer:
-            for group in _split_evenly(some, _ROWS_A_GROUP):
-                rows = [_dataset_row(sample, data.parent.parent) for sample in group]
-                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-        names.append(f"{data.name}/{path.name}")
-    return names
+    def __init__(self, folder: Path, name: str, stack: ExitStack) -> None:
+        self._folder, self._name, self._stack = folder, name, stack
+        self._schema = _make_schema()
+        self._files: list[str] = []
+        self._group: list[Sample] = []
+        self._writer: pq.ParquetWriter | None = None
+        self.count = 0
+
+    def add_sample(self, sample: Sample) -> None:
+        self._group.append(sample)
+        self.count += 1
+        is_full = self.count % _ROWS_A_FILE == 0
+        if is_full or len(self._group) == _ROWS_A_GROUP:
+            self._write_group()
+        if is_full:
+            self._close_file()
+
+    def finish(self) -> list[str]:
+        """Write what is left; the names of the files, relative to the data set."""
+        if self._group:
+            self._write_group()
+        self._close_file()
+        return self._files
+
+    def _write_group(self) -> None:
+        writer = self._writer = self._writer or self._open_file()
+        rows = [_dataset_row(sample, self._folder.parent) for sample in self._group]
+        writer.write_table(pa.Table.from_pylist(rows, schema=self._schema))
+        self._group = []
+
+    def _open_file(self) -> pq.ParquetWriter:
+        self._files.append(f"{DATA}/{self._name}-{len(self._files):05d}.parquet")
+        file = open(self._folder / self._files[-1], "wb", opener=open_private)  # noqa: SIM115 - the stack closes it
+        self._stack.enter_context(file)
+        return self._stack.enter_context(pq.ParquetWriter(file, self._schema))
+
+    def _close_file(self) -> None:
+        self._stack.close()
+        self._writer = None
 
 
 def _make_schema() -> Any:
@@ -130,11 +174,6 @@ def _read_picture(sample: Sample, export: Path, image: str) -> dict[str, Any]:
         raise RefusedRun(f"{sample.id}: its picture {export / image} is gone; export again") from None
 
 
-def _split_evenly(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:
-    for start in range(0, len(samples), size):
-        yield samples[start : start + size]
-
-
 def _card_header(files: Mapping[str, list[str]], total: int, card: Mapping[str, object]) -> dict[str, Any]:
     """What the hub reads of a data card."""
     return {
@@ -151,10 +190,10 @@ def _card_header(files: Mapping[str, list[str]], total: int, card: Mapping[str, 
     }
 
 
-def _card_text(splits: Mapping[str, Sequence[Sample]], card: Mapping[str, object]) -> str:
+def _card_text(counts: Mapping[str, int], card: Mapping[str, object]) -> str:
     names = ("license", "config_digest", "code_version")
     return _TEXT.format(
-        sizes=", ".join(f"{len(samples)} {split} samples" for split, samples in splits.items()),
+        sizes=", ".join(f"{count} {split} samples" for split, count in counts.items()),
         models=_card_items(card.get("models")),
         counts=_card_items(card.get("counts")),
         **{name: _one_line_value(card.get(name)) for name in names},

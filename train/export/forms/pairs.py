@@ -9,7 +9,7 @@ relative to the export, so there: ``load_dataset("json", ...).cast_column("image
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import groupby
 from typing import Any
@@ -21,7 +21,7 @@ from train.export.samples import Node, Sample, intern_question, scored_nodes, st
 from train.export.tokens import Ruler, make_trainer_safe
 
 
-def step_pairs(samples: Sequence[Sample], prompts: PromptsConfig, margin: int = 2) -> Iterator[dict[str, Any]]:
+def step_pairs(samples: Iterable[Sample], prompts: PromptsConfig, margin: int = 2) -> Iterator[dict[str, Any]]:
     """Of each round of each attempt the best and the worst candidate, where their words differ and the best is ahead by
     ``margin`` of 6 votes at least: one vote may go either way by chance.
 
@@ -43,7 +43,7 @@ def step_pairs(samples: Sequence[Sample], prompts: PromptsConfig, margin: int = 
                 yield record | _pair_origin(best["score"], best["mentor"], worst)
 
 
-def chain_pairs(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[dict[str, Any]]:
+def chain_pairs(samples: Iterable[Sample], prompts: PromptsConfig) -> Iterator[dict[str, Any]]:
     """Of each case the kept chain and the complete chain of the lowest-scoring candidate of all attempts.
 
     Only where that score is below the kept chain's, and the chains differ. A rejected chain may well end with the gold

@@ -4,7 +4,7 @@ Files of these forms are written where a run of the export has reviews.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -13,7 +13,7 @@ from mics_ray.core.reading.text import format_chain, format_steps
 from mics_ray.core.types import Continuation
 from train.export.forms.pairs import pair_record
 from train.export.samples import Sample
-from train.export.select import Kept, duplicate_key
+from train.export.select import Kept, digest_content
 from train.export.tokens import make_trainer_safe
 
 
@@ -33,7 +33,7 @@ Rivals = Mapping[tuple[str, str], Sequence[Rejected]]
 """By (run, case id) of a chain, the rejected chains of the same question and pictures."""
 
 
-def human_rewards(samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:
+def human_rewards(samples: Iterable[Sample]) -> Iterator[dict[str, Any]]:
     """One row for each reviewed chain in the form of TRL's trainer of process reward models: a text for each step.
 
     ``labels`` are what most reviewers say; a chain ends before the first step that they leave open. ``scores`` are the
@@ -70,14 +70,14 @@ def _list_scores(sample: Sample) -> list[float | None]:
 
 def find_rivals(kept: Sequence[Kept]) -> dict[tuple[str, str], list[Rejected]]:
     """For each accepted chain the rejected ones of the same question and pictures: another run's, or another id's."""
-    rejected: dict[object, list[Rejected]] = defaultdict(list)
+    rejected: dict[bytes, list[Rejected]] = defaultdict(list)
     for one in kept:
         if one.verdicts is not None and one.verdicts.is_rejected:
-            rejected[duplicate_key(one)].append(_describe_rejected(one))
+            rejected[digest_content(one)].append(_describe_rejected(one))
     return {
-        (one.run.name, one.row["case_id"]): rejected[duplicate_key(one)]
+        (one.run.name, one.row["case_id"]): rejected[digest_content(one)]
         for one in kept
-        if one.verdicts is not None and one.verdicts.is_accepted and duplicate_key(one) in rejected
+        if one.verdicts is not None and one.verdicts.is_accepted and digest_content(one) in rejected
     }
 
 
@@ -87,7 +87,7 @@ def _describe_rejected(one: Kept) -> Rejected:
     return Rejected(text, one.run.name, row["case_id"], one.score, row["rounds"], row["mentors"][-1])
 
 
-def reviewed_pairs(samples: Sequence[Sample], rivals: Rivals) -> Iterator[dict[str, Any]]:
+def reviewed_pairs(samples: Iterable[Sample], rivals: Rivals) -> Iterator[dict[str, Any]]:
     """Each accepted chain against each rejected one of the same question and pictures, where their words differ."""
     for sample in samples:
         for at, other in enumerate(rivals.get((sample.run, sample.case_id), ()), 1):

@@ -1,6 +1,6 @@
 """Process rewards: how often interns reached the gold answer from each candidate step, for a process reward model."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mics_ray.config.schema import PromptsConfig
@@ -9,7 +9,7 @@ from train.export.samples import Node, Sample, scored_nodes, steps_down_to, with
 from train.export.tokens import make_trainer_safe
 
 
-def reward_rows(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[dict[str, Any]]:
+def reward_rows(samples: Iterable[Sample], prompts: PromptsConfig) -> Iterator[dict[str, Any]]:
     """One row for each scored candidate of each attempt, the losing ones too.
 
     ``score`` is right / known votes, in [0, 1]; ``sixths`` the nearest of 0 ... 6 (of two equally near, the even one).
@@ -21,7 +21,7 @@ def reward_rows(samples: Sequence[Sample], prompts: PromptsConfig) -> Iterator[d
 
 
 def stepwise_rows(
-    samples: Sequence[Sample], prompts: PromptsConfig, step_right: float = 0.5
+    samples: Iterable[Sample], prompts: PromptsConfig, step_right: float = 0.5
 ) -> Iterator[dict[str, Any]]:
     """The same candidates in the form of TRL's trainer of process reward models, which sees texts only.
 

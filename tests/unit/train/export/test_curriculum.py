@@ -8,7 +8,8 @@ from mics_ray.config.compose import compose_job
 from mics_ray.errors import RefusedRun
 from tests.support.run_folders import noise
 from train.export.config import DataSetConfig, ExportJob, LengthConfig, StageConfig
-from train.export.curriculum import Curriculum, ExportPlace, check_stages, write_stages
+from train.export.curriculum import TRAIN, Curriculum, ExportPlace, check_stages, write_stages
+from train.export.jsonl import write_jsonl
 from train.export.tokens import make_ruler
 
 OURS = [{"id": f"ours-{number}", "conversations": []} for number in range(10)]
@@ -33,7 +34,8 @@ def write(tmp_path: Path, seed: int = 0, **stages: dict[str, DataSetConfig]) -> 
     place = ExportPlace(tmp_path / "new", Path("/final"))
     given = {name: StageConfig(sets) for name, sets in stages.items()}
     check_stages(given)
-    return write_stages(place, given, OURS, make_ruler(LengthConfig()), seed)
+    write_jsonl(place.folder / TRAIN, OURS)
+    return write_stages(place, given, len(OURS), make_ruler(LengthConfig()), seed)
 
 
 def meta(tmp_path: Path, stage: str) -> dict[str, Any]:

@@ -11,12 +11,14 @@ import pytest
 from PIL import Image
 
 from mics_ray.errors import LockedRun, RefusedRun
+from mics_ray.io.shards import ShardStore
 from mics_ray.jobs.lock import RunLock
 from tests.support.program import ROOT
 from tests.support.run_folders import job, make_run, noise, row
 from train.commands import run_export
 from train.export.export import write_export
 from train.export.forms.pairs import step_pairs, to_mpo_record
+from train.export.writer import list_files
 from train.stages import read_stages
 
 DEAD = row("dead", ({"ann": "wwww"},), "a", "dead_end")
@@ -183,16 +185,17 @@ def test_a_pair_with_a_side_that_is_too_long_is_left_out_and_told(
     tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lengthened(*given: Any) -> Any:
-        for number, pair in enumerate(step_pairs(*given)):
-            if number == 0:
+        for pair in step_pairs(*given):
+            if pair["id"].startswith("p0-0#"):
                 pair["rejected"][0]["content"][0]["text"] += " so" * 3000
             yield pair
 
     made = write_export(job(run, tmp_path / "whole"))
-    monkeypatch.setattr("train.export.export.step_pairs", lengthened)
+    monkeypatch.setattr("train.export.writer.step_pairs", lengthened)
     cut = write_export(job(run, tmp_path / "cut"))
     whole, kept = (lines(tmp_path / name / "pairs/steps.jsonl") for name in ("whole", "cut"))
     assert whole
+    assert [pair["id"].split("#")[0] for pair in whole[:2]] == ["p0-0", "p0-1"]
     assert kept == whole[1:]
     assert lines(tmp_path / "cut/pairs/steps_mpo.jsonl") == [to_mpo_record(pair) for pair in kept]
     assert (made["long_pairs"]["steps"], cut["long_pairs"]["steps"]) == ([], [whole[0]["id"]])
@@ -255,6 +258,32 @@ def test_the_same_job_writes_the_same_files(tmp_path: Path, run: Path) -> None:
         write_export(job(run, tmp_path / name, "export.validation_share=0.3"))
     for name in ("train.jsonl", "validation.jsonl", "chat.jsonl", "pairs/steps.jsonl"):
         assert (tmp_path / "x" / name).read_bytes() == (tmp_path / "y" / name).read_bytes()
+
+
+def test_rows_that_change_between_both_readings_are_refused(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(*given: Any) -> Any:
+        (shard,) = (run / "results").glob("*.parquet")
+        shard.touch()
+        return list_files(*given)
+
+    monkeypatch.setattr("train.export.export.list_files", change)
+    with pytest.raises(RefusedRun, match=r"part-000000\.parquet was changed while it was exported; export again"):
+        write_export(job(run, tmp_path / "x"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_rows_that_are_added_meanwhile_are_left_to_the_next_export(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add(*given: Any) -> Any:
+        ShardStore(run / "results").commit([case(99, images=())])
+        return list_files(*given)
+
+    monkeypatch.setattr("train.export.export.list_files", add)
+    assert write_export(job(run, tmp_path / "x"))["runs"][0]["rows"] == 10
+    assert write_export(job(run, tmp_path / "x"))["runs"][0]["rows"] == 11
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "checkpoints"])

@@ -7,9 +7,10 @@ from PIL import Image, PngImagePlugin
 
 from mics_ray.errors import RefusedRun
 from mics_ray.models.pictures.reading import load_picture
+from tests.support.picture_stores import open_store
 from tests.support.run_folders import noise
 from train.export.config import ImageMode
-from train.export.pictures import COPIED, RE_ENCODED, REFERENCED, Picture, PictureStore, check_picture_file
+from train.export.pictures import COPIED, RE_ENCODED, REFERENCED, Picture, check_picture_file
 
 ORIENTATION = 0x0112
 
@@ -61,7 +62,8 @@ OTHERS = {
 def export(tmp_path: Path, name: str, data: bytes, mode: ImageMode = ImageMode.copy) -> tuple[Picture, Path]:
     """The exported picture, and the file that a trainer would open."""
     (tmp_path / name).write_bytes(data)
-    picture = PictureStore(tmp_path / "export", mode).export_picture("r", tmp_path, name)
+    with open_store(tmp_path / "export", mode) as store:
+        picture = store.export_picture("r", tmp_path, name)
     return picture, tmp_path / "export" / picture.path
 
 
@@ -118,19 +120,21 @@ def test_the_same_pixels_are_known_again_in_another_file(tmp_path: Path) -> None
 def test_a_picture_that_cannot_be_used_is_refused_with_record_and_path(tmp_path: Path, data: bytes | None) -> None:
     if data is not None:
         (tmp_path / "a.png").write_bytes(data)
-    with pytest.raises(RefusedRun, match=r"record case-7: picture 'a\.png': .+image_root="):
-        PictureStore(tmp_path / "export", ImageMode.copy).export_picture("case-7", tmp_path, "a.png")
+    refused = pytest.raises(RefusedRun, match=r"record case-7: picture 'a\.png': .+image_root=")
+    with open_store(tmp_path / "export") as store, refused:
+        store.export_picture("case-7", tmp_path, "a.png")
 
 
 def test_unused_pictures_are_removed_again(tmp_path: Path) -> None:
-    store = PictureStore(tmp_path / "export", ImageMode.copy)
     for number in (1, 2):
         noise(number).save(tmp_path / f"{number}.png")
-    one, two = (store.export_picture("r", tmp_path, f"{number}.png") for number in (1, 2))
-    store.drop_unused({one.path})
+    with open_store(tmp_path / "export") as store:
+        one, two = (store.export_picture("r", tmp_path, f"{number}.png") for number in (1, 2))
+        store.drop_unused({one.path})
+        assert store.count_fates({one.path}) == {COPIED: 1, REFERENCED: 0, RE_ENCODED: 0}
+        assert store.export_picture("r", tmp_path, "1.png") == one
     assert (tmp_path / "export" / one.path).exists()
     assert not (tmp_path / "export" / two.path).exists()
-    assert store.count_fates({one.path}) == {COPIED: 1, REFERENCED: 0, RE_ENCODED: 0}
 
 
 @pytest.mark.parametrize(

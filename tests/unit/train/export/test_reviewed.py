@@ -37,7 +37,8 @@ def test_accepted_chains_are_those_that_some_accept_and_none_rejects(tmp_path: P
     found = write_export(job(run, tmp_path / "x", "select.review=accepted"))
     assert [record["id"] for record in lines(tmp_path / "x/train.jsonl")] == ["a"]
     assert found["dropped"] == {"review": 4}
-    assert {one["id"]: one["detail"] for one in found["dropped_ids"]["review"]} == {
+    left = json.loads((tmp_path / "x/report.json").read_text())["dropped_ids"]["review"]
+    assert {one["id"]: one["detail"] for one in left} == {
         "b": "rejected by 1 of 2", "c": "rejected by 1 of 1", "d": "not reviewed", "e": "not reviewed",
     }  # fmt: skip
     # Without it nothing is left out, and an export with the new files is replaced like any other.

@@ -6,9 +6,8 @@ import pytest
 from mics_ray.errors import RefusedRun
 from tests.support.run_folders import make_run, row
 from train.export.config import LeakFilter, SelectionConfig
-from train.export.pictures import Picture
 from train.export.runs import open_runs
-from train.export.select import Dropped, Kept, drop_duplicates, select_rows
+from train.export.select import Dropped, Kept, clear_tainted_scores, select_rows
 
 DEPTH = row("depth", ({"ann": "rwww", "bob": "wwww"}, {"ann": "rrww", "bob": "wwww"}), "aa", "depth")
 ROWS = [
@@ -87,20 +86,15 @@ def test_only_scored_steps_count_unless_told_otherwise_and_none_where_leaks_are_
     assert set(found(tmp_path / "x", [LATE, EARLY], leaks=LeakFilter.keep).values()) == {"kept"}
 
 
-def test_a_candidate_that_leaks_or_goes_on_from_one_has_no_score_to_train_on(tmp_path: Path) -> None:
+def test_a_candidate_that_leaks_or_goes_on_from_one_has_no_score_to_train_on() -> None:
     whole = row("one", gold="Bulla", chosen="ab")
     steps = {0: ["So a bulla."], 3: ["Bob sees 2."]}
     nodes = [node | {"steps": steps.get(node["id"], node["steps"])} for node in whole["nodes"]]
     nodes[0] |= {"leaks": ["answer"], "chosen": False}
     nodes += [nodes[1] | {"id": 4, "parent": 1, "round": 2, "chosen": True, "score": 1.0}]
-    runs = open_runs(str(make_run(tmp_path / "run", [whole | {"nodes": nodes}])), None)
-    for filtered, scores in (
-        (LeakFilter.drop, [None, 0.25, None, None, 1.0]),
-        (LeakFilter.keep, [0.5, 0.25, 1.0, 0.5, 1.0]),
-    ):
-        (one,) = select_rows(runs, SelectionConfig(leaks=filtered), lambda case_id: case_id)
-        assert isinstance(one, Kept)
-        assert [node["score"] for node in one.row["nodes"]] == scores
+    tree = whole | {"nodes": nodes}
+    clear_tainted_scores(tree)
+    assert [node["score"] for node in tree["nodes"]] == [None, 0.25, None, None, 1.0]
 
 
 def judged(step: int, verdict: str) -> list[dict[str, Any]]:
@@ -124,14 +118,12 @@ def test_the_judge_s_word_counts_as_words_do_and_an_open_one_is_not_clean(tmp_pa
 
 @pytest.mark.parametrize(("verdict", "score"), [("leak", None), ("unknown", None), ("clean", 0.25)])
 def test_a_candidate_that_the_judge_does_not_call_clean_has_no_score_to_train_on(
-    tmp_path: Path, verdict: str, score: float | None
+    verdict: str, score: float | None
 ) -> None:
     one = row("one")
     one["nodes"][1] |= {"leak_checks": judged(1, verdict)}
-    runs = open_runs(str(make_run(tmp_path / "run", [one])), None)
-    (kept,) = select_rows(runs, SelectionConfig(), lambda case_id: case_id)
-    assert isinstance(kept, Kept)
-    assert kept.row["nodes"][1]["score"] == score
+    clear_tainted_scores(one)
+    assert one["nodes"][1]["score"] == score
 
 
 def test_an_unknown_mentor_is_refused_with_the_nearest(tmp_path: Path) -> None:
@@ -146,45 +138,8 @@ def test_an_id_without_a_patient_is_left_out(tmp_path: Path) -> None:
     assert (one.case_id, one.reason) == ("case-1", "patient")
 
 
-def test_the_votes_texts_are_not_carried_along(tmp_path: Path) -> None:
+def test_the_votes_are_not_read(tmp_path: Path) -> None:
     runs = open_runs(str(make_run(tmp_path / "run", [row()])), None)
     (one,) = select_rows(runs, SelectionConfig(), lambda case_id: case_id)
     assert isinstance(one, Kept)
-    assert one.row["nodes"][0]["votes"][0] == {"intern": "intern0", "temperature": 0.3, "verdict": "right"}
-
-
-def kept(tmp_path: Path, *rows: tuple[str, str, float, str]) -> list[Kept]:
-    """Kept rows from (id, question, score, letters of the pictures' digests)."""
-    run = open_runs(str(make_run(tmp_path / "run", [row()])), None)[0]
-    return [
-        Kept(
-            run,
-            {"case_id": name, "question": question},
-            name,
-            score,
-            tuple(Picture(f"{letter}.png", letter, (1, 1), "copied") for letter in letters),
-        )
-        for name, question, score, letters in rows
-    ]
-
-
-def test_of_equal_questions_on_equal_pictures_the_best_score_stays(tmp_path: Path) -> None:
-    rows = kept(
-        tmp_path,
-        ("a", "What is  shown?", 0.5, "xy"),
-        ("b", "what is shown", 1.0, "yx"),
-        ("c", "What is shown?", 1.0, "xy"),
-        ("d", "What is shown?", 0.1, "x"),
-        ("e", "What is not shown?", 0.1, "xy"),
-    )
-    judged = list(drop_duplicates(rows))
-    assert [one.row["case_id"] for one in judged if isinstance(one, Kept)] == ["b", "d", "e"]
-    assert [(one.case_id, one.reason, one.detail) for one in judged if isinstance(one, Dropped)] == [
-        ("a", "duplicate", "of b in run"),
-        ("c", "duplicate", "of b in run"),
-    ]
-
-
-def test_signs_inside_a_question_make_it_another(tmp_path: Path) -> None:
-    judged = list(drop_duplicates(kept(tmp_path, ("a", "Is T2+ seen?", 1.0, "x"), ("b", "Is T2- seen?", 1.0, "x"))))
-    assert all(isinstance(one, Kept) for one in judged)
+    assert set(one.row["nodes"][0]) == {"attempt", "round", "mentor", "steps", "score", "chosen"}
