@@ -19,6 +19,7 @@ PLACEHOLDER = "<image>"
 SYSTEM_TOKENS = 192
 """Allowance for the system message of the conversation template ``internvl2_5``, which is 165 UTF-8 bytes long."""
 _ROLES = {"system": "system", "human": "user", "gpt": "assistant"}
+_MARKS = re.compile("!+")
 _TOKEN = re.compile(
     r"<(/?)(s|unk|pad|bos|eos|mask|think|tool_call|tool_response|bbox|ref-object)>|\[(UNUSED_TOKEN_\d+)\]", re.I
 )
@@ -30,8 +31,9 @@ def make_trainer_safe(text: str) -> str:
     Control tokens become words in round brackets. Safe text stays as it is.
     """
     # In this order: a token could be what is left when a `!` inside it has gone.
-    plain = re.sub(r"!+", ".", text.replace("!=", "≠"))
-    return _TOKEN.sub(_write_as_words, neutralise_placeholders(plain))
+    plain = _MARKS.sub(".", text.replace("!=", "≠")) if "!" in text else text
+    # Most texts have none of the characters that all tokens begin with.
+    return _TOKEN.sub(_write_as_words, neutralise_placeholders(plain)) if "<" in plain or "[" in plain else plain
 
 
 def _write_as_words(match: re.Match[str]) -> str:
@@ -97,6 +99,8 @@ def make_ruler(config: LengthConfig) -> Ruler:
 
 def bound_tokens(text: str) -> int:
     """The most tokens that a byte-level tokenizer makes of ``text``, whether it normalises it (NFC) or not."""
+    if text.isascii():
+        return len(text)
     # NFC can lengthen a text: U+0958 is one character of 3 bytes, two of 3 bytes in NFC.
     return max(len(text.encode()), len(unicodedata.normalize("NFC", text).encode()))
 

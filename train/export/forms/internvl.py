@@ -4,6 +4,7 @@ Upstream's data set puts a random other sample in the place of a record that it 
 most; other faults damage a sample without a word. A record that has any of them gets into no annotation file.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any
 from train.export.pictures import check_picture_file
 from train.export.samples import Sample, Turns, make_turns
 from train.export.tokens import PLACEHOLDER, Ruler, make_trainer_safe
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class BadRecord(Exception):
@@ -118,7 +122,7 @@ def _record_turns(record: Mapping[str, Any]) -> Turns:
             raise BadRecord(f"turn {number}: `from` is none of system, human, gpt")
         if not isinstance(turn.get("value"), str) or not turn["value"].strip():
             raise BadRecord(f"turn {number}: `value` is missing, empty or no text")
-        if any("\ud800" <= letter <= "\udfff" for letter in turn["value"]):
+        if _SURROGATE.search(turn["value"]):
             raise BadRecord(f"turn {number}: half a surrogate pair, which no tokenizer takes")
     return [(turn["from"], turn["value"]) for turn in found]
 
