@@ -9,7 +9,7 @@ from mics_ray.assemble.locations import make_root, resolve_embedded
 from mics_ray.assemble.recorded_config import find_recorded_pictures, read_recorded_config, read_recorded_view
 from mics_ray.core.display import make_storable
 from mics_ray.errors import RefusedRun
-from mics_ray.io.index.shard_index import ShardState, look_at_shard
+from mics_ray.io.index.file_state import FileState, read_file_state
 from mics_ray.io.shards import ShardError, list_shards, read_shard
 from mics_ray.models.pictures.windows import AUTO, View
 from mics_ray.private_files import read_json_object
@@ -29,7 +29,7 @@ class Run:
     models: dict[str, Any]
     intern_prompt: str
     finished: bool
-    shards: Sequence[tuple[Path, ShardState]]
+    shards: Sequence[tuple[Path, FileState]]
     view: View = AUTO
     reviews: RunReviews = NO_REVIEWS
 
@@ -39,7 +39,7 @@ class Run:
         Raises :class:`RefusedRun` for a shard that is damaged, or another than when the export began.
         """
         for path, state in self.shards:
-            if look_at_shard(path) != state:
+            if read_file_state(path) != state:
                 raise RefusedRun(f"run.dir: {path} was changed while it was exported; export again")
             try:
                 yield from read_shard(path, columns)
@@ -64,7 +64,7 @@ def _number_names(folders: Sequence[Path]) -> list[str]:
 
 
 def _open_run(folder: Path, name: str, image_root: str | None) -> Run:
-    shards = [(path, look_at_shard(path)) for path in list_shards(folder / "results")]
+    shards = [(path, read_file_state(path)) for path in list_shards(folder / "results")]
     if not shards:
         raise RefusedRun(f"run.dir: no results in {folder}; is it a run.dir of scripts/generate.py?")
     config = read_recorded_config(folder)
