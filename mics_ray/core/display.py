@@ -30,15 +30,19 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 def make_storable(text: str) -> str:
     """``text`` with every character that UTF-8 or a C string cannot hold replaced; everything else is kept."""
+    # Most texts are plain, a row holds hundreds of them, and the pattern takes longer to find nothing.
+    if text.isascii() and "\0" not in text:
+        return text
     return _UNSTORABLE.sub(lambda match: "\u2400" if match[0] == "\0" else "\ufffd", text)
 
 
 def make_value_storable(value: Any) -> Any:
-    """The same for all strings in a value made of dicts, lists, tuples (which become lists) and scalars."""
+    """The same for all strings in a value made of dicts (whose keys, names of columns, are kept), lists, tuples (which
+    become lists) and scalars."""
     if isinstance(value, str):
         return make_storable(value)
     if isinstance(value, dict):
-        return {make_value_storable(key): make_value_storable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+        return {key: make_value_storable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):  # a union would be made anew for each value
         return [make_value_storable(item) for item in value]
     return value

@@ -8,7 +8,7 @@ from mics_ray.core.types import Continuation, Failure, Quality, Verdict, Vote
 
 EMPTY = Continuation((), "")
 
-QUORUM = Fraction(1, 2)
+QUORUM = 0.5
 """Share of a candidate's votes that must be known; below it the candidate failed."""
 PROOF = Fraction(5, 6)
 """Share of a candidate's votes that must be known before right ones alone solve a case."""
@@ -72,7 +72,7 @@ class Node:
 
     def count_votes(self, verdict: Verdict) -> int:
         """How many votes have this verdict."""
-        return sum(vote.verdict is verdict for vote in self.votes)
+        return [vote.verdict for vote in self.votes].count(verdict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,10 +201,10 @@ class SdkClient(AsyncOpenAI):
         """Ask for one chat completion: the answer whatever its status, or why there is none.
 
         Sent by the SDK's own step below its ``post``, whose copies of the options, for retries that we make elsewhere,
-        are a fifth of a call's CPU.
+        are a fifth of a call's CPU, and below the renewal of a workload's token, of which there is none.
         """
         try:
-            answer = await self._send_request(self._make_request(body, headers, query), stream=True)
+            answer = await super(AsyncOpenAI, self)._send_request(self._make_request(body, headers, query), stream=True)
             assert isinstance(answer.stream, _WholeBody)
             return Answer(answer.status_code, answer.headers, answer.stream.body)
         except _UnreadableBody as error:

@@ -11,8 +11,8 @@ def test_only_lone_surrogates_and_nul_are_replaced() -> None:
 
 
 def test_values_are_cleaned_at_every_depth() -> None:
-    value = {"k\0": ["\ud800", ("x", {"n": None, "f": 0.5, "b": True})]}
-    assert make_value_storable(value) == {"k␀": ["�", ["x", {"n": None, "f": 0.5, "b": True}]]}
+    value = {"k": ["\ud800", ("x\0", {"n": None, "f": 0.5, "b": True})]}
+    assert make_value_storable(value) == {"k": ["�", ["x␀", {"n": None, "f": 0.5, "b": True}]]}
 
 
 def test_every_character_that_is_obeyed_or_turns_the_direction_is_replaced_and_no_other() -> None:
