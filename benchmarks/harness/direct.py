@@ -5,9 +5,10 @@ run, or neither.
 """
 
 import argparse
-import asyncio
 import time
 from pathlib import Path
+
+import uvloop
 
 from benchmarks.harness.simulation import make_case, make_config
 from mics_ray.assemble.case_search import run_case
@@ -25,7 +26,7 @@ from mics_ray.models.roles import UsageMeter
 
 
 async def search_cases(url: str, cases: int, folder: Path, evidence: bool) -> None:
-    """All cases at a time, the collector of cycles as in a process of a run."""
+    """All cases at a time; the collector of cycles and the event loop are those of a run's processes."""
     spare_collector()
     config = make_config({}, 0, url)
     (entries,) = group_by_provider(config).values()
@@ -55,4 +56,5 @@ if __name__ == "__main__":
     given = parser.parse_args()
     (given.folder / "cache").mkdir(parents=True)
     (given.folder / "results").mkdir()
-    asyncio.run(search_cases(given.url, given.cases, given.folder, not given.no_evidence))
+    # Ray gives this loop to its actors wherever it is installed.
+    uvloop.run(search_cases(given.url, given.cases, given.folder, not given.no_evidence))
