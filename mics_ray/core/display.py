@@ -6,12 +6,12 @@ from typing import Any
 # Control characters, lone surrogates, separators of lines and paragraphs (categories Cc, Cs, Zl, Zp of Unicode), and
 # marks that turn the direction of writing, so that a line reads otherwise than it is stored. A pattern, for texts are
 # long, and a look at each character costs fifty times as much.
-_OBEYED = (
+OBEYED = (
     r"\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029"
     r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 )
-_UNPRINTABLE = re.compile(f"[{_OBEYED}]")
-_UNPRINTABLE_IN_LINE = re.compile(rf"[\n{_OBEYED}]")
+_UNPRINTABLE = re.compile(f"[{OBEYED}]")
+_UNPRINTABLE_IN_LINE = re.compile(rf"[\n{OBEYED}]")
 
 
 def make_printable(text: str) -> str:

@@ -4,11 +4,13 @@ Every text is data: characters that a screen would obey, or that turn the direct
 that no place which shows a text has to think of them.
 """
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from mics_ray.core.display import make_one_line, make_printable
+from mics_ray.core.display import OBEYED, make_one_line, make_printable
 from mics_ray.core.types import Verdict
 from mics_ray.review.data.tree_layout import place_nodes
 
@@ -20,6 +22,9 @@ PLAIN = (
 )  # fmt: skip
 """Columns that the page has as they are, texts of them printable."""
 _TAB = "    "
+# In JSON: escapes of control characters, and characters that are written as they are. A backslash in a text may look
+# like an escape, and costs time only.
+_PERHAPS_UNCLEAN = re.compile(rf"\\[rtbfu]|[{OBEYED}]")
 _UNKNOWN, _RIGHT, _WRONG = Verdict.UNKNOWN.value, Verdict.RIGHT.value, Verdict.WRONG.value
 
 
@@ -31,23 +36,41 @@ def describe_case(
 
     ``id`` is the case's own, for links; ``name`` is how it is shown.
     """
+    found: dict[str, Any] = clean_value(_gather_case(row, pictures, notes))
+    return found | {"id": row["case_id"]}
+
+
+def dump_case(row: Row, pictures: Sequence[Mapping[str, Any]] = (), notes: Sequence[Mapping[str, str]] = ()) -> str:
+    """:func:`describe_case` as JSON."""
+    text = write_json(_gather_case(row, pictures, notes))
+    # Nearly all cases are clean as they are, and one look at the whole takes far less time than one at each text.
+    return write_json(describe_case(row, pictures, notes)) if _PERHAPS_UNCLEAN.search(text) else text
+
+
+def write_json(value: Any) -> str:
+    """A value as JSON without spaces."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _gather_case(row: Row, pictures: Sequence[Mapping[str, Any]], notes: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The case with its texts as models wrote them."""
     return {
         "id": row["case_id"],
         "name": make_one_line(row["case_id"]),
-        "question": clean_text(row["question"]),
-        "answers": [clean_text(answer) for answer in [row["answer"], *row["other_answers"]]],
-        "context": clean_text(row["context"]),
-        "notes": [clean_value(dict(note)) for note in notes],
+        "question": row["question"],
+        "answers": [row["answer"], *row["other_answers"]],
+        "context": row["context"],
+        "notes": [dict(note) for note in notes],
         "pictures": [dict(one) for one in pictures],
-        "reason": clean_text(row["reason"]),
-        "steps": [clean_text(step) for step in row["steps"]],
-        "final_answer": clean_text(row["final_answer"]),
+        "reason": row["reason"],
+        "steps": list(row["steps"]),
+        "final_answer": row["final_answer"],
         "leaks": [dict(leak) for leak in row["leaks"]],
-        "leak_checks": clean_value(row["leak_checks"]),
+        "leak_checks": row["leak_checks"],
         "attempts_drawn": [_describe_attempt(list(nodes)) for _, nodes in groupby(row["nodes"], _read_attempt)],
-        "usage": clean_value(row["usage"]),
+        "usage": row["usage"],
         "cost_usd": sum_cost(row),
-        **{name: clean_value(row[name]) for name in PLAIN},
+        **{name: row[name] for name in PLAIN},
     }
 
 
@@ -75,8 +98,8 @@ def _describe_node(node: Row, place: tuple[float, int]) -> dict[str, Any]:
         "column": place[0],
         "row": place[1],
         "mentor": make_one_line(node["mentor"]),
-        "steps": [clean_text(step) for step in node["steps"]],
-        "rest": clean_text(node["rest"]),
+        "steps": node["steps"],
+        "rest": node["rest"],
         "score": node["score"],
         "right": verdicts.count(_RIGHT),
         "known": verdicts.count(_RIGHT) + verdicts.count(_WRONG),
@@ -84,9 +107,9 @@ def _describe_node(node: Row, place: tuple[float, int]) -> dict[str, Any]:
         "unasked": node["unasked"],
         "chosen": node["chosen"],
         "leaks": list(node["leaks"]),
-        "leak_checks": clean_value(node["leak_checks"]),
-        "failure": clean_value(node["failure"]),
-        "votes": clean_value(node["votes"]),
+        "leak_checks": node["leak_checks"],
+        "failure": node["failure"],
+        "votes": node["votes"],
     }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from mics_ray.review.data.case_data import describe_case
+from mics_ray.review.data.case_data import dump_case, write_json
 from mics_ray.review.data.case_list import arrange_columns, describe_entry
 
 CHUNK_BYTES = 400_000
@@ -27,11 +27,6 @@ Write = Callable[[str, str], None]
 def encode_data(value: Any) -> str:
     """A JSON value as the page reads it: letters, digits, ``+``, ``/`` and ``=``."""
     return encode_json(write_json(value))
-
-
-def write_json(value: Any) -> str:
-    """A value as JSON without spaces."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def encode_json(text: str) -> str:
@@ -81,7 +76,7 @@ class CaseChunks:
         """Take one case; ``more`` are further columns of its entry in the list."""
         if not self._cases:
             self.first.append(self.count)
-        case = write_json(describe_case(row, pictures, notes))
+        case = dump_case(row, pictures, notes)
         self._cases.append(case)
         self._entries.append(describe_entry(row) | dict(more))
         self._bytes += len(case)

@@ -1,8 +1,11 @@
 """A case as the page shows it."""
 
+import json
 from typing import Any
 
-from mics_ray.review.data.case_data import describe_case, find_score, is_flagged
+import pytest
+
+from mics_ray.review.data.case_data import describe_case, dump_case, find_score, is_flagged
 from mics_ray.review.data.case_list import COLUMNS, arrange_columns, describe_entry
 from tests.support.run_folders import row
 
@@ -71,3 +74,14 @@ def test_an_entry_of_the_list_is_short_and_by_columns() -> None:
     assert describe_entry(row())["name"] == ""
     assert arrange_columns([entry, describe_entry(row())])["id"] == ["x\ny", "case-1"]
     assert arrange_columns([]) == {}
+
+
+@pytest.mark.parametrize(
+    "text", ['plain \\ "text" ü', "C:\\temp", "a\tb", "a\r\nb", "a\x07b", "\x7f", "\u2028", "\u202e"]
+)
+@pytest.mark.parametrize("place", ["question", "vote", "note", "id"])
+def test_a_case_as_json_is_the_described_one(text: str, place: str) -> None:
+    one = row("case-1" if place != "id" else text, question=text if place == "question" else "What?")
+    one["nodes"][0]["votes"][0]["text"] = text if place == "vote" else "It is."
+    notes = [{"label": "age", "text": text}] if place == "note" else []
+    assert json.loads(dump_case(one, notes=notes)) == describe_case(one, notes=notes)

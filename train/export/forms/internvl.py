@@ -14,7 +14,6 @@ from train.export.pictures import check_picture_file
 from train.export.samples import Sample, Turns, make_turns
 from train.export.tokens import PLACEHOLDER, Ruler, make_trainer_safe
 
-
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

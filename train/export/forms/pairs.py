@@ -8,9 +8,7 @@ relative to the export, so there: ``load_dataset("json", ...).cast_column("image
 ``chosen`` as a plain string, and TRL puts a key ``image`` in the place of ``images``.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from fractions import Fraction
 from itertools import groupby
 from typing import Any
 
@@ -33,10 +31,11 @@ def step_pairs(samples: Iterable[Sample], prompts: PromptsConfig, margin: int = 
             # Of equal scores the step that the search chose, then the lowest id: the order in a row decides nothing.
             best = max(siblings, key=lambda node: (node["score"], node["chosen"], -node["id"]))
             worst = min(siblings, key=lambda node: (node["score"], node["id"]))
+            if worst["score"] >= best["score"] or (margin and not _is_ahead(best, worst, margin)):
+                continue
             before = steps_down_to(sample, best["parent"])
             texts = [make_trainer_safe(format_steps(node["steps"], len(before) + 1)) for node in (best, worst)]
-            ahead = worst["score"] < best["score"] and (not margin or _count_lead(best, worst) >= margin)
-            if ahead and texts[0] != texts[1]:
+            if texts[0] != texts[1]:
                 record = pair_record(
                     sample, f"{best['id']}-{worst['id']}", intern_question(sample, prompts, before), *texts
                 )
@@ -97,11 +96,12 @@ def _group_rounds(sample: Sample) -> Iterator[list[Node]]:
         yield list(siblings)
 
 
-def _count_lead(best: Node, worst: Node) -> Fraction:
-    """By how many of 6 votes ``best`` is ahead of ``worst`` at least, had all lost votes come out against that."""
-    counts = [Counter(vote["verdict"] for vote in node["votes"]) for node in (best, worst)]
-    right, most = counts[0]["right"], counts[1]["right"] + counts[1]["unknown"]
-    return 6 * (Fraction(right, counts[0].total()) - Fraction(most, counts[1].total()))
+def _is_ahead(best: Node, worst: Node, margin: int) -> bool:
+    """Whether ``best`` is ahead of ``worst`` by ``margin`` of 6 votes, had all lost votes come out against that."""
+    ours, theirs = ([vote["verdict"] for vote in node["votes"]] for node in (best, worst))
+    right, most = ours.count("right"), theirs.count("right") + theirs.count("unknown")
+    # Whole numbers, for shares of votes are not exact.
+    return 6 * (right * len(theirs) - most * len(ours)) >= margin * len(ours) * len(theirs)
 
 
 def _complete_chain(sample: Sample, node: Node) -> str | None:
