@@ -7,7 +7,10 @@ from benchmarks.harness.figures import Figure, Goal, Setting
 from benchmarks.harness.provider import serve_provider
 from benchmarks.harness.runs import FigureMaker, Spent, measure_spent, run_watched
 
-SAID = "The whole search in one process without Ray: it is bound by that process's CPU, so nothing hides what is added."
+SAID = (
+    "The whole search in one process, without Ray but on the event loop of Ray's actors (uvloop): it is bound by that"
+    " process's CPU, so nothing hides what is added."
+)
 
 
 def measure_figures(setting: Setting) -> Iterator[Figure]:
