@@ -256,7 +256,7 @@ def read_rows(run_dir: str | Path) -> Iterator[dict[str, Any]]:
 
 
 def iter_rows(folder: Path, columns: Sequence[str] | None = None, kind: RowKind = CASES) -> Iterator[dict[str, Any]]:
-    """All committed rows, a few at a time, page checksums verified. Raises :class:`ShardError`."""
+    """All committed rows, a few at a time, as :func:`read_shard` gives them. Raises :class:`ShardError`."""
     for path in list_shards(folder):
         yield from read_shard(path, columns or kind.schema.names, kind)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mics_ray.errors import RefusedRun
 from mics_ray.review.marks.chain import has_chain
-from mics_ray.review.marks.sample import Order, choose_chains
+from mics_ray.review.marks.sample import CANDIDATE_COLUMNS, Order, choose_chains
 from mics_ray.review.run_source import RunSource
 
 
@@ -38,7 +38,7 @@ def choose_rows(run: RunSource, choice: Choice, marked: Collection[str]) -> Chos
 
     Raises :class:`RefusedRun` where the run keeps no chain.
     """
-    chosen = choose_chains(run.iter_rows(), choice.order, choice.size, choice.seed)
+    chosen = choose_chains(run.iter_rows(CANDIDATE_COLUMNS), choice.order, choice.size, choice.seed)
     wanted = {*chosen, *marked}
     packed = {
         row["case_id"]: zlib.compress(json.dumps(row).encode(), 1)

@@ -68,7 +68,7 @@ def _stat_shard(path: Path) -> tuple[int, int]:
 
 _JUDGED = {LeakVerdict.LEAK.value: "judge", LeakVerdict.UNKNOWN.value: "judge_unknown"}
 SUMMARY_COLUMNS = [
-    *("outcome", "quality", "rounds", "mentors", "usage", "attempts", "leaks", "leak_checks"),
+    *("outcome", "quality", "rounds", "mentors", "usage", "attempts", "leaks.kind", "leak_checks.verdict"),
     "context_names_answer",
 ]
 

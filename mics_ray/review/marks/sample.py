@@ -22,6 +22,12 @@ class Order(StrEnum):
     UNCERTAINTY = "uncertainty"
 
 
+CANDIDATE_COLUMNS = (
+    "case_id", "outcome", "steps", "attempts", "nodes.attempt", "nodes.chosen", "nodes.score",
+)  # fmt: skip
+"""What :func:`choose_chains` looks at, paths of fields for parts of a column."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A kept chain that may be reviewed. ``stratum`` is its outcome and the bin of its score; ``split`` from 0 (votes
@@ -41,7 +47,8 @@ def describe_candidate(row: Mapping[str, Any]) -> Candidate:
 
 
 def choose_chains(rows: Iterable[Mapping[str, Any]], order: Order, size: int, seed: int) -> list[str]:
-    """The ids of at most ``size`` cases whose chains are reviewed, in their order."""
+    """The ids of at most ``size`` cases whose chains are reviewed, in their order; rows have :data:`CANDIDATE_COLUMNS`
+    at least."""
     found = [describe_candidate(row) for row in rows if has_chain(row)]
     if order is Order.UNCERTAINTY:
         found.sort(key=lambda one: (-one.split, _draw_place(seed, one.case_id)))

@@ -124,3 +124,8 @@ def test_what_is_written_has_no_maps(tmp_path: Path) -> None:
     written = pq.read_schema(tmp_path / "part-000000.parquet")
     assert not [field for field in written if "map<" in str(field.type)]
     assert [field for field in SCHEMA_2 if "map<" in str(field.type)], "as those of version 2 had"
+
+
+def test_a_part_of_a_column_of_version_2_comes_as_the_whole_column() -> None:
+    (first, *_), (whole, *_) = iter_rows(SHARD.parent, ["case_id", "nodes.votes.verdict"]), iter_rows(SHARD.parent)
+    assert first == {name: whole[name] for name in ("case_id", "nodes")}

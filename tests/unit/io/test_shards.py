@@ -17,6 +17,7 @@ from mics_ray.io.records import Rejection
 from mics_ray.io.rows import Stamp, rejected_row
 from mics_ray.io.shards import ShardError, ShardStore, committed_ids, iter_rows, list_shards
 from tests.support.damage import count_found_flips
+from tests.support.run_folders import row as searched_row
 
 
 def row(case_id: str, text: str = "") -> dict[str, Any]:
@@ -203,3 +204,17 @@ def test_shards_are_in_the_order_of_their_numbers_however_many_digits_they_have(
     for name in reversed(names):
         (tmp_path / name).touch()
     assert [shard.name for shard in list_shards(tmp_path)] == names
+
+
+def test_parts_of_a_column_are_read_by_their_paths(tmp_path: Path) -> None:
+    whole = searched_row("a")
+    ShardStore(tmp_path).commit([whole])
+    (found,) = iter_rows(tmp_path, ["case_id", "nodes.votes.verdict", "nodes.id", "leaks.kind"])
+    assert found == {
+        "case_id": "a",
+        "nodes": [
+            {"id": node["id"], "votes": [{"verdict": vote["verdict"]} for vote in node["votes"]]}
+            for node in whole["nodes"]
+        ],
+        "leaks": [{"kind": leak["kind"]} for leak in whole["leaks"]],
+    }
