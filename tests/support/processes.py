@@ -44,7 +44,7 @@ def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def until(condition: Callable[[], object], timeout_s: float = 120, poll_s: float = 0.05) -> None:
+def until(condition: Callable[[], object], timeout_s: float = 300, poll_s: float = 0.05) -> None:
     """Poll for a condition. Raises ``TimeoutError``."""
     deadline = time.monotonic() + timeout_s
     while not condition():
