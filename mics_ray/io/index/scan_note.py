@@ -51,9 +51,9 @@ class ScanNote:
                 write_entries(self._path, self._header, [self._new])
 
     def _recall_scan(self, files: Sequence[InputFile], states: Sequence[FileState]) -> Scan | None:
-        found = read_entries(self._path, self._header).entries
-        noted = json.loads(found[0]) if found and states else {}
-        if noted.get("files") != _describe_files(files, states):
+        found = read_entries(self._path, self._header).entries if states else ()
+        noted = json.loads(found[0]) if found else {}
+        if not noted or noted["files"] != _describe_files(files, states):
             return None
         parts = (Part(files[at], Format(form), size, *span) for at, form, size, *span in noted["parts"])
         return Scan(name_files(files), noted["sha256"], noted["records"], tuple(parts))

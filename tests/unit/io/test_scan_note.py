@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from mics_ray.io import scan
@@ -135,3 +136,12 @@ def test_a_note_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path, st
     path = write(tmp_path / "x.jsonl", lines(record("a")))
     starts.note = tmp_path / "nowhere/note"
     assert starts.start(path) == starts.start(path) == scan_cases(path)
+
+
+def test_what_is_at_an_address_is_scanned_each_time(tmp_path: Path, starts: Starts) -> None:
+    path = write(tmp_path / "x.jsonl", lines(record("a")))
+    fsspec.filesystem("memory").pipe("/scanned/y.jsonl", lines(record("b"), record("c")).encode())
+    for given, records in ((path, 1), ("memory://scanned/y.jsonl", 2), ([path, "memory://scanned/y.jsonl"], 3)):
+        starts.scanned = 0
+        assert [starts.start(given).records for _ in range(2)] == [records] * 2
+        assert starts.scanned == (1 if given == path else 2)
