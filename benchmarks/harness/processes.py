@@ -91,6 +91,7 @@ class ProcessWatch:
     def others_cores(self, first: float, last: float) -> float:
         """Cores that anything but these processes kept busy between two moments."""
         whole = Track("machine", [Sample(at, cpu_s, 0, 0, 0) for at, cpu_s in self.busy])
+        first = max(first, self.busy[0][0])  # what the machine did before the first look is not known
         own = sum(self.cpu_by_role(first, last).values())
         return max(0.0, whole.cpu_at(last) - whole.cpu_at(first) - own) / max(last - first, 1e-9)
 

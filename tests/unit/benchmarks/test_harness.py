@@ -70,6 +70,12 @@ def test_all_processes_below_are_counted_those_that_ended_too() -> None:
     assert len(watch.pids()) == 2
 
 
+def test_what_the_machine_did_before_the_first_look_is_nobodys() -> None:
+    watch = ProcessWatch({})
+    watch.busy = [(10.0, 5000.0), (20.0, 5004.0)]
+    assert watch.others_cores(9.0, 20.0) == pytest.approx(0.4)
+
+
 @pytest.mark.heavy
 def test_the_provider_keeps_its_quotas_and_tells_what_it_saw() -> None:
     def ask(port: int, text: str, model: str = "judge-0") -> int:
