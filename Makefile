@@ -78,7 +78,7 @@ check: env ## lint, types, import contracts
 soak: env ## 30 minutes of 2 % faults and a kill every 20 s; the report goes to runs/soak-*
 	@PYTHONPATH=. $(BIN)/python benchmarks/soak.py
 
-bench: env ## all benchmarks, at most 25 minutes on 2 cores that do nothing else; writes benchmarks/RESULTS.md
+bench: env ## all benchmarks, 30 minutes on 2 cores that do nothing else; writes benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks
 
 clean: ## remove .venv and run folders
