@@ -26,7 +26,7 @@ from mics_ray.assemble.probe import probe_models
 from mics_ray.config.schema import Config, Engine, SearchConfig
 from mics_ray.core.types import Usage
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
-from mics_ray.io.shards import ShardError, iter_rows, list_shards
+from mics_ray.io.shards import ShardError, has_shards, iter_rows
 from mics_ray.jobs.generation import serve_simulated_models
 from mics_ray.jobs.job_end import ENDS, JobEnd, describe_end, describe_model
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
@@ -60,7 +60,7 @@ class _Work:
 def rejudge_run(job: RejudgeJob) -> int:
     """Ask about every recorded answer and write the report; returns the exit code. Raises :class:`RefusedRun`."""
     run = Path(job.run.dir)
-    if not list_shards(run / "results"):
+    if not has_shards(run / "results"):
         raise RefusedRun(f"run.dir: no results in {run}; is it a run.dir of scripts/generate.py?")
     found = read_rules(run)
     config = _build_config(job, found)

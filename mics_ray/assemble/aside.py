@@ -1,12 +1,17 @@
 """A coroutine that runs beside what its caller does meanwhile."""
 
 import asyncio
+import os
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+NICENESS = 10
+"""Of the thread: what is started meanwhile, as Ray's processes, is waited for longest and comes first."""
 
 
 @contextmanager
@@ -18,7 +23,7 @@ def run_aside(work: Coroutine[Any, Any, T]) -> Iterator[Callable[[], T]]:
     loop = asyncio.new_event_loop()
     task = loop.create_task(work)
     try:
-        with ThreadPoolExecutor(1, "aside") as thread:
+        with ThreadPoolExecutor(1, "aside", _give_way) as thread:
             end = thread.submit(loop.run_until_complete, task)
             try:
                 yield end.result
@@ -27,3 +32,9 @@ def run_aside(work: Coroutine[Any, Any, T]) -> Iterator[Callable[[], T]]:
                 loop.call_soon_threadsafe(task.cancel)
     finally:
         loop.close()
+
+
+def _give_way() -> None:
+    # Linux keeps a niceness for each thread.
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

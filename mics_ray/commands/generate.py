@@ -1,7 +1,7 @@
 """Search reasoning chains for medical cases: mentors propose steps, interns finish from them, a judge compares."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -88,10 +88,8 @@ def _search_pending(job: "GenerationJob", progress: "Progress") -> "tuple[Genera
         if asked := len(list_endpoints(served)):
             progress.show_phase(f"asking {asked} models for one word each, as the run will ask them")
         # Side by side: Ray's own processes take as long to start as the models to answer.
-        with run_aside(_probe_models(served, job)) as prove, join_cluster(served.ray, needs_hub_token(served)):
-            from mics_ray.runtime.driver.run import search_job  # while Ray's processes load and the models answer
-
-            proven = prove()
+        with run_aside(_prepare_search(served, job)) as prepare, join_cluster(served.ray, needs_hub_token(served)):
+            search_job, proven = prepare()
             job, retried = begin_retry(job)
             if retried:
                 progress.show_phase(f"{retried} failed rows are replaced; {job.folder.superseded} keeps them")
@@ -116,6 +114,14 @@ def _replay_run(config: Config) -> int:
         return EXIT_CANNOT_WRITE
     print_account(console, account)
     return account.exit_code
+
+
+async def _prepare_search(served: Config, job: "GenerationJob") -> "tuple[Callable[..., JobEnd], frozenset[str]]":
+    """The driver, which loads while Ray's processes do, and the providers that have answered."""
+    proven = await _probe_models(served, job)
+    from mics_ray.runtime.driver.run import search_job
+
+    return search_job, proven
 
 
 async def _probe_models(served: Config, job: "GenerationJob") -> frozenset[str]:

@@ -169,8 +169,17 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 def list_shards(folder: Path) -> list[Path]:
     """The committed shards in the order of their numbers."""
+    return [folder / name for name in _list_names(folder)]
+
+
+def has_shards(folder: Path) -> bool:
+    """Whether anything is committed in ``folder``."""
+    return bool(_list_names(folder))
+
+
+def _list_names(folder: Path) -> list[str]:
     names = [match for name in os.listdir(folder) if (match := _SHARD.fullmatch(name))] if folder.is_dir() else []
-    return [folder / match[0] for match in sorted(names, key=lambda match: int(match[1]))]
+    return [match[0] for match in sorted(names, key=lambda match: int(match[1]))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +197,9 @@ class Committed:
 
 def read_committed(folder: Path, kind: RowKind = CASES) -> Committed:
     """What is committed; only shards that the folder's index lacks are opened. Raises :class:`ShardError`."""
-    shards = list_shards(folder)
-    known, only = _index_shards(folder, kind).find_entries(shards)
-    read = _read_entries(kind, [path for path in shards if path.name not in known])
+    names = _list_names(folder)
+    known, only = _index_shards(folder, kind).find_entries(names)
+    read = _read_entries(kind, [folder / name for name in names if name not in known])
     return _join_entries([*known.values(), *read], only and not read)
 
 

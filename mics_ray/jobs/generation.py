@@ -21,7 +21,7 @@ from mics_ray.io.packed_blocks import join_pieces, read_pieces
 from mics_ray.io.results.failed_rows import set_failed_rows_aside, unfailed_ids
 from mics_ray.io.rows import Stamp
 from mics_ray.io.scan import PlacedRecord, Scan, look_for_pictures
-from mics_ray.io.shards import Committed, ShardError, keep_index, list_shards, read_committed
+from mics_ray.io.shards import Committed, ShardError, has_shards, keep_index, read_committed
 from mics_ray.jobs.lock import LockHeld, wait_for_lock
 from mics_ray.jobs.run_folder import LOCK_PATIENCE_S, WRITER_LOCK, RunFolder, hold_folder
 from mics_ray.local.launch import simulated_server
@@ -124,7 +124,7 @@ def _build_job(config: Config, folder: RunFolder) -> GenerationJob:
         scan = note.scan_cases(locate_cases(config))
         view = build_identity(config, scan.sha256)
         # A folder without rows binds nobody: a first start that was refused may be corrected.
-        if list_shards(folder.results):
+        if has_shards(folder.results):
             folder.refuse_other(view, "run.dir")
         if config.data.strict:
             _refuse_rejections(survey_cases(locate_cases(config), done, inspect_pictures), pictures)

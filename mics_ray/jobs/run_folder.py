@@ -9,7 +9,7 @@ from typing import Any
 
 from mics_ray.config.identity import digest_identity, list_differences
 from mics_ray.errors import LockedRun, RefusedRun
-from mics_ray.io.shards import CASES, RESULTS, RowKind, iter_rows, list_shards
+from mics_ray.io.shards import CASES, RESULTS, RowKind, has_shards, iter_rows
 from mics_ray.jobs.lock import LockHeld, RunLock, has_record_locks
 from mics_ray.private_files import make_private_folder, read_json_object, write_private
 
@@ -75,7 +75,7 @@ class RunFolder:
 
         A folder without rows binds nobody. Raises :class:`RefusedRun`, :class:`mics_ray.io.shards.ShardError`.
         """
-        if list_shards(self.results):
+        if has_shards(self.results):
             self.refuse_other(view, setting, kind)
         self.write_identity(view, config)
 

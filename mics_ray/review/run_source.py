@@ -8,7 +8,7 @@ from typing import Any
 from mics_ray.assemble.locations import JUDGE
 from mics_ray.assemble.recorded_config import find_recorded_pictures, read_recorded_config, read_recorded_view
 from mics_ray.errors import RefusedRun
-from mics_ray.io.shards import ShardError, iter_rows, list_shards
+from mics_ray.io.shards import ShardError, has_shards, iter_rows
 from mics_ray.models.pictures.windows import View
 from mics_ray.private_files import read_json_object
 
@@ -66,7 +66,7 @@ def open_source(folder: Path, setting: str = "run.dir") -> RunSource:
     """The run in ``folder``. Raises :class:`RefusedRun`, which names ``setting``, for a folder without rows."""
     if not folder.is_dir():
         raise RefusedRun(f"{setting}: there is no folder {folder}; give the run.dir of mics generate")
-    if not list_shards(folder / "results"):
+    if not has_shards(folder / "results"):
         raise RefusedRun(
             f"{setting}: no rows in {folder}; give the run.dir of mics generate, once it has committed cases"
         )

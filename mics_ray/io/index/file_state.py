@@ -19,7 +19,7 @@ class FileState(NamedTuple):
         return max(self.changed_ns, self.inode_changed_ns) / 1e9
 
 
-def read_file_state(path: Path) -> FileState:
+def read_file_state(path: str | Path) -> FileState:
     """The state of a file; zeros, which no file has, where there is none."""
     try:
         found = os.stat(path)

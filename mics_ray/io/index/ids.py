@@ -64,7 +64,10 @@ class IdSet:
         found = np.zeros(len(hashes), bool)
         if self._sorted:
             known = np.frombuffer(self._sorted, np.uint64)
-            found = known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes
+            # In ascending order: each look begins where the one before ended, in memory that is at hand.
+            order = np.argsort(hashes)
+            asked = hashes[order]
+            found[order] = known[np.minimum(np.searchsorted(known, asked), len(known) - 1)] == asked
         if self._more:
             found |= np.fromiter((hashed in self._more for hashed in hashes.tolist()), bool, len(hashes))
         return found

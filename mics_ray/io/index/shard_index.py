@@ -5,6 +5,7 @@ written then. A shard without one is read. So a lost, cut or foreign index costs
 """
 
 import json
+import os
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def unpack_entry(packed: bytes) -> ShardEntry:
         packed[_HEAD.size : begin].decode(),
         FileState(*state),
         np.frombuffer(packed, "<u8", offset=end).astype(np.uint64, copy=False),
-        json.loads(packed[begin:end]),
+        json.loads(packed[begin:end].decode()),  # of bytes it would guess the encoding first
     )
 
 
@@ -57,14 +58,17 @@ class ShardIndex:
     folder: Path
     rows: bytes
 
-    def find_entries(self, shards: Sequence[Path]) -> tuple[dict[str, ShardEntry], bool]:
-        """The entries that fit a shard, by its name; whether the file holds nothing else and may be appended to."""
+    def find_entries(self, names: Sequence[str]) -> tuple[dict[str, ShardEntry], bool]:
+        """Of the shards of these names the entries that fit, by name; whether the file holds nothing else and may be
+        appended to."""
         found = read_entries(self._path, self._header)
         entries = {entry.name: entry for entry in map(unpack_entry, found.entries)}
         fitting = {
-            path.name: entry
-            for path in shards
-            if (entry := entries.get(path.name)) and any(entry.state) and entry.state == read_file_state(path)
+            name: entry
+            for name in names
+            if (entry := entries.get(name))
+            and any(entry.state)
+            and entry.state == read_file_state(os.path.join(self.folder, name))
         }
         return fitting, found.intact and len(fitting) == len(found.entries)
 

@@ -14,8 +14,6 @@ from mics_ray.config.keys import drop_hub_tokens, read_key, read_secret_headers
 from mics_ray.config.schema import ModelConfig
 from mics_ray.core.types import Failure, LostCall
 from mics_ray.jobs.collector import spare_collector
-from mics_ray.models.chat.client import load_sdk
-from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.replies.ledger import Ledger
 from mics_ray.models.replies.reply_store import GB, ReplyStore
 from mics_ray.models.types import Refused, Reply
@@ -41,6 +39,10 @@ class EndpointActor:
         max_gb: float | None = None,
         proven: bool = False,
     ) -> None:
+        # Here: whatever process has the actor's handle loads this module, and search workers need no HTTP client.
+        from mics_ray.models.chat.client import load_sdk
+        from mics_ray.models.chat.endpoint import Endpoint
+
         spare_collector()
         load_sdk()  # while the search workers start
         spare_collector()

@@ -8,6 +8,7 @@ import ray
 
 from mics_ray.config.keys import drop_hub_tokens
 from mics_ray.io.shards import ShardStore
+from mics_ray.io.without_pandas import spare_pandas
 from mics_ray.jobs.collector import spare_collector
 from mics_ray.jobs.lock import wait_for_lock
 from mics_ray.jobs.row_writer import Row, RowWriter
@@ -25,6 +26,7 @@ class WriterActor:
 
     def __init__(self, folder: str, log_folder: str) -> None:
         spare_collector()
+        spare_pandas()
         drop_hub_tokens()
         self._folder = Path(folder)
         self._case_log = CaseLog(Path(log_folder))

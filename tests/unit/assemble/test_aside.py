@@ -1,11 +1,13 @@
 """What runs aside: its result and its error come back, and it does not outlive the block."""
 
 import asyncio
+import os
+import threading
 from threading import Event
 
 import pytest
 
-from mics_ray.assemble.aside import run_aside
+from mics_ray.assemble.aside import NICENESS, run_aside
 
 
 def test_the_result_is_waited_for() -> None:
@@ -46,3 +48,13 @@ def test_left_before_its_end_it_is_cancelled_and_cleans_up() -> None:
     with pytest.raises(KeyboardInterrupt):
         leave()
     assert cleaned.is_set()
+
+
+def test_it_gives_way_to_what_is_started_meanwhile() -> None:
+    async def read_niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with run_aside(read_niceness()) as wait:
+        assert wait() == max(before, NICENESS)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
