@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mics_ray.core.display import make_storable
 from mics_ray.errors import RefusedRun
+from mics_ray.io.parquet_files import open_parquet
 
 _BATCH = 64
 
@@ -99,7 +99,7 @@ def read_benchmark_records(file: Path) -> Iterator[BenchmarkRecord]:
 
 
 def _iter_parquet(file: Path) -> Iterator[Any]:
-    with pq.ParquetFile(file, pre_buffer=False) as table:
+    with open_parquet(file) as table:
         for batch in table.iter_batches(_BATCH):
             yield from batch.to_pylist()
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mics_ray.core.display import make_storable
+from mics_ray.io.parquet_files import open_parquet
 from mics_ray.io.records import is_picture_key, is_read_key
 from mics_ray.io.records.keys import ID_FIELDS, fold_key, names_picture
 
@@ -110,7 +111,7 @@ def read_embedded(stream: BinaryIO, place: EmbeddedPicture) -> bytes | str:
     Raises ``LookupError`` where there is none, and what pyarrow raises on a damaged file.
     """
     # The buffer: without it a whole column chunk, which may be the file, is read at once.
-    with pq.ParquetFile(stream, pre_buffer=False, buffer_size=2**20) as file:
+    with open_parquet(stream, buffer_size=2**20) as file:
         column = next(iter(find_picture_columns(file.schema_arrow)), None)
         if column is None:
             raise LookupError("no column of pictures")
@@ -122,7 +123,7 @@ def read_embedded(stream: BinaryIO, place: EmbeddedPicture) -> bytes | str:
 
 def read_row_id(stream: BinaryIO, place: EmbeddedPicture) -> str | None:
     """The id of the record that a picture stands in, if it has one. Raises what pyarrow raises on a damaged file."""
-    with pq.ParquetFile(stream, pre_buffer=False, buffer_size=2**20) as file:
+    with open_parquet(stream, buffer_size=2**20) as file:
         for name in list_id_columns(file.schema_arrow.names):
             for first, values in _iter_near(file, name, place.row - 1):
                 at = place.row - 1 - first

@@ -21,6 +21,7 @@ from mics_ray.io.embedded_pictures import (
     name_pictures,
 )
 from mics_ray.io.input_files import InputError, InputFile, open_input, open_stored
+from mics_ray.io.parquet_files import open_parquet
 from mics_ray.io.records import is_picture_key, is_read_key
 
 MAX_RECORD = 64 * 2**20
@@ -160,7 +161,7 @@ def read_parquet(file: InputFile, start: int, first: int) -> Iterator[Raw]:
     Of pictures in the file only the places are (:mod:`mics_ray.io.embedded_pictures`).
     """
     # pre_buffer would load the chosen columns of all row groups ahead of the reading, no buffer whole column chunks.
-    with open_stored(file.path) as stream, pq.ParquetFile(stream, pre_buffer=False, buffer_size=2**20) as parquet:
+    with open_stored(file.path) as stream, open_parquet(stream, buffer_size=2**20) as parquet:
         pictures = find_picture_columns(parquet.schema_arrow)
         if len(pictures) > 1:
             raise InputError(
@@ -204,7 +205,7 @@ def _find_missed(parquet: pq.ParquetFile) -> list[str]:
 
 def find_parquet(file: InputFile) -> Iterator[Places]:
     """Where each record that :func:`read_parquet` reads stands, from the file's footer."""
-    with open_stored(file.path) as stream, pq.ParquetFile(stream, pre_buffer=False) as parquet:
+    with open_stored(file.path) as stream, open_parquet(stream) as parquet:
         rows = parquet.metadata.num_rows
     for first in range(0, rows, _CHUNK):
         starts = np.arange(first, min(rows, first + _CHUNK))

@@ -19,6 +19,7 @@ from mics_ray.core.display import make_one_line
 from mics_ray.io.index.file_state import FileState, read_file_state
 from mics_ray.io.index.ids import IdSet, hash_id
 from mics_ray.io.index.shard_index import ShardEntry, ShardIndex
+from mics_ray.io.parquet_files import open_parquet
 from mics_ray.io.results.earlier_rows import Convert, UnknownSchema, make_converter
 from mics_ray.io.results.python_rows import list_rows
 from mics_ray.io.row_schema import BEFORE, SCHEMA
@@ -312,7 +313,7 @@ def _read_batches(
 ) -> Iterator[list[Any]]:
     """What ``take`` makes of one shard's rows, batch after batch, and of what brings them into the form of ``kind``."""
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
+        with open_parquet(path, page_checksum_verification=True) as file:
             schema = file.schema_arrow  # made anew at each look
             whole = list(dict.fromkeys(name.partition(".")[0] for name in columns))
             convert = make_converter(schema, kind.schema, kind.before, whole)

@@ -3,9 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 
-import pyarrow.parquet as pq
-
 from mics_ray.io.input_files import CasesGiven, InputFile, find_input_files, open_stored
+from mics_ray.io.parquet_files import open_parquet
 from mics_ray.io.readers import list_read_columns
 from mics_ray.io.records.keys import is_read_key, quote_text
 from mics_ray.io.sources import Format, detect_format, read_raw_records
@@ -38,7 +37,7 @@ def _iter_unread(file: InputFile) -> Iterator[tuple[str, int]]:
     form = detect_format(file)
     if form is Format.PARQUET:
         # Columns that are not read never come to be records.
-        with open_stored(file.path) as stream, pq.ParquetFile(stream, pre_buffer=False) as parquet:
+        with open_stored(file.path) as stream, open_parquet(stream) as parquet:
             read, rows = list_read_columns(parquet.schema_arrow), parquet.metadata.num_rows
             yield from ((name, rows) for name in parquet.schema_arrow.names if name not in read)
         return

@@ -9,6 +9,7 @@ import ray
 from mics_ray.config.keys import drop_hub_tokens
 from mics_ray.io.shards import ShardStore
 from mics_ray.io.without_pandas import spare_pandas
+from mics_ray.jobs.allocator import give_back_freed
 from mics_ray.jobs.collector import spare_collector
 from mics_ray.jobs.lock import wait_for_lock
 from mics_ray.jobs.row_writer import Row, RowWriter
@@ -45,12 +46,13 @@ class WriterActor:
         await self._rows.flush_rows()
 
     def _report_committed(self, rows: Sequence[Row]) -> None:
-        """Count and log cases that were just committed."""
+        """Count and log cases that were just committed; their memory is free then."""
         self._case_log.append_rows(rows)
         for row in rows:
             self._meters.add_count(metrics.CASES, 1, row["outcome"], row["quality"])
             for kind, count in count_lost_calls(row).items():
                 self._meters.add_count(metrics.LOST, count, kind)
+        give_back_freed()
 
     async def read_counts(self) -> dict[str, Any]:
         """The committed rows of the folder by outcome, and whether writing failed."""
