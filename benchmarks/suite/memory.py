@@ -40,7 +40,7 @@ def measure_figures(setting: Setting) -> Iterator[Figure]:
         yield make_figure(f"{role}: growth in 100,000 cases", grown.megabytes * a_share, "MB", NO_OP, Goal("<=", 10))
         yield make_figure(f"{role}: more handles", grown.handles, "", NO_OP, Goal("<=", 1))
         yield make_figure(f"{role}: more threads", grown.threads, "", NO_OP, Goal("<=", 1))
-    cases = setting.choose(8000, 1500)
+    cases = setting.choose(5000, 1500)
     watch = run_searched(setting, cases)
     for role in ROLES:
         grown = measure_growth(watch, role)
