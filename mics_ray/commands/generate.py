@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from mics_ray.runtime.monitor.progress import Progress
 
 
+MANY_ROWS = 50_000
+"""The account of as many takes some seconds."""
+
+
 def run_generate(argv: Sequence[str]) -> int:
     """Compose, check, search; returns the exit code."""
     spare_collector()
@@ -67,6 +71,8 @@ def generate(config: Config) -> int:
         # A run with nothing left to do asks no model, so starting it again costs nothing.
         if job.pending:
             job, end = _search_pending(job, progress)
+        if job.records >= MANY_ROWS:
+            progress.show_phase("adding up the rows of the run")
         try:
             end, summary = account_for_run(job, end, uses_simulated_models(config))
             progress.show_phase(f"ended with exit code {end.code} {end.message}")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -304,8 +304,14 @@ def _list_leaves(file: pq.ParquetFile, columns: Sequence[str]) -> list[str]:
     """The columns and parts of columns as Parquet names them, with the levels of lists."""
     if all("." not in name for name in columns):
         return list(columns)
-    paths = [file.schema.column(at).path for at in range(len(file.schema))]
-    return [path for path in paths if f"{re.sub(_LEVELS, '', path)}.".startswith(tuple(f"{one}." for one in columns))]
+    schema = file.schema
+    return _choose_leaves(tuple(schema.column(at).path for at in range(len(schema))), tuple(columns))
+
+
+@lru_cache(16)  # the shards of a folder have the same columns
+def _choose_leaves(paths: Sequence[str], columns: Sequence[str]) -> list[str]:
+    begins = tuple(f"{one}." for one in columns)
+    return [path for path in paths if f"{re.sub(_LEVELS, '', path)}.".startswith(begins)]
 
 
 def _read_batches(
@@ -319,8 +325,8 @@ def _read_batches(
             convert = make_converter(schema, kind.schema, kind.before, whole)
             missing = file.metadata.num_rows
             present = [name for name in whole if name in schema.names] if convert else _list_leaves(file, columns)
-            # Threads cost more than they spare where one column of some rows is read.
-            for batch in file.iter_batches(_BATCH, columns=present, use_threads=len(present) > 1):
+            # Threads cost more than they spare: a shard has some rows.
+            for batch in file.iter_batches(_BATCH, columns=present, use_threads=False):
                 missing -= batch.num_rows
                 yield take(batch, convert)
             if missing:  # page headers have no checksum, and a damaged one can end the reading early
