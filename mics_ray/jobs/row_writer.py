@@ -3,15 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from mics_ray.io.shards import ShardStore
 
 Row = dict[str, Any]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +51,6 @@ class RowWriter:
         self._started = self._oldest = time.monotonic()
         self._full = asyncio.Event()
         self._committing = asyncio.Lock()
-        # One thread for all: to write a shard takes 40 MB for a moment, of which each thread's allocator keeps some.
-        self._thread = ThreadPoolExecutor(1, "commits")
         self._flusher: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
 
@@ -85,7 +81,7 @@ class RowWriter:
                 return
             rows = [row for row, _ in batch]
             try:
-                fresh = await self._run_in_thread(self._commit_batch, rows)
+                fresh = await asyncio.to_thread(self._commit_batch, rows)
             except Exception as error:
                 self.failure = error
                 for _, committed in batch:
@@ -97,16 +93,13 @@ class RowWriter:
                     committed.set_result(None)
             # After the callers are told: their places are free while the report is written.
             if self._report is not None:
-                await self._run_in_thread(self._report, fresh)
+                await asyncio.to_thread(self._report, fresh)
 
     async def close(self) -> None:
         """Commit what waits. Raises the error of any commit that failed."""
         await self.flush_rows()
         if self.failure is not None:
             raise self.failure
-
-    async def _run_in_thread(self, work: Callable[[list[Row]], T], rows: list[Row]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, rows)
 
     def _commit_batch(self, rows: list[Row]) -> list[Row]:
         if self._complete is not None:

@@ -36,6 +36,17 @@ print(*sorted(set({HEAVY!r}) & set(sys.modules)))
     assert done.stdout.split() == []
 
 
+def test_a_search_worker_loads_no_http_client() -> None:
+    """Nor with the modules of the actors whose handles it has, which Ray loads in it."""
+    program = """
+import sys
+import mics_ray.runtime.driver.search_worker, mics_ray.runtime.driver.endpoint_actor, mics_ray.runtime.driver.writer
+print(*sorted({"aiohttp", "openai", "httpx2", "pandas"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPO, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_the_public_names_load_what_they_need_and_no_more() -> None:
     """All but ``read_rows`` load nothing heavy; that one loads pyarrow when it is first asked for."""
     program = f"""
