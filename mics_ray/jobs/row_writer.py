@@ -3,13 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from mics_ray.io.shards import ShardStore
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class RowWriter:
         self._started = self._oldest = time.monotonic()
         self._full = asyncio.Event()
         self._committing = asyncio.Lock()
+        # One thread for all: the allocator keeps freed memory for each thread.
+        self._thread = ThreadPoolExecutor(1, "commits")
         self._flusher: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
 
@@ -81,7 +85,7 @@ class RowWriter:
                 return
             rows = [row for row, _ in batch]
             try:
-                fresh = await asyncio.to_thread(self._commit_batch, rows)
+                fresh = await self._run_in_thread(self._commit_batch, rows)
             except Exception as error:
                 self.failure = error
                 for _, committed in batch:
@@ -93,13 +97,16 @@ class RowWriter:
                     committed.set_result(None)
             # After the callers are told: their places are free while the report is written.
             if self._report is not None:
-                await asyncio.to_thread(self._report, fresh)
+                await self._run_in_thread(self._report, fresh)
 
     async def close(self) -> None:
         """Commit what waits. Raises the error of any commit that failed."""
         await self.flush_rows()
         if self.failure is not None:
             raise self.failure
+
+    async def _run_in_thread(self, work: Callable[[list[Row]], T], rows: list[Row]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, rows)
 
     def _commit_batch(self, rows: list[Row]) -> list[Row]:
         if self._complete is not None:
