@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.input import write_jsonl
 from benchmarks.starts import ROOT, ROWS_PER_SHARD, run_measured
-from mics_ray.io.shards import CASES, RESULTS
+from mics_ray.io.shards.kind import CASES
+from mics_ray.io.shards.reading import RESULTS
 from tests.support.run_folders import make_run, row
 
 ROWS = 200_000

@@ -23,7 +23,7 @@ import yaml
 from rich.console import Console
 
 from mics_ray.errors import EXIT_STOPPED
-from mics_ray.io.shards import iter_rows
+from mics_ray.io.shards.reading import iter_rows
 from mics_ray.local import chat_protocol, server
 from mics_ray.local.phantoms import write_cases
 from tests.support.faulty_provider import TRANSIENT, FaultyProvider

@@ -21,7 +21,9 @@ from mics_ray.io.packed_blocks import join_pieces, read_pieces
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import Stamp, rejected_row
 from mics_ray.io.scan import scan_cases
-from mics_ray.io.shards import CASES, RESULTS, ShardStore
+from mics_ray.io.shards.kind import CASES
+from mics_ray.io.shards.reading import RESULTS
+from mics_ray.io.shards.store import ShardStore
 from tests.support.provider import Provider
 
 ROOT = Path(__file__).resolve().parents[1]

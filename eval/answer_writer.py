@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from eval.types import Kind
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.jobs.row_writer import DEFAULT_POLICY, CommitPolicy, Row, RowWriter
 
 Score = Callable[[Sequence[str], Sequence[str]], list[float]]

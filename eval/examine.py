@@ -11,18 +11,16 @@ from eval.prepare import Work
 from eval.progress import progress_line
 from eval.rows import ANSWERS
 from mics_ray.assemble.locations import list_models
-from mics_ray.errors import EXIT_OK, RefusedRun
-from mics_ray.io.shards import ShardStore
+from mics_ray.errors import EXIT_OK
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.jobs.job_end import ENDS, JobEnd, describe_end
 from mics_ray.jobs.stop_signal import StopSignal
-from mics_ray.jobs.window import POLL_S, make_rows
+from mics_ray.jobs.window import make_rows
 from mics_ray.runtime.driver.model_clients import DRAIN_S, ActorHandles, ModelClients, StartReplicas, start_models
 from mics_ray.runtime.monitor.progress import Progress
+from mics_ray.runtime.serving.engine_start import await_engines, try_engines
 from mics_ray.runtime.serving.fetching import fetch_models
-from mics_ray.runtime.serving.model_actors import remote_replicas, start_replicas
-from mics_ray.runtime.serving.picture_refs import PictureRefs
-from mics_ray.runtime.serving.replica_state import ReplicaDown
-from mics_ray.runtime.serving.trial_requests import try_engines
+from mics_ray.runtime.serving.model_actors import start_replicas
 
 
 def answer_pending(work: Work, progress: Progress, replicas: StartReplicas = start_replicas) -> JobEnd:
@@ -51,7 +49,7 @@ async def _answer_on_cluster(work: Work, progress: Progress, replicas: StartRepl
     answers = AnswerWriter(ShardStore(work.folder.results, ANSWERS), _choose_scorer(work))
     try:
         progress.show_phase(f"loading {', '.join(actors.replicas) or 'no engine'}")
-        await _wait_for_engines(actors, stop, str(work.folder.logs))
+        await asyncio.to_thread(await_engines, actors.replicas, stop.raise_if_asked, str(work.folder.logs))
         trials = await build_trials(work)
         await asyncio.to_thread(try_engines, trials, actors.replicas, stop.raise_if_asked)
         progress.show_phase(f"asking {len(work.pending)} items")
@@ -99,18 +97,3 @@ async def _await_quietly(reference: Any) -> None:
 
 async def _await_reference(reference: Any) -> Any:
     return await reference
-
-
-async def _wait_for_engines(actors: ActorHandles, stop: StopSignal, logs: str) -> None:
-    """Wait for all engines; one that cannot start, or a stop, ends the wait."""
-    replicas = [one for handles in actors.replicas.values() for one in remote_replicas(handles, PictureRefs())]
-    # All at once: engines load side by side, and the first that fails is told.
-    waiting = {asyncio.ensure_future(replica.ready()) for replica in replicas}
-    while waiting:
-        done, waiting = await asyncio.wait(waiting, timeout=POLL_S)
-        for one in done:
-            try:
-                one.result()
-            except ReplicaDown as error:
-                raise RefusedRun(f"an engine did not start: {error}; see {logs}") from None
-        stop.raise_if_asked()

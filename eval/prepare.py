@@ -23,7 +23,8 @@ from mics_ray.config.schema import Config, DataConfig, Engine, ModelConfig, Sear
 from mics_ray.core.seeds import derive_seed
 from mics_ray.errors import RefusedRun
 from mics_ray.io.rows import Stamp
-from mics_ray.io.shards import ShardError, committed_ids
+from mics_ray.io.shards.committed import committed_ids
+from mics_ray.io.shards.kind import ShardError
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
 from mics_ray.models.engine.adapter import fingerprint_model
 from mics_ray.models.engine.checkpoint import check_checkpoint, fetch_small_files, read_tiling

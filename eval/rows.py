@@ -8,7 +8,7 @@ from eval.types import Answered, OwnChain
 from mics_ray.core.display import make_value_storable
 from mics_ray.core.types import Usage
 from mics_ray.io.rows import Stamp
-from mics_ray.io.shards import RowKind
+from mics_ray.io.shards.kind import RowKind
 
 SCHEMA_VERSION = 2
 

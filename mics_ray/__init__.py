@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mics_ray.core.search import SearchResult, search_case
     from mics_ray.core.tree import SearchTree
     from mics_ray.core.types import Case, Note, Outcome, Verdict, Vote
-    from mics_ray.io.shards import read_rows
+    from mics_ray.io.shards.reading import read_rows
 
 __version__ = "0.3.0"
 
@@ -44,7 +44,7 @@ _HOMES = {
     "mics_ray.core.search": ("SearchResult", "search_case"),
     "mics_ray.core.tree": ("SearchTree",),
     "mics_ray.core.types": ("Case", "Note", "Outcome", "Verdict", "Vote"),
-    "mics_ray.io.shards": ("read_rows",),
+    "mics_ray.io.shards.reading": ("read_rows",),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -15,7 +15,7 @@ from mics_ray.assemble.case_search import run_case
 from mics_ray.assemble.locations import group_by_provider
 from mics_ray.assemble.panel import PanelBuilder, build_strategy
 from mics_ray.io.rows import Stamp, result_row
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.jobs.collector import spare_collector
 from mics_ray.jobs.row_writer import Row, RowWriter
 from mics_ray.jobs.stop_signal import StopSignal

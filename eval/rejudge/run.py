@@ -26,7 +26,8 @@ from mics_ray.assemble.probe import probe_models
 from mics_ray.config.schema import Config, Engine, SearchConfig
 from mics_ray.core.types import Usage
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
-from mics_ray.io.shards import ShardError, has_shards, iter_rows
+from mics_ray.io.shards.kind import ShardError
+from mics_ray.io.shards.reading import has_shards, iter_rows
 from mics_ray.jobs.generation import serve_simulated_models
 from mics_ray.jobs.job_end import ENDS, JobEnd, describe_end, describe_model
 from mics_ray.jobs.run_folder import RunFolder, hold_folder

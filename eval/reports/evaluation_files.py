@@ -8,7 +8,8 @@ import yaml
 
 from eval.rows import ANSWERS
 from mics_ray.errors import RefusedRun
-from mics_ray.io.shards import ShardError, iter_rows
+from mics_ray.io.shards.kind import ShardError
+from mics_ray.io.shards.reading import iter_rows
 
 
 def read_evaluation_config(folder: Path) -> dict[str, Any]:

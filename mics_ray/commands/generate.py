@@ -51,7 +51,7 @@ def generate(config: Config) -> int:
     # Each import waits until it is needed: a wrong configuration is refused before the HTTP client and Ray are loaded.
     _check(config)
     from mics_ray.assemble.entry_checks import list_warnings
-    from mics_ray.io.shards import ShardError
+    from mics_ray.io.shards.kind import ShardError
     from mics_ray.jobs.generation import prepare_generation, uses_simulated_models
     from mics_ray.jobs.job_end import JobEnd
     from mics_ray.jobs.run_account import account_for_run

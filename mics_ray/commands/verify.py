@@ -94,7 +94,7 @@ def _check_and_repair(run: Path, repair: bool, console: Console) -> int:
 def _repair_rows(run: Path, found: ResultsCheck, console: Console, stop: StopSignal) -> None:
     """Set damaged shards aside and rebuild what the record holds; says what could not be."""
     from mics_ray.io.index.shard_index import INDEX
-    from mics_ray.io.shards import RESULTS
+    from mics_ray.io.shards.reading import RESULTS
     from mics_ray.jobs.run_folder import RunFolder
     from mics_ray.replay.replay_config import compose_recorded
     from mics_ray.replay.run import rebuild_rows

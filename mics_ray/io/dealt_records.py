@@ -37,7 +37,7 @@ class LeftOut:
     """A record that brings an id whose row is there, which its reader did not parse.
 
     It is done unless an earlier record brings the same id, of which its reader knows nothing. ``hashed``: the id's
-    :func:`mics_ray.io.shards.hash_id`; ``part``: the number of the part from 0; ``position``: the record's.
+    :func:`mics_ray.io.index.ids.hash_id`; ``part``: the number of the part from 0; ``position``: the record's.
     """
 
     hashed: int

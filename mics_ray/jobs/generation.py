@@ -21,7 +21,9 @@ from mics_ray.io.packed_blocks import join_pieces, read_pieces
 from mics_ray.io.results.failed_rows import set_failed_rows_aside, unfailed_ids
 from mics_ray.io.rows import Stamp
 from mics_ray.io.scan import PlacedRecord, Scan, look_for_pictures
-from mics_ray.io.shards import Committed, ShardError, has_shards, keep_index, read_committed
+from mics_ray.io.shards.committed import Committed, keep_index, read_committed
+from mics_ray.io.shards.kind import ShardError
+from mics_ray.io.shards.reading import has_shards
 from mics_ray.jobs.lock import LockHeld, wait_for_lock
 from mics_ray.jobs.run_folder import LOCK_PATIENCE_S, WRITER_LOCK, RunFolder, hold_folder
 from mics_ray.local.launch import simulated_server

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 
 Row = dict[str, Any]
 T = TypeVar("T")

@@ -25,7 +25,7 @@ def account_for_run(job: GenerationJob, end: JobEnd, simulated: bool) -> tuple[J
     """Write ``summary.json`` over all starts of a run. Returns its content, and the end that the run deserves.
 
     A run that did all its cases, but in which a model never answered or no case was searched, ends with 75.
-    Raises :class:`~mics_ray.io.shards.ShardError`.
+    Raises :class:`~mics_ray.io.shards.kind.ShardError`.
     """
     # A run that was interrupted has one account over all its starts.
     earlier = read_json_object(job.folder.summary)

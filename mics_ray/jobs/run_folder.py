@@ -9,7 +9,8 @@ from typing import Any
 
 from mics_ray.config.identity import digest_identity, list_differences
 from mics_ray.errors import LockedRun, RefusedRun
-from mics_ray.io.shards import CASES, RESULTS, RowKind, has_shards, iter_rows
+from mics_ray.io.shards.kind import CASES, RowKind
+from mics_ray.io.shards.reading import RESULTS, has_shards, iter_rows
 from mics_ray.jobs.lock import LockHeld, RunLock, has_record_locks
 from mics_ray.private_files import make_private_folder, read_json_object, write_private
 
@@ -73,7 +74,7 @@ class RunFolder:
     def bind_identity(self, view: dict[str, Any], config: str, setting: str, kind: RowKind = CASES) -> None:
         """Make the folder one of ``view``: see :meth:`refuse_other` and :meth:`write_identity`.
 
-        A folder without rows binds nobody. Raises :class:`RefusedRun`, :class:`mics_ray.io.shards.ShardError`.
+        A folder without rows binds nobody. Raises :class:`RefusedRun`, :class:`mics_ray.io.shards.kind.ShardError`.
         """
         if has_shards(self.results):
             self.refuse_other(view, setting, kind)
@@ -82,7 +83,7 @@ class RunFolder:
     def refuse_other(self, view: dict[str, Any], setting: str, kind: RowKind = CASES) -> None:
         """Rows of one configuration never stand beside rows of another; ``setting`` names the folder in the message.
 
-        Raises :class:`RefusedRun`, :class:`mics_ray.io.shards.ShardError`.
+        Raises :class:`RefusedRun`, :class:`mics_ray.io.shards.kind.ShardError`.
         """
         if changed := self.list_changes(view, kind):
             lines = "\n".join(f"  {line}" for line in changed)
@@ -94,7 +95,7 @@ class RunFolder:
         """What ``view`` changes against the view that made the rows; a line for each name.
 
         That one is in identity.json. Where it is lost the rows tell whether they are of another, and not in what.
-        Raises :class:`mics_ray.io.shards.ShardError`.
+        Raises :class:`mics_ray.io.shards.kind.ShardError`.
         """
         # In words where it can be: digests alone would say that something differs, and not what.
         if known := read_json_object(self.root / IDENTITY):

@@ -12,7 +12,8 @@ from mics_ray.config.schema import Config, Price
 from mics_ray.core.types import Usage
 from mics_ray.errors import RefusedRun
 from mics_ray.io.rows import add_usage
-from mics_ray.io.shards import ShardError, iter_rows
+from mics_ray.io.shards.kind import ShardError
+from mics_ray.io.shards.reading import iter_rows
 from mics_ray.models.chat.rate_limiter import RateLimits
 from mics_ray.models.replies.pricing import cost_usd
 from mics_ray.plan.config import AssumedCall, PlanConfig

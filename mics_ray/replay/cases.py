@@ -14,7 +14,7 @@ from mics_ray.core.tree import SearchTree
 from mics_ray.core.types import Case
 from mics_ray.io.cases import RecordPlace, Rejection, Span, read_places
 from mics_ray.io.rows import Stamp, rejected_row, result_row
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.jobs.row_writer import CommitPolicy, Row, RowWriter
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.jobs.window import make_rows

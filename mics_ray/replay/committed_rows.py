@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mics_ray.io.shards import iter_rows
+from mics_ray.io.shards.reading import iter_rows
 from mics_ray.replay.lost_calls import LostCalls, find_lost_calls
 
 NOT_CANONICAL = {
@@ -56,7 +56,7 @@ def _drop_run_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_committed(results: Path) -> CommittedRun:
-    """Read a run's rows. Raises :class:`mics_ray.io.shards.ShardError`."""
+    """Read a run's rows. Raises :class:`mics_ray.io.shards.kind.ShardError`."""
     found = CommittedRun()
     for row in iter_rows(results):
         case = row["case_id"]
@@ -67,7 +67,7 @@ def read_committed(results: Path) -> CommittedRun:
 
 
 def compare_rows(results: Path, run: CommittedRun) -> Comparison:
-    """Hold the rows of a replay against the run's. Raises :class:`mics_ray.io.shards.ShardError`."""
+    """Hold the rows of a replay against the run's. Raises :class:`mics_ray.io.shards.kind.ShardError`."""
     told = Comparison()
     for row in iter_rows(results):
         case = row["case_id"]

@@ -21,7 +21,9 @@ from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import InputError, Survey, survey_cases
 from mics_ray.io.results.summary import summarise_results
 from mics_ray.io.rows import Stamp
-from mics_ray.io.shards import ShardError, ShardStore, committed_ids
+from mics_ray.io.shards.committed import committed_ids
+from mics_ray.io.shards.kind import ShardError
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.jobs.generation import uses_simulated_models
 from mics_ray.jobs.run_folder import RunFolder, hold_folder
 from mics_ray.jobs.stop_signal import StopSignal

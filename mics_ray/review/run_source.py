@@ -8,7 +8,8 @@ from typing import Any
 from mics_ray.assemble.locations import JUDGE
 from mics_ray.assemble.recorded_config import find_recorded_pictures, read_recorded_config, read_recorded_view
 from mics_ray.errors import RefusedRun
-from mics_ray.io.shards import ShardError, has_shards, iter_rows
+from mics_ray.io.shards.kind import ShardError
+from mics_ray.io.shards.reading import has_shards, iter_rows
 from mics_ray.models.pictures.windows import View
 from mics_ray.private_files import read_json_object
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mics_ray.errors import EXIT_OK, EXIT_REFUSED
-from mics_ray.io.shards import iter_rows
+from mics_ray.io.shards.reading import iter_rows
 from mics_ray.review.report import make_report
 from mics_ray.review.run_source import open_source
 from tests.support.browser import CHROMIUM, file_address, open_page, start_browser

@@ -15,7 +15,7 @@ from eval.prepare import prepare_evaluation
 from eval.rows import ANSWERS
 from eval.run import evaluate_model
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun
-from mics_ray.io.shards import iter_rows
+from mics_ray.io.shards.reading import iter_rows
 from mics_ray.jobs.generation import serve_simulated_models
 from mics_ray.local.findings import FINDINGS
 from mics_ray.local.phantoms import write_cases

@@ -12,7 +12,7 @@ from mics_ray.config.compose import compose_config
 from mics_ray.core.reading.words import matches_gold
 from mics_ray.core.types import Verdict
 from mics_ray.io.rows import read_trees
-from mics_ray.io.shards import iter_rows
+from mics_ray.io.shards.reading import iter_rows
 from mics_ray.local.phantoms import write_cases
 from tests.support.closed_network import WatchedRun, possible, run_watched
 from tests.support.program import command, generate

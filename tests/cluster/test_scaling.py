@@ -14,7 +14,7 @@ import ray
 
 from mics_ray.config.compose import compose_config
 from mics_ray.config.schema import Config, InternDefaults, ModelConfig
-from mics_ray.io.shards import iter_rows
+from mics_ray.io.shards.reading import iter_rows
 from mics_ray.jobs.generation import prepare_generation, serve_simulated_models
 from mics_ray.models.types import Request
 from mics_ray.runtime.driver.run import search_job

@@ -10,7 +10,7 @@ import ray
 from mics_ray.config.compose import compose_config
 from mics_ray.errors import EXIT_OK
 from mics_ray.io.rows import read_trees, read_usage
-from mics_ray.io.shards import iter_rows
+from mics_ray.io.shards.reading import iter_rows
 from mics_ray.jobs.generation import prepare_generation, serve_simulated_models
 from mics_ray.runtime.driver.run import search_job
 from mics_ray.runtime.monitor.progress import Progress, Snapshot

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from eval.rows import ANSWERS
-from mics_ray.io.shards import iter_rows
+from mics_ray.io.shards.reading import iter_rows
 from mics_ray.local.phantoms import write_cases
 from tests.support.fake_internvl import STEPS, argument, calls, make_checkout, make_export, make_model
 from tests.support.original_form import write_original_form

@@ -17,7 +17,7 @@ from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK
 from mics_ray.io.results.failed_rows import set_failed_rows_aside, unfailed_ids
 from mics_ray.io.results.results_check import check_results
 from mics_ray.io.results.summary import ResultsTally, summarise_results
-from mics_ray.io.shards import list_shards
+from mics_ray.io.shards.reading import list_shards
 from mics_ray.jobs.generation import prepare_generation
 from mics_ray.jobs.run_folder import IDENTITY, RunFolder
 from mics_ray.jobs.stop_signal import StopSignal

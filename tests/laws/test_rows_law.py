@@ -14,7 +14,8 @@ from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, Usage, Verdict, Vote
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import Stamp, read_trees, rejected_row, result_row
-from mics_ray.io.shards import ShardStore, iter_rows
+from mics_ray.io.shards.reading import iter_rows
+from mics_ray.io.shards.store import ShardStore
 from tests.support.version_2 import rewrite_as_version_2
 
 TEXT = st.text(st.characters(), max_size=12)

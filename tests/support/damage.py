@@ -7,7 +7,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from mics_ray.io.shards import ShardError, iter_rows
+from mics_ray.io.shards.kind import ShardError
+from mics_ray.io.shards.reading import iter_rows
 
 
 def flip(path: Path, column: str) -> None:

@@ -10,7 +10,7 @@ from eval.rows import ANSWERS, answer_row
 from eval.types import Answered, Item, Kind
 from mics_ray.core.types import Failure, Usage, Verdict
 from mics_ray.io.rows import Stamp
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 
 VERDICTS = {
     "r": Verdict.RIGHT, "l": Verdict.RIGHT, "w": Verdict.WRONG, "n": Verdict.WRONG, "u": Verdict.UNKNOWN,

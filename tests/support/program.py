@@ -10,7 +10,7 @@ from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from typing import Any
 
-from mics_ray.io.shards import iter_rows
+from mics_ray.io.shards.reading import iter_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 

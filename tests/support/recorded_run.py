@@ -17,7 +17,7 @@ from mics_ray.config.schema import Config
 from mics_ray.core.types import Case
 from mics_ray.io.cases import Rejection
 from mics_ray.io.rows import rejected_row, result_row
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.jobs.generation import GenerationJob, prepare_generation
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.roles import UsageMeter

@@ -15,7 +15,7 @@ from mics_ray.core.search import SearchResult
 from mics_ray.core.tree import Node, SearchTree, grade_quality
 from mics_ray.core.types import Case, Continuation, Outcome
 from mics_ray.io.rows import Stamp, result_row
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from tests.support.fake_panel import votes
 from train.export.config import ExportJob
 

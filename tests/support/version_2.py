@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mics_ray.io.row_schema import SCHEMA
-from mics_ray.io.shards import list_shards, read_shard
+from mics_ray.io.shards.reading import list_shards, read_shard
 from tests.support.recorded_run import write_cases
 
 DATA = Path(__file__).parents[1] / "data/version_2"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import mics_ray
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from tests.support.run_folders import row
 
 REPO = Path(__file__).parents[2]

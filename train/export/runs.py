@@ -10,7 +10,8 @@ from mics_ray.assemble.recorded_config import find_recorded_pictures, read_recor
 from mics_ray.core.display import make_storable
 from mics_ray.errors import RefusedRun
 from mics_ray.io.index.file_state import FileState, read_file_state
-from mics_ray.io.shards import ShardError, list_shards, read_shard
+from mics_ray.io.shards.kind import ShardError
+from mics_ray.io.shards.reading import list_shards, read_shard
 from mics_ray.models.pictures.windows import AUTO, View
 from mics_ray.private_files import read_json_object
 from mics_ray.review.marks.verdicts import NO_REVIEWS, RunReviews, read_reviews
@@ -34,9 +35,10 @@ class Run:
     reviews: RunReviews = NO_REVIEWS
 
     def iter_rows(self, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """The rows, the same at every reading, with ``columns`` at least, see :func:`~mics_ray.io.shards.read_shard`.
+        """The rows, the same at every reading, with ``columns`` at least.
 
-        Raises :class:`RefusedRun` for a shard that is damaged, or another than when the export began.
+        See :func:`~mics_ray.io.shards.reading.read_shard`. Raises :class:`RefusedRun` for a shard that is damaged, or
+        another than when the export began.
         """
         for path, state in self.shards:
             if read_file_state(path) != state:

@@ -8,7 +8,9 @@ import pyarrow.parquet as pq
 
 from mics_ray.core.types import Outcome
 from mics_ray.io.index.ids import IdSet
-from mics_ray.io.shards import ShardError, iter_rows, list_shards, write_table
+from mics_ray.io.shards.kind import ShardError
+from mics_ray.io.shards.reading import iter_rows, list_shards
+from mics_ray.io.shards.store import write_table
 from mics_ray.private_files import make_private_folder, sync_folder
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from mics_ray.io.index.ids import IdSet
 from mics_ray.io.input_files import CasesGiven
 from mics_ray.io.scan import find_raw_id, read_raw_part, scan_cases
-from mics_ray.io.shards import CASES, RowKind, ShardError, list_shards, read_keys
+from mics_ray.io.shards.kind import CASES, RowKind, ShardError
+from mics_ray.io.shards.reading import list_shards, read_keys
 
 EXAMPLES = 10
 """Ids of each kind that are kept as examples."""

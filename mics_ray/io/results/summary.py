@@ -9,7 +9,8 @@ from typing import Any
 from mics_ray.core.leaks import Leak
 from mics_ray.core.types import KEPT_OUTCOMES, LeakVerdict, Usage
 from mics_ray.io.rows import USAGE_FIELDS, add_usage
-from mics_ray.io.shards import ShardError, iter_rows, list_shards, read_shard
+from mics_ray.io.shards.kind import ShardError
+from mics_ray.io.shards.reading import iter_rows, list_shards, read_shard
 
 TALLY_COLUMNS = ["outcome", "quality", "usage"]
 

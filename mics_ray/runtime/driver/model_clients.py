@@ -2,9 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Container, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import ray
+from ray.exceptions import RayError
 
 from mics_ray.assemble.locations import group_by_provider
 from mics_ray.config.schema import Config
@@ -19,6 +23,8 @@ StartReplicas = Callable[[Config, str, str], Mapping[str, list[Any]]]
 """Starts what is served here, from the configuration, the folder of replies and the log folder: handles by entry."""
 DRAIN_S = 15.0
 """How long paid calls in flight may take to be answered and stored when a job ends or is stopped."""
+ANSWER_S = 2.0
+"""How long endpoints may take to tell what they counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,16 @@ def start_models(
         for number, (provider, entries) in enumerate(group_by_provider(config).items())
     }
     return ActorHandles(endpoints, replicas(config, cache_folder, log_folder))
+
+
+def read_waiting(handles: ActorHandles) -> dict[str, float]:
+    """Seconds that the calls of each entry waited for a permit; of providers that answer."""
+    asked = [endpoint.read_waiting.remote() for endpoint in handles.endpoints.values()]
+    waited: dict[str, float] = {}
+    with suppress(RayError):
+        for one in ray.get(ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S)[0]) if asked else []:
+            waited |= one
+    return waited
 
 
 class ModelClients:

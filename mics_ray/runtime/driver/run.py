@@ -1,10 +1,9 @@
 """The driver: starts the actors, feeds the workers, watches, and ends with an account that is true."""
 
-import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any
@@ -13,9 +12,8 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from mics_ray.assemble.locations import list_models
-from mics_ray.assemble.trial import Trial, build_trials
+from mics_ray.assemble.trial import build_trials
 from mics_ray.config.schema import Config
-from mics_ray.core.display import make_one_line
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, RefusedRun, Stopped, find_exit_code
 from mics_ray.io.input_files import InputError
 from mics_ray.jobs.generation import GenerationJob, look_again
@@ -23,17 +21,17 @@ from mics_ray.jobs.job_end import JobEnd, describe_refusal
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.models.participation import find_silent
 from mics_ray.runtime.driver.head_watch import HeadLost, HeadWatch, abandon_ray, watch_head
-from mics_ray.runtime.driver.model_clients import DRAIN_S, ActorHandles, StartReplicas, start_models
+from mics_ray.runtime.driver.model_clients import DRAIN_S, ActorHandles, StartReplicas, read_waiting, start_models
 from mics_ray.runtime.driver.worker_pool import WorkerPool
 from mics_ray.runtime.driver.writer import start_writer
 from mics_ray.runtime.monitor.heartbeat import Heartbeat
-from mics_ray.runtime.monitor.latency import LATENCIES, merge_buckets
+from mics_ray.runtime.monitor.latency import LATENCIES, note_latencies
 from mics_ray.runtime.monitor.progress import Progress, Snapshot
+from mics_ray.runtime.serving.engine_start import LostEngine, await_engines, try_engines
 from mics_ray.runtime.serving.fetching import LostFetch, fetch_models
 from mics_ray.runtime.serving.fleet import Fleet
 from mics_ray.runtime.serving.model_actors import start_replicas
 from mics_ray.runtime.serving.replica_policy import worker_count
-from mics_ray.runtime.serving.trial_requests import try_engines
 
 log = logging.getLogger(__name__)
 
@@ -107,40 +105,29 @@ class _Driver:
         self._wait_for([counts, *(endpoint.read_stats.remote() for endpoint in models.endpoints.values())])
         self._at_start = Counter(ray.get(counts)["outcomes"])
         # Waited for last: engines load for minutes, and an actor that cannot start at all should be known before.
-        engines = {replica.ready.remote(): name for name, handles in models.replicas.items() for replica in handles}
-        if engines:
-            self._progress.show_phase(f"loading {len(engines)} engine(s): {', '.join(models.replicas)}")
-            trials = self._build_trials()  # while they load
-            self._wait_for_engines(engines, logs)
-            self._progress.show_phase("asking each engine for an answer to the largest cases")
-            try_engines(trials, models.replicas, self._look_up)
+        if any(models.replicas.values()):
+            self._start_engines(models.replicas, logs)
 
-    def _build_trials(self) -> list[Trial]:
+    def _start_engines(self, replicas: Mapping[str, Sequence[Any]], logs: str) -> None:
+        count = sum(map(len, replicas.values()))
+        self._progress.show_phase(f"loading {count} engine(s): {', '.join(replicas)}")
         try:
-            return build_trials(self._job.config, self._job.iter_pending())
+            trials = build_trials(self._job.config, self._job.iter_pending())  # while they load
         except InputError as error:
             raise RefusedRun(str(error)) from None
-
-    def _wait_for_engines(self, engines: Mapping[Any, str], logs: str) -> None:
-        """Wait for ``engines``, entries by the reply that is waited for. Raises :class:`RefusedRun`."""
-        left = list(engines)
-        while left:
-            done, left = ray.wait(left, timeout=POLL_S)
-            for one in done:
-                try:
-                    ray.get(one)
-                except RayError as error:
-                    if self._head.confirm_lost():
-                        raise HeadLost(self._head.message) from None
-                    raise RefusedRun(f"{_describe_error(error, engines[one])}; see {logs}") from None
-            self._look_up()
+        try:
+            await_engines(replicas, self._look_up, logs)
+        except LostEngine:
+            self._raise_if_head_lost()
+            raise
+        self._progress.show_phase("asking each engine for an answer to the largest cases")
+        try_engines(trials, replicas, self._look_up)
 
     def _fetch_models(self, config: Config) -> Config:
         try:
             return fetch_models(config, str(self._job.folder.root), self._look_up, self._progress.show_phase)
         except LostFetch:
-            if self._head.confirm_lost():
-                raise HeadLost(self._head.message) from None
+            self._raise_if_head_lost()
             raise
 
     def search_cases(self) -> JobEnd:
@@ -261,27 +248,17 @@ class _Driver:
         ray.wait(ends, num_returns=len(ends), timeout=drain_s + 5)
 
     def _note_latencies(self) -> None:
-        """Write the latencies that a later job can be planned from; on a full disk the file is missing."""
-        latencies = merge_buckets(state.latencies for state in self._pool.states)
-        if latencies and self._fleet is not None:
-            replicas = {name: len(handles) for name, handles in self._fleet.replicas.items()}
-            noted = {"search_seconds": self._search_seconds(), "replicas": replicas, "latencies": latencies}
-            noted["waited_s"] = self._read_waiting()
-            try:
-                self._job.folder.write_file(LATENCIES, json.dumps(noted))
-            except OSError as error:
-                log.warning("%s is not written (%s)", LATENCIES, error.strerror)
-
-    def _read_waiting(self) -> dict[str, float]:
-        """Seconds that the calls of each entry waited for a permit; of providers that can still be asked."""
-        if self._handles is None or self._head.lost:
-            return {}
-        asked = [endpoint.read_waiting.remote() for endpoint in self._handles.endpoints.values()]
-        waited: dict[str, float] = {}
-        with suppress(RayError):
-            for one in ray.get(ray.wait(asked, num_returns=len(asked), timeout=2)[0]) if asked else []:
-                waited |= one
-        return waited
+        """Write what a later job can be planned from; on a full disk the file is missing."""
+        if self._fleet is None or self._handles is None:
+            return
+        replicas = {name: len(handles) for name, handles in self._fleet.replicas.items()}
+        waited = {} if self._head.lost else read_waiting(self._handles)
+        try:
+            note_latencies(
+                self._job.folder, self._search_seconds(), replicas, waited, (one.latencies for one in self._pool.states)
+            )
+        except OSError as error:
+            log.warning("%s is not written (%s)", LATENCIES, error.strerror)
 
     @property
     def _pool(self) -> WorkerPool:
@@ -314,16 +291,12 @@ class _Driver:
         self._stop.raise_if_asked()
         self._head.raise_if_lost()
 
+    def _raise_if_head_lost(self) -> None:
+        """Raises where the head is lost, asking it where that is not known yet."""
+        if self._head.confirm_lost():
+            raise HeadLost(self._head.message) from None
+
     def _write_heartbeat(self) -> None:
         """Write the heartbeat, unless the head is silent: it asks the head for its nodes and would hang."""
         if not self._head.silent:
             self._heartbeat.write_if_due()
-
-
-def _describe_error(error: RayError, entry: str) -> str:
-    """What went wrong while engines load, when no text of a case is near."""
-    cause = getattr(error, "cause", None) or error
-    if isinstance(cause, RefusedRun):
-        return str(cause)
-    said = str(cause).strip().partition("\n")[0]
-    return make_one_line(f"{entry}: its engine did not start ({type(cause).__name__}: {said[:200]})")

@@ -13,7 +13,8 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from mics_ray.errors import RefusedRun
-from mics_ray.io.shards import ShardError, read_committed
+from mics_ray.io.shards.committed import read_committed
+from mics_ray.io.shards.kind import ShardError
 from mics_ray.jobs.generation import GenerationJob
 from mics_ray.models.participation import Participation, add_participation
 from mics_ray.runtime.driver.dataset import CaseStream

@@ -7,7 +7,7 @@ from typing import Any
 import ray
 
 from mics_ray.config.keys import drop_hub_tokens
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.io.without_pandas import spare_pandas
 from mics_ray.jobs.allocator import give_back_freed
 from mics_ray.jobs.collector import spare_collector

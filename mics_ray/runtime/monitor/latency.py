@@ -1,11 +1,13 @@
 """How long calls take as a worker sees them, counted in buckets, so that a later job can be planned from them."""
 
+import json
 import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from mics_ray.jobs.run_folder import RunFolder
 from mics_ray.models.types import Model, Pictures, Reply, Request
 
 LATENCIES = "latencies.json"
@@ -49,3 +51,19 @@ def merge_buckets(parts: Iterable[Mapping[str, Buckets]]) -> dict[str, dict[int,
         for name, buckets in part.items():
             total.setdefault(name, Counter()).update(buckets)
     return {name: dict(sorted(buckets.items())) for name, buckets in sorted(total.items())}
+
+
+def note_latencies(
+    folder: RunFolder,
+    search_seconds: float,
+    replicas: Mapping[str, int],
+    waited_s: Mapping[str, float],
+    parts: Iterable[Mapping[str, Buckets]],
+) -> None:
+    """Write :data:`LATENCIES` from the counts of each worker, where any has some. Raises :class:`OSError`.
+
+    ``replicas`` and ``waited_s``, seconds that calls waited for a permit, are by entry.
+    """
+    if latencies := merge_buckets(parts):
+        noted = {"search_seconds": search_seconds, "replicas": replicas, "latencies": latencies, "waited_s": waited_s}
+        folder.write_file(LATENCIES, json.dumps(noted))

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mics_ray.core.types import Outcome
-from mics_ray.io.shards import iter_rows
+from mics_ray.io.shards.reading import iter_rows
 from mics_ray.jobs.run_folder import RunFolder
 from mics_ray.runtime.monitor.case_view import draw_case
 from mics_ray.runtime.monitor.progress import COLOURS

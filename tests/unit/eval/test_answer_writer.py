@@ -10,7 +10,8 @@ from eval.rows import ANSWERS, answer_row
 from eval.types import Answered, Item, Kind
 from mics_ray.core.types import Usage, Verdict
 from mics_ray.io.rows import Stamp
-from mics_ray.io.shards import ShardStore, iter_rows
+from mics_ray.io.shards.reading import iter_rows
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.jobs.window import make_rows
 

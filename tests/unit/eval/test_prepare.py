@@ -18,7 +18,7 @@ from eval.rows import ANSWERS, answer_row
 from eval.types import Answered
 from mics_ray.core.types import Usage, Verdict
 from mics_ray.errors import LockedRun, RefusedRun
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from tests.support.evaluation_jobs import job
 
 INTERN = Path(mics_ray.local.__file__).parent / "interns/internvl"

@@ -27,7 +27,8 @@ from mics_ray.core.tree import Node, SearchTree
 from mics_ray.core.types import Case, Continuation, Failure, Outcome, Quality, Verdict, Vote
 from mics_ray.errors import EXIT_OK, EXIT_REFUSED, EXIT_STOPPED
 from mics_ray.io.rows import Stamp, read_trees, result_row
-from mics_ray.io.shards import ShardStore, iter_rows, list_shards
+from mics_ray.io.shards.reading import iter_rows, list_shards
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.models.replies.ledger import LEDGER_FILE, read_spent_usd
 from tests.support.damage import flip
 from tests.support.faulty_provider import FaultyProvider

@@ -17,7 +17,8 @@ from eval.rows import ANSWERS
 from eval.run import evaluate_model
 from mics_ray.core.types import Failure, LostCall
 from mics_ray.errors import EXIT_OK, EXIT_STOPPED, RefusedRun, Stopped
-from mics_ray.io.shards import ShardStore, iter_rows
+from mics_ray.io.shards.reading import iter_rows
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.jobs.job_end import JobEnd, describe_end
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.jobs.window import make_rows

@@ -10,7 +10,9 @@ import pytest
 
 from mics_ray.core.types import Usage
 from mics_ray.io.rows import read_usage
-from mics_ray.io.shards import RowKind, ShardError, ShardStore, iter_rows, read_shard
+from mics_ray.io.shards.kind import RowKind, ShardError
+from mics_ray.io.shards.reading import iter_rows, read_shard
+from mics_ray.io.shards.store import ShardStore
 from tests.support.damage import count_found_flips
 from tests.support.run_folders import row
 from tests.support.version_2 import DATA, SCHEMA_2

@@ -8,7 +8,9 @@ import pytest
 
 from mics_ray.io.results import failed_rows
 from mics_ray.io.results.failed_rows import set_failed_rows_aside, unfailed_ids
-from mics_ray.io.shards import ShardError, ShardStore, iter_rows, list_shards, write_table
+from mics_ray.io.shards.kind import ShardError
+from mics_ray.io.shards.reading import iter_rows, list_shards
+from mics_ray.io.shards.store import ShardStore, write_table
 from tests.support.run_folders import row
 
 

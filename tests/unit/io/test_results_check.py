@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 
 from mics_ray.commands.verify import run_verify
 from mics_ray.io.results.results_check import check_results, set_shard_aside
-from mics_ray.io.shards import ShardStore, list_shards
+from mics_ray.io.shards.reading import list_shards
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.jobs.lock import RunLock
 from tests.support.program import run_here
 from tests.support.run_folders import make_run, row

@@ -22,7 +22,7 @@ from mics_ray.core.types import (
 from mics_ray.io.records import Rejection
 from mics_ray.io.row_schema import SCHEMA, SCHEMA_VERSION
 from mics_ray.io.rows import USAGE_FIELDS, Stamp, add_usage, read_usage, rejected_row, result_row
-from mics_ray.io.shards import CASES
+from mics_ray.io.shards.kind import CASES
 
 STAMP = Stamp(7, "digest", "1.0")
 CASE = Case("c1", "Q?", "gold", ("a.png",))

@@ -9,10 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from mics_ray.io import shards
 from mics_ray.io.index.shard_index import INDEX
 from mics_ray.io.results.failed_rows import set_failed_rows_aside
-from mics_ray.io.shards import CASES, RowKind, ShardError, ShardStore, committed_ids, read_committed, write_table
+from mics_ray.io.shards import committed
+from mics_ray.io.shards.committed import committed_ids, read_committed
+from mics_ray.io.shards.kind import CASES, RowKind, ShardError
+from mics_ray.io.shards.reading import iter_rows, read_shard
+from mics_ray.io.shards.store import ShardStore, write_table
 from tests.support.run_folders import row
 from tests.unit.io.test_shards import largest_file, mode
 
@@ -29,20 +32,20 @@ def make_results(folder: Path) -> ShardStore:
 
 
 def count_opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    opened, real = Counter[str](), shards.read_shard
+    opened, real = Counter[str](), read_shard
 
     def read(path: Path, columns: list[str], kind: RowKind = CASES) -> object:
         opened[path.name] += 1
         return real(path, columns, kind)
 
-    monkeypatch.setattr(shards, "read_shard", read)
+    monkeypatch.setattr(committed, "read_shard", read)
     return opened
 
 
 def list_ids(folder: Path) -> list[str]:
     """What a start takes for done; the outcomes are held against the shards too."""
     found = read_committed(folder)
-    assert found.counts == Counter(one["outcome"] for one in shards.iter_rows(folder, ["outcome"]))
+    assert found.counts == Counter(one["outcome"] for one in iter_rows(folder, ["outcome"]))
     assert len(found.ids) == len(committed_ids(folder))
     return [one for one in IDS if one in found.ids]
 

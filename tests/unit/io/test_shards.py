@@ -15,7 +15,10 @@ from mics_ray.io.index.ids import IdSet, SortedHashes, hash_id
 from mics_ray.io.index.shard_index import INDEX
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import Stamp, rejected_row
-from mics_ray.io.shards import ShardError, ShardStore, committed_ids, iter_rows, list_shards
+from mics_ray.io.shards.committed import committed_ids
+from mics_ray.io.shards.kind import ShardError
+from mics_ray.io.shards.reading import iter_rows, list_shards
+from mics_ray.io.shards.store import ShardStore
 from tests.support.damage import count_found_flips
 from tests.support.run_folders import row as searched_row
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mics_ray.io.results.summary import summarise_results
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from tests.support.run_folders import row
 
 ENDS = ("solved", "dead_end")

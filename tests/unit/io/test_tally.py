@@ -6,7 +6,7 @@ from pathlib import Path
 from mics_ray.core.types import Usage
 from mics_ray.io.results.failed_rows import set_failed_rows_aside
 from mics_ray.io.results.summary import ResultsTally, summarise_results
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from tests.support.run_folders import row
 
 USED = {"model": "gpt", **asdict(Usage(3, 1, 9, 4, 0.5, 6, 2))}

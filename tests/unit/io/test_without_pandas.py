@@ -9,7 +9,7 @@ from mics_ray.io.without_pandas import spare_pandas
 spare_pandas()
 from mics_ray.io.records import Rejection
 from mics_ray.io.rows import Stamp, rejected_row
-from mics_ray.io.shards import CASES
+from mics_ray.io.shards.kind import CASES
 table = CASES.to_table([rejected_row(Rejection(1, "", "why"), Stamp(0, "", ""))])
 assert table.to_pylist()[0]["outcome"] == "rejected"
 assert "pandas" not in sys.modules

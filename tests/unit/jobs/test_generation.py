@@ -14,7 +14,9 @@ from mics_ray.io.index.shard_index import INDEX
 from mics_ray.io.packed_blocks import PartPiece, read_pieces
 from mics_ray.io.records import Rejection, parse_record
 from mics_ray.io.rows import rejected_row
-from mics_ray.io.shards import ShardStore, list_shards, read_committed
+from mics_ray.io.shards.committed import read_committed
+from mics_ray.io.shards.reading import list_shards
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.jobs import generation
 from mics_ray.jobs.generation import prepare_generation, uses_simulated_models
 from mics_ray.jobs.lock import RunLock

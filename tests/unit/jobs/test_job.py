@@ -12,7 +12,10 @@ import pyarrow as pa
 import pytest
 
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, EXIT_STOPPED, LockedRun, RefusedRun
-from mics_ray.io.shards import RowKind, ShardStore, committed_ids, iter_rows
+from mics_ray.io.shards.committed import committed_ids
+from mics_ray.io.shards.kind import RowKind
+from mics_ray.io.shards.reading import iter_rows
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.jobs.job_end import ENDS, JobEnd, describe_end
 from mics_ray.jobs.row_writer import Row, RowWriter
 from mics_ray.jobs.run_folder import hold_folder

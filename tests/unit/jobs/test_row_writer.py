@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from mics_ray.io.shards import RowKind, ShardStore, iter_rows, list_shards
+from mics_ray.io.shards.kind import RowKind
+from mics_ray.io.shards.reading import iter_rows, list_shards
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.jobs.row_writer import CommitPolicy, RowWriter
 
 KIND = RowKind(pa.schema([("id", pa.string()), ("value", pa.int64())]), "id")

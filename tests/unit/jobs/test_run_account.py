@@ -13,7 +13,7 @@ from mics_ray.core.types import Failure
 from mics_ray.io.index.ids import IdSet
 from mics_ray.io.rows import Stamp
 from mics_ray.io.scan import Scan
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.jobs.generation import GenerationJob
 from mics_ray.jobs.job_end import JobEnd
 from mics_ray.jobs.run_account import account_for_run

@@ -10,7 +10,7 @@ from mics_ray.assemble.locations import JUDGE
 from mics_ray.core.types import Usage
 from mics_ray.io.results.summary import summarise_results
 from mics_ray.io.rows import read_usage
-from mics_ray.io.shards import iter_rows
+from mics_ray.io.shards.reading import iter_rows
 from mics_ray.jobs.run_folder import IDENTITY
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.replay.replay_config import compose_job

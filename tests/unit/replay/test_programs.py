@@ -16,7 +16,8 @@ from mics_ray.commands.generate import run_generate
 from mics_ray.commands.verify import run_verify
 from mics_ray.io.index.ids import IdSet, hash_id
 from mics_ray.io.index.shard_index import INDEX
-from mics_ray.io.shards import Committed, iter_rows, keep_index, list_shards, read_committed
+from mics_ray.io.shards.committed import Committed, keep_index, read_committed
+from mics_ray.io.shards.reading import iter_rows, list_shards
 from mics_ray.private_files import read_json_object
 from mics_ray.replay.committed_rows import NOT_CANONICAL
 from tests.support.damage import flip

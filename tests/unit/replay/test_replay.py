@@ -19,7 +19,7 @@ from mics_ray.core.search import SearchResult
 from mics_ray.core.types import Case, Failure, LostCall
 from mics_ray.errors import EXIT_CANNOT_WRITE, EXIT_OK, LockedRun, RefusedRun, Stopped
 from mics_ray.io.rows import read_usage
-from mics_ray.io.shards import iter_rows, list_shards
+from mics_ray.io.shards.reading import iter_rows, list_shards
 from mics_ray.jobs.lock import RunLock
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.models.replies.recorded_replies import RecordedReplies, ReplyNotRecorded
@@ -234,7 +234,7 @@ def test_a_stopped_replay_keeps_its_rows_and_goes_on(
 
 
 def test_a_row_that_differs_from_the_run_s_is_named(run: Path) -> None:
-    from mics_ray.io.shards import ShardStore
+    from mics_ray.io.shards.store import ShardStore
 
     first = list_shards(run / "results")[0]
     rows = list(iter_rows(run / "results"))[:5]

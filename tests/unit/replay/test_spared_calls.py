@@ -10,7 +10,7 @@ import yaml
 from mics_ray.assemble import panel
 from mics_ray.errors import EXIT_OK
 from mics_ray.io.rows import read_trees, read_usage
-from mics_ray.io.shards import iter_rows
+from mics_ray.io.shards.reading import iter_rows
 from mics_ray.jobs.stop_signal import StopSignal
 from mics_ray.models.types import Request
 from mics_ray.replay.account import Account

@@ -13,7 +13,7 @@ from eval.types import ChainState, OwnChain
 from mics_ray.core.types import Usage
 from mics_ray.errors import RefusedRun
 from mics_ray.io.rows import Stamp
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from tests.support.evaluations import CONFIG, answered, evaluation, of
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.runtime.monitor.watch_command import main
 from tests.support.run_folders import row
 

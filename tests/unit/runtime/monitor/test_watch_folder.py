@@ -10,7 +10,7 @@ import pytest
 
 from mics_ray.core.types import Usage
 from mics_ray.errors import RefusedRun
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.runtime.monitor import scrape
 from mics_ray.runtime.monitor.logs import CaseLog, modified_ns
 from mics_ray.runtime.monitor.scrape import Sample

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from tests.support.program import ROOT
 from tests.support.run_folders import row
 

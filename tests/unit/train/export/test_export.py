@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mics_ray.errors import LockedRun, RefusedRun
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.jobs.lock import RunLock
 from tests.support.program import ROOT
 from tests.support.run_folders import job, make_run, noise, row

@@ -33,7 +33,7 @@ from mics_ray.config.compose import compose_config
 from mics_ray.errors import RefusedRun
 from mics_ray.io.cases import Rejection
 from mics_ray.io.rows import result_row
-from mics_ray.io.shards import ShardStore
+from mics_ray.io.shards.store import ShardStore
 from mics_ray.jobs.generation import prepare_generation
 from mics_ray.models.pictures.reading import decode_picture
 from mics_ray.models.roles import UsageMeter

@@ -1,4 +1,4 @@
-"""Each engine answers the largest cases' first requests before a run pays for anything."""
+"""Engines load, and each answers the largest cases' first requests, before a run pays for anything."""
 
 import time
 from collections import defaultdict
@@ -9,6 +9,7 @@ import ray
 from ray.exceptions import RayError
 
 from mics_ray.assemble.trial import Trial
+from mics_ray.core.display import make_one_line
 from mics_ray.core.types import Failure
 from mics_ray.errors import RefusedRun
 
@@ -17,6 +18,36 @@ ANSWER_S = 600.0
 POLL_S = 0.5
 _OF_SIZE = ("too_long", "picture_limit")
 _Answer = tuple[Trial, str, Failure | None]
+
+
+class LostEngine(RefusedRun):
+    """An engine did not load: it cannot, or its process or its node ended."""
+
+
+def await_engines(replicas: Mapping[str, Sequence[Any]], look_up: Callable[[], None], logs: str) -> None:
+    """Wait until every replica has loaded; ``look_up`` is called meanwhile, and may raise.
+
+    Raises :class:`LostEngine` with the entry and the folder of the ``logs`` as soon as one fails.
+    """
+    loading = {replica.ready.remote(): entry for entry, handles in replicas.items() for replica in handles}
+    left = list(loading)
+    while left:
+        done, left = ray.wait(left, timeout=POLL_S)
+        for one in done:
+            try:
+                ray.get(one)
+            except RayError as error:
+                raise LostEngine(f"{_describe_error(error, loading[one])}; see {logs}") from None
+        look_up()
+
+
+def _describe_error(error: RayError, entry: str) -> str:
+    """What went wrong while engines load, when no text of a case is near."""
+    cause = getattr(error, "cause", None) or error
+    if isinstance(cause, RefusedRun):
+        return str(cause)
+    said = str(cause).strip().partition("\n")[0]
+    return make_one_line(f"{entry}: its engine did not start ({type(cause).__name__}: {said[:200]})")
 
 
 def try_engines(trials: Sequence[Trial], replicas: Mapping[str, Sequence[Any]], look_up: Callable[[], None]) -> None:
