@@ -13,7 +13,8 @@ from mics_ray.config.keys import list_key_names, read_key, read_secret_headers
 from mics_ray.config.schema import Config, ModelConfig
 from mics_ray.core.seeds import derive_seed
 from mics_ray.errors import RefusedRun
-from mics_ray.models.chat.endpoint import HARMLESS, KEY_WIDE_KINDS, Endpoint
+from mics_ray.models.chat.attempts import HARMLESS, KEY_WIDE_KINDS
+from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.chat.retry import Fault
 from mics_ray.models.pictures.plain import draw_plain_picture
 from mics_ray.models.replies.ledger import Ledger

@@ -35,24 +35,22 @@ async def _take_vote(case: Case, panel: Panel, seed: int, prefix: tuple[str, ...
     A text without an answer is wrong: the steps did not lead the intern to one. Where the panel matches answers, one
     that is the gold answer is right, and no judge is asked.
     """
-    vote = replace(unasked, verdict=Verdict.UNKNOWN)
+    name, temperature = unasked.intern, unasked.temperature
+    draw = intern_seed(seed, case.id, name, temperature, prefix)
     try:
-        draw = intern_seed(seed, case.id, vote.intern, vote.temperature, prefix)
-        # The judge's seed comes from this one, so that a replay finds both calls from the vote alone.
-        done = await panel.interns[vote.intern].finish(case, prefix, vote.temperature, draw)
-        # Kept before the judge is asked, so that the evidence outlives a lost verdict.
-        vote = replace(vote, text=done.text, answer=done.answer)
+        done = await panel.interns[name].finish(case, prefix, temperature, draw)
     except LostCall as lost:
-        return replace(vote, text=lost.text, failure=lost.failure)
+        return Vote(name, temperature, lost.text, verdict=Verdict.UNKNOWN, failure=lost.failure)
     if not done.answer:
-        return replace(vote, verdict=Verdict.WRONG, failure=done.failure)
+        return Vote(name, temperature, done.text, verdict=Verdict.WRONG, failure=done.failure)
     if panel.match_gold and matches_gold(done.answer, case.golds):
-        return replace(vote, verdict=Verdict.RIGHT)
+        return Vote(name, temperature, done.text, done.answer, Verdict.RIGHT)
     try:
+        # The judge's seed comes from the intern's, so that a replay finds both calls from the vote alone.
         judged = await panel.judge.compare(case, done.answer, judge_seed(draw))
-    except LostCall as lost:
-        return replace(vote, judge_reply=lost.text, failure=lost.failure)
-    return replace(vote, verdict=judged.verdict, judge_reply=judged.reply)
+    except LostCall as lost:  # the evidence outlives a lost verdict
+        return Vote(name, temperature, done.text, done.answer, Verdict.UNKNOWN, lost.text, lost.failure)
+    return Vote(name, temperature, done.text, done.answer, judged.verdict, judged.reply)
 
 
 async def run_together(work: Iterable[Coroutine[None, None, T]]) -> list[T]:

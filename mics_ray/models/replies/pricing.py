@@ -1,7 +1,5 @@
 """What a call takes in tokens and US dollars: estimated or bounded before it is sent, then billed by its usage."""
 
-from dataclasses import replace
-
 from mics_ray.config.schema import Price
 from mics_ray.models.pictures.reading import read_encoded_size
 from mics_ray.models.types import Pictures, Reply, Request
@@ -50,12 +48,12 @@ def bound_cost(price: Price, request: Request, pictures: Pictures | None) -> flo
     A provider may count more for a picture than is assumed here: its first bill shows it.
     """
     # A bound holds whatever the cache does, also where a provider takes more for what it cached.
-    dearest = replace(price, input_per_mtok=max(price.input_per_mtok, _cached_input_price(price)))
-    if not (dearest.input_per_mtok or dearest.output_per_mtok):
+    dearest = max(price.input_per_mtok, _cached_input_price(price))
+    if not (dearest or price.output_per_mtok):
         return 0.0
     text = sum(len(part.encode("utf-8", "surrogatepass")) for part in (request.system, request.text))
     seen = sum(_bound_picture_tokens(file) for file in pictures.files) if pictures is not None else 0
-    return cost_usd(dearest, FRAME_TOKENS + text + seen, request.max_tokens)
+    return (dearest * (FRAME_TOKENS + text + seen) + price.output_per_mtok * request.max_tokens) / 1e6
 
 
 def _bound_picture_tokens(file: bytes) -> float:

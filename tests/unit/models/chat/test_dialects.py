@@ -186,7 +186,7 @@ async def test_a_slow_model_is_not_away() -> None:
         ends = await asyncio.gather(*(endpoint.complete(request(n), None) for n in range(20)), return_exceptions=True)
         assert {end.failure.kind for end in ends if isinstance(end, LostCall)} == {"timeout"}
         assert all(isinstance(end, LostCall) and "deadline_s=0.2" in end.failure.message for end in ends)
-        assert not endpoint._breaker.is_open
+        assert not endpoint._attempts.breaker.is_open
         server.script.clear()
         assert isinstance(await endpoint.complete(request(99), None), Reply)
 
@@ -194,8 +194,10 @@ async def test_a_slow_model_is_not_away() -> None:
 async def test_slow_calls_between_real_faults_neither_open_nor_close_the_breaker() -> None:
     async with served(*[error(503)] * 4, hang, error(503), deadline_s=0.3) as (endpoint, _):
         for number in range(6):
-            await endpoint._attempt_call(endpoint._entries["m"], request(number), None, _state(number))
-            assert endpoint._breaker.is_open == (number == 5)
+            await endpoint._attempts.attempt_call(
+                endpoint._attempts.entries["m"], request(number), None, _state(number)
+            )
+            assert endpoint._attempts.breaker.is_open == (number == 5)
 
 
 def _state(number: int):  # type: ignore[no-untyped-def]

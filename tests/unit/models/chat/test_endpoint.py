@@ -475,9 +475,9 @@ async def test_a_refusal_while_the_breaker_is_open_closes_it(monkeypatch: pytest
     async with served(*[error(500)] * 12, error(429), *[held(gate)] * 8) as (endpoint, server):
         asked = [asyncio.create_task(endpoint.complete(request(number), None)) for number in range(8)]
         await until(lambda: len(server.seen) > 8)
-        assert endpoint._breaker.is_open
+        assert endpoint._attempts.breaker.is_open
         await until(lambda: len(server.seen) > 13)
-        assert not endpoint._breaker.is_open, "no reply has come yet: it was the 429"
+        assert not endpoint._attempts.breaker.is_open, "no reply has come yet: it was the 429"
         gate.set()
         await asyncio.gather(*asked)
         assert len(server.seen) == 13 + 8
@@ -539,7 +539,7 @@ async def test_an_hour_asleep_is_no_outage_of_an_hour(
     async with served(*[error(500)] * 40) as (endpoint, server):
         asked = [asyncio.create_task(endpoint.complete(request(number), None)) for number in range(8)]
         await until(lambda: len(server.seen) > 20)
-        assert endpoint._breaker.is_open
+        assert endpoint._attempts.breaker.is_open
         pause(3600)
         assert [reply.text for reply in await asyncio.gather(*asked)] == ["fine"] * 8
 
