@@ -5,10 +5,10 @@ from typing import Any
 import pyarrow as pa
 
 from eval.types import Answered, OwnChain
-from mics_ray.core.display import make_value_storable
 from mics_ray.core.types import Usage
 from mics_ray.io.rows import Stamp
 from mics_ray.io.shards.kind import RowKind
+from mics_ray.io.storable import order_columns
 
 SCHEMA_VERSION = 2
 
@@ -89,7 +89,7 @@ def answer_row(
         "cluster": item.cluster or item.id,
         "question": item.question,
         "prompt": prompt,
-        "images": item.images,
+        "images": list(item.images),
         "gold": " or ".join(item.golds),
         "output": answered.output,
         "parsed": answered.parsed,
@@ -102,7 +102,7 @@ def answer_row(
         "bert_score": bert_score,
         "mics_score": own_chain.score if own_chain else None,
         "mics_chain": own_chain.state.value if own_chain else None,
-        "mics_leaks": own_chain.leaks if own_chain else None,
+        "mics_leaks": list(own_chain.leaks) if own_chain else None,
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "seconds": seconds,
@@ -111,4 +111,4 @@ def answer_row(
         "code_version": stamp.code_version,
         "schema_version": SCHEMA_VERSION,
     }
-    return {name: make_value_storable(columns[name]) for name in SCHEMA.names}
+    return order_columns(columns, SCHEMA.names)

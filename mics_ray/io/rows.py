@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, fields
 from itertools import groupby
 from typing import Any
 
-from mics_ray.core.display import make_value_storable
 from mics_ray.core.leaks import LeakGuard
 from mics_ray.core.leaks.telling_context import context_names_answer
 from mics_ray.core.reading.text import format_chain, format_steps
@@ -15,6 +14,7 @@ from mics_ray.core.tree import Node, SearchTree, grade_quality
 from mics_ray.core.types import Continuation, Failure, LeakCheck, Outcome, Usage, Verdict, Vote
 from mics_ray.io.records import Rejection
 from mics_ray.io.row_schema import SCHEMA, SCHEMA_VERSION
+from mics_ray.io.storable import order_columns
 
 USAGE_FIELDS = tuple(field.name for field in fields(Usage))
 VOTE_FIELDS = tuple(field.name for field in fields(Vote))
@@ -37,14 +37,14 @@ def result_row(result: SearchResult, usage: Mapping[str, Usage], seconds: float,
         case_id=result.case.id,
         question=result.case.question,
         answer=result.case.answer,
-        other_answers=result.case.others,
+        other_answers=list(result.case.others),
         context=result.case.context,
         context_names_answer=context_names_answer(result.case),
-        images=result.case.images,
+        images=list(result.case.images),
         outcome=result.outcome.value,
         reason=result.reason,
         quality=result.quality.value,
-        steps=chain.steps if chain else (),
+        steps=list(chain.steps) if chain else [],
         final_answer=chain.answer if chain else "",
         reasoning=format_chain(chain) if chain else "",
         leaks=[{"step": step, "kind": kind.value} for step, kind in guard.find_in_chain(chain.steps if chain else ())],
@@ -53,7 +53,7 @@ def result_row(result: SearchResult, usage: Mapping[str, Usage], seconds: float,
         mentors=[node.mentor for node in tree.path_to(result.leaf)],
         scores=_make_score_rows(tree),
         nodes=_make_node_rows(result, guard),
-        usage=[{"model": model, **asdict(used)} for model, used in usage.items()],
+        usage=[_make_usage_row(model, used) for model, used in usage.items()],
         attempts=len(result.attempts),
         seconds=seconds,
     )
@@ -66,23 +66,23 @@ def rejected_row(rejection: Rejection, stamp: Stamp) -> dict[str, Any]:
         case_id=rejection.id,
         question=rejection.question,
         answer=rejection.answer,
-        other_answers=rejection.others,
+        other_answers=list(rejection.others),
         context="",
         context_names_answer=None,
-        images=rejection.images,
+        images=list(rejection.images),
         outcome=Outcome.REJECTED.value,
         reason=rejection.reason,
         quality=grade_quality(()).value,
-        steps=(),
+        steps=[],
         final_answer="",
         reasoning="",
-        leaks=(),
-        leak_checks=(),
+        leaks=[],
+        leak_checks=[],
         rounds=0,
-        mentors=(),
-        scores=(),
-        nodes=(),
-        usage=(),
+        mentors=[],
+        scores=[],
+        nodes=[],
+        usage=[],
         attempts=0,
         seconds=0.0,
     )
@@ -91,12 +91,12 @@ def rejected_row(rejection: Rejection, stamp: Stamp) -> dict[str, Any]:
 def _stamp_row(stamp: Stamp, **columns: object) -> dict[str, Any]:
     """The columns in the schema's order, every string storable."""
     columns |= {**asdict(stamp), "schema_version": SCHEMA_VERSION}
-    return {name: make_value_storable(columns[name]) for name in SCHEMA.names}
+    return order_columns(columns, SCHEMA.names)
 
 
 def _make_score_rows(tree: SearchTree) -> list[dict[str, Any]]:
     mentors = dict.fromkeys(node.mentor for node in tree.nodes)
-    return [{"mentor": name, "scores": tree.scores_of(name)} for name in mentors]
+    return [{"mentor": name, "scores": list(tree.scores_of(name))} for name in mentors]
 
 
 def _make_node_rows(result: SearchResult, guard: LeakGuard) -> list[dict[str, Any]]:
@@ -127,7 +127,7 @@ def _make_node_row(tree: SearchTree, node: Node, attempt: int, shift: int) -> di
         "round": node.round,
         "mentor": node.mentor,
         "step": "\n\n".join(node.steps),
-        "steps": node.steps,
+        "steps": list(node.steps),
         "rest": _format_rest(node.rest, before),
         "score": node.score,
         "unasked": node.unasked,
@@ -145,8 +145,14 @@ def _make_check_rows(steps: Sequence[str], checks: Mapping[str, LeakCheck]) -> l
     ]
 
 
+# Not by `asdict`, which copies deeply: votes and usage are most of a row, and took most of its time.
+
+
+def _make_usage_row(model: str, used: Usage) -> dict[str, Any]:
+    return {"model": model} | {name: getattr(used, name) for name in USAGE_FIELDS}
+
+
 def _make_vote_row(vote: Vote) -> dict[str, Any]:
-    # Not by `asdict`, which copies deeply: votes are most of a row, and took most of its time.
     told = {name: getattr(vote, name) for name in VOTE_FIELDS}
     return told | {"verdict": vote.verdict.value, "failure": _text_or_none(vote.failure)}
 

@@ -109,7 +109,7 @@ class Attempts:
 
     async def _store_priced(self, entry: EntryState, request: Request, reply: Reply) -> Reply:
         """Store a reply with its price. Raises :class:`OSError`, and then nobody may buy another."""
-        priced = replace(reply, cost_usd=bill_reply(entry.config.price, reply))
+        priced = reply.at_cost(bill_reply(entry.config.price, reply))
         if self._store is not None:
             try:
                 await self._store.store_reply(request.key, request.model, priced)

@@ -118,7 +118,7 @@ def close_or_keep(folder: Path, name: str, logs: Sequence[Path]) -> ClosedFile |
             return close_logs(folder, name, logs, _choose_parts(folder, name, logs))
         except sqlite3.DatabaseError:  # a damaged part stays, and is read as far as it can be
             return close_logs(folder, name, logs)
-    except (OSError, sqlite3.Error, DamagedLog) as error:
+    except (OSError, sqlite3.Error, DamagedLog, UnicodeEncodeError) as error:  # SQLite takes no lone surrogate
         log.warning("response cache: the logs of %s stay open (%s)", name, error)
         return None
 

@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from mics_ray.models.replies.store_file import DamagedReply, Row, make_reply
 from mics_ray.models.types import Reply
 from mics_ray.private_files import sync_folder
@@ -99,7 +101,11 @@ class LeftLog:
 
 def pack_record(row: Row) -> bytes:
     """A row as it lies in a log."""
-    body = row[0] + json.dumps(row[1:], separators=(",", ":")).encode()  # ASCII: lone surrogates are kept
+    try:
+        told = msgspec.json.encode(row[1:])
+    except UnicodeEncodeError:  # lone surrogates, which ASCII keeps
+        told = json.dumps(row[1:], separators=(",", ":")).encode()
+    body = row[0] + told
     return _HEAD.pack(MARK, len(body), zlib.crc32(body)) + body
 
 

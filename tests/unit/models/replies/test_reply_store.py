@@ -19,7 +19,7 @@ from mics_ray.models.replies import closing as closing_module
 from mics_ray.models.replies import reply_store
 from mics_ray.models.replies.closing import draw_name, list_logs, tidy_folder
 from mics_ray.models.replies.recorded_replies import RecordedReplies
-from mics_ray.models.replies.reply_log import LOG_SUFFIX, ReplyLog
+from mics_ray.models.replies.reply_log import LOG_SUFFIX, LeftLog, ReplyLog
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.replies.store_care import FileCheck, check_files, read_sound_replies
 from mics_ray.models.types import Reply
@@ -65,6 +65,19 @@ async def test_round_trip_and_reopening(tmp_path: Path) -> None:
     await cache.close()
     again = ReplyStore(tmp_path / "c", "a")
     assert again.find_reply(key(1)) == STORED
+    await again.close()
+
+
+@pytest.mark.parametrize("text", ["plain", "é 😀 \u2028", "a lone \ud800 surrogate", "\0", '"quoted" \\'])
+async def test_any_text_comes_back_from_a_log_and_from_a_file(tmp_path: Path, text: str) -> None:
+    cache = ReplyStore(tmp_path, "a")
+    await cache.store_reply(key(1), "m", replace(REPLY, text=text))
+    (log,) = map(LeftLog, list_logs(tmp_path))
+    for found in (cache.find_reply(key(1)), log.find_reply(key(1))):
+        assert found == replace(STORED, text=text)
+    await cache.close()
+    again = ReplyStore(tmp_path, "a")
+    assert again.find_reply(key(1)) == replace(STORED, text=text)
     await again.close()
 
 
