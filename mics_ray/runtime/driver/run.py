@@ -162,6 +162,8 @@ class _Driver:
                 continue
             self._refresh_progress()
             due = time.monotonic() + POLL_S
+            if pool.all_searched:
+                self._require_handles().writer.flush_rows.remote()  # the last rows need not wait for their age
             if end := self._find_early_end():
                 return end
             if pool.losses >= MAX_LOSSES_WITHOUT_ROW or pool.all_down_s > RESTART_S:

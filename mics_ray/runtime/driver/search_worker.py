@@ -38,11 +38,13 @@ log = logging.getLogger(__name__)
 class WorkerState:
     """A worker seen from the driver; ``refused`` and ``write_error`` say why it stopped by itself.
 
+    ``searching``: open searches; ``unfinished``: records that were begun and have no row yet, these among them;
     ``queued``: requests without an answer yet, by entry; ``latencies``: calls by model and how long they took;
     ``attendance``: by model, its calls that were answered and lost.
     """
 
     searching: int
+    unfinished: int
     usage: Mapping[str, Usage]
     refused: Refused | None
     write_error: str | None
@@ -105,6 +107,7 @@ class SearchWorker:
         refused = error if isinstance(error, Refused) else None
         return WorkerState(
             searching=len(self._meters),
+            unfinished=self._window.running,
             usage=usage,
             refused=refused,
             write_error=str(error) if error is not None and refused is None else None,

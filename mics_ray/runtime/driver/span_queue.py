@@ -45,6 +45,11 @@ class SpanQueue:
         held = any(held.spans for held in self._held)
         return not held and not self._requeued and self._source.ended
 
+    @property
+    def all_opened(self) -> bool:
+        """Whether the records of every span have been begun, as far as nobody who holds one is lost."""
+        return self._source.ended and not self._requeued and not any(held.opening for held in self._held)
+
     def take_span(self, worker: int) -> tuple[int, DealtSpan] | None:
         """The next span for a worker and its number; ``None`` when it has enough to open or none is there."""
         held = self._held[worker]

@@ -24,7 +24,7 @@ from mics_ray.runtime.driver.span_queue import SpanQueue
 
 LOST_POLL_S = 0.2
 """Between two looks at a worker that was lost: Ray turns calls to an actor away while it starts it again."""
-_UNKNOWN_STATE = WorkerState(0, {}, None, None)
+_UNKNOWN_STATE = WorkerState(0, 0, {}, None, None)
 
 
 class _CallKind(Enum):
@@ -78,6 +78,11 @@ class WorkerPool:
     def finished(self) -> bool:
         """Whether every record that was to be searched has its row. Raises :class:`RefusedRun`."""
         return self._spans.finished
+
+    @property
+    def all_searched(self) -> bool:
+        """Whether rows wait for nothing but their commit, by what the workers said last."""
+        return self._spans.all_opened and not any(state.unfinished for state in self.states)
 
     @property
     def all_down_s(self) -> float:

@@ -83,3 +83,17 @@ def test_whatever_is_lost_each_span_is_finished_once(count: int, workers: int, l
             queue.mark_done(worker, number)
             finished.append(at(held[worker].pop(number)))
     assert sorted(finished) == list(range(count))
+
+
+def test_all_is_opened_when_nothing_is_left_to_begin_anywhere() -> None:
+    queue = SpanQueue(Source(2), workers=2)
+    first, second = queue.take_span(0), queue.take_span(1)
+    assert first
+    assert second
+    queue.mark_opened(0, first[0])
+    assert not queue.all_opened, "the other has not opened its span"
+    queue.mark_opened(1, second[0])
+    assert queue.all_opened
+    assert not queue.finished
+    queue.requeue_lost(1, whole)
+    assert not queue.all_opened, "what a lost worker left is to be begun again"
