@@ -1,11 +1,14 @@
-"""A search of cases in this one process, without Ray: real HTTP, the real endpoint, and the evidence if it is wanted.
+"""A search of cases in this one process, without Ray: real HTTP, the real endpoint, with the evidence and without.
 
-``python -m benchmarks.harness.direct URL CASES FOLDER [--no-evidence]``: replies are stored and rows committed as in a
-run, or neither.
+``python -m benchmarks.harness.direct URL CASES FOLDER with|without``: after a few cases to warm up a block of ``CASES``
+with the evidence, replies stored and rows committed as in a run, and one without; the last argument says which is the
+first. Writes ``FOLDER/blocks.json``.
 """
 
 import argparse
+import json
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import uvloop
@@ -24,10 +27,39 @@ from mics_ray.models.chat.endpoint import Endpoint
 from mics_ray.models.replies.reply_store import ReplyStore
 from mics_ray.models.roles import UsageMeter
 
+WARM = 4
+"""Cases whose calls load what the first call loads."""
+BLOCKS = "blocks.json"
 
-async def search_cases(url: str, cases: int, folder: Path, evidence: bool) -> None:
-    """All cases at a time; the collector of cycles and the event loop are those of a run's processes."""
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Cases that were searched together: calls, seconds and seconds of CPU of this process until all is on the disk."""
+
+    evidence: bool
+    calls: int
+    seconds: float
+    cpu_s: float
+
+
+def read_blocks(folder: Path) -> tuple[Block, Block]:
+    """What the program wrote: with the evidence and without."""
+    found = {one["evidence"]: Block(**one) for one in json.loads((folder / BLOCKS).read_text())}
+    return found[True], found[False]
+
+
+async def measure_blocks(url: str, cases: int, folder: Path, evidence_first: bool) -> list[Block]:
+    """Both blocks; the collector of cycles and the event loop are those of a run's processes."""
     spare_collector()
+    await search_block(url, WARM, folder / "warm", True)
+    order = (evidence_first, not evidence_first)
+    return [await search_block(url, cases, folder / str(evidence), evidence) for evidence in order]
+
+
+async def search_block(url: str, cases: int, folder: Path, evidence: bool) -> Block:
+    """All cases of a block at a time, the same in each block."""
+    (folder / "cache").mkdir(parents=True)
+    (folder / "results").mkdir()
     config = make_config({}, 0, url)
     (entries,) = group_by_provider(config).values()
     store = ReplyStore(folder / "cache", "endpoint-0") if evidence else None
@@ -41,10 +73,14 @@ async def search_cases(url: str, cases: int, folder: Path, evidence: bool) -> No
         return result_row(result, meter.usage, time.monotonic() - began, stamp) if evidence else None
 
     writer = RowWriter(ShardStore(folder / "results")) if evidence else None
+    began, spent = time.monotonic(), time.process_time()
     await make_rows(range(cases), make_row, writer, cases, StopSignal())
+    seconds, cpu_s = time.monotonic() - began, time.process_time() - spent
+    calls = sum(one["calls"] for one in endpoint.read_counters().values())
     await endpoint.close()
     if store is not None:
         await store.close()
+    return Block(evidence, calls, seconds, cpu_s)
 
 
 if __name__ == "__main__":
@@ -52,9 +88,8 @@ if __name__ == "__main__":
     parser.add_argument("url")
     parser.add_argument("cases", type=int)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--no-evidence", action="store_true")
+    parser.add_argument("first", choices=["with", "without"])
     given = parser.parse_args()
-    (given.folder / "cache").mkdir(parents=True)
-    (given.folder / "results").mkdir()
     # Ray gives this loop to its actors wherever it is installed.
-    uvloop.run(search_cases(given.url, given.cases, given.folder, not given.no_evidence))
+    blocks = uvloop.run(measure_blocks(given.url, given.cases, given.folder, given.first == "with"))
+    (given.folder / BLOCKS).write_text(json.dumps([asdict(block) for block in blocks]))
