@@ -14,7 +14,7 @@ from benchmarks.harness.runs import FigureMaker, Spent, measure_spent, run_watch
 from benchmarks.suite.speed import PLAIN_LOOP
 
 IN_FLIGHT = 256
-ALONE = 30
+ALONE = 20
 """Calls of the one that makes them one after the other: 100 ms each."""
 PEERS = ROOT / "benchmarks/peers"
 CACHE = Path(os.environ.get("MICS_BENCH_CACHE", Path.home() / ".cache/mics-bench"))

@@ -8,7 +8,7 @@ from benchmarks.harness.runs import FigureMaker, SearchedRun, search_cases
 from tests.support.ray_nodes import RayNodes, ray_nodes
 
 NODES = 8
-WINDOW, CASES = 4, 32
+WINDOW, CASES = 4, 24
 """Open searches and cases for each node."""
 LATENCY_S = {"mentor": 4.0, "intern": 1.0, "judge": 1.0}
 PARTS = 5
