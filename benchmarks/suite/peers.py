@@ -36,7 +36,7 @@ class Asked:
 
 def measure_figures(setting: Setting) -> Iterator[Figure]:
     """Each program ``setting.runs`` times; one that cannot run is a figure without values that says why."""
-    asked = write_asked(setting.folder, setting.choose(1500, 200))
+    asked = write_asked(setting.folder, setting.choose(1000, 200))
     commands: dict[str, Command] = {
         THIS: lambda folder, provider: evaluate_command(folder, provider, asked),
         NAMES[1]: lambda _, provider: loop_command(provider, asked, "openai", IN_FLIGHT),
