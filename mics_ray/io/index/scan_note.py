@@ -17,7 +17,6 @@ from mics_ray.io.index.file_state import FileState, read_file_state
 from mics_ray.io.input_files import CasesGiven, InputFile, find_input_files
 from mics_ray.io.scan import Part, Scan, name_files, scan_files
 from mics_ray.io.sources import Format
-from mics_ray.io.storage import is_address
 
 NOTE = ".input-scan"
 """In the run's folder; who holds its lock may write it."""
@@ -61,8 +60,6 @@ class ScanNote:
 
 def _read_states(files: Sequence[InputFile]) -> list[FileState]:
     """Of each file; none where one of them tells nothing by which it is known, as at an address."""
-    if any(is_address(file.path) for file in files):
-        return []
     states = [read_file_state(Path(file.path)) for file in files]
     return states if all(map(any, states)) else []
 

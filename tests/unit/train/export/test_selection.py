@@ -74,6 +74,13 @@ def test_what_people_say_goes_before_the_score(empty: Selection) -> None:
     assert names(empty) == ["c"]
 
 
+def test_what_nobody_reviewed_goes_before_what_is_rejected(empty: Selection) -> None:
+    rejected = kept("a", "What?", 1.0, verdicts=ChainVerdicts((), 0, 1))
+    disputed = kept("b", "What?", 0.9, verdicts=ChainVerdicts((), 1, 1))
+    fill(empty, rejected, kept("c", "What?", 0.1), disputed).drop_duplicates()
+    assert names(empty) == ["b"], "one for and one against is no rejection"
+
+
 def test_reasons_are_counted_the_most_frequent_first_and_rows_stay_in_their_order(empty: Selection) -> None:
     for name, reason in (("a", "rounds"), ("b", "outcome"), ("c", "leaks"), ("d", "leaks"), ("e", "outcome")):
         empty.drop_row(Dropped("run", name, reason, "why"))
@@ -83,11 +90,11 @@ def test_reasons_are_counted_the_most_frequent_first_and_rows_stay_in_their_orde
 
 
 def test_long_samples_go_and_the_others_tell_their_tokens(empty: Selection) -> None:
-    for number, tokens in enumerate((30, 10, 41, 13)):
+    for number, tokens in enumerate((40, 10, 41, 13)):
         empty.keep_row(number, kept(f"c{number}"), tokens)
     empty.drop_long(40)
     assert list(empty.iter_dropped("length")) == [{"id": "c2", "run": "run", "detail": "41 tokens, at most 40"}]
-    assert empty.summarise_tokens() == {"min": 10, "median": 13, "max": 30}
+    assert empty.summarise_tokens() == {"min": 10, "median": 13, "max": 40}
     empty.drop_long(20)
     assert empty.summarise_tokens()["median"] == 12  # of 10 and 13, the even one of both whole numbers that are as near
 
@@ -139,3 +146,13 @@ def test_the_table_is_gone_with_its_file_when_the_block_ends(tmp_path: Path) -> 
     with pytest.raises(OSError, match="no such table"), open_table(tmp_path / "rows.sqlite") as table:
         table.execute("SELECT * FROM absent")
     assert not list(tmp_path.iterdir())
+
+
+def test_each_seed_draws_patients_of_its_own() -> None:
+    chosen = set()
+    for seed in range(4):
+        with closing(sqlite3.connect(":memory:")) as table:
+            selection = fill(Selection(table), *(kept(f"s{number:03}") for number in range(200)))
+            selection.split(0.1, seed)
+            chosen.add(tuple(names(selection, validates=True)))
+    assert len(chosen) == 4
