@@ -23,13 +23,13 @@ def read_stream_size(stream: bytes) -> tuple[int, int] | None:
     return right - left, bottom - top
 
 
-def require_undamaged(jpeg: bytes, is_cmyk: bool = False) -> None:
+def require_undamaged(jpeg: bytes) -> None:
     """Raises :class:`PictureDefect` for a JPEG whose data do not fit: Pillow shows one half grey, and says nothing.
 
     Decoded at an eighth of its size. What is cut short, or is no JPEG at all, Pillow refuses by itself.
     """
     try:
-        simplejpeg.decode_jpeg(jpeg, "CMYK" if is_cmyk else "GRAY", min_height=1, min_width=1, strict=True)
+        simplejpeg.decode_jpeg(jpeg, "GRAY", min_height=1, min_width=1, strict=True)
     except ValueError as error:
         if str(error).startswith(_DOES_NOT_FIT):
             raise PictureDefect(f"damaged ({str(error).removeprefix(_DOES_NOT_FIT).strip()})") from None

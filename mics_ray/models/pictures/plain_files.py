@@ -63,7 +63,7 @@ class PlainFile:
             picture.seek(number - 1)
             require_size(*picture.size)
         if self._kind == "jpeg":
-            require_undamaged_file(picture, self._file)
+            require_undamaged_file(self._file)
         picture.load()
         upright = ImageOps.exif_transpose(picture)
         tiff = cast(TiffImagePlugin.TiffImageFile, picture) if self._kind == "tiff" else None
@@ -93,10 +93,10 @@ def open_header(kind: str, file: BinaryIO) -> ImageFile:
     return picture
 
 
-def require_undamaged_file(picture: ImageFile, file: BinaryIO) -> None:
-    """Raises :class:`PictureDefect` for a JPEG whose data do not fit together; ``picture`` is its header."""
+def require_undamaged_file(file: BinaryIO) -> None:
+    """Raises :class:`PictureDefect` for a JPEG whose data do not fit together."""
     file.seek(0)
-    require_undamaged(file.read(), picture.mode == "CMYK")
+    require_undamaged(file.read())
 
 
 def _count_frames(picture: ImageFile) -> int:

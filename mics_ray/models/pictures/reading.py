@@ -62,7 +62,7 @@ def _is_seen_in_small(root: PictureRoot, relative: str) -> bool:
         if detect_kind(file) != "jpeg":
             return False
         picture = open_header("jpeg", file)
-        require_undamaged_file(picture, file)
+        require_undamaged_file(file)
         picture.draft("L", (max(1, picture.width // 8), max(1, picture.height // 8)))
         picture.load()
         return not is_constant(picture)
