@@ -3,7 +3,7 @@
 import os
 import statistics
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +70,10 @@ def read_figure(found: Mapping[str, Any]) -> Figure:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a benchmark is to be run: full sizes or ``quick`` ones, in a folder of its own.
-
-    ``earlier`` are the raw values of the benchmarks before it, by key and name.
-    """
+    """How a benchmark is to be run: full sizes or ``quick`` ones, in a folder of its own."""
 
     folder: Path
     quick: bool = False
-    earlier: Mapping[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def runs(self) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.harness.figures import Figure, Setting
 from benchmarks.harness.processes import list_family, read_processes
-from benchmarks.harness.results import ROOT, Results, describe_machine, read_results, today, write_results
+from benchmarks.harness.results import ROOT, describe_machine, read_results, today, write_results
 
 SUITE = (
     "makespan", "quotas", "prefix_routing", "work_saved", "evidence", "speed", "peers", "resume",
@@ -31,12 +31,11 @@ def run_suite(names: Sequence[str], quick: bool, path: Path) -> Iterator[tuple[s
     """Each benchmark's entry as soon as it is over; both files are written after each, the others' entries stay."""
     results = read_results(path)
     results["machine"] = describe_machine()
-    done: dict[str, Any] = {}
     for name in names:
-        done[name] = run_benchmark(name, quick, done)
-        results["benchmarks"] = order_entries(results["benchmarks"] | {name: done[name]})
+        found = run_benchmark(name, quick)
+        results["benchmarks"] = order_entries(results["benchmarks"] | {name: found})
         write_results(path, results)
-        yield name, done[name]
+        yield name, found
 
 
 def locate_module(name: str) -> str:
@@ -49,13 +48,12 @@ def order_entries(found: dict[str, Any]) -> dict[str, Any]:
     return dict(sorted(found.items(), key=lambda one: SUITE.index(one[0]) if one[0] in SUITE else len(SUITE)))
 
 
-def run_benchmark(name: str, quick: bool, done: Results) -> dict[str, Any]:
+def run_benchmark(name: str, quick: bool) -> dict[str, Any]:
     """The entry of one benchmark, with the figures that there were before it failed, if it did."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mics-bench-") as folder:
-        earlier = {name: found["figures"] for name, found in done.items()}
         out = Path(folder) / "out"
-        given = {"name": name, "quick": quick, "folder": f"{folder}/work", "out": str(out), "earlier": earlier}
+        given = {"name": name, "quick": quick, "folder": f"{folder}/work", "out": str(out)}
         error = run_apart(given, Path(folder))
         lines = out.read_text().splitlines() if out.exists() else []
     title = (importlib.import_module(locate_module(name)).__doc__ or name).partition("\n")[0]
@@ -103,12 +101,9 @@ def measure_one(given: dict[str, Any]) -> None:
     """What the process of one benchmark does: a line a figure, as soon as it is known."""
     folder = Path(given["folder"])
     folder.mkdir()
-    earlier = {
-        (one["key"], one["name"]): tuple(one["values"]) for figures in given["earlier"].values() for one in figures
-    }
     module = importlib.import_module(locate_module(given["name"]))
     with Path(given["out"]).open("w") as out:
-        for figure in module.measure_figures(Setting(folder, given["quick"], earlier)):
+        for figure in module.measure_figures(Setting(folder, given["quick"])):
             assert isinstance(figure, Figure)
             out.write(json.dumps(figure.as_json()) + "\n")
             out.flush()
